@@ -1,0 +1,423 @@
+//! One run: every credential is found and asked about, all at the same time.
+//!
+//! Each verdict comes out as a [`Checked`] as soon as it is known: its row goes on to the report, its value to the glue.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use futures_util::future::{FutureExt as _, LocalBoxFuture};
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::config::{Config, Credential};
+use crate::http::{Client, Fault, Request};
+use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Step};
+use crate::report::{Cause, Kind, Row, Verdict, distance};
+use crate::secret::{Malformed, Secret};
+use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
+use crate::state::{Memory, State};
+use crate::store::{Lookup, Store};
+use crate::vault::{self, Access};
+
+/// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
+/// who sends bad tokens, and Infisical locks the identity for everybody after three.
+pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
+
+/// A log-in that went well is not repeated by a new terminal for so long: each one counts as a use of the client secret.
+const LOGIN_RESTS: Duration = Duration::from_secs(600);
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// `raxx check`: what this environment holds, asked afresh.
+    Check,
+    /// `raxx load`: as `Check`, and a value of the store takes the place of a bad one of the environment.
+    Load,
+    /// A new terminal: as `Load`, with memory.
+    Hook,
+}
+
+/// What is known of one credential.
+pub struct Checked {
+    pub row: Row,
+    /// A value that may be exported: one that no provider rejected.
+    pub good: Option<Good>,
+    /// Whether the provider was asked for this very run.
+    pub live: bool,
+}
+
+/// A value that may be exported.
+pub struct Good {
+    pub secret: Secret,
+    /// The environment has it already.
+    pub in_environment: bool,
+}
+
+/// All that a run needs.
+pub struct Run<'a> {
+    pub config: &'a Config,
+    pub catalogue: &'a Catalogue,
+    pub credentials: Vec<&'a Credential>,
+    /// Whether the vault's row is part of it.
+    pub vault: bool,
+    pub mode: Mode,
+    pub state: Option<&'a State>,
+    pub store: &'a dyn Store,
+    pub store_limit: Duration,
+    began: Timestamp,
+    client: OnceCell<Result<Client, Fault>>,
+}
+
+/// What the vault's requests hold beside the credential: a log-in's body, and the headers for the gate in front.
+#[derive(Default)]
+struct Extra {
+    body: Option<Zeroizing<String>>,
+    headers: Vec<(String, Zeroizing<String>)>,
+}
+
+/// An answer's meaning, and the status it came with.
+struct Asked {
+    finding: Finding,
+    status: Option<u16>,
+    cause: Option<Cause>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(
+        config: &'a Config,
+        catalogue: &'a Catalogue,
+        mode: Mode,
+        state: Option<&'a State>,
+        store: &'a dyn Store,
+    ) -> Run<'a> {
+        Run {
+            config,
+            catalogue,
+            credentials: config.credentials.iter().collect(),
+            vault: config.infisical.enabled,
+            mode,
+            state,
+            store,
+            store_limit: crate::source::STORE,
+            began: Timestamp::now(),
+            client: OnceCell::new(),
+        }
+    }
+
+    /// How many rows the report will have.
+    pub fn len(&self) -> usize {
+        self.credentials.len() + usize::from(self.vault)
+    }
+
+    /// The rows' names, in order.
+    pub fn names(&self) -> Vec<&str> {
+        let names = self.credentials.iter().map(|c| c.name.as_str());
+        names.chain(self.vault.then_some(vault::NAME)).collect()
+    }
+
+    /// Runs all checks at once. `each` gets every verdict with its place in the configured order.
+    pub async fn checks(&self, each: &mut dyn FnMut(usize, Checked)) {
+        let mut running: FuturesUnordered<LocalBoxFuture<'_, (usize, Checked)>> = FuturesUnordered::new();
+        let mut without: Vec<(usize, &Credential)> = Vec::new();
+        for (i, &credential) in self.credentials.iter().enumerate() {
+            match environment(&credential.name) {
+                Some(value) => {
+                    running.push(async move { (i, self.of_environment(credential, value).await) }.boxed_local())
+                }
+                None => without.push((i, credential)),
+            }
+        }
+        if self.vault {
+            running.push(async move { (self.credentials.len(), self.vault().await) }.boxed_local());
+        }
+        // The store is asked for all at once and while the environment's values are already on their way.
+        let wanted: Vec<&Credential> = without.iter().map(|(_, c)| *c).collect();
+        let mut reading = stored(self.store, &wanted, self.store_limit).boxed_local().fuse();
+        let mut read = wanted.is_empty();
+        loop {
+            tokio::select! {
+                values = &mut reading, if !read => {
+                    read = true;
+                    for ((i, credential), value) in without.drain(..).zip(values) {
+                        running.push(async move { (i, self.of_store(credential, value).await) }.boxed_local());
+                    }
+                }
+                Some((i, checked)) = running.next() => each(i, checked),
+                else => return,
+            }
+        }
+    }
+
+    async fn of_environment(&self, credential: &Credential, value: Result<Secret, Malformed>) -> Checked {
+        let mut checked = match value {
+            Ok(secret) => {
+                // The trimmed form is what is asked about; where the variable holds more, the shell gets the trimmed one.
+                let same = std::env::var(&credential.name).is_ok_and(|v| secret.is(Zeroizing::new(v).as_bytes()));
+                self.validated(credential, secret, ENVIRONMENT, same).await
+            }
+            Err(why) => malformed(credential, why, ENVIRONMENT, self.store),
+        };
+        if !matches!(checked.row.kind, Kind::Rejected | Kind::Malformed) || credential.store.is_none() {
+            return checked;
+        }
+        // A stale environment (an old pane, a tmux server) against the store: another value there may be the rotated one.
+        let mut found = stored(self.store, &[credential], self.store_limit).await;
+        let Some(Stored::Value(secret)) = found.pop() else { return checked };
+        if environment(&credential.name).is_some_and(|v| v.is_ok_and(|v| v == secret)) {
+            return checked;
+        }
+        let mut better = self.validated(credential, secret, self.store.name(), false).await;
+        if better.row.verdict() != Verdict::Pass {
+            return checked;
+        }
+        match self.mode {
+            Mode::Check => {
+                let hint = format!(
+                    "the {} holds another value, which works. For this shell, type: raxx load",
+                    self.store.name()
+                );
+                checked.row.hint = Some(hint);
+                checked
+            }
+            Mode::Load | Mode::Hook => {
+                better.row.words += &format!(", from the {} (this shell held one that is bad)", self.store.name());
+                better
+            }
+        }
+    }
+
+    async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
+        match value {
+            Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false).await,
+            Stored::Malformed(why) => malformed(credential, why, self.store.name(), self.store),
+            Stored::Not(lookup) => {
+                let mut row = without_value(credential, &lookup, self.store);
+                row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());
+                Checked { row, good: None, live: !matches!(lookup, Lookup::TimedOut) }
+            }
+        }
+    }
+
+    /// Asks the provider about a value.
+    async fn validated(&self, credential: &Credential, secret: Secret, source: &str, in_environment: bool) -> Checked {
+        let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
+        let account = credential.account_id.as_deref();
+        let token = |prefix: &str| secret.expose().starts_with(prefix);
+        let begun = Instant::now();
+        let (asked, live) = match provider.first(account, &token) {
+            Err(what) => (Asked { finding: Finding::new(Kind::NotConfigured, what), status: None, cause: None }, true),
+            Ok(first) => {
+                let parts = [credential.name.as_str(), &credential.provider, first.url.as_str()];
+                let ask = self.ask(provider, first.clone(), &secret, account, Extra::default());
+                self.remembered(&credential.name, &parts, &secret, provider, false, ask).await
+            }
+        };
+        let mut row = row(&credential.name, &credential.provider, asked);
+        row.latency = live.then(|| begun.elapsed());
+        row.source = Some(source.into());
+        row.redacted = Some(secret.redacted());
+        row.rotate_via = credential.rotate_via.clone();
+        row.manage_url = provider.manage_url.clone();
+        if row.kind == Kind::Malformed {
+            row.hint = store_again(credential, source, self.store);
+        }
+        let exportable = !matches!(row.kind, Kind::Rejected | Kind::Malformed);
+        Checked { row, good: exportable.then_some(Good { secret, in_environment }), live }
+    }
+
+    async fn vault(&self) -> Checked {
+        let rotate_via = self.config.infisical.rotate_via.clone();
+        let provider = self.catalogue.get("infisical").expect("it is built in");
+        let provider = match vault::address(&self.config.infisical) {
+            Ok(address) => provider.at(&address),
+            Err(why) => return plain_row(Kind::NotConfigured, why),
+        };
+        let token = |secret: &Secret| provider.first(None, &|prefix| secret.expose().starts_with(prefix));
+        let begun = Instant::now();
+        let headers = vault::access_headers();
+        let (first, secret, body) = match vault::access() {
+            Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
+            Access::Malformed(name, why) => {
+                let mut checked = plain_row(Kind::Malformed, format!("{name} is {}", why.words()));
+                checked.row.hint = Some(format!("set {name} again, whole and on one line"));
+                return checked;
+            }
+            Access::Token(secret) => (token(&secret).expect("its path needs nothing"), secret, None),
+            Access::Login { id, secret } => {
+                let first = provider.probe("login", None).expect("it is built in");
+                (first, secret.clone(), Some(vault::login_body(&id, &secret)))
+            }
+        };
+        let login = body.is_some();
+        let parts = [vault::NAME, "infisical", first.url.as_str()];
+        let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers });
+        let (asked, live) = self.remembered(vault::NAME, &parts, &secret, &provider, login, ask).await;
+        let mut row = row(vault::NAME, "infisical", asked);
+        row.latency = live.then(|| begun.elapsed());
+        row.source = Some(ENVIRONMENT.into());
+        row.rotate_via = rotate_via;
+        row.manage_url = Some(format!("{}", self.config.infisical.base_url));
+        Checked { row, good: None, live }
+    }
+
+    /// Runs `ask` inside the deadline, after looking into the memory where this mode has one, and keeps what comes out.
+    /// Tells also whether it was asked for this run.
+    async fn remembered(
+        &self,
+        name: &str,
+        parts: &[&str],
+        secret: &Secret,
+        provider: &Provider,
+        login: bool,
+        ask: impl Future<Output = Asked>,
+    ) -> (Asked, bool) {
+        let limit = self.config.timeout;
+        let out_of_time = || self.no_answer(provider, Fault::TimedOut);
+        let Some(state) = self.state else {
+            return (tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| out_of_time()), true);
+        };
+        let print = state.fingerprint(parts, secret);
+        if self.mode == Mode::Hook
+            && let Some(asked) = state.recall(&print).and_then(|memory| self.still_good(memory, login))
+        {
+            return (asked, false);
+        }
+        let mut flight = None;
+        let mut began = Timestamp::now();
+        let asking = async {
+            // A log-in is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
+            // so that `raxx check` keeps its deadline.
+            if self.mode == Mode::Hook || login {
+                flight = state.flight(&print).await;
+                // Somebody else asked since this run began: that is as fresh as asking now.
+                if let Some(memory) = state.recall(&print).filter(|m| m.began >= self.began && m.age().is_some()) {
+                    return Err(memory);
+                }
+            } else {
+                flight = state.try_flight(&print);
+            }
+            began = Timestamp::now();
+            Ok(ask.await)
+        };
+        match tokio::time::timeout(limit, asking).await {
+            Ok(Err(memory)) => (Asked::from(&memory), true),
+            Ok(Ok(asked)) => {
+                // A disk that is full costs the memory, not the verdict.
+                let _ = state.remember(&print, &Memory::new(name, began, &asked.finding, asked.status));
+                (asked, true)
+            }
+            Err(_) => (out_of_time(), true),
+        }
+    }
+
+    /// The remembered verdict, where a new terminal does not ask again.
+    fn still_good(&self, memory: Memory, login: bool) -> Option<Asked> {
+        let age = memory.age()?;
+        let mut asked = Asked::from(&memory);
+        match memory.kind {
+            Kind::Rejected if age < REJECTED_RESTS => {
+                let ago = match age.as_secs() {
+                    0..60 => "a moment ago".into(),
+                    _ => distance(Timestamp::now(), memory.began),
+                };
+                asked.finding.words += &format!(", asked {ago}");
+                Some(asked)
+            }
+            Kind::Valid if age < self.config.recheck_after || (login && age < LOGIN_RESTS) => Some(asked),
+            _ => None,
+        }
+    }
+
+    /// Asks, and asks again where an answer says that another probe decides.
+    async fn ask(
+        &self,
+        provider: &Provider,
+        first: Ask,
+        secret: &Secret,
+        account: Option<&str>,
+        extra: Extra,
+    ) -> Asked {
+        let client = match self.client.get_or_init(Client::new) {
+            Ok(client) => client,
+            Err(fault) => return self.no_answer(provider, fault.clone()),
+        };
+        let token = |prefix: &str| secret.expose().starts_with(prefix);
+        let mut asked_before = Vec::new();
+        let mut ask = first;
+        loop {
+            let answer = match client.send(&request(&ask, secret, &extra)).await {
+                Ok(answer) => answer,
+                Err(fault) => return self.no_answer(provider, fault),
+            };
+            asked_before.push(ask.probe.clone());
+            let can_ask = |name: &str| {
+                !asked_before.iter().any(|p| p.as_deref() == Some(name)) && provider.probe(name, account).is_some()
+            };
+            match self.catalogue.classify(provider, &answer, &token, &can_ask) {
+                Step::Done(finding) => return Asked { finding, status: Some(answer.status), cause: None },
+                Step::Then(name) => ask = provider.probe(&name, account).expect("only what can be asked is asked"),
+            }
+        }
+    }
+
+    fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
+        let host = provider.host();
+        let why = match &fault {
+            Fault::TimedOut => format!("timed out after {:?}", self.config.timeout),
+            Fault::Dns => format!("the name {host} could not be resolved"),
+            other => other.to_string(),
+        };
+        let silent = matches!(fault, Fault::TimedOut | Fault::Dns | Fault::Refused | Fault::Other(_));
+        let finding = Finding::new(Kind::Unreachable, format!("no response (network/{} down?): {why}", provider.label));
+        Asked { finding, status: None, cause: silent.then_some(Cause::NoResponse { host }) }
+    }
+}
+
+impl From<&Memory> for Asked {
+    fn from(memory: &Memory) -> Asked {
+        Asked { finding: memory.finding(), status: memory.http_status, cause: None }
+    }
+}
+
+fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {
+    let mut headers: HashMap<String, Zeroizing<String>> =
+        ask.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Zeroizing::new(v.clone()))).collect();
+    if let Auth::Header { name, prefix } = &ask.auth {
+        headers.insert(name.clone(), Zeroizing::new(format!("{prefix}{}", secret.expose())));
+    }
+    headers.extend(extra.headers.iter().cloned());
+    Request { post: ask.post, url: ask.url.clone(), headers: headers.into_iter().collect(), body: extra.body.clone() }
+}
+
+fn row(name: &str, provider: &str, asked: Asked) -> Row {
+    let mut row = Row::new(name, provider, asked.finding.kind, asked.finding.words);
+    row.hint = asked.finding.hint;
+    row.expires = asked.finding.expires;
+    row.http_status = asked.status;
+    row.cause = asked.cause;
+    row
+}
+
+fn plain_row(kind: Kind, words: String) -> Checked {
+    Checked { row: Row::new(vault::NAME, "infisical", kind, words), good: None, live: true }
+}
+
+fn malformed(credential: &Credential, why: Malformed, source: &str, store: &dyn Store) -> Checked {
+    let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, why.words());
+    row.source = Some(source.into());
+    row.redacted = Some("(redacted)".into());
+    row.hint = store_again(credential, source, store);
+    row.rotate_via = credential.rotate_via.clone();
+    Checked { row, good: None, live: true }
+}
+
+/// How a mangled value is put right, where it came from.
+fn store_again(credential: &Credential, source: &str, store: &dyn Store) -> Option<String> {
+    match (&credential.store, source) {
+        (_, ENVIRONMENT) => Some(format!("set {} again, whole and on one line", credential.name)),
+        (Some(item), _) => Some(format!("store it again: {}", store.store_command(&credential.name, item)?)),
+        (None, _) => None,
+    }
+}

@@ -1,0 +1,86 @@
+//! The command line: clap types alone.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::shell::Shell;
+
+/// Every new terminal holds API tokens that work, and speaks up only when one does not.
+#[derive(Debug, Parser)]
+#[command(name = "raxx", version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Ask every provider now whether its credential works
+    Check(CheckArgs),
+    /// Check, then export the good values into this shell
+    Load(LoadArgs),
+    /// Clear the credentials from this shell
+    Unset,
+    /// Print an export line for each value found, for `eval`
+    Export(ExportArgs),
+    /// Print the shell's glue, for an rc file: eval "$(raxx init zsh)"
+    Init {
+        /// The shell to print it for
+        shell: Shell,
+    },
+    /// Check behind the prompt (the glue calls it)
+    Hook(HookArgs),
+    /// Print the completions of a shell
+    Completions {
+        /// The shell to print them for
+        shell: clap_complete::Shell,
+    },
+    /// Print the configured names, one a line (completions call it)
+    #[command(hide = true)]
+    Names,
+}
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Only these credentials
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Print nothing but FAILs
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// Only these credentials
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Print code for this shell on stdout (the shell function says it)
+    #[arg(long, hide = true)]
+    pub shell: Option<Shell>,
+}
+
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The shell that will evaluate it
+    pub shell: Shell,
+    /// Only these credentials
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Only what this environment lacks or holds stale
+    #[arg(long)]
+    pub missing: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct HookArgs {
+    /// The shell that will evaluate it
+    pub shell: Shell,
+    /// An empty file to make when the output is ready
+    #[arg(long, value_name = "FILE")]
+    pub ready: Option<PathBuf>,
+}

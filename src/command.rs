@@ -1,0 +1,77 @@
+//! The subcommands; those with a body of their own have a file each.
+
+pub mod check;
+pub mod completions;
+pub mod export;
+pub mod hook;
+pub mod load;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use crate::check::Run;
+use crate::config::{Config, instead};
+use crate::process::write_whole;
+use crate::report::{Report, plain};
+use crate::shell::Shell;
+use crate::state::{self, State};
+
+/// Narrows a run to the credentials that were named; all where none was.
+fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    const VAULT: &str = "infisical";
+    let known: Vec<&str> = run.config.names().chain([VAULT]).collect();
+    for name in names {
+        if !known.contains(&name.as_str()) {
+            bail!("no credential is named {}: {}", plain(name), instead(name, &known));
+        }
+    }
+    run.credentials.retain(|c| names.contains(&c.name));
+    run.vault = names.iter().any(|n| n == VAULT);
+    Ok(())
+}
+
+/// Opens the memory; where there is none to be had, says so once and goes on.
+fn memory(warn: bool) -> Option<State> {
+    State::open()
+        .map_err(|why| warn.then(|| crate::process::say(&format!("raxx: warning: no memory of verdicts: {why}"))))
+        .ok()
+}
+
+/// Notes the time of a whole run without FAIL.
+fn stamp(report: &Report, whole: bool) {
+    if whole
+        && !report.failed()
+        && report.unfinished == 0
+        && let Err(why) = state::stamp(report.checked_at)
+    {
+        crate::process::say(&format!("raxx: warning: the time of this run is not noted: {why}"));
+    }
+}
+
+/// `raxx init`: constant text. A broken configuration must not break the shell: the hook will tell of it.
+pub fn init(shell: Shell) -> Result<ExitCode> {
+    let config = Config::load().unwrap_or_else(|_| Config::built_in());
+    match shell.glue(config.names()) {
+        Some(glue) => write_whole(&glue).map(|()| ExitCode::SUCCESS),
+        None => bail!("sh has no glue: raxx init zsh or raxx init bash; in a script: eval \"$(raxx export sh)\""),
+    }
+}
+
+/// `raxx names`.
+pub fn names() -> Result<ExitCode> {
+    let config = Config::load()?;
+    let names: String = config.names().map(|name| format!("{name}\n")).collect();
+    write_whole(&names)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `raxx unset` without the shell function: a child cannot clear its parent's variables, so it says what to type.
+pub fn unset() -> Result<ExitCode> {
+    let config = Config::load().unwrap_or_else(|_| Config::built_in());
+    let names: Vec<&str> = config.names().collect();
+    bail!("this shell has no raxx function, which clears the variables. Type: unset {}", names.join(" "))
+}

@@ -1,0 +1,130 @@
+//! `raxx check`: validates now, from scratch, and prints the report.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+
+use super::{memory, only, stamp};
+use crate::check::{Checked, Mode, Run};
+use crate::cli::CheckArgs;
+use crate::config::Config;
+use crate::process::{block_on, say, write_whole};
+use crate::report::{Cause, Report};
+use crate::store;
+
+/// The exit code of a run that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+/// # Errors
+/// Usage or configuration.
+pub fn run(args: &CheckArgs) -> Result<ExitCode> {
+    let config = Config::load()?;
+    let catalogue = config.catalogue()?;
+    let state = memory(true);
+    let store = store::open();
+    let mut run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    only(&mut run, &args.names)?;
+
+    let on_terminal = !args.quiet && !args.json && io::stdout().is_terminal() && io::stderr().is_terminal();
+    let (report, _) = block_on(collect(&run, on_terminal.then(|| Progress::new(&run.names()))))?;
+
+    if args.json {
+        write_whole(&report.json())?;
+    } else {
+        let choice = anstream::AutoStream::choice(&io::stdout());
+        write_whole(&report.text(choice != anstream::ColorChoice::Never, args.quiet))?;
+    }
+    if report.unfinished > 0 {
+        say(&format!("raxx: interrupted: {} not checked", report.unfinished));
+        return Ok(ExitCode::from(INTERRUPTED));
+    }
+    if !args.json && !args.quiet {
+        first_steps(&run, &report);
+    }
+    stamp(&report, args.names.is_empty());
+    if let Some(state) = &state {
+        state.prune();
+    }
+    Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Runs the checks until they are done or Ctrl-C comes. What is known by then is in the report, in the configured order,
+/// and beside it what each row was made from.
+pub(super) async fn collect(run: &Run<'_>, progress: Option<Progress>) -> (Report, Vec<Checked>) {
+    let mut found: Vec<Option<Checked>> = (0..run.len()).map(|_| None).collect();
+    let mut each = |i: usize, checked: Checked| {
+        if let Some(progress) = &progress {
+            progress.done(i, &checked);
+        }
+        found[i] = Some(checked);
+    };
+    tokio::select! {
+        () = run.checks(&mut each) => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    if let Some(progress) = progress {
+        progress.clear();
+    }
+    let unfinished = found.iter().filter(|f| f.is_none()).count();
+    let found: Vec<Checked> = found.into_iter().flatten().collect();
+    let rows = found.iter().map(|c| c.row.clone()).collect();
+    (Report { rows, unfinished, checked_at: Timestamp::now() }, found)
+}
+
+/// On a machine where nothing is stored, the next thing to type.
+fn first_steps(run: &Run<'_>, report: &Report) {
+    let causes: Vec<_> = report.rows.iter().take(run.credentials.len()).map(|row| row.cause.as_ref()).collect();
+    if causes.is_empty() {
+        return;
+    }
+    if causes.iter().all(|cause| *cause == Some(&Cause::NoStore)) {
+        say(&format!(
+            "raxx: there is no {} on this machine: set the variables in the environment, then type raxx check again",
+            run.store.name()
+        ));
+    }
+    if causes.iter().all(|cause| *cause == Some(&Cause::NotStored)) {
+        say("raxx: nothing is stored yet. Store what you have (it asks for the value), then type raxx check again:");
+        for credential in &run.credentials {
+            let command = credential.store.as_ref().and_then(|item| run.store.store_command(&credential.name, item));
+            command.iter().for_each(|command| say(&format!("       {command}")));
+        }
+    }
+}
+
+/// One line for each credential, in the configured order: a spinner that becomes the verdict where it stands.
+pub(super) struct Progress {
+    all: MultiProgress,
+    lines: Vec<ProgressBar>,
+}
+
+impl Progress {
+    fn new(names: &[&str]) -> Progress {
+        let all = MultiProgress::new();
+        let style = ProgressStyle::with_template("{spinner} {msg}").expect("a constant");
+        let lines = names
+            .iter()
+            .map(|name| {
+                let line = all.add(ProgressBar::new_spinner().with_style(style.clone()).with_message(name.to_string()));
+                line.enable_steady_tick(Duration::from_millis(100));
+                line
+            })
+            .collect();
+        Progress { all, lines }
+    }
+
+    fn done(&self, i: usize, checked: &Checked) {
+        let line = &self.lines[i];
+        line.set_style(ProgressStyle::with_template("{msg}").expect("a constant"));
+        line.finish_with_message(checked.row.lines(true));
+    }
+
+    /// Takes the lines away; the report takes their place.
+    fn clear(&self) {
+        let _ = self.all.clear();
+    }
+}

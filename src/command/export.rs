@@ -1,0 +1,126 @@
+//! `raxx export`: export lines for what the local sources have. Never the network, never a dialog.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use zeroize::Zeroizing;
+
+use crate::check::REJECTED_RESTS;
+use crate::cli::ExportArgs;
+use crate::config::{Config, Credential, instead, is_identifier};
+use crate::process::{block_on, say, write_whole};
+use crate::report::{Kind, distance, plain};
+use crate::secret::Secret;
+use crate::shell::{NAMES_VARIABLE, export_line, names_line};
+use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
+use crate::state::{Memory, State};
+use crate::store;
+
+/// # Errors
+/// Usage or configuration, a terminal on stdout.
+pub fn run(args: &ExportArgs) -> Result<ExitCode> {
+    if io::stdout().is_terminal() {
+        bail!("raxx export prints secrets: not to a terminal. Type: eval \"$(raxx export zsh)\" (or bash, sh)");
+    }
+    let config = Config::load()?;
+    let mut wanted: Vec<&Credential> = config.credentials.iter().collect();
+    if !args.names.is_empty() {
+        let known: Vec<&str> = config.names().collect();
+        if let Some(name) = args.names.iter().find(|n| !known.contains(&n.as_str())) {
+            bail!("no credential is named {}: {}", plain(name), instead(name, &known));
+        }
+        wanted.retain(|c| args.names.contains(&c.name));
+    }
+
+    let memory = Rejections::open(&config);
+    let mut code = Zeroizing::new(String::new());
+    let mut exported = Vec::new();
+    let mut ask_store: Vec<&Credential> = Vec::new();
+    for &credential in &wanted {
+        match environment(&credential.name) {
+            Some(Ok(secret)) if args.missing => {
+                // Held stale: the provider said so within the last minutes; the store may have the rotated one.
+                if memory.rejected(credential, &secret).is_some() {
+                    ask_store.push(credential);
+                }
+            }
+            Some(Ok(secret)) => code.push_str(&export_line(&credential.name, &secret)),
+            Some(Err(why)) => {
+                if !args.missing {
+                    say(&format!("raxx: {} is not exported: {}", credential.name, why.words()));
+                }
+                ask_store.push(credential);
+            }
+            None => ask_store.push(credential),
+        }
+    }
+
+    let mut short = false;
+    if !ask_store.is_empty() {
+        let store = store::open();
+        let limit = if args.missing { STORE_AT_START } else { STORE };
+        let values = block_on(stored(&*store, &ask_store, limit))?;
+        for (credential, value) in ask_store.iter().zip(values) {
+            let why = match value {
+                Stored::Value(secret) => match memory.rejected(credential, &secret) {
+                    None => {
+                        code.push_str(&export_line(&credential.name, &secret));
+                        exported.push(credential.name.clone());
+                        continue;
+                    }
+                    Some(memory) => {
+                        format!("was rejected {}: {}", distance(Timestamp::now(), memory.began), memory.words)
+                    }
+                },
+                Stored::Malformed(why) => why.words().to_string(),
+                Stored::Not(lookup) => without_value(credential, &lookup, &*store).words,
+            };
+            short = true;
+            if !args.missing {
+                say(&format!("raxx: {} is not exported: {why}", credential.name));
+            }
+        }
+    }
+    if args.missing && !exported.is_empty() {
+        exported.extend(names_before());
+        exported.sort();
+        exported.dedup();
+        code.push_str(&names_line(&exported));
+    }
+    write_whole(&code)?;
+    // What was asked for by name must be there; the rest is a list of wishes.
+    Ok(if short && !args.names.is_empty() && !args.missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// The names that raxx put into this shell or one above it. The variable is anybody's to set: only names come through.
+pub(super) fn names_before() -> Vec<String> {
+    let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
+    names.split_ascii_whitespace().filter(|n| is_identifier(n)).map(String::from).collect()
+}
+
+/// The values that a provider rejected within the last minutes.
+struct Rejections {
+    state: Option<State>,
+    catalogue: Option<crate::provider::Catalogue>,
+}
+
+impl Rejections {
+    fn open(config: &Config) -> Rejections {
+        // Nothing was ever rejected where there is no memory yet: then the catalogue need not be read.
+        let state = crate::state::directory().filter(|d| d.join("verdicts").is_dir()).and_then(|_| State::open().ok());
+        let catalogue = state.is_some().then(|| config.catalogue().ok()).flatten();
+        Rejections { state, catalogue }
+    }
+
+    fn rejected(&self, credential: &Credential, secret: &Secret) -> Option<Memory> {
+        let provider = self.catalogue.as_ref()?.get(&credential.provider)?;
+        let first = provider.first(credential.account_id.as_deref(), &|p| secret.expose().starts_with(p)).ok()?;
+        let state = self.state.as_ref()?;
+        let memory =
+            state.recall(&state.fingerprint(&[&credential.name, &credential.provider, first.url.as_str()], secret))?;
+        let fresh = memory.age().is_some_and(|age| age < REJECTED_RESTS);
+        (fresh && memory.kind == Kind::Rejected).then_some(memory)
+    }
+}

@@ -1,0 +1,60 @@
+//! `raxx load`: checks, and exports what is good into the shell that evaluates its output.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use zeroize::Zeroizing;
+
+use super::check::collect;
+use super::{memory, only, stamp};
+use crate::check::{Mode, Run};
+use crate::cli::LoadArgs;
+use crate::config::Config;
+use crate::process::{block_on, say, write_whole};
+use crate::shell::{export_line, names_line};
+use crate::store;
+
+/// # Errors
+/// Usage or configuration.
+pub fn run(args: &LoadArgs) -> Result<ExitCode> {
+    if args.shell.is_none() {
+        bail!(
+            "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init zsh)\" (or bash), then raxx load"
+        );
+    }
+    if io::stdout().is_terminal() {
+        bail!("raxx load --shell prints secrets: not to a terminal. Type: raxx load");
+    }
+    let config = Config::load()?;
+    let catalogue = config.catalogue()?;
+    let state = memory(true);
+    let store = store::open();
+    let mut run = Run::new(&config, &catalogue, Mode::Load, state.as_ref(), &*store);
+    only(&mut run, &args.names)?;
+
+    let (report, checked) = block_on(collect(&run, None))?;
+    let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    say(report.text(styled, false).trim_end());
+    if report.unfinished > 0 {
+        say(&format!("raxx: interrupted: {} not checked, nothing exported", report.unfinished));
+        return Ok(ExitCode::from(130));
+    }
+
+    let mut code = Zeroizing::new(String::new());
+    let mut names = super::export::names_before();
+    for checked in &checked {
+        if let Some(good) = checked.good.as_ref() {
+            code.push_str(&export_line(&checked.row.name, &good.secret));
+            names.push(checked.row.name.clone());
+        }
+    }
+    if !code.is_empty() {
+        names.sort();
+        names.dedup();
+        code.push_str(&names_line(&names));
+    }
+    write_whole(&code)?;
+    stamp(&report, args.names.is_empty());
+    Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

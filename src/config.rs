@@ -1,0 +1,461 @@
+//! Which credentials, from where: the built-in list or the user's file.
+//!
+//! Never read from the current directory: a hostile repository must not be able to send tokens elsewhere.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use serde::Deserialize;
+use toml::Spanned;
+use url::{Host, Url};
+
+use crate::provider::{Catalogue, ProviderTable};
+use crate::report::plain;
+use crate::store::Item;
+
+const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Names that the shell or the loader lives on: exporting a token there, or `raxx unset`, would break the shell.
+const NOT_OURS: [&str; 24] = [
+    "PATH",
+    "HOME",
+    "IFS",
+    "ENV",
+    "BASH_ENV",
+    "ZDOTDIR",
+    "SHELL",
+    "SHELLOPTS",
+    "BASHOPTS",
+    "USER",
+    "PWD",
+    "OLDPWD",
+    "UID",
+    "EUID",
+    "PPID",
+    "PS1",
+    "PS2",
+    "PROMPT_COMMAND",
+    "LD_PRELOAD",
+    "LD_LIBRARY_PATH",
+    "DYLD_INSERT_LIBRARIES",
+    "status",
+    "argv",
+    "path",
+];
+
+/// One credential of the list.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// The environment variable.
+    pub name: String,
+    /// A provider of the catalogue, by name.
+    pub provider: String,
+    /// Where the machine's secret store has it.
+    pub store: Option<Item>,
+    /// The page that tells how to rotate it.
+    pub rotate_via: Option<String>,
+    /// Fills `{account_id}` in the provider's paths.
+    pub account_id: Option<String>,
+}
+
+/// The vault whose login is checked beside the credentials.
+#[derive(Debug, Clone)]
+pub struct Infisical {
+    pub enabled: bool,
+    pub base_url: Url,
+    pub rotate_via: Option<String>,
+}
+
+/// All that a run needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// For one credential, from connect to last byte.
+    pub timeout: Duration,
+    pub credentials: Vec<Credential>,
+    /// A PASS younger than this is not asked again by a new terminal.
+    pub recheck_after: Duration,
+    pub infisical: Infisical,
+    /// `[provider.*]` of the user's file, checked and merged by [`Config::catalogue`].
+    providers: BTreeMap<String, Spanned<ProviderTable>>,
+    /// Where each credential's `provider` stands in the file, for the error that it is unknown.
+    provider_spans: Vec<Range<usize>>,
+    file: File,
+}
+
+/// What is wrong with the configuration: one line with the place and the mend.
+#[derive(Debug)]
+pub struct ConfigError {
+    place: String,
+    message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A configuration's text and its name, to say `file:line` with.
+#[derive(Debug)]
+struct File {
+    name: String,
+    text: String,
+}
+
+impl File {
+    fn error(&self, at: Option<Range<usize>>, message: impl fmt::Display) -> ConfigError {
+        let before = at.and_then(|span| self.text.get(..span.start));
+        let place = match before {
+            Some(before) => format!("{}:{}", self.name, before.matches('\n').count() + 1),
+            None => self.name.clone(),
+        };
+        // A library's message may run over lines; an error is one.
+        let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        ConfigError { place, message }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form {
+    timeout: Option<Spanned<String>>,
+    #[serde(default, rename = "credential")]
+    credentials: Vec<CredentialForm>,
+    #[serde(default, rename = "provider")]
+    providers: BTreeMap<String, Spanned<ProviderTable>>,
+    #[serde(default)]
+    hook: HookForm,
+    #[serde(default)]
+    vault: VaultForm,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CredentialForm {
+    name: Spanned<String>,
+    provider: Spanned<String>,
+    store: Option<Item>,
+    rotate_via: Option<String>,
+    account_id: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct HookForm {
+    recheck_after: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct VaultForm {
+    #[serde(default)]
+    infisical: InfisicalForm,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct InfisicalForm {
+    enabled: Option<bool>,
+    base_url: Option<Spanned<String>>,
+    rotate_via: Option<String>,
+}
+
+impl Config {
+    /// Reads the user's file, or takes the built-in configuration where there is none.
+    ///
+    /// # Errors
+    /// One line with file, line and mend. A file that `$RAXX_CONFIG` names must exist.
+    pub fn load() -> Result<Config, ConfigError> {
+        let defaults = Config::built_in();
+        let Some((path, wanted)) = config_path() else { return Ok(defaults) };
+        let name = path.display().to_string();
+        let failed = |message: String| ConfigError { place: name.clone(), message };
+        match std::fs::read(&path) {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|_| failed("not UTF-8 text: save it as UTF-8".into()))?;
+                Config::parse(&name, text, Some(defaults))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && !wanted => Ok(defaults),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                Err(failed("RAXX_CONFIG names this file, but it does not exist: create it or unset RAXX_CONFIG".into()))
+            }
+            Err(e) => Err(failed(format!("cannot be read: {e}"))),
+        }
+    }
+
+    /// The runbook's credentials: `src/defaults.toml`.
+    pub fn built_in() -> Config {
+        Config::parse("defaults.toml", DEFAULTS.into(), None).expect("the built-in configuration is tested")
+    }
+
+    fn parse(name: &str, text: String, defaults: Option<Config>) -> Result<Config, ConfigError> {
+        let file = File { name: name.into(), text };
+        let form: Form = toml::from_str(&file.text).map_err(|e| file.error(e.span(), mend_words(e.message())))?;
+
+        let base = defaults.as_ref();
+        let timeout = match &form.timeout {
+            Some(text) => duration(&file, text, "timeout", Duration::from_millis(1), Duration::from_secs(60))?,
+            None => base.map_or(Duration::from_secs(10), |b| b.timeout),
+        };
+        let recheck_after = match &form.hook.recheck_after {
+            Some(text) => duration(&file, text, "recheck_after", Duration::ZERO, Duration::from_secs(7 * 86_400))?,
+            None => base.map_or(Duration::ZERO, |b| b.recheck_after),
+        };
+        let vault = form.vault.infisical;
+        let vault_url = match &vault.base_url {
+            Some(text) => Some(base_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?),
+            None => None,
+        };
+        let infisical = Infisical {
+            enabled: vault.enabled.or(base.map(|b| b.infisical.enabled)).unwrap_or(true),
+            base_url: vault_url.or(base.map(|b| b.infisical.base_url.clone())).expect("the defaults have one"),
+            rotate_via: vault.rotate_via.or_else(|| base.and_then(|b| b.infisical.rotate_via.clone())),
+        };
+
+        let mut credentials: Vec<Credential> = Vec::new();
+        let mut provider_spans = Vec::new();
+        for form in form.credentials {
+            check_name(&file, &form.name, &credentials)?;
+            if let Some(id) = &form.account_id {
+                let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+                if id.get_ref().is_empty() || !id.get_ref().chars().all(plain) {
+                    let why = format!("account_id \"{}\" may have letters, digits, - and _ alone", id.get_ref());
+                    return Err(file.error(Some(id.span()), why));
+                }
+            }
+            provider_spans.push(form.provider.span());
+            credentials.push(Credential {
+                name: form.name.into_inner(),
+                provider: form.provider.into_inner(),
+                store: form.store,
+                rotate_via: form.rotate_via,
+                account_id: form.account_id.map(Spanned::into_inner),
+            });
+        }
+        if let (true, Some(defaults)) = (credentials.is_empty(), defaults) {
+            credentials = defaults.credentials;
+        }
+        let providers = form.providers;
+        Ok(Config { timeout, credentials, recheck_after, infisical, providers, provider_spans, file })
+    }
+
+    /// The providers: the built-in catalogue with the file's `[provider.*]` over it.
+    ///
+    /// # Errors
+    /// A table that makes no sense, or a credential whose provider is in neither.
+    pub fn catalogue(&self) -> Result<Catalogue, ConfigError> {
+        let mut catalogue = Catalogue::built_in();
+        for (id, table) in &self.providers {
+            catalogue.merge(id, table.get_ref()).map_err(|why| {
+                self.file
+                    .error(Some(why.at.unwrap_or_else(|| table.span())), format!("[provider.{id}] {}", why.message))
+            })?;
+        }
+        for (credential, span) in self.credentials.iter().zip(&self.provider_spans) {
+            if catalogue.get(&credential.provider).is_none() {
+                let known: Vec<&str> = catalogue.names().collect();
+                let id = plain(&credential.provider);
+                let why = format!("unknown provider \"{id}\": {} (or add [provider.{id}])", instead(&id, &known));
+                return Err(self.file.error(Some(span.clone()), why));
+            }
+        }
+        Ok(catalogue)
+    }
+
+    /// The configured names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.credentials.iter().map(|c| c.name.as_str())
+    }
+}
+
+/// The path of the configuration, and whether it was asked for by name.
+fn config_path() -> Option<(PathBuf, bool)> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    if let Some(path) = set("RAXX_CONFIG") {
+        return Some((path, true));
+    }
+    // `~/.config` on every OS: dirs would say ~/Library on macOS. A relative XDG path is none (XDG base directory spec).
+    let base = set("XDG_CONFIG_HOME").filter(|p| p.is_absolute());
+    let base = base.or_else(|| dirs::home_dir().map(|home| home.join(".config")))?;
+    Some((base.join("raxx/config.toml"), false))
+}
+
+fn check_name(file: &File, name: &Spanned<String>, before: &[Credential]) -> Result<(), ConfigError> {
+    let refuse = |why: String| Err(file.error(Some(name.span()), why));
+    let text = name.get_ref();
+    if !is_identifier(text) {
+        return refuse(format!(
+            "\"{}\" is no name for a variable: letters, digits and _ alone, no digit first",
+            plain(text)
+        ));
+    }
+    if NOT_OURS.contains(&text.as_str()) || text.starts_with("__RAXX") {
+        return refuse(format!("\"{text}\" is a name that the shell itself uses: choose another"));
+    }
+    if before.iter().any(|c| c.name == *text) {
+        return refuse(format!("\"{text}\" is there twice: delete one [[credential]]"));
+    }
+    Ok(())
+}
+
+/// Whether a shell takes it as a variable's name.
+pub fn is_identifier(name: &str) -> bool {
+    let mut chars = name.chars();
+    let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+fn duration(
+    file: &File,
+    text: &Spanned<String>,
+    key: &str,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, ConfigError> {
+    let parsed = text.get_ref().parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    match parsed {
+        Some(d) if d >= least && d <= most => Ok(d),
+        Some(_) => {
+            Err(file
+                .error(Some(text.span()), format!("{key} = \"{}\" must be from {least:?} to {most:?}", text.get_ref())))
+        }
+        None => Err(file.error(
+            Some(text.span()),
+            format!("{key} = \"{}\" is no duration: write it like \"10s\", \"700ms\" or \"2m\"", text.get_ref()),
+        )),
+    }
+}
+
+/// Checks an address that tokens are sent to: https, or http on loopback; no user info, query or fragment.
+///
+/// # Errors
+/// What is wrong with it, without the address where it may hold a password.
+pub fn base_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|e| format!("base_url \"{text}\" is no address: {e}"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("base_url has a user name or password in it: take them out".into());
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        None => return Err(format!("base_url \"{text}\" names no host")),
+    };
+    match url.scheme() {
+        "https" => {}
+        "http" if loopback => {}
+        _ => return Err(format!("base_url \"{text}\" must be https: tokens are sent there (http only on loopback)")),
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(format!("base_url \"{text}\" has a ? or # in it: it is only the part before the path"));
+    }
+    Ok(url)
+}
+
+/// The nearest known word: one that holds this one, or else one that is a slip of the fingers away.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase();
+    let far = |k: &str| strsim::damerau_levenshtein(&word, &k.to_ascii_lowercase());
+    if let Some(whole) = known.iter().find(|k| word.len() > 2 && k.to_ascii_lowercase().contains(&word)) {
+        return Some(whole);
+    }
+    let best = known.iter().min_by_key(|k| far(k))?;
+    (far(best) <= best.len().max(word.len()) / 3).then_some(*best)
+}
+
+/// What to type instead of an unknown word: the nearest one, or all there are.
+pub fn instead(word: &str, known: &[&str]) -> String {
+    match nearest(word, known) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are: {}", known.join(", ")),
+    }
+}
+
+/// serde's "unknown field" is a reader's "unknown key".
+fn mend_words(message: &str) -> String {
+    message.replace("unknown field", "unknown key").replace("missing field", "missing key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> String {
+        match Config::parse("c.toml", text.into(), Some(Config::built_in())) {
+            Err(e) => e.to_string(),
+            Ok(config) => config.catalogue().expect_err("an error").to_string(),
+        }
+    }
+
+    #[test]
+    fn the_built_in_configuration_is_the_runbooks() {
+        let config = Config::built_in();
+        let names: Vec<&str> = config.names().collect();
+        assert_eq!(
+            names,
+            ["CLOUDFLARE_ACCESS_MGMT_TOKEN", "CF_WORKER_DEPLOY", "HEROKU_API_KEY", "GITHUB_API_SECRETS_TOKEN"]
+        );
+        config.catalogue().unwrap();
+        assert_eq!(config.timeout, Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_file_without_credentials_keeps_the_list() {
+        let config = Config::parse("c.toml", "timeout = \"3s\"".into(), Some(Config::built_in())).unwrap();
+        assert_eq!(config.names().count(), 4);
+        assert_eq!(config.timeout, Duration::from_secs(3));
+    }
+
+    #[test]
+    fn each_mistake_is_one_line_with_its_place_and_its_mend() {
+        let one = "[[credential]]\nname = \"A\"\nprovider = \"github\"\n";
+        let said = wrong(&format!("{one}rotate-via = \"x\"\n"));
+        assert!(said.starts_with("c.toml:4: unknown key `rotate-via`, expected one of"), "{said}");
+        let said = wrong("timeout = 10\n");
+        assert!(said.starts_with("c.toml:1: invalid type: integer `10`, expected a string"), "{said}");
+        let said = wrong("timeout = \"soon\"\n");
+        assert_eq!(said, "c.toml:1: timeout = \"soon\" is no duration: write it like \"10s\", \"700ms\" or \"2m\"");
+        let said = wrong("timeout = \"0s\"\n");
+        assert_eq!(said, "c.toml:1: timeout = \"0s\" must be from 1ms to 60s");
+        let said = wrong("[[credential]]\nname = \"A\"\nprovider = \"gihtub\"\n");
+        assert_eq!(said, "c.toml:3: unknown provider \"gihtub\": did you mean github? (or add [provider.gihtub])");
+        let said = wrong(&format!("{one}{one}"));
+        assert_eq!(said, "c.toml:5: \"A\" is there twice: delete one [[credential]]");
+        let said = wrong("[[credential]]\nname = \"1-A\"\nprovider = \"github\"\n");
+        assert_eq!(said, "c.toml:2: \"1-A\" is no name for a variable: letters, digits and _ alone, no digit first");
+        let said = wrong("[[credential]]\nname = \"PATH\"\nprovider = \"github\"\n");
+        assert_eq!(said, "c.toml:2: \"PATH\" is a name that the shell itself uses: choose another");
+        let said = wrong("[provider.github]\nbase_url = \"http://example.com\"\n");
+        assert_eq!(
+            said,
+            "c.toml:2: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)"
+        );
+        let said = wrong("[provider.github]\nbase_url = \"https://me:pw@example.com\"\n");
+        assert_eq!(said, "c.toml:2: [provider.github] base_url has a user name or password in it: take them out");
+        let said = wrong("timeout = \"3s\n");
+        assert!(said.starts_with("c.toml:1: ") && !said.contains('\n'), "{said}");
+    }
+
+    #[test]
+    fn tokens_go_to_https_or_loopback_alone() {
+        for good in ["https://api.example.com/v4", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:9/x"] {
+            base_url(good).unwrap();
+        }
+        for bad in [
+            "http://example.com",
+            "ftp://localhost",
+            "file:///etc/passwd",
+            "https://a.test/?x=1",
+            "localhost:80",
+            "http://127.0.0.1.evil.test",
+        ] {
+            base_url(bad).unwrap_err();
+        }
+    }
+}

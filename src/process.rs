@@ -1,0 +1,47 @@
+//! What concerns the process itself: no core dumps, writing whole, deadlines that are kept.
+
+use std::io::{self, Write as _};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
+
+/// No core dump, and on Linux no reading of this process's memory by others of the same user. First thing in `main`.
+pub fn harden() {
+    // Neither can fail in a way that one could do something about.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
+/// Leaves the terminal's session, so that ^C at a prompt and the end of the terminal are not this process's.
+pub fn detach() {
+    // It fails for the leader of a process group, who has no terminal to leave to begin with.
+    let _ = rustix::process::setsid();
+}
+
+/// Writes to stdout, all of it in one go. Nobody listening is no error.
+///
+/// # Errors
+/// stdout cannot be written, as on a full disk.
+pub fn write_whole(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|e| anyhow::anyhow!("stdout cannot be written: {e}")),
+    }
+}
+
+/// Says a line on stderr.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Runs it on one thread, and leaves without waiting for look-ups of names that are still under way.
+///
+/// # Errors
+/// The system has no file descriptors left.
+pub fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = runtime.block_on(run);
+    runtime.shutdown_background();
+    Ok(result)
+}

@@ -1,0 +1,738 @@
+//! A provider: one read-only request, and the rules that turn its answer into a verdict. Data, not code: the built-in
+//! ones are `providers.toml`, a user's are `[provider.NAME]` tables of the same form.
+//!
+//! [`Catalogue::classify`] is a pure function of the answer.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use serde::Deserialize;
+use serde_json::Value;
+use toml::Spanned;
+use url::Url;
+
+use crate::config::base_url;
+use crate::report::{Kind, distance, plain};
+
+const CATALOGUE: &str = include_str!("providers.toml");
+
+/// GitHub has been seen to send the present moment instead of the expiry of some tokens
+/// (google/go-github#3708): a date this near to the answer's own says nothing.
+const SAME_MOMENT: i64 = 60;
+
+/// What came back from a provider.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The host that was asked.
+    pub host: String,
+    pub status: u16,
+    /// Names in lower case.
+    pub headers: Vec<(String, String)>,
+    pub body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
+    }
+
+    /// The body as JSON, where the answer says that it is JSON: a portal's page is not believed.
+    fn json(&self) -> Option<Value> {
+        let kind = self.header("content-type")?.split(';').next()?.trim().to_ascii_lowercase();
+        let is_json = kind == "application/json" || kind.ends_with("+json");
+        is_json.then(|| serde_json::from_str(&self.body).ok()).flatten()
+    }
+
+    /// The time at the provider: a laptop's clock may be wrong by days.
+    pub fn date(&self) -> Timestamp {
+        let sent = self.header("date").and_then(|d| rfc2822::DateTimeParser::new().parse_timestamp(d).ok());
+        sent.unwrap_or_else(Timestamp::now)
+    }
+}
+
+/// What to ask: everything but the secret.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// The probe's name; none for the provider's own path.
+    pub probe: Option<String>,
+    pub post: bool,
+    pub url: Url,
+    pub auth: Auth,
+    pub headers: BTreeMap<String, String>,
+}
+
+/// How the secret is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// In this header, behind this prefix.
+    Header { name: String, prefix: String },
+    /// Not by a header (a log-in sends it in the body).
+    None,
+}
+
+/// What an answer means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step {
+    Done(Finding),
+    /// This answer decides nothing: ask the probe of this name.
+    Then(String),
+}
+
+/// A verdict's kind and words.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    pub kind: Kind,
+    pub words: String,
+    pub hint: Option<String>,
+    pub expires: Option<Timestamp>,
+}
+
+impl Finding {
+    pub fn new(kind: Kind, words: impl Into<String>) -> Finding {
+        Finding { kind, words: words.into(), hint: None, expires: None }
+    }
+}
+
+/// A mistake in a provider table.
+#[derive(Debug)]
+pub struct Mistake {
+    pub at: Option<Range<usize>>,
+    pub message: String,
+}
+
+fn mistake(at: Option<Range<usize>>, message: impl Into<String>) -> Mistake {
+    Mistake { at, message: message.into() }
+}
+
+/// `[provider.NAME]` as it stands in a file. What is left out keeps the built-in value.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProviderTable {
+    label: Option<String>,
+    base_url: Option<Spanned<String>>,
+    manage_url: Option<String>,
+    path: Option<Spanned<String>>,
+    auth: Option<AuthForm>,
+    headers: Option<BTreeMap<String, String>>,
+    identity: Option<String>,
+    expires: Option<String>,
+    not_before: Option<String>,
+    #[serde(default, rename = "probe")]
+    probes: Vec<ProbeTable>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<Spanned<Rule>>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProbeTable {
+    name: String,
+    path: Spanned<String>,
+    #[serde(default)]
+    method: Method,
+    auth: Option<AuthForm>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    /// Values that begin so are asked here first.
+    token: Option<String>,
+    /// What is said when the path's `{account_id}` is not configured.
+    without: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+enum Method {
+    #[default]
+    #[serde(rename = "GET")]
+    Get,
+    #[serde(rename = "POST")]
+    Post,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "auth must be \"bearer\", \"none\" or { header = \"…\", prefix = \"…\" }")]
+enum AuthForm {
+    Word(AuthWord),
+    Header(HeaderForm),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum AuthWord {
+    Bearer,
+    None,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HeaderForm {
+    header: String,
+    #[serde(default)]
+    prefix: String,
+}
+
+impl AuthForm {
+    fn auth(&self) -> Auth {
+        match self {
+            AuthForm::Word(AuthWord::Bearer) => Auth::Header { name: "authorization".into(), prefix: "Bearer ".into() },
+            AuthForm::Word(AuthWord::None) => Auth::None,
+            AuthForm::Header(h) => Auth::Header { name: h.header.to_ascii_lowercase(), prefix: h.prefix.clone() },
+        }
+    }
+}
+
+/// One rule: all conditions that it names must hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rule {
+    status: Option<Statuses>,
+    /// JSON pointer → what must be there.
+    #[serde(default)]
+    json: BTreeMap<String, Want>,
+    #[serde(default)]
+    header: BTreeMap<String, Want>,
+    /// The body contains this.
+    body: Option<String>,
+    /// The value begins with this.
+    token: Option<String>,
+    /// The answer is not JSON.
+    #[serde(default)]
+    not_json: bool,
+    kind: Kind,
+    words: Option<String>,
+    hint: Option<String>,
+    /// Ask this probe; `kind` and `words` stand when it cannot be asked or was asked already.
+    then: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "status must be a number, \"4xx\" or a list of them")]
+enum Statuses {
+    One(Status),
+    Many(Vec<Status>),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Status {
+    Code(u16),
+    Class(String),
+}
+
+impl Statuses {
+    fn has(&self, status: u16) -> bool {
+        let one = |s: &Status| match s {
+            Status::Code(code) => *code == status,
+            Status::Class(class) => class.strip_suffix("xx").and_then(|c| c.parse().ok()) == Some(status / 100),
+        };
+        match self {
+            Statuses::One(s) => one(s),
+            Statuses::Many(list) => list.iter().any(one),
+        }
+    }
+
+    fn all(&self) -> &[Status] {
+        match self {
+            Statuses::One(s) => std::slice::from_ref(s),
+            Statuses::Many(list) => list,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a condition is a value, { contains = \"…\" }, { present = true }, { list = true } or { object = true }"
+)]
+enum Want {
+    Is(Scalar),
+    Like(Like),
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Like {
+    Contains(String),
+    /// There, and not null.
+    Present(bool),
+    List(bool),
+    Object(bool),
+}
+
+impl Want {
+    fn holds(&self, value: Option<&Value>) -> bool {
+        match (self, value) {
+            (Want::Is(Scalar::Bool(b)), Some(Value::Bool(v))) => b == v,
+            (Want::Is(Scalar::Int(i)), Some(Value::Number(n))) => n.as_i64() == Some(*i),
+            (Want::Is(Scalar::Text(t)), Some(Value::String(s))) => t == s,
+            (Want::Like(Like::Contains(part)), Some(Value::String(s))) => s.contains(part.as_str()),
+            (Want::Like(Like::Present(wanted)), v) => v.is_some_and(|v| !v.is_null()) == *wanted,
+            (Want::Like(Like::List(wanted)), v) => v.is_some_and(Value::is_array) == *wanted,
+            (Want::Like(Like::Object(wanted)), v) => v.is_some_and(Value::is_object) == *wanted,
+            _ => false,
+        }
+    }
+}
+
+impl Rule {
+    fn holds(&self, answer: &Answer, json: Option<&Value>, token: &dyn Fn(&str) -> bool) -> bool {
+        let header = |(name, want): (&String, &Want)| {
+            // Header values have no case that means anything in `contains`: text/HTML is text/html.
+            let value = answer.header(name);
+            match want {
+                Want::Like(Like::Contains(part)) => {
+                    value.is_some_and(|v| v.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
+                }
+                want => want.holds(value.map(|v| Value::String(v.into())).as_ref()),
+            }
+        };
+        self.status.as_ref().is_none_or(|s| s.has(answer.status))
+            && (self.json.is_empty()
+                || json.is_some_and(|json| self.json.iter().all(|(at, want)| want.holds(json.pointer(at)))))
+            && self.header.iter().all(header)
+            && self.body.as_ref().is_none_or(|part| answer.body.contains(part.as_str()))
+            && self.token.as_ref().is_none_or(|prefix| token(prefix))
+            && !(self.not_json && json.is_some())
+    }
+
+    fn check(&self, probes: &[Probe]) -> Result<(), String> {
+        for class in self.status.iter().flat_map(Statuses::all) {
+            if let Status::Class(text) = class
+                && !matches!(text.as_str(), "1xx" | "2xx" | "3xx" | "4xx" | "5xx")
+            {
+                return Err(format!("status \"{text}\": write a number or one of \"2xx\", \"3xx\", \"4xx\", \"5xx\""));
+            }
+        }
+        if let Some(pointer) = self.json.keys().find(|p| !p.is_empty() && !p.starts_with('/')) {
+            return Err(format!("json \"{pointer}\" is no JSON pointer: it begins with /"));
+        }
+        if self.kind == Kind::Rejected && self.json.is_empty() && self.body.is_none() {
+            return Err("kind \"rejected\" needs the provider's own words: add a json or body condition".into());
+        }
+        if matches!(self.kind, Kind::Missing | Kind::Locked | Kind::NotConfigured) {
+            return Err("kind must be valid, rejected, malformed, limited, unreachable or blocked".into());
+        }
+        match &self.then {
+            Some(name) if !probes.iter().any(|p| p.name == *name) => {
+                Err(format!("then = \"{name}\": there is no such probe"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A provider, ready to be asked.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    pub label: String,
+    pub manage_url: Option<String>,
+    base: String,
+    path: String,
+    auth: Auth,
+    headers: BTreeMap<String, String>,
+    identity: Option<String>,
+    expires: Option<String>,
+    not_before: Option<String>,
+    probes: Vec<Probe>,
+    rules: Vec<Rule>,
+}
+
+#[derive(Debug, Clone)]
+struct Probe {
+    name: String,
+    path: String,
+    post: bool,
+    auth: Option<Auth>,
+    headers: BTreeMap<String, String>,
+    token: Option<String>,
+    without: Option<String>,
+}
+
+impl Provider {
+    fn from_table(id: &str, table: &ProviderTable) -> Result<Provider, Mistake> {
+        let missing = |key: &str| mistake(None, format!("needs {key}: there is no built-in provider of this name"));
+        let provider = Provider {
+            label: id.into(),
+            manage_url: None,
+            base: table.base_url.as_ref().ok_or_else(|| missing("base_url"))?.get_ref().clone(),
+            path: table.path.as_ref().ok_or_else(|| missing("path"))?.get_ref().clone(),
+            auth: AuthForm::Word(AuthWord::Bearer).auth(),
+            headers: BTreeMap::new(),
+            identity: None,
+            expires: None,
+            not_before: None,
+            probes: Vec::new(),
+            rules: Vec::new(),
+        };
+        if table.rules.is_empty() {
+            return Err(missing("[[rule]]s"));
+        }
+        provider.with(table)
+    }
+
+    fn with(mut self, table: &ProviderTable) -> Result<Provider, Mistake> {
+        if let Some(url) = &table.base_url {
+            let base = base_url(url.get_ref()).map_err(|why| mistake(Some(url.span()), why))?;
+            self.base = base.as_str().trim_end_matches('/').into();
+        }
+        let path_checked = |path: &Spanned<String>| match path.get_ref().starts_with('/') {
+            true => Ok(path.get_ref().clone()),
+            false => Err(mistake(Some(path.span()), format!("path \"{}\" must begin with /", path.get_ref()))),
+        };
+        if let Some(path) = &table.path {
+            self.path = path_checked(path)?;
+        }
+        if !table.probes.is_empty() {
+            self.probes.clear();
+            for probe in &table.probes {
+                self.probes.push(Probe {
+                    name: probe.name.clone(),
+                    path: path_checked(&probe.path)?,
+                    post: probe.method == Method::Post,
+                    auth: probe.auth.as_ref().map(AuthForm::auth),
+                    headers: probe.headers.clone(),
+                    token: probe.token.clone(),
+                    without: probe.without.clone(),
+                });
+            }
+        }
+        if !table.rules.is_empty() {
+            for rule in &table.rules {
+                rule.get_ref().check(&self.probes).map_err(|why| mistake(Some(rule.span()), why))?;
+            }
+            self.rules = table.rules.iter().map(|r| r.get_ref().clone()).collect();
+        }
+        if let Some(headers) = &table.headers {
+            self.headers = headers.clone();
+        }
+        let auths = table.auth.iter().map(AuthForm::auth).chain(self.probes.iter().filter_map(|p| p.auth.clone()));
+        let auth_names = auths.filter_map(|a| match a {
+            Auth::Header { name, .. } => Some(name),
+            Auth::None => None,
+        });
+        let names = self.headers.keys().chain(self.probes.iter().flat_map(|p| p.headers.keys())).cloned();
+        if let Some(bad) = auth_names.chain(names).find(|n| !is_header_name(n)) {
+            return Err(mistake(None, format!("\"{}\" is no name for a header", plain(&bad))));
+        }
+        let values = self.headers.iter().chain(self.probes.iter().flat_map(|p| &p.headers));
+        if let Some((name, _)) = values.into_iter().find(|(_, v)| v.chars().any(char::is_control)) {
+            return Err(mistake(None, format!("the header {name} has a control character in it")));
+        }
+        self.auth = table.auth.as_ref().map_or(self.auth, AuthForm::auth);
+        self.label = table.label.clone().unwrap_or(self.label);
+        self.manage_url = table.manage_url.clone().or(self.manage_url);
+        self.identity = table.identity.clone().or(self.identity);
+        self.expires = table.expires.clone().or(self.expires);
+        self.not_before = table.not_before.clone().or(self.not_before);
+        Ok(self)
+    }
+
+    /// The host that is asked, for the words of a failure.
+    pub fn host(&self) -> String {
+        Url::parse(&self.base).ok().and_then(|u| u.host_str().map(String::from)).unwrap_or_default()
+    }
+
+    /// The same provider at another address.
+    pub fn at(&self, base: &Url) -> Provider {
+        Provider { base: base.as_str().trim_end_matches('/').into(), ..self.clone() }
+    }
+
+    /// What to ask first for a value that begins as `token` says.
+    ///
+    /// # Errors
+    /// What is to be configured before it can be asked.
+    pub fn first(&self, account_id: Option<&str>, token: &dyn Fn(&str) -> bool) -> Result<Ask, String> {
+        let own = self.probes.iter().find(|p| p.token.as_deref().is_some_and(token));
+        let Some(probe) = own else { return Ok(self.ask(None, &self.path)) };
+        self.probe(&probe.name, account_id)
+            .ok_or_else(|| probe.without.clone().unwrap_or_else(|| "set account_id on its [[credential]]".into()))
+    }
+
+    /// The probe of this name; none when it needs an account id that is not configured.
+    pub fn probe(&self, name: &str, account_id: Option<&str>) -> Option<Ask> {
+        let probe = self.probes.iter().find(|p| p.name == name)?;
+        let path = match account_id {
+            Some(id) => probe.path.replace("{account_id}", id),
+            None if probe.path.contains("{account_id}") => return None,
+            None => probe.path.clone(),
+        };
+        Some(self.ask(Some(probe), &path))
+    }
+
+    fn ask(&self, probe: Option<&Probe>, path: &str) -> Ask {
+        let mut headers = self.headers.clone();
+        headers.extend(probe.into_iter().flat_map(|p| p.headers.clone()));
+        let url = Url::parse(&format!("{}{path}", self.base)).expect("base_url is checked, and a path cannot spoil it");
+        Ask {
+            probe: probe.map(|p| p.name.clone()),
+            post: probe.is_some_and(|p| p.post),
+            url,
+            auth: probe.and_then(|p| p.auth.clone()).unwrap_or_else(|| self.auth.clone()),
+            headers,
+        }
+    }
+
+    /// The words of a PASS, its expiry, and the FAIL that its dates may turn it into.
+    fn accepted(&self, answer: &Answer, json: Option<&Value>, words: String) -> Finding {
+        let now = answer.date();
+        let date = |field: &Option<String>| moment(field.as_deref()?, answer, json, now);
+        if let Some(from) = date(&self.not_before).filter(|from| *from > now) {
+            let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
+            finding.hint = Some("the token is good from that day on: wait, or use the one before it until then".into());
+            return finding;
+        }
+        let expires = date(&self.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
+        if let Some(past) = expires.filter(|e| *e < now) {
+            let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
+            finding.expires = Some(past);
+            return finding;
+        }
+        let who = self.identity.as_deref().and_then(|at| json?.pointer(at)?.as_str().map(plain));
+        let mut said = vec![who.unwrap_or(words)];
+        said.extend(expires.map(|e| format!("expires {}", distance(now, e))));
+        Finding { expires, ..Finding::new(Kind::Valid, said.join(", ")) }
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// The date at a JSON pointer or in `header:NAME`.
+fn moment(field: &str, answer: &Answer, json: Option<&Value>, now: Timestamp) -> Option<Timestamp> {
+    if let Some(name) = field.strip_prefix("header:") {
+        return date_of(answer.header(name)?);
+    }
+    match json?.pointer(field)? {
+        Value::String(text) => date_of(text),
+        Value::Number(n) => {
+            let n = n.as_i64()?;
+            // Three ways of writing a time as a number are in use; their sizes do not overlap.
+            match n {
+                100_000_000_000.. => Timestamp::from_millisecond(n).ok(),
+                1_000_000_000.. => Timestamp::from_second(n).ok(),
+                _ => Timestamp::from_second(now.as_second().checked_add(n)?).ok(),
+            }
+        }
+        _ => None,
+    }
+}
+
+/// RFC 3339, or one of the forms that GitHub's expiry header has been seen in: `2026-12-04 02:33:02 UTC`,
+/// `2023-04-26 23:23:18 +0200`, a day alone (which is taken to its end).
+fn date_of(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(at) = text.parse() {
+        return Some(at);
+    }
+    let offset = text.strip_suffix("UTC").map_or_else(|| text.to_string(), |t| format!("{t}+0000"));
+    if let Ok(at) = Timestamp::strptime("%Y-%m-%d %H:%M:%S %z", &offset) {
+        return Some(at);
+    }
+    let day: jiff::civil::Date = text.parse().ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(day.tomorrow().ok()?.at(0, 0, 0, 0)).ok()
+}
+
+/// All providers, and the rules that hold for each of them.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    providers: BTreeMap<String, Provider>,
+    front: Vec<Rule>,
+    rest: Vec<Rule>,
+}
+
+impl Catalogue {
+    /// `src/providers.toml`.
+    pub fn built_in() -> Catalogue {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Form {
+            front: Vec<Rule>,
+            rest: Vec<Rule>,
+            provider: BTreeMap<String, ProviderTable>,
+        }
+        let form: Form = toml::from_str(CATALOGUE).expect("the built-in catalogue is tested");
+        let ready = |(id, table): (String, ProviderTable)| {
+            let provider = Provider::from_table(&id, &table).expect("the built-in catalogue is tested");
+            (id, provider)
+        };
+        Catalogue { providers: form.provider.into_iter().map(ready).collect(), front: form.front, rest: form.rest }
+    }
+
+    /// Puts a user's table over the built-in one, or adds it.
+    ///
+    /// # Errors
+    /// What makes no sense in it, and where.
+    pub fn merge(&mut self, id: &str, table: &ProviderTable) -> Result<(), Mistake> {
+        let merged = match self.providers.get(id) {
+            Some(provider) => provider.clone().with(table)?,
+            None => Provider::from_table(id, table)?,
+        };
+        self.providers.insert(id.into(), merged);
+        Ok(())
+    }
+
+    pub fn get(&self, id: &str) -> Option<&Provider> {
+        self.providers.get(id)
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.providers.keys().map(String::as_str)
+    }
+
+    /// What this answer of `provider` says of a value that begins as `token` tells. `asked` are the probes that were
+    /// asked before, and `can_ask` tells whether a probe can be asked at all.
+    pub fn classify(
+        &self,
+        provider: &Provider,
+        answer: &Answer,
+        token: &dyn Fn(&str) -> bool,
+        can_ask: &dyn Fn(&str) -> bool,
+    ) -> Step {
+        let json = answer.json();
+        let json = json.as_ref();
+        let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);
+        let Some(rule) = rules.find(|rule| rule.holds(answer, json, token)) else {
+            return Step::Done(unexpected(answer, json.is_some()));
+        };
+        if let Some(probe) = rule.then.as_ref().filter(|probe| can_ask(probe)) {
+            return Step::Then(probe.clone());
+        }
+        let fill = |text: &String| fill(text, provider, answer, json);
+        let words = rule.words.as_ref().map(fill);
+        if rule.kind == Kind::Valid {
+            return Step::Done(provider.accepted(answer, json, words.unwrap_or_else(|| "valid".into())));
+        }
+        let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
+        Step::Done(Finding { hint: rule.hint.as_ref().map(fill), ..Finding::new(rule.kind, words) })
+    }
+}
+
+fn unexpected(answer: &Answer, is_json: bool) -> Finding {
+    let what = match (answer.body.trim().is_empty(), is_json) {
+        (true, _) => "an empty body",
+        (_, true) => "an answer that it does not usually give",
+        (_, false) => "a body that is not its JSON",
+    };
+    Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))
+}
+
+/// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),
+/// `{header:NAME}` and `{/json/pointer}`. A provider's text is made plain first.
+fn fill(text: &str, provider: &Provider, answer: &Answer, json: Option<&Value>) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((slot, after)) = after.split_once('}') else { break };
+        out += before;
+        rest = after;
+        out += &match slot {
+            "status" => answer.status.to_string(),
+            "host" => answer.host.clone(),
+            "label" => provider.label.clone(),
+            "location" => {
+                let location = answer.header("location").unwrap_or("nowhere");
+                let url = Url::parse(&format!("https://{}", answer.host)).and_then(|base| base.join(location));
+                plain(url.ok().as_ref().and_then(Url::host_str).unwrap_or("an address that is none"))
+            }
+            "firewall" => {
+                let at = answer.body.find("error code: 10").unwrap_or(0);
+                let code: String = answer.body[at..].chars().take("error code: 1010".len()).collect();
+                plain(&code)
+            }
+            slot if slot.starts_with('/') => match json.and_then(|json| json.pointer(slot)) {
+                Some(Value::String(text)) => plain(text),
+                Some(value) => plain(&value.to_string()),
+                None => "?".into(),
+            },
+            slot => match slot.strip_prefix("header:") {
+                Some(name) => plain(answer.header(name).unwrap_or("?")),
+                None => format!("{{{slot}}}"),
+            },
+        };
+    }
+    out + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+        let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        if !headers.iter().any(|(n, _)| *n == "content-type") {
+            all.push(("content-type".into(), "application/json".into()));
+        }
+        if !headers.iter().any(|(n, _)| *n == "date") {
+            all.push(("date".into(), "Mon, 04 May 2026 08:00:00 GMT".into()));
+        }
+        Answer { host: "api.test".into(), status, headers: all, body: body.into() }
+    }
+
+    fn classified(id: &str, answer: Answer) -> Finding {
+        let catalogue = Catalogue::built_in();
+        match catalogue.classify(catalogue.get(id).unwrap(), &answer, &|_| false, &|_| false) {
+            Step::Done(finding) => finding,
+            Step::Then(probe) => panic!("asks {probe}"),
+        }
+    }
+
+    #[test]
+    fn dates_are_read_in_every_form_that_github_sends() {
+        let at = |s: &str| date_of(s).map(|t| t.to_string());
+        assert_eq!(at("2026-12-04 02:33:02 UTC").as_deref(), Some("2026-12-04T02:33:02Z"));
+        assert_eq!(at("2023-04-26 23:23:18 +0200").as_deref(), Some("2023-04-26T21:23:18Z"));
+        assert_eq!(at("2023-04-26 23:23:18 -0700").as_deref(), Some("2023-04-27T06:23:18Z"));
+        assert_eq!(at("2026-12-04").as_deref(), Some("2026-12-05T00:00:00Z"));
+        assert_eq!(at("2030-01-01T00:00:00Z").as_deref(), Some("2030-01-01T00:00:00Z"));
+        assert_eq!(at("soon"), None);
+    }
+
+    #[test]
+    fn a_date_is_compared_with_the_answers_own_clock() {
+        let user = r#"{"login":"octo-op"}"#;
+        let with = |expiry| answer(200, &[("github-authentication-token-expiration", expiry)], user);
+        let good = classified("github", with("2026-06-14 08:00:00 UTC"));
+        assert_eq!((good.kind, good.words.as_str()), (Kind::Valid, "octo-op, expires in 41 days"));
+        let now = classified("github", with("2026-05-04 08:00:30 UTC"));
+        assert_eq!((now.kind, now.words.as_str(), now.expires), (Kind::Valid, "octo-op", None));
+    }
+
+    #[test]
+    fn a_status_alone_never_rejects() {
+        for id in ["cloudflare", "heroku", "github", "infisical"] {
+            for status in [400, 401, 403, 404] {
+                for body in ["", "{}", "null", "[]", "<html>", "nonsense"] {
+                    let kind = classified(id, answer(status, &[], body)).kind;
+                    assert!(!matches!(kind, Kind::Rejected | Kind::Valid), "{id} {status} {body}: {kind:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn json_that_does_not_say_it_is_json_is_not_believed() {
+        let portal = answer(200, &[("content-type", "text/plain")], r#"{"login":"octo-op"}"#);
+        assert_eq!(classified("github", portal).kind, Kind::Unreachable);
+    }
+
+    #[test]
+    fn a_providers_words_are_made_plain() {
+        let body = "{\"message\":\"no\\u001b[31m SAML \\u202e\"}";
+        let words = classified("github", answer(403, &[], body)).words;
+        assert_eq!(words, "HTTP 403: no[31m SAML");
+    }
+}

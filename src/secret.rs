@@ -1,0 +1,147 @@
+//! A credential's value: wiped when dropped, redacted wherever it could be shown.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+/// Values shorter than this are shown as `(redacted)` alone: eight characters of them would be too many.
+const SHOWN_FROM: usize = 16;
+
+/// The value of a credential. `Debug` and `Display` give the redacted form; only [`Secret::expose`] gives the value.
+#[derive(Clone)]
+pub struct Secret(SecretString);
+
+/// Why some bytes cannot be a token. Such a value is never sent and never exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Malformed {
+    Empty,
+    NotUtf8,
+    Nul,
+    Newline,
+    Control,
+}
+
+impl Malformed {
+    /// The words of the report.
+    pub fn words(self) -> &'static str {
+        match self {
+            Malformed::Empty => "not a token: it is empty",
+            Malformed::NotUtf8 => "not a token: not UTF-8 text",
+            Malformed::Nul => "not a token: contains a NUL byte",
+            Malformed::Newline => "not a token: contains a newline",
+            Malformed::Control => "not a token: contains a control character",
+        }
+    }
+}
+
+impl Secret {
+    /// Takes the bytes of a source. One line end at the very end is the file's or the pipe's, not the token's, and is
+    /// dropped; nothing else is trimmed, so that what comes out is what was stored.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes cannot be a token.
+    pub fn parse(bytes: &[u8]) -> Result<Secret, Malformed> {
+        let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        if bytes.is_empty() {
+            return Err(Malformed::Empty);
+        }
+        if bytes.contains(&0) {
+            return Err(Malformed::Nul);
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| Malformed::NotUtf8)?;
+        if text.contains(['\n', '\r']) {
+            return Err(Malformed::Newline);
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Malformed::Control);
+        }
+        Ok(Secret(SecretString::from(text)))
+    }
+
+    /// The value itself. Every call is a place where it can leave the process.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// `(redacted gith…cdef)`: enough to tell two tokens apart, too little to use. Only plain characters are shown: a
+    /// value may hold right-to-left marks that would make the line lie.
+    pub fn redacted(&self) -> String {
+        let value = self.expose();
+        if value.len() < SHOWN_FROM || !value.bytes().all(|b| b.is_ascii_graphic()) {
+            return "(redacted)".into();
+        }
+        format!("(redacted {}…{})", &value[..4], &value[value.len() - 4..])
+    }
+
+    /// Whether these bytes are this very value.
+    pub fn is(&self, bytes: &[u8]) -> bool {
+        bytes == self.expose().as_bytes()
+    }
+}
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Secret) -> bool {
+        self.expose() == other.expose()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+/// The bytes of an environment variable, or nothing when it is unset or empty: `export NAME=` means "not set" to every
+/// tool that reads tokens.
+pub fn from_environment(name: &str) -> Option<Zeroizing<Vec<u8>>> {
+    use std::os::unix::ffi::OsStringExt;
+    let value = Zeroizing::new(std::env::var_os(name)?.into_vec());
+    (!value.is_empty()).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_four_and_four_of_a_long_value_and_nothing_of_a_short_one() {
+        let show = |v: &str| Secret::parse(v.as_bytes()).unwrap().redacted();
+        assert_eq!(show("github_pat_0123456789abcdef"), "(redacted gith…cdef)");
+        assert_eq!(show("0123456789abcdef"), "(redacted 0123…cdef)");
+        assert_eq!(show("0123456789abcde"), "(redacted)");
+        assert_eq!(show("\u{202e}0123456789abcdef"), "(redacted)");
+        assert_eq!(show("üüüüüüüüüüüüüüüüüüüüüüüü"), "(redacted)");
+    }
+
+    #[test]
+    fn debug_and_display_never_show_a_value() {
+        let secret = Secret::parse(b"hunter2hunter2hunter2").unwrap();
+        for shown in [format!("{secret}"), format!("{secret:?}"), format!("{:#?}", Some(&secret))] {
+            assert!(!shown.contains("hunter2hunter2"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn drops_one_line_end_and_refuses_what_cannot_be_a_token() {
+        assert_eq!(Secret::parse(b"token\n").unwrap().expose(), "token");
+        assert_eq!(Secret::parse(b"token\r\n").unwrap().expose(), "token");
+        assert_eq!(Secret::parse(b" token ").unwrap().expose(), " token ");
+        let refused = |v: &[u8]| Secret::parse(v).unwrap_err();
+        assert_eq!(refused(b""), Malformed::Empty);
+        assert_eq!(refused(b"\n"), Malformed::Empty);
+        assert_eq!(refused(b"to\nken"), Malformed::Newline);
+        assert_eq!(refused(b"token\n\n"), Malformed::Newline);
+        assert_eq!(refused(b"to\0ken"), Malformed::Nul);
+        assert_eq!(refused(b"to\x1bken"), Malformed::Control);
+        assert_eq!(refused("to\u{85}ken".as_bytes()), Malformed::Control);
+        assert_eq!(refused(b"\xfftoken"), Malformed::NotUtf8);
+    }
+}

@@ -1,0 +1,83 @@
+//! Shell code: quoting, exports, unsets, and the glue. `export_line` is the one place that prints a secret.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// The exported variable in which a shell (and those started from it) keeps the names that raxx put there.
+pub const NAMES_VARIABLE: &str = "__RAXX_NAMES";
+
+/// A shell that raxx speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Shell {
+    Zsh,
+    Bash,
+    /// Any POSIX shell: exports alone.
+    Sh,
+}
+
+impl Shell {
+    /// The glue of this shell with the names put in; none for a shell that has none. Constant text, no secret: users
+    /// cache it.
+    pub fn glue<'n>(self, names: impl Iterator<Item = &'n str>) -> Option<String> {
+        let file = match self {
+            Shell::Zsh => include_str!("../shell/raxx.zsh"),
+            Shell::Bash => include_str!("../shell/raxx.bash"),
+            Shell::Sh => return None,
+        };
+        Some(file.replace("@NAMES@", &names.collect::<Vec<_>>().join(" ")))
+    }
+}
+
+/// Single-quoted for bash, zsh and every POSIX shell. shell-escape leaves some values bare; zsh expands a bare leading
+/// `=`, so those are quoted too.
+pub fn quoted(text: &str) -> String {
+    let escaped = shell_escape::unix::escape(Cow::Borrowed(text));
+    match escaped.starts_with('\'') {
+        true => escaped.into_owned(),
+        false => format!("'{escaped}'"),
+    }
+}
+
+/// `export NAME='value'`. `name` is a checked identifier.
+pub fn export_line(name: &str, secret: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(format!("export {name}={}\n", *Zeroizing::new(quoted(secret.expose()))))
+}
+
+/// `unset NAME`.
+pub fn unset_line(name: &str) -> String {
+    format!("unset {name}\n")
+}
+
+/// Notes the names that raxx put into this shell, for `raxx unset` here and in shells started from it.
+pub fn names_line(names: &[String]) -> String {
+    format!("export {NAMES_VARIABLE}={}\n", quoted(&names.join(" ")))
+}
+
+/// Says something to the person, line by line, on stderr.
+pub fn say_lines(text: &str) -> String {
+    text.lines().map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_is_quoted() {
+        assert_eq!(quoted("plain"), "'plain'");
+        assert_eq!(quoted("=ls"), "'=ls'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_line_that_is_said_cannot_become_code() {
+        assert_eq!(
+            say_lines("$(id) 'x'\nb"),
+            "builtin printf '%s\\n' '$(id) '\\''x'\\''' >&2\nbuiltin printf '%s\\n' 'b' >&2\n"
+        );
+    }
+}

@@ -1,0 +1,91 @@
+//! Where a value comes from: the environment, then the machine's secret store.
+
+use std::time::Duration;
+
+use crate::config::Credential;
+use crate::report::{Cause, Kind, Row};
+use crate::secret::{Malformed, Secret, from_environment};
+use crate::store::{Lookup, Store};
+
+/// The environment's name in a report.
+pub const ENVIRONMENT: &str = "env";
+
+/// How long the store may take while a shell starts: a person waits for it.
+pub const STORE_AT_START: Duration = Duration::from_millis(300);
+
+/// How long it may take else.
+pub const STORE: Duration = Duration::from_millis(1_500);
+
+/// The variable's value; none when it is unset or empty.
+pub fn environment(name: &str) -> Option<Result<Secret, Malformed>> {
+    from_environment(name).map(|bytes| Secret::parse(&bytes))
+}
+
+/// What the store has for one credential.
+pub enum Stored {
+    Value(Secret),
+    Malformed(Malformed),
+    Not(Lookup),
+}
+
+/// Asks the store for these credentials, in one go. Those without a place in it come back as absent.
+pub async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) -> Vec<Stored> {
+    let items: Vec<_> = wanted.iter().filter_map(|c| c.store.clone()).collect();
+    let mut lookups = match items.is_empty() {
+        true => Vec::new(),
+        false => store.read(&items, limit).await,
+    }
+    .into_iter();
+    let one = |c: &&Credential| match c.store.as_ref().and_then(|_| lookups.next()) {
+        Some(Lookup::Found(bytes)) => match Secret::parse(&bytes) {
+            Ok(secret) => Stored::Value(secret),
+            Err(why) => Stored::Malformed(why),
+        },
+        Some(other) => Stored::Not(other),
+        None => Stored::Not(Lookup::Absent),
+    };
+    wanted.iter().map(one).collect()
+}
+
+/// The row of a credential that is in no source, or in one that could not be read.
+pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store) -> Row {
+    let name = store.name();
+    let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
+    let of_store = |words: String, what: String| {
+        let mut row = row(Kind::Locked, words);
+        row.hint = credential.store.as_ref().map(|item| format!("type: {}", store.unlock_hint(item)));
+        row.cause = Some(Cause::Store { what });
+        row
+    };
+    match lookup {
+        // Found is not asked about here; both mean that no source gave a value.
+        Lookup::Absent | Lookup::Found(_) => {
+            let mut row = match &credential.store {
+                Some(_) => row(Kind::Missing, format!("not in env or {name}")),
+                None => row(Kind::Missing, "not in env".into()),
+            };
+            row.cause = Some(Cause::NotStored);
+            row.rotate_via = credential.rotate_via.clone();
+            row
+        }
+        Lookup::Unavailable(why) => {
+            let mut row = row(Kind::Missing, format!("not in env or {name}: {why}"));
+            row.cause = Some(Cause::NoStore);
+            row.rotate_via = credential.rotate_via.clone();
+            row
+        }
+        Lookup::Locked(what) => of_store(format!("in {what}, which is locked"), format!("{what}, which is locked")),
+        Lookup::Consent(why) => of_store(
+            format!("in the {name}, which wants consent: {why}"),
+            format!("the {name}, which wants consent: {why}"),
+        ),
+        Lookup::Broken(why) => of_store(
+            format!("not in env; the {name} does not work: {why}"),
+            format!("the {name}, which does not work: {why}"),
+        ),
+        Lookup::TimedOut => of_store(
+            format!("not in env; the {name} did not answer in time"),
+            format!("the {name}, which did not answer in time"),
+        ),
+    }
+}

@@ -1,0 +1,745 @@
+//! What to ask the macOS Keychain and what its answers mean. No call into macOS is made here: see `keychain_macos.rs`.
+//!
+//! Two readers are tried. raxx itself reads first, with dialogs switched off for the whole process. An item that was made
+//! by `/usr/bin/security` is refused to it, as every program but `security` is outside that item's partition; `security`
+//! reads such an item silently. But `security` has no switch against dialogs, so it runs under a timeout and one at a
+//! time: each one may put a dialog on the screen.
+
+use std::cell::Cell;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::future::LocalBoxFuture;
+use zeroize::{Zeroize, Zeroizing};
+
+use super::{Item, Lookup, Store, quoted};
+
+/// Security.framework's result code. `security` ends with its lowest eight bits.
+pub(super) type OsStatus = i32;
+
+const ITEM_NOT_FOUND: OsStatus = -25300;
+const AUTH_FAILED: OsStatus = -25293;
+const INTERACTION_NOT_ALLOWED: OsStatus = -25308;
+const USER_CANCELED: OsStatus = -128;
+const MISSING_ENTITLEMENT: OsStatus = -34018;
+const IN_DARK_WAKE: OsStatus = -25320;
+const NOT_AVAILABLE: OsStatus = -25291;
+const NO_SUCH_KEYCHAIN: OsStatus = -25294;
+const NO_DEFAULT_KEYCHAIN: OsStatus = -25307;
+
+/// The codes that `security find-generic-password` is known to end with.
+const EXITS: [OsStatus; 6] =
+    [ITEM_NOT_FOUND, AUTH_FAILED, INTERACTION_NOT_ALLOWED, USER_CANCELED, MISSING_ENTITLEMENT, IN_DARK_WAKE];
+
+/// How long `security` may take. It answers in tens of milliseconds or it has a dialog open.
+const SECURITY_LIMIT: Duration = Duration::from_millis(800);
+
+/// Less than this is not worth starting a process for.
+const SECURITY_LEAST: Duration = Duration::from_millis(20);
+
+/// The calls that need a Mac.
+pub(super) trait System: Send + Sync + 'static {
+    /// The default keychain's name and whether it is locked; asks nobody.
+    fn state(&self) -> Result<State, OsStatus>;
+    /// Is there such an item? Reads its attributes only, which are not protected.
+    fn search(&self, item: &Item) -> Result<(), OsStatus>;
+    /// Reads the value with dialogs off.
+    fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus>;
+    /// Has `security` print the value, and kills it at `limit`.
+    fn security(&self, item: &Item, limit: Duration) -> Security;
+}
+
+/// A keychain's state.
+#[derive(Debug, Clone)]
+pub(super) struct State {
+    pub name: String,
+    pub locked: bool,
+}
+
+/// How a run of `security` went.
+pub(super) enum Security {
+    /// It ended, with this code and output.
+    Exit(i32, Zeroizing<Vec<u8>>),
+    /// It was killed at its limit.
+    TimedOut,
+    /// It could not be run, or ended by a signal.
+    Failed(String),
+}
+
+/// The Keychain as a store.
+pub(super) struct Keychain<S> {
+    system: Arc<S>,
+    /// Whether the last read found it locked: unlocking and consenting are different commands.
+    locked: Cell<bool>,
+}
+
+impl<S: System> Keychain<S> {
+    pub fn new(system: S) -> Self {
+        Self { system: Arc::new(system), locked: Cell::new(false) }
+    }
+}
+
+impl<S: System> Store for Keychain<S> {
+    fn name(&self) -> &'static str {
+        "Keychain"
+    }
+
+    fn unlock_hint(&self, item: &Item) -> String {
+        if self.locked.get() {
+            return "security unlock-keychain".into();
+        }
+        // `security` then asks in its dialog; with "Always Allow" it never asks for this item again.
+        let (service, account) = (quoted(&item.service), quoted(&item.account));
+        format!("security find-generic-password -s {service} -a {account} -w >/dev/null")
+    }
+
+    fn store_command(&self, name: &str, item: &Item) -> Option<String> {
+        // A bare `-w` at the end asks twice; `-T` would take away the trust of `security` itself, which reads it later.
+        let (service, account) = (quoted(&item.service), quoted(&item.account));
+        Some(format!("security add-generic-password -U -s {service} -a {account} -l {name} -w"))
+    }
+
+    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + limit;
+            let mut answers: Vec<_> = items.iter().map(|_| Lookup::TimedOut).collect();
+            let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
+            let (system, wanted) = (self.system.clone(), items.to_vec());
+            // A thread of its own, not the runtime's pool: the end of a runtime waits for its pool, and a call into the
+            // Keychain that hangs cannot be broken off. The work stops a little before the deadline, so that `security`,
+            // if it still runs, is killed and does not outlive raxx with a dialog on the screen.
+            let end = deadline - (limit / 10).min(Duration::from_millis(50));
+            let work =
+                move || look_up(&*system, &wanted, SECURITY_LIMIT, end, |at, answer| send.send((at, answer)).is_ok());
+            if let Err(error) = thread::Builder::new().name("keychain".into()).spawn(work) {
+                let why = format!("no thread to ask the Keychain on: {error}");
+                answers.fill_with(|| Lookup::Broken(why.clone()));
+                return answers;
+            }
+            while let Ok(Some((at, answer))) = tokio::time::timeout_at(deadline.into(), receive.recv()).await {
+                answers[at] = answer;
+            }
+            self.locked.set(answers.iter().any(|answer| matches!(answer, Lookup::Locked(_))));
+            answers
+        })
+    }
+}
+
+/// Looks the items up one after the other and tells each answer as it comes. Stops when nobody listens any more; an item
+/// that is not told about was not answered in time.
+fn look_up(
+    system: &impl System,
+    items: &[Item],
+    security_limit: Duration,
+    end: Instant,
+    mut tell: impl FnMut(usize, Lookup) -> bool,
+) {
+    // The lock first: while it is on, every other answer is about the lock and not about the item.
+    let problem = match system.state() {
+        Ok(state) if state.locked => Some(Err(state.name)),
+        Ok(_) => None,
+        Err(code) => Some(Ok(code)),
+    };
+    let mut dialog_may_be_open = false;
+    for (at, item) in items.iter().enumerate() {
+        let answer = match &problem {
+            Some(Err(name)) => Lookup::Locked(name.clone()),
+            Some(Ok(code)) => meaning(system, *code),
+            None if Instant::now() >= end => return,
+            None => look_up_one(system, item, security_limit, end, &mut dialog_may_be_open),
+        };
+        if !tell(at, answer) {
+            return;
+        }
+    }
+}
+
+fn look_up_one(
+    system: &impl System,
+    item: &Item,
+    security_limit: Duration,
+    end: Instant,
+    dialog_may_be_open: &mut bool,
+) -> Lookup {
+    if let Err(code) = system.search(item) {
+        return meaning(system, code);
+    }
+    match system.read(item) {
+        Ok(value) => return Lookup::Found(value),
+        // Both say that this program may not read it without a dialog; `security` perhaps may.
+        Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => {}
+        Err(code) => return meaning(system, code),
+    }
+    let left = end.saturating_duration_since(Instant::now());
+    // One that hung is taken to have opened a dialog. Another is started only if it can have its whole time.
+    if left < SECURITY_LEAST || (*dialog_may_be_open && left < security_limit) {
+        return Lookup::TimedOut;
+    }
+    match system.security(item, left.min(security_limit)) {
+        Security::Exit(0, mut value) => {
+            // It adds one newline of its own. Any other belongs to the value.
+            if value.last() == Some(&b'\n') {
+                value.pop();
+            }
+            Lookup::Found(value)
+        }
+        Security::Exit(exit, _) => match EXITS.iter().find(|code| *code & 0xff == exit) {
+            Some(code) => meaning(system, *code),
+            None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
+        },
+        Security::TimedOut => {
+            *dialog_may_be_open = true;
+            if left < security_limit {
+                return Lookup::TimedOut; // cut short by our own deadline, which says nothing about a dialog
+            }
+            let limit = security_limit.as_millis();
+            refused(system, &format!("`security` gave no answer in {limit} ms, its dialog waits for a person"))
+        }
+        Security::Failed(why) => Lookup::Broken(why),
+    }
+}
+
+/// What a code means for the person.
+fn meaning(system: &impl System, code: OsStatus) -> Lookup {
+    match code {
+        ITEM_NOT_FOUND => Lookup::Absent,
+        AUTH_FAILED => refused(system, "it is given out only after a dialog"),
+        INTERACTION_NOT_ALLOWED => refused(system, "this session cannot show the dialog (ssh, cron, background agent)"),
+        USER_CANCELED => refused(system, "the dialog was cancelled"),
+        IN_DARK_WAKE => refused(system, "the Mac is asleep and shows no dialog (dark wake)"),
+        NOT_AVAILABLE => Lookup::Unavailable("no keychain is available to this session".into()),
+        NO_DEFAULT_KEYCHAIN => Lookup::Unavailable("this user has no default keychain".into()),
+        NO_SUCH_KEYCHAIN => Lookup::Broken("the file of the default keychain is missing".into()),
+        MISSING_ENTITLEMENT => Lookup::Broken(format!("error {code}, it wants an entitlement that raxx does not have")),
+        _ => Lookup::Broken(format!("error {code}")),
+    }
+}
+
+/// A refusal. A keychain that was locked since it was asked refuses in the same words, so its state is asked again.
+fn refused(system: &impl System, why: &str) -> Lookup {
+    match system.state() {
+        Ok(state) if state.locked => Lookup::Locked(state.name),
+        _ => Lookup::Consent(why.into()),
+    }
+}
+
+/// "the login keychain", from the path of its file.
+pub(super) fn keychain_name(path: &Path) -> String {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = file.strip_suffix("-db").unwrap_or(&file);
+    let name = name.strip_suffix(".keychain").unwrap_or(name);
+    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    if name.is_empty() { "the default keychain".into() } else { format!("the {name} keychain") }
+}
+
+/// Runs `program` as `security` to print one value, and kills it at `limit`.
+///
+/// A value with a byte that is not printable comes out as hex with no mark that it is. It is left so: to take
+/// hex-looking output apart would break every token that is hex.
+pub(super) fn run_security(program: &Path, item: &Item, limit: Duration) -> Security {
+    let end = Instant::now() + limit;
+    let child = Command::new(program)
+        .args(["find-generic-password", "-s", &item.service, "-a", &item.account, "-w"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn();
+    let mut child = match child {
+        Ok(child) => child,
+        Err(error) => return Security::Failed(format!("{} could not be started: {error}", program.display())),
+    };
+    // A pipe is read without a timeout only on another thread; it ends when the pipe does.
+    let (send, receive) = mpsc::channel();
+    let pipe = child.stdout.take();
+    let reader = thread::Builder::new().spawn(move || send.send(pipe.map(read_to_end).transpose()));
+    let mut ended: Option<ExitStatus> = None;
+    let output = reader.map_err(|error| error.to_string()).and_then(|_| {
+        match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(Ok(output)) => {
+                while ended.is_none() && Instant::now() < end {
+                    ended = child.try_wait().map_err(|error| error.to_string())?;
+                    if ended.is_none() {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+                Ok(output)
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Ok(None),
+        }
+    });
+    if ended.is_none() {
+        // Fails only for a child that has just ended, and then `wait` has nothing to wait for either.
+        _ = child.kill();
+        _ = child.wait();
+    }
+    match (output, ended) {
+        (Err(error), _) => Security::Failed(format!("the output of `security` could not be read: {error}")),
+        (Ok(_), None) => Security::TimedOut,
+        (Ok(output), Some(status)) => match status.code() {
+            Some(code) => Security::Exit(code, output.unwrap_or_default()),
+            None => Security::Failed(format!("`security` was stopped: {status}")),
+        },
+    }
+}
+
+/// Reads everything and leaves no copy of it behind: a `Vec` that grows by itself would.
+fn read_to_end(mut from: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    let mut chunk = Zeroizing::new([0; 4096]);
+    let mut all = Zeroizing::new(Vec::with_capacity(chunk.len()));
+    loop {
+        let got = match from.read(&mut chunk[..]) {
+            Ok(0) => return Ok(all),
+            Ok(got) => got,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if all.capacity() - all.len() < got {
+            let mut larger = Zeroizing::new(Vec::with_capacity(all.capacity() * 2 + got));
+            larger.extend_from_slice(&all);
+            all.zeroize();
+            all = larger;
+        }
+        all.extend_from_slice(&chunk[..got]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::fs;
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A Mac made up for a test: an item's service says which script answers for it.
+    struct Mac {
+        /// The answers to "is it locked?", the last one for ever.
+        states: Vec<Result<bool, OsStatus>>,
+        items: HashMap<&'static str, Script>,
+        calls: Mutex<Vec<String>>,
+        /// How long each `security` was given.
+        limits: Mutex<Vec<Duration>>,
+    }
+
+    #[derive(Clone, Copy)]
+    struct Script {
+        search: OsStatus,
+        read: OsStatus,
+        security: Run,
+    }
+
+    #[derive(Clone, Copy)]
+    enum Run {
+        Exit(i32),
+        Prints(&'static str),
+        Hangs,
+        Fails,
+    }
+
+    /// Stored by raxx itself: the value is "native".
+    const OURS: Script = Script { search: 0, read: 0, security: Run::Fails };
+    /// Stored by `security`, the way the runbook did.
+    const THEIRS: Script = Script { search: 0, read: AUTH_FAILED, security: Run::Prints("by security\n") };
+    const HANGS: Script = Script { security: Run::Hangs, ..THEIRS };
+
+    impl Mac {
+        fn new(items: &[(&'static str, Script)]) -> Self {
+            let items = items.iter().copied().collect();
+            Self { states: vec![Ok(false)], items, calls: Mutex::default(), limits: Mutex::default() }
+        }
+
+        fn one(script: Script) -> Self {
+            Self::new(&[("x", script)])
+        }
+
+        fn states(self, states: &[Result<bool, OsStatus>]) -> Self {
+            Self { states: states.to_vec(), ..self }
+        }
+
+        fn called(&self, what: &str, item: &Item) -> Script {
+            self.calls.lock().unwrap().push(format!("{what} {}", item.service));
+            *self.items.get(&*item.service).unwrap_or(&Script { search: ITEM_NOT_FOUND, ..OURS })
+        }
+
+        fn calls(&self) -> Vec<String> {
+            self.calls.lock().unwrap().clone()
+        }
+    }
+
+    fn status(code: OsStatus) -> Result<(), OsStatus> {
+        if code == 0 { Ok(()) } else { Err(code) }
+    }
+
+    impl System for Mac {
+        fn state(&self) -> Result<State, OsStatus> {
+            let mut calls = self.calls.lock().unwrap();
+            let asked = calls.iter().filter(|call| *call == "state").count();
+            calls.push("state".into());
+            let locked = self.states[asked.min(self.states.len() - 1)]?;
+            Ok(State { name: "the login keychain".into(), locked })
+        }
+
+        fn search(&self, item: &Item) -> Result<(), OsStatus> {
+            status(self.called("search", item).search)
+        }
+
+        fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
+            let script = self.called("read", item);
+            if item.service == "hung" {
+                thread::sleep(Duration::from_secs(10));
+            }
+            status(script.read).map(|()| Zeroizing::new(b"native".to_vec()))
+        }
+
+        fn security(&self, item: &Item, limit: Duration) -> Security {
+            self.limits.lock().unwrap().push(limit);
+            match self.called("security", item).security {
+                Run::Exit(code) => Security::Exit(code, Zeroizing::default()),
+                Run::Prints(output) => Security::Exit(0, Zeroizing::new(output.into())),
+                Run::Hangs => {
+                    thread::sleep(limit);
+                    Security::TimedOut
+                }
+                Run::Fails => Security::Failed("no such file".into()),
+            }
+        }
+    }
+
+    fn item(service: &str) -> Item {
+        Item { service: service.into(), account: "claude-bootstrap".into() }
+    }
+
+    fn items<const N: usize>(services: [&str; N]) -> [Item; N] {
+        services.map(item)
+    }
+
+    fn found(value: &str) -> Lookup {
+        Lookup::Found(Zeroizing::new(value.into()))
+    }
+
+    /// Only what kind of answer it is; the words are looked at where they matter.
+    fn kind(answer: &Lookup) -> &'static str {
+        match answer {
+            Lookup::Found(_) => "found",
+            Lookup::Absent => "absent",
+            Lookup::Locked(_) => "locked",
+            Lookup::Consent(_) => "consent",
+            Lookup::Unavailable(_) => "unavailable",
+            Lookup::Broken(_) => "broken",
+            Lookup::TimedOut => "timed out",
+        }
+    }
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    /// Looks up with a `security` that may take 200 ms, in `limit`.
+    fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Lookup; N] {
+        let mut answers = services.map(|_| Lookup::TimedOut);
+        look_up(mac, &items(services), SHORT, Instant::now() + limit, |at, answer| {
+            answers[at] = answer;
+            true
+        });
+        answers
+    }
+
+    fn look_at_one(mac: &Mac) -> Lookup {
+        let [answer] = look(mac, ["x"], Duration::from_secs(5));
+        answer
+    }
+
+    #[test]
+    fn our_own_item_is_read_without_starting_security() {
+        let mac = Mac::one(OURS);
+        assert_eq!(look_at_one(&mac), found("native"));
+        assert_eq!(mac.calls(), ["state", "search x", "read x"]);
+    }
+
+    #[test]
+    fn an_item_made_by_security_is_read_by_security() {
+        let mac = Mac::one(THEIRS);
+        assert_eq!(look_at_one(&mac), found("by security"));
+        assert_eq!(mac.calls(), ["state", "search x", "read x", "security x"]);
+        let no_desktop = Mac::one(Script { read: INTERACTION_NOT_ALLOWED, ..THEIRS });
+        assert_eq!(look_at_one(&no_desktop), found("by security"));
+    }
+
+    #[test]
+    fn an_absent_item_is_told_by_the_search_alone() {
+        let mac = Mac::new(&[]);
+        assert_eq!(look_at_one(&mac), Lookup::Absent);
+        assert_eq!(mac.calls(), ["state", "search x"]);
+    }
+
+    #[test]
+    fn a_locked_keychain_is_asked_for_nothing() {
+        let mac = Mac::new(&[("a", OURS), ("b", THEIRS)]).states(&[Ok(true)]);
+        let locked = || Lookup::Locked("the login keychain".into());
+        assert_eq!(look(&mac, ["a", "b", "gone"], SHORT), [locked(), locked(), locked()]);
+        assert_eq!(mac.calls(), ["state"]);
+    }
+
+    #[test]
+    fn each_code_has_its_meaning_wherever_it_comes_up() {
+        for (code, wanted) in [
+            (ITEM_NOT_FOUND, "absent"),
+            (USER_CANCELED, "consent"),
+            (MISSING_ENTITLEMENT, "broken"),
+            (-25299, "broken"), // errSecDuplicateItem
+            (IN_DARK_WAKE, "consent"),
+            (NOT_AVAILABLE, "unavailable"),
+            (NO_DEFAULT_KEYCHAIN, "unavailable"),
+            (NO_SUCH_KEYCHAIN, "broken"),
+            (-67030, "broken"), // one that is in no table
+        ] {
+            let in_search = Mac::one(Script { search: code, ..OURS });
+            assert_eq!(kind(&look_at_one(&in_search)), wanted, "search: {code}");
+            assert!(!in_search.calls().contains(&"read x".into()), "search: {code}");
+            let in_read = Mac::one(Script { read: code, ..THEIRS });
+            assert_eq!(kind(&look_at_one(&in_read)), wanted, "read: {code}");
+            assert!(!in_read.calls().contains(&"security x".into()), "read: {code}");
+            let in_state = Mac::one(OURS).states(&[Err(code)]);
+            assert_eq!(kind(&look_at_one(&in_state)), wanted, "state: {code}");
+        }
+        for code in [AUTH_FAILED, INTERACTION_NOT_ALLOWED] {
+            assert_eq!(kind(&look_at_one(&Mac::one(Script { search: code, ..OURS }))), "consent", "search: {code}");
+            assert_eq!(kind(&look_at_one(&Mac::one(OURS).states(&[Err(code)]))), "consent", "state: {code}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_code_is_named() {
+        let Lookup::Broken(why) = look_at_one(&Mac::one(Script { read: -67030, ..OURS })) else { panic!() };
+        assert_eq!(why, "error -67030");
+    }
+
+    #[test]
+    fn each_exit_code_of_security_has_its_meaning() {
+        for (exit, wanted) in [
+            (44, "absent"),
+            (51, "consent"),
+            (36, "consent"),
+            (128, "consent"),
+            (24, "consent"),
+            (30, "broken"),
+            (45, "broken"),
+            (1, "broken"),
+            (2, "broken"),
+        ] {
+            let mac = Mac::one(Script { security: Run::Exit(exit), ..THEIRS });
+            assert_eq!(kind(&look_at_one(&mac)), wanted, "exit code {exit}");
+        }
+        let Lookup::Broken(why) = look_at_one(&Mac::one(Script { security: Run::Exit(45), ..THEIRS })) else {
+            panic!()
+        };
+        assert_eq!(why, "`security` ended with exit code 45");
+        assert_eq!(kind(&look_at_one(&Mac::one(Script { security: Run::Fails, ..THEIRS }))), "broken");
+        assert_eq!(kind(&look_at_one(&Mac::one(HANGS))), "consent");
+    }
+
+    #[test]
+    fn a_refusal_by_a_keychain_that_was_locked_meanwhile_is_about_the_lock() {
+        for script in [
+            Script { security: Run::Exit(51), ..THEIRS },
+            Script { security: Run::Exit(36), ..THEIRS },
+            Script { security: Run::Exit(128), ..THEIRS },
+            Script { read: USER_CANCELED, ..THEIRS },
+            HANGS,
+        ] {
+            let mac = Mac::one(script).states(&[Ok(false), Ok(true)]);
+            assert_eq!(look_at_one(&mac), Lookup::Locked("the login keychain".into()));
+        }
+    }
+
+    #[test]
+    fn exactly_one_newline_is_taken_off_what_security_prints() {
+        for (printed, value) in [("t\n", "t"), ("t", "t"), ("t\n\n", "t\n"), (" t \n", " t "), ("\n", ""), ("", "")] {
+            let mac = Mac::one(Script { security: Run::Prints(printed), ..THEIRS });
+            assert_eq!(look_at_one(&mac), found(value), "{printed:?}");
+        }
+    }
+
+    #[test]
+    fn items_are_read_one_after_the_other() {
+        let mac = Mac::new(&[("a", THEIRS), ("b", OURS), ("c", THEIRS)]);
+        let wanted = [found("by security"), found("native"), found("by security"), Lookup::Absent];
+        assert_eq!(look(&mac, ["a", "b", "c", "d"], Duration::from_secs(5)), wanted);
+        let calls = mac.calls();
+        let of_items: Vec<_> = calls.iter().filter_map(|call| call.split_once(' ')).map(|(_, item)| item).collect();
+        assert_eq!(of_items, ["a", "a", "a", "b", "b", "c", "c", "c", "d"]);
+    }
+
+    #[test]
+    fn after_one_dialog_no_second_that_cannot_have_its_whole_time() {
+        let mac = Mac::new(&[("a", HANGS), ("b", HANGS), ("c", OURS)]);
+        let started = Instant::now();
+        let [a, b, c] = look(&mac, ["a", "b", "c"], SHORT * 3 / 2);
+        assert!(started.elapsed() < SHORT * 2);
+        assert_eq!((kind(&a), b, c), ("consent", Lookup::TimedOut, found("native")));
+        assert!(!mac.calls().contains(&"security b".into()));
+    }
+
+    #[test]
+    fn after_one_dialog_the_next_is_tried_while_there_is_time() {
+        let mac = Mac::new(&[("a", HANGS), ("b", THEIRS)]);
+        let [a, b] = look(&mac, ["a", "b"], Duration::from_secs(5));
+        assert_eq!((kind(&a), b), ("consent", found("by security")));
+    }
+
+    #[test]
+    fn a_security_that_our_own_deadline_cuts_short_says_nothing_about_consent() {
+        assert_eq!(look(&Mac::one(HANGS), ["x"], SHORT * 3 / 4), [Lookup::TimedOut]);
+        let mac = Mac::one(THEIRS);
+        assert_eq!(look(&mac, ["x"], SECURITY_LEAST / 2), [Lookup::TimedOut]);
+        assert!(!mac.calls().contains(&"security x".into()));
+    }
+
+    #[test]
+    fn a_dialog_that_waits_is_told_with_the_time_it_had() {
+        let Lookup::Consent(why) = look_at_one(&Mac::one(HANGS)) else { panic!() };
+        assert_eq!(why, "`security` gave no answer in 200 ms, its dialog waits for a person");
+    }
+
+    #[test]
+    fn nothing_is_asked_when_nobody_listens() {
+        let mac = Mac::new(&[("a", OURS), ("b", OURS)]);
+        look_up(&mac, &items(["a", "b"]), SHORT, Instant::now() + Duration::from_secs(5), |_, _| false);
+        assert_eq!(mac.calls(), ["state", "search a", "read a"]);
+    }
+
+    fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Lookup>, Duration) {
+        let started = Instant::now();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let answers = runtime.block_on(keychain.read(items, limit));
+        drop(runtime);
+        (answers, started.elapsed())
+    }
+
+    #[test]
+    fn a_keychain_that_hangs_holds_nobody_longer_than_the_limit() {
+        let keychain = Keychain::new(Mac::new(&[("a", OURS), ("hung", OURS), ("c", OURS)]));
+        let (answers, took) = read(&keychain, &items(["a", "hung", "c"]), Duration::from_millis(150));
+        assert_eq!(answers, [found("native"), Lookup::TimedOut, Lookup::TimedOut]);
+        assert!(took >= Duration::from_millis(150) && took < Duration::from_secs(5), "{took:?}");
+    }
+
+    #[test]
+    fn a_security_that_hangs_is_killed_inside_the_limit() {
+        let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", HANGS), ("c", OURS)]));
+        let (answers, _) = read(&keychain, &items(["a", "b", "c"]), Duration::from_millis(500));
+        assert_eq!(answers, [found("native"), Lookup::TimedOut, Lookup::TimedOut]);
+        let limits = keychain.system.limits.lock().unwrap().clone();
+        assert!(limits.len() == 1 && limits[0] <= Duration::from_millis(450), "{limits:?}");
+    }
+
+    #[test]
+    fn security_never_has_more_than_800_ms() {
+        let keychain = Keychain::new(Mac::one(THEIRS));
+        read(&keychain, &items(["x"]), Duration::from_secs(60));
+        assert_eq!(*keychain.system.limits.lock().unwrap(), [Duration::from_millis(800)]);
+    }
+
+    #[test]
+    fn answers_stand_in_the_order_of_the_items() {
+        let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", THEIRS)]));
+        let (answers, _) = read(&keychain, &items(["gone", "b", "a"]), Duration::from_secs(5));
+        assert_eq!(answers, [Lookup::Absent, found("by security"), found("native")]);
+        assert!(read(&keychain, &[], Duration::from_secs(5)).0.is_empty());
+    }
+
+    #[test]
+    fn the_hint_is_to_unlock_or_to_consent() {
+        let item = Item { service: "raxx token".into(), account: "it's".into() };
+        let consent = r"security find-generic-password -s 'raxx token' -a 'it'\''s' -w >/dev/null";
+        let keychain = Keychain::new(Mac::one(HANGS).states(&[Ok(true), Ok(false)]));
+        assert_eq!(keychain.unlock_hint(&item), consent);
+        read(&keychain, &items(["x"]), SHORT);
+        assert_eq!(keychain.unlock_hint(&item), "security unlock-keychain");
+        read(&keychain, &items(["x"]), SHORT);
+        assert_eq!(keychain.unlock_hint(&item), consent);
+    }
+
+    #[test]
+    fn a_value_is_stored_by_security_which_asks_for_it() {
+        let command = Keychain::new(Mac::new(&[])).store_command("TOKEN", &item("raxx token")).unwrap();
+        assert_eq!(command, "security add-generic-password -U -s 'raxx token' -a claude-bootstrap -l TOKEN -w");
+    }
+
+    #[test]
+    fn a_keychain_is_called_by_its_file() {
+        for (path, name) in [
+            ("/Users/op/Library/Keychains/login.keychain-db", "the login keychain"),
+            ("/Users/op/Library/Keychains/login.keychain", "the login keychain"),
+            ("/Library/Keychains/System.keychain", "the System keychain"),
+            ("/tmp/a\u{1b}[31mb.keychain-db", "the a[31mb keychain"),
+            ("", "the default keychain"),
+        ] {
+            assert_eq!(keychain_name(Path::new(path)), name);
+        }
+    }
+
+    /// A program in place of `security`. Another process writes it: a file that this one, or a child that another test is
+    /// about to start, holds open for writing cannot be executed.
+    fn program(directory: &Path, script: &str) -> std::path::PathBuf {
+        let path = directory.join("security");
+        let write = r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#;
+        assert!(Command::new("sh").args(["-c", write, "sh"]).arg(&path).arg(script).status().unwrap().success());
+        path
+    }
+
+    fn run(script: &str, limit: Duration) -> Security {
+        let directory = tempfile::tempdir().unwrap();
+        run_security(&program(directory.path(), script), &item("-s v c"), limit)
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn security_gets_its_arguments_and_no_input() {
+        let Security::Exit(0, output) = run(r#"printf '%s|' "$@"; if read line; then echo input; fi"#, LONG) else {
+            panic!()
+        };
+        let output = String::from_utf8_lossy(&output).into_owned();
+        assert_eq!(output, "find-generic-password|-s|-s v c|-a|claude-bootstrap|-w|");
+    }
+
+    #[test]
+    fn the_exit_code_and_all_of_the_output_come_back() {
+        let Security::Exit(44, output) = run("echo lost >&2; exit 44", LONG) else { panic!() };
+        assert!(output.is_empty());
+        let Security::Exit(0, output) = run("head -c 300000 /dev/zero; exit 0", LONG) else { panic!() };
+        assert_eq!(output.len(), 300_000);
+    }
+
+    #[test]
+    fn a_security_that_does_not_end_is_killed() {
+        let directory = tempfile::tempdir().unwrap();
+        let pid = directory.path().join("pid");
+        for wait in ["exec sleep 60", "exec sleep 60 >&-"] {
+            let path = program(directory.path(), &format!("echo $$ > '{}'\n{wait}", pid.display()));
+            let started = Instant::now();
+            assert!(
+                matches!(run_security(&path, &item("x"), Duration::from_millis(700)), Security::TimedOut),
+                "{wait}"
+            );
+            assert!(started.elapsed() < Duration::from_secs(10), "{wait}");
+            let pid = fs::read_to_string(&pid).unwrap();
+            let alive = Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status().unwrap();
+            assert!(!alive.success(), "{wait}: {pid} still runs");
+        }
+    }
+
+    #[test]
+    fn a_security_that_cannot_be_run_is_told() {
+        let Security::Failed(why) = run_security(Path::new("/nonexistent/security"), &item("x"), LONG) else {
+            panic!()
+        };
+        assert!(why.starts_with("/nonexistent/security could not be started: "), "{why}");
+        let Security::Failed(why) = run("kill -9 $$", LONG) else { panic!() };
+        assert!(why.starts_with("`security` was stopped: signal: 9"), "{why}");
+    }
+}

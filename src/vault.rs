@@ -1,0 +1,85 @@
+//! The row of the Infisical vault: its log-in with the ids from the environment, or the access token that one holds.
+//!
+//! The log-in is not read-only: it counts a use of the client secret, and three wrong ones within 30 s lock the identity
+//! for everybody. So it is asked once, one terminal at a time (see `check.rs`).
+
+use serde_json::json;
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::config::{Infisical, base_url};
+use crate::secret::{Malformed, Secret, from_environment};
+
+/// The row's name.
+pub const NAME: &str = "infisical auth (universal-auth)";
+
+/// What the environment lets one ask the vault.
+pub enum Access {
+    /// The runbook's words for what is missing.
+    NotSet(String),
+    /// This variable cannot be a token.
+    Malformed(&'static str, Malformed),
+    /// An access token: checked without side effects.
+    Token(Secret),
+    /// A client id and secret.
+    Login { id: Secret, secret: Secret },
+}
+
+/// Looks into the environment. An access token comes before a log-in, which has side effects.
+pub fn access() -> Access {
+    let first = |names: &[&'static str]| -> Option<(&'static str, Result<Secret, Malformed>)> {
+        names.iter().find_map(|name| Some((*name, Secret::parse(&from_environment(name)?))))
+    };
+    match first(&["INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN", "INFISICAL_TOKEN"]) {
+        Some((_, Ok(token))) => return Access::Token(token),
+        Some((name, Err(why))) => return Access::Malformed(name, why),
+        None => {}
+    }
+    // The Infisical CLI's names need no project: the log-in does not. The runbook's three belong together.
+    let cli = ("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", "INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET");
+    let runbook = ("INFISICAL_CLIENT_ID", "INFISICAL_CLIENT_SECRET");
+    let has = |name: &str| from_environment(name).is_some();
+    let (id, secret) = match (has(cli.0) && has(cli.1), has(runbook.0) && has(runbook.1) && has("INFISICAL_PROJECT_ID"))
+    {
+        (_, true) => runbook,
+        (true, false) => cli,
+        (false, false) => return Access::NotSet("INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set".into()),
+    };
+    match (first(&[id]), first(&[secret])) {
+        (Some((_, Ok(id))), Some((_, Ok(secret)))) => Access::Login { id, secret },
+        (Some((name, Err(why))), _) | (_, Some((name, Err(why)))) => Access::Malformed(name, why),
+        _ => Access::NotSet("INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set".into()),
+    }
+}
+
+/// The vault's address: `INFISICAL_DOMAIN` as the Infisical CLI reads it (with or without `/api`), else the
+/// configuration's.
+///
+/// # Errors
+/// `INFISICAL_DOMAIN` is no address that secrets may be sent to.
+pub fn address(config: &Infisical) -> Result<Url, String> {
+    let Some(domain) = std::env::var("INFISICAL_DOMAIN").ok().filter(|d| !d.is_empty()) else {
+        return Ok(config.base_url.clone());
+    };
+    let domain = domain.trim_end_matches('/');
+    base_url(domain.strip_suffix("/api").unwrap_or(domain))
+        .map_err(|why| format!("INFISICAL_DOMAIN: {}", why.replace("base_url ", "")))
+}
+
+/// The log-in's body.
+pub fn login_body(id: &Secret, secret: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(json!({ "clientId": id.expose(), "clientSecret": secret.expose() }).to_string())
+}
+
+/// The headers that Cloudflare Access in front of the vault wants; sent to the vault's host alone. Half a pair is
+/// refused by Access, so it is not sent.
+pub fn access_headers() -> Vec<(String, Zeroizing<String>)> {
+    let value = |name: &str| Some(Secret::parse(&from_environment(name)?).ok()?.expose().to_string());
+    match (value("CF_ACCESS_CLIENT_ID"), value("CF_ACCESS_CLIENT_SECRET")) {
+        (Some(id), Some(secret)) => vec![
+            ("cf-access-client-id".into(), Zeroizing::new(id)),
+            ("cf-access-client-secret".into(), Zeroizing::new(secret)),
+        ],
+        _ => Vec::new(),
+    }
+}
