@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::shell::Shell;
 
@@ -34,11 +34,26 @@ pub enum Command {
     /// Print the completions of a shell
     Completions {
         /// The shell to print them for
-        shell: clap_complete::Shell,
+        shell: CompletedShell,
     },
     /// Print the configured names, one a line (completions call it)
     #[command(hide = true)]
     Names,
+}
+
+/// The shells that evaluate exports: one and the same code.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum ExportShell {
+    Zsh,
+    Bash,
+    Sh,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CompletedShell {
+    Zsh,
+    Bash,
+    Fish,
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +82,7 @@ pub struct LoadArgs {
 #[derive(Debug, Args)]
 pub struct ExportArgs {
     /// The shell that will evaluate it
-    pub shell: Shell,
+    pub shell: ExportShell,
     /// Only these credentials
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,

@@ -55,10 +55,8 @@ fn stamp(report: &Report, whole: bool) {
 /// `raxx init`: constant text. A broken configuration must not break the shell: the hook will tell of it.
 pub fn init(shell: Shell) -> Result<ExitCode> {
     let config = Config::load().unwrap_or_else(|_| Config::built_in());
-    match shell.glue(config.names()) {
-        Some(glue) => write_whole(&glue).map(|()| ExitCode::SUCCESS),
-        None => bail!("sh has no glue: raxx init zsh or raxx init bash; in a script: eval \"$(raxx export sh)\""),
-    }
+    write_whole(&shell.glue(config.names()))?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `raxx names`.

@@ -9,25 +9,21 @@ use crate::secret::Secret;
 /// The exported variable in which a shell (and those started from it) keeps the names that raxx put there.
 pub const NAMES_VARIABLE: &str = "__RAXX_NAMES";
 
-/// A shell that raxx speaks.
+/// A shell that has glue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Shell {
     Zsh,
     Bash,
-    /// Any POSIX shell: exports alone.
-    Sh,
 }
 
 impl Shell {
-    /// The glue of this shell with the names put in; none for a shell that has none. Constant text, no secret: users
-    /// cache it.
-    pub fn glue<'n>(self, names: impl Iterator<Item = &'n str>) -> Option<String> {
+    /// The glue of this shell with the names put in. Constant text, no secret: users cache it.
+    pub fn glue<'n>(self, names: impl Iterator<Item = &'n str>) -> String {
         let file = match self {
             Shell::Zsh => include_str!("../shell/raxx.zsh"),
             Shell::Bash => include_str!("../shell/raxx.bash"),
-            Shell::Sh => return None,
         };
-        Some(file.replace("@NAMES@", &names.collect::<Vec<_>>().join(" ")))
+        file.replace("@NAMES@", &names.collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -361,9 +361,11 @@ mod tests {
     fn a_bus_with_a_full_queue_is_told_and_not_waited_for() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bus");
-        let _listener = UnixListener::bind(&path).unwrap();
         let bus = bus(Some(&format!("unix:path={}", path.display())), None).unwrap();
         runtime().block_on(async {
+            let socket = tokio::net::UnixSocket::new_stream().unwrap();
+            socket.bind(&path).unwrap();
+            let _listener = socket.listen(1).unwrap();
             let mut queued = Vec::new();
             let full = loop {
                 match tokio::net::UnixStream::connect(&path).await {

@@ -1,0 +1,51 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_raxx_global_optspecs
+    string join \n h/help V/version
+end
+
+function __fish_raxx_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_raxx_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_raxx_using_subcommand
+    set -l cmd (__fish_raxx_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c raxx -n "__fish_raxx_needs_command" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_needs_command" -s V -l version -d 'Print version'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "check" -d 'Ask every provider now whether its credential works'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "load" -d 'Check, then export the good values into this shell'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "unset" -d 'Clear the credentials from this shell'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "export" -d 'Print an export line for each value found, for `eval`'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "init" -d 'Print the shell\'s glue, for an rc file: eval "$(raxx init zsh)"'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "hook" -d 'Check behind the prompt (the glue calls it)'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "completions" -d 'Print the completions of a shell'
+complete -c raxx -n "__fish_raxx_using_subcommand check" -s q -l quiet -d 'Print nothing but FAILs'
+complete -c raxx -n "__fish_raxx_using_subcommand check" -l json -d 'Print the report as JSON'
+complete -c raxx -n "__fish_raxx_using_subcommand check" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand load" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand unset" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand export" -l missing -d 'Only what this environment lacks or holds stale'
+complete -c raxx -n "__fish_raxx_using_subcommand export" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand init" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand hook" -l ready -d 'An empty file to make when the output is ready' -r -F
+complete -c raxx -n "__fish_raxx_using_subcommand hook" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand export" -f -a "zsh bash sh"
+complete -c raxx -n "__fish_raxx_using_subcommand init" -f -a "zsh bash"
+complete -c raxx -n "__fish_raxx_using_subcommand hook" -f -a "zsh bash"
+complete -c raxx -n "__fish_raxx_using_subcommand completions" -f -a "zsh bash fish"
+complete -c raxx -n "__fish_raxx_using_subcommand check load export" -f -a "(command raxx names 2>/dev/null)"

@@ -1,0 +1,280 @@
+//! The commands from outside: streams, exit codes, and one clear line for everything that a person can get wrong.
+
+mod support;
+
+use std::fs;
+use std::io::Read as _;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use support::loopback::{Fault, Loopback};
+use support::{RAXX, Sandbox, text};
+
+const GITHUB: &str = "ghp_MadeUpForTheCommandTests012345678cdef";
+const HEROKU: &str = "HRKU-MadeUpForTheCommandTests0123456781234";
+
+/// A GitHub token that works and a Heroku key that does not.
+fn two(server: &Loopback) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "{}enabled = false\n\
+         [[credential]]\nname = \"HEROKU_API_KEY\"\nprovider = \"heroku\"\nrotate_via = \"heroku.md\"\n\
+         [[credential]]\nname = \"GITHUB_API_SECRETS_TOKEN\"\nprovider = \"github\"\nrotate_via = \"github.md\"\n",
+        server.config(), // it ends inside the vault's table
+    ));
+    server.accept(GITHUB);
+    sandbox.env("HEROKU_API_KEY", HEROKU).env("GITHUB_API_SECRETS_TOKEN", GITHUB);
+    sandbox
+}
+
+const FAIL: &str = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: heroku.md\n";
+const PASS: &str = "[PASS] GITHUB_API_SECRETS_TOKEN    (redacted ghp_…cdef) — octo-op\n";
+
+fn code(out: &Output) -> i32 {
+    out.status.code().expect("it exits by itself")
+}
+
+/// One line on stderr, nothing on stdout, exit 2.
+fn refused(out: &Output) -> String {
+    assert_eq!(text(&out.stdout), "");
+    assert_eq!(code(out), 2, "{}", text(&out.stderr));
+    let said = text(&out.stderr);
+    assert!(said.starts_with("raxx: ") && said.lines().count() == 1, "{said}");
+    said["raxx: ".len()..].trim_end().to_string()
+}
+
+#[test]
+fn the_report_is_on_stdout_in_the_configured_order() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    let out = sandbox.run(&["check"]);
+    assert_eq!(text(&out.stdout), format!("{FAIL}{PASS}"));
+    assert_eq!(text(&out.stderr), "");
+    assert_eq!(code(&out), 1);
+}
+
+#[test]
+fn quiet_says_only_what_fails() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    assert_eq!(text(&sandbox.run(&["check", "--quiet"]).stdout), FAIL);
+    let good = sandbox.run(&["check", "-q", "GITHUB_API_SECRETS_TOKEN"]);
+    assert_eq!((text(&good.stdout), text(&good.stderr), code(&good)), (String::new(), String::new(), 0));
+}
+
+#[test]
+fn json_has_every_field_and_no_value() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    let out = sandbox.run(&["check", "--json"]);
+    assert_eq!(code(&out), 1);
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&report["version"], &report["verdict"]), (&1.into(), &"FAIL".into()));
+    let row = &report["credentials"][0];
+    let fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut documented = [
+        "name", "provider", "verdict", "kind", "words", "hint", "source", "redacted", "http_status", "expires",
+        "rotate_via", "manage_url", "latency_ms",
+    ];
+    documented.sort();
+    let mut sorted = fields.clone();
+    sorted.sort();
+    assert_eq!(sorted, documented);
+    assert_eq!(row["kind"], "rejected");
+    assert_eq!(row["source"], "env");
+    assert_eq!(row["http_status"], 401);
+    assert!(row["latency_ms"].is_u64());
+    assert!(!text(&out.stdout).contains(HEROKU));
+    let docs = fs::read_to_string("docs/configuration.md").unwrap();
+    for field in documented {
+        assert!(docs.contains(&format!("`{field}`")), "docs/configuration.md says nothing of {field}");
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_and_those_who_ask() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    let colourful = |sandbox: &Sandbox| text(&sandbox.run(&["check"]).stdout).contains("\x1b[");
+    assert!(!colourful(&sandbox), "a pipe");
+    sandbox.env("CLICOLOR_FORCE", "1");
+    assert!(colourful(&sandbox), "asked for");
+    sandbox.env("NO_COLOR", "1");
+    assert!(!colourful(&sandbox), "NO_COLOR");
+}
+
+#[test]
+fn ctrl_c_ends_at_once_with_what_is_known() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    server.react(HEROKU, Fault::HangBeforeHeaders);
+    let mut check = std::process::Command::new(RAXX);
+    check.env_clear().envs(sandbox.environment().iter().cloned()).arg("check");
+    let check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Both were sent, and the one that is answered had the time to be read.
+    while server.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    assert!(std::process::Command::new("kill").args(["-INT", &check.id().to_string()]).status().unwrap().success());
+    let out = check.wait_with_output().unwrap();
+    assert_eq!(text(&out.stdout), PASS);
+    assert_eq!(text(&out.stderr), "raxx: interrupted: 1 not checked\n");
+    assert_eq!(code(&out), 130);
+}
+
+#[test]
+fn an_unknown_name_is_answered_with_the_nearest() {
+    let sandbox = Sandbox::new();
+    let said = |name: &str| refused(&sandbox.run(&["check", name]));
+    assert_eq!(said("HEROKU"), "no credential is named HEROKU: did you mean HEROKU_API_KEY?");
+    assert_eq!(said("GITHUB_API_SECRET_TOKEN"), "no credential is named GITHUB_API_SECRET_TOKEN: did you mean GITHUB_API_SECRETS_TOKEN?");
+    assert!(said("\x1b[31mX").starts_with("no credential is named [31mX: there are: CLOUDFLARE_ACCESS_MGMT_TOKEN, "));
+    let export = refused(&sandbox.run(&["export", "bash", "cf_worker"]));
+    assert_eq!(export, "no credential is named cf_worker: did you mean CF_WORKER_DEPLOY?");
+}
+
+#[test]
+fn a_broken_configuration_is_one_line_with_its_place() {
+    let mut sandbox = Sandbox::new();
+    let file = sandbox.root().join("config.toml");
+    sandbox.config("timeout = \"10s\"\n[provider.github]\nbase_url = \"http://example.com\"\n");
+    let why = format!("{}:3: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)", file.display());
+    assert_eq!(refused(&sandbox.run(&["check"])), why);
+
+    sandbox.config("[[credential]]\nname = \"A\"\nprovidr = \"github\"\n");
+    let why = format!("{}:3: unknown key `providr`", file.display());
+    for command in [vec!["check"], vec!["export", "bash"], vec!["names"], vec!["load", "--shell", "zsh"]] {
+        let said = refused(&sandbox.run(&command));
+        assert!(said.starts_with(&why), "{said}");
+    }
+    // A new terminal starts all the same, and says it above the prompt.
+    let init = sandbox.run(&["init", "zsh"]);
+    assert!(init.status.success() && text(&init.stdout).contains("HEROKU_API_KEY"));
+    let hook = sandbox.run(&["hook", "zsh"]);
+    assert!(hook.status.success());
+    let said = text(&hook.stdout);
+    assert!(said.starts_with("builtin printf '%s\\n' 'raxx: ") && said.contains(&why.replace('\'', "'\\''")), "{said}");
+    assert_eq!(said.lines().count(), 1);
+}
+
+#[test]
+fn a_configuration_that_was_asked_for_must_be_there() {
+    let mut sandbox = Sandbox::new();
+    let absent = sandbox.home().join("absent.toml");
+    sandbox.env("RAXX_CONFIG", &absent);
+    let why = "RAXX_CONFIG names this file, but it does not exist: create it or unset RAXX_CONFIG";
+    assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
+    fs::create_dir(&absent).unwrap();
+    assert!(refused(&sandbox.run(&["names"])).starts_with(&format!("{}: cannot be read: ", absent.display())));
+}
+
+#[test]
+fn the_configuration_is_never_read_from_the_current_directory() {
+    let sandbox = Sandbox::new();
+    let here = sandbox.root().join("hostile");
+    fs::create_dir_all(here.join("raxx")).unwrap();
+    let hostile = "[[credential]]\nname = \"STOLEN\"\nprovider = \"github\"\n";
+    for name in ["config.toml", "raxx.toml", ".raxx.toml", "raxx/config.toml"] {
+        fs::write(here.join(name), hostile).unwrap();
+    }
+    let names = |sandbox: &Sandbox| text(&sandbox.raxx().arg("names").current_dir(&here).output().unwrap().stdout);
+    assert!(!names(&sandbox).contains("STOLEN"));
+    let mut relative = Sandbox::new();
+    relative.env("XDG_CONFIG_HOME", ".");
+    assert!(!names(&relative).contains("STOLEN"), "a relative XDG_CONFIG_HOME is none");
+}
+
+#[test]
+fn the_users_file_is_found_where_xdg_says() {
+    let sandbox = Sandbox::new();
+    fs::create_dir_all(sandbox.home().join(".config/raxx")).unwrap();
+    let file = sandbox.home().join(".config/raxx/config.toml");
+    fs::write(file, "[[credential]]\nname = \"MINE\"\nprovider = \"github\"\n").unwrap();
+    assert_eq!(text(&sandbox.run(&["names"]).stdout), "MINE\n");
+}
+
+#[test]
+fn what_only_a_function_can_do_says_what_to_type() {
+    let sandbox = Sandbox::new();
+    let unset = refused(&sandbox.run(&["unset"]));
+    assert_eq!(
+        unset,
+        "this shell has no raxx function, which clears the variables. Type: unset CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN"
+    );
+    let load = refused(&sandbox.run(&["load"]));
+    assert_eq!(load, "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init zsh)\" (or bash), then raxx load");
+}
+
+#[test]
+fn load_puts_code_on_stdout_and_the_report_on_stderr() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    let out = sandbox.run(&["load", "--shell", "bash"]);
+    assert_eq!(text(&out.stderr), format!("{FAIL}{PASS}"));
+    let code_lines = format!("export GITHUB_API_SECRETS_TOKEN='{GITHUB}'\nexport __RAXX_NAMES='GITHUB_API_SECRETS_TOKEN'\n");
+    assert_eq!(text(&out.stdout), code_lines, "the rejected value is not exported");
+    assert_eq!(code(&out), 1);
+}
+
+#[test]
+fn export_prints_what_is_found_and_says_what_is_not() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    sandbox.unset("HEROKU_API_KEY");
+    let out = sandbox.run(&["export", "sh"]);
+    assert_eq!(text(&out.stdout), format!("export GITHUB_API_SECRETS_TOKEN='{GITHUB}'\n"));
+    let said = text(&out.stderr);
+    assert!(said.starts_with("raxx: HEROKU_API_KEY is not exported: not in env"), "{said}");
+    assert_eq!(code(&out), 0);
+    assert_eq!(code(&sandbox.run(&["export", "sh", "HEROKU_API_KEY"])), 1, "what was named must be there");
+    let missing = sandbox.run(&["export", "sh", "--missing"]);
+    assert_eq!((text(&missing.stdout), text(&missing.stderr)), (String::new(), String::new()));
+    assert!(server.requests().is_empty(), "export never touches the network");
+}
+
+#[test]
+fn a_value_that_cannot_be_a_token_is_never_sent_and_never_exported() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    for (value, why) in [
+        ("ghp_two\nlines_of_it_0123456789".as_bytes(), "contains a newline"),
+        (b"ghp_escape\x1b[31m_0123456789", "contains a control character"),
+        (b"ghp_latin\xe4\xf6\xfc_0123456789", "not UTF-8 text"),
+    ] {
+        use std::os::unix::ffi::OsStrExt as _;
+        sandbox.env("GITHUB_API_SECRETS_TOKEN", std::ffi::OsStr::from_bytes(value));
+        let out = sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]);
+        let line = format!("[FAIL] GITHUB_API_SECRETS_TOKEN    (redacted) — not a token: {why}\n       set GITHUB_API_SECRETS_TOKEN again, whole and on one line\n");
+        assert_eq!(text(&out.stdout), line);
+        assert_eq!(code(&out), 1);
+        assert_eq!(text(&sandbox.run(&["export", "bash", "GITHUB_API_SECRETS_TOKEN"]).stdout), "");
+        assert_eq!(text(&sandbox.run(&["load", "GITHUB_API_SECRETS_TOKEN", "--shell", "zsh"]).stdout), "");
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let sandbox = Sandbox::new();
+    let mut completions = std::process::Command::new(RAXX);
+    completions.env_clear().envs(sandbox.environment().iter().cloned()).args(["init", "zsh"]);
+    let mut child = completions.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_wrong_word_is_a_usage_error() {
+    let sandbox = Sandbox::new();
+    for wrong in [vec!["chekc"], vec!["init", "tcsh"], vec!["check", "--loud"], vec![]] {
+        let out = sandbox.run(&wrong);
+        assert_eq!(code(&out), 2, "{wrong:?}");
+        assert_eq!(text(&out.stdout), "");
+    }
+    assert!(text(&sandbox.run(&["chekc"]).stderr).contains("similar subcommand exists: 'check'"));
+}

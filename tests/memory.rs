@@ -1,0 +1,270 @@
+//! What is remembered between runs: rejected values, one validation at a time, the stamp, and runs without a memory.
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Child;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use support::loopback::{Answer, Loopback};
+use support::{RAXX, Sandbox, text};
+
+const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
+const TOKEN: &str = "ghp_MadeUpForTheMemoryTests0123456789cdef";
+
+/// One GitHub token in the environment, checked against a loopback provider.
+fn one(server: &Loopback, more: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"5s\"\n{}{more}\n[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nrotate_via = \"page.md\"\n",
+        server.config()
+    ));
+    sandbox.env(NAME, TOKEN);
+    sandbox
+}
+
+/// The one remembered verdict.
+fn memory_file(sandbox: &Sandbox) -> PathBuf {
+    let entries = fs::read_dir(sandbox.state().join("verdicts")).expect("a memory");
+    let files: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|p| p.extension().unwrap() == "json").collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    files[0].clone()
+}
+
+/// Makes the remembered verdict older (or, negative, from the future).
+fn age(sandbox: &Sandbox, by: SignedDuration) {
+    let file = memory_file(sandbox);
+    let mut memory: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let began: Timestamp = memory["began"].as_str().unwrap().parse().unwrap();
+    memory["began"] = json!(began.checked_sub(by).unwrap());
+    fs::write(file, memory.to_string()).unwrap();
+}
+
+fn hook(sandbox: &Sandbox) -> String {
+    let out = sandbox.run(&["hook", "zsh"]);
+    assert!(out.status.success());
+    assert_eq!(text(&out.stderr), "");
+    text(&out.stdout)
+}
+
+#[test]
+fn a_rejected_value_is_not_sent_again_by_new_terminals_for_ten_minutes() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired)");
+    assert!(hook(&sandbox).contains(&format!("'{line}'")));
+    assert_eq!(server.attempts(TOKEN), 1);
+
+    assert!(hook(&sandbox).contains(&format!("'{line}, asked a moment ago'")));
+    assert_eq!(server.attempts(TOKEN), 1, "the second terminal asked again");
+
+    age(&sandbox, SignedDuration::from_mins(3));
+    assert!(hook(&sandbox).contains(&format!("'{line}, asked 3 minutes ago'")));
+    assert_eq!(server.attempts(TOKEN), 1);
+
+    let check = sandbox.run(&["check"]);
+    assert!(text(&check.stdout).starts_with(&format!("{line}\n")), "a check is from scratch");
+    assert_eq!(server.attempts(TOKEN), 2);
+
+    age(&sandbox, SignedDuration::from_mins(11));
+    assert!(hook(&sandbox).contains(&format!("'{line}'")));
+    assert_eq!(server.attempts(TOKEN), 3, "after ten minutes it is asked again");
+}
+
+#[test]
+fn a_verdict_from_the_future_is_not_believed() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    hook(&sandbox);
+    age(&sandbox, SignedDuration::from_hours(-5));
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
+#[test]
+fn another_value_is_another_verdict() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    hook(&sandbox);
+    let rotated = "ghp_MadeUpAndRotated000000000000000000beef";
+    server.accept(rotated);
+    sandbox.env(NAME, rotated);
+    assert_eq!(hook(&sandbox), "");
+}
+
+#[test]
+fn an_outage_is_asked_about_again_at_once() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    server.react(TOKEN, Answer::json(503, "{}"));
+    hook(&sandbox);
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
+#[test]
+fn a_pass_is_asked_again_unless_recheck_after_says_not() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let sandbox = one(&server, "");
+    assert_eq!(hook(&sandbox), "");
+    assert_eq!(hook(&sandbox), "");
+    assert_eq!(server.attempts(TOKEN), 2, "by default every terminal validates");
+
+    let sandbox = one(&server, "[hook]\nrecheck_after = \"1h\"\n");
+    for _ in 0..3 {
+        assert_eq!(hook(&sandbox), "");
+    }
+    assert_eq!(server.attempts(TOKEN), 3, "a fleet asks once an hour");
+    assert!(sandbox.run(&["check"]).status.success());
+    assert_eq!(server.attempts(TOKEN), 4, "a check is from scratch");
+}
+
+#[test]
+fn many_terminals_at_once_ask_a_few_times_and_one_at_a_time() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.latency(Duration::from_millis(700));
+    let sandbox = one(&server, "");
+    let start = |_| -> Child {
+        let mut hook = std::process::Command::new(RAXX);
+        hook.env_clear().envs(sandbox.environment().iter().cloned()).args(["hook", "zsh"]);
+        hook.stdout(std::process::Stdio::piped()).spawn().expect("raxx starts")
+    };
+    let hooks: Vec<Child> = (0..10).map(start).collect();
+    for hook in hooks {
+        let out = hook.wait_with_output().unwrap();
+        assert_eq!(text(&out.stdout), "");
+    }
+    let asked = server.attempts(TOKEN);
+    // The first asks; one that came while it asked asks again for all the others.
+    assert!((2..=4).contains(&asked), "{asked} of 10 terminals asked");
+}
+
+#[test]
+fn a_log_in_is_not_repeated_by_new_terminals() {
+    const SECRET: &str = "made-up-client-secret-0123456789";
+    let server = Loopback::start();
+    server.accept(SECRET);
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    sandbox.env("INFISICAL_CLIENT_ID", "made-up-id").env("INFISICAL_CLIENT_SECRET", SECRET);
+    sandbox.env("INFISICAL_PROJECT_ID", "made-up-project");
+    for _ in 0..3 {
+        assert_eq!(hook(&sandbox), "");
+    }
+    assert_eq!(server.attempts(SECRET), 1, "each log-in counts as a use of the client secret");
+    assert!(sandbox.run(&["check"]).status.success());
+    assert_eq!(server.attempts(SECRET), 2, "a check is from scratch");
+}
+
+#[test]
+fn log_ins_are_never_tried_at_the_same_time() {
+    const SECRET: &str = "made-up-client-secret-that-is-wrong";
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.latency(Duration::from_millis(500));
+    let mut sandbox = one(&server, "");
+    sandbox.env("INFISICAL_CLIENT_ID", "made-up-id").env("INFISICAL_CLIENT_SECRET", SECRET);
+    sandbox.env("INFISICAL_PROJECT_ID", "made-up-project");
+    let start = |command: &[&str]| -> Child {
+        let mut raxx = std::process::Command::new(RAXX);
+        raxx.env_clear().envs(sandbox.environment().iter().cloned()).args(command);
+        raxx.stdout(std::process::Stdio::piped()).spawn().expect("raxx starts")
+    };
+    let mut all: Vec<Child> = (0..4).map(|_| start(&["hook", "zsh"])).collect();
+    all.extend((0..4).map(|_| start(&["check"])));
+    for one in all {
+        let out = one.wait_with_output().unwrap();
+        assert!(text(&out.stdout).contains("HTTP 401 — credentials rejected"), "{}", text(&out.stdout));
+    }
+    let tried = server.attempts(SECRET);
+    // Infisical locks the identity for everybody after three failures.
+    assert!(tried <= 2, "the wrong secret was sent {tried} times");
+}
+
+#[test]
+fn a_whole_run_without_fail_is_stamped_and_no_other() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    let stamp = sandbox.home().join(".raxx-session-bootstrap-last-validated");
+    sandbox.run(&["check"]);
+    assert!(!stamp.exists(), "a run with a FAIL was stamped");
+    server.accept(TOKEN);
+    sandbox.run(&["check", NAME]);
+    assert!(!stamp.exists(), "a part of the list was stamped");
+    sandbox.run(&["check"]);
+    let written = fs::read_to_string(&stamp).unwrap();
+    assert!(written.trim_end().parse::<Timestamp>().is_ok() && written.ends_with("Z\n"), "{written}");
+
+    let other = sandbox.home().join("elsewhere");
+    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &other);
+    fs::remove_file(&stamp).unwrap();
+    assert_eq!(hook(&sandbox), "");
+    assert!(other.exists() && !stamp.exists(), "a terminal's own check counts too");
+}
+
+#[test]
+fn a_state_directory_that_cannot_be_used_costs_one_warning() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    let in_the_way = sandbox.home().join("a-file");
+    fs::write(&in_the_way, "").unwrap();
+    sandbox.env("XDG_STATE_HOME", &in_the_way);
+    let out = sandbox.run(&["check"]);
+    assert!(out.status.success());
+    assert!(text(&out.stdout).starts_with("[PASS] "));
+    let warned = text(&out.stderr);
+    let line = format!("raxx: warning: no memory of verdicts: {}/raxx: ", in_the_way.display());
+    assert!(warned.starts_with(&line) && warned.lines().count() == 1, "{warned}");
+    assert_eq!(hook(&sandbox), "", "a new terminal stays silent");
+}
+
+#[test]
+fn a_full_disk_costs_one_warning_and_leaves_the_old_stamp_whole() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let sandbox = one(&server, "");
+    assert!(sandbox.run(&["check"]).status.success());
+    let stamp = sandbox.home().join(".raxx-session-bootstrap-last-validated");
+    let before = fs::read_to_string(&stamp).unwrap();
+    // No byte more into any file, as on a full disk.
+    let full = sandbox.command("sh").args(["-c", "trap '' XFSZ; ulimit -f 0; exec raxx check"]).output().unwrap();
+    assert!(full.status.success(), "{}", text(&full.stderr));
+    assert!(text(&full.stdout).starts_with("[PASS] "));
+    let warned = text(&full.stderr);
+    assert!(warned.starts_with("raxx: warning: the time of this run is not noted: "), "{warned}");
+    assert_eq!(warned.lines().count(), 1, "{warned}");
+    assert_eq!(fs::read_to_string(&stamp).unwrap(), before);
+    let left: Vec<_> = fs::read_dir(sandbox.home()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(left.iter().all(|f| !f.to_string_lossy().contains("tmp")), "half-written files are left: {left:?}");
+}
+
+#[test]
+fn no_home_directory_is_no_obstacle() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    let stamp = sandbox.root().join("stamp");
+    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &stamp).unset("HOME").unset("XDG_CONFIG_HOME");
+    let out = sandbox.run(&["check"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_eq!(text(&out.stderr), "");
+}
+
+#[test]
+fn the_state_is_ours_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    sandbox.run(&["check"]);
+    let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(sandbox.state()), 0o700);
+    assert_eq!(mode(sandbox.state().join("key")), 0o600);
+    assert_eq!(mode(memory_file(&sandbox)), 0o600);
+}
