@@ -100,16 +100,12 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__hook)
-            opts="-h --ready --help zsh bash"
+            opts="-h --help zsh bash"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
-                --ready)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -41,7 +41,6 @@ complete -c raxx -n "__fish_raxx_using_subcommand unset" -s h -l help -d 'Print 
 complete -c raxx -n "__fish_raxx_using_subcommand export" -l missing -d 'Only what this environment lacks or holds stale'
 complete -c raxx -n "__fish_raxx_using_subcommand export" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand init" -s h -l help -d 'Print help'
-complete -c raxx -n "__fish_raxx_using_subcommand hook" -l ready -d 'An empty file to make when the output is ready' -r -F
 complete -c raxx -n "__fish_raxx_using_subcommand hook" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand export" -f -a "zsh bash sh"

@@ -179,6 +179,8 @@ impl<'a> Run<'a> {
                     self.store.name()
                 );
                 checked.row.hint = Some(hint);
+                // There is a good value: nobody needs to rotate.
+                checked.row.rotate_via = None;
                 checked
             }
             Mode::Load | Mode::Hook => {

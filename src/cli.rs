@@ -1,7 +1,5 @@
 //! The command line: clap types alone.
 
-use std::path::PathBuf;
-
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::shell::Shell;
@@ -30,7 +28,10 @@ pub enum Command {
         shell: Shell,
     },
     /// Check behind the prompt (the glue calls it)
-    Hook(HookArgs),
+    Hook {
+        /// The shell that will evaluate it
+        shell: Shell,
+    },
     /// Print the completions of a shell
     Completions {
         /// The shell to print them for
@@ -89,13 +90,4 @@ pub struct ExportArgs {
     /// Only what this environment lacks or holds stale
     #[arg(long)]
     pub missing: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct HookArgs {
-    /// The shell that will evaluate it
-    pub shell: Shell,
-    /// An empty file to make when the output is ready
-    #[arg(long, value_name = "FILE")]
-    pub ready: Option<PathBuf>,
 }

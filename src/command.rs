@@ -22,15 +22,15 @@ fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    const VAULT: &str = "infisical";
-    let known: Vec<&str> = run.config.names().chain([VAULT]).collect();
+    const VAULT: [&str; 2] = ["infisical", crate::vault::NAME];
+    let known: Vec<&str> = run.config.names().chain([VAULT[0]]).collect();
     for name in names {
-        if !known.contains(&name.as_str()) {
+        if !VAULT.contains(&name.as_str()) && !known.contains(&name.as_str()) {
             bail!("no credential is named {}: {}", plain(name), instead(name, &known));
         }
     }
     run.credentials.retain(|c| names.contains(&c.name));
-    run.vault = names.iter().any(|n| n == VAULT);
+    run.vault = names.iter().any(|n| VAULT.contains(&n.as_str()));
     Ok(())
 }
 

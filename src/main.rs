@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         Command::Unset => command::unset(),
         Command::Export(args) => command::export::run(&args),
         Command::Init { shell } => command::init(shell),
-        Command::Hook(args) => command::hook::run(&args),
+        Command::Hook { .. } => command::hook::run(),
         Command::Completions { shell } => command::completions::run(shell),
         Command::Names => command::names(),
     };

@@ -51,9 +51,10 @@ pub async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) 
 pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store) -> Row {
     let name = store.name();
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
-    let of_store = |words: String, what: String| {
+    let of_store = |words: String, what: String, hint: bool| {
         let mut row = row(Kind::Locked, words);
-        row.hint = credential.store.as_ref().map(|item| format!("type: {}", store.unlock_hint(item)));
+        let hint = credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item));
+        row.hint = hint.map(|hint| format!("type: {hint}"));
         row.cause = Some(Cause::Store { what });
         row
     };
@@ -74,18 +75,22 @@ pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store
             row.rotate_via = credential.rotate_via.clone();
             row
         }
-        Lookup::Locked(what) => of_store(format!("in {what}, which is locked"), format!("{what}, which is locked")),
-        Lookup::Consent(why) => of_store(
-            format!("in the {name}, which wants consent: {why}"),
-            format!("the {name}, which wants consent: {why}"),
-        ),
+        Lookup::Locked(what) => {
+            of_store(format!("in {what}, which is locked"), format!("{what}, which is locked"), true)
+        }
+        Lookup::Consent(why) => {
+            let what = format!("the {name}, which wants consent: {why}");
+            of_store(format!("in {what}"), what, true)
+        }
         Lookup::Broken(why) => of_store(
             format!("not in env; the {name} does not work: {why}"),
             format!("the {name}, which does not work: {why}"),
+            false,
         ),
         Lookup::TimedOut => of_store(
             format!("not in env; the {name} did not answer in time"),
             format!("the {name}, which did not answer in time"),
+            false,
         ),
     }
 }

@@ -155,7 +155,7 @@ impl State {
 /// Makes the key, or takes the one that another terminal made in the same moment.
 fn make_key(dir: &Path) -> io::Result<[u8; 32]> {
     let mut key = [0; 32];
-    rustix::rand::getrandom(&mut key, rustix::rand::GetRandomFlags::empty())?;
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(&key)?;
     let path = dir.join("key");

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{memory, only, stamp};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
-use crate::config::Config;
+use crate::config::{Config, Credential};
 use crate::process::{block_on, say, write_whole};
 use crate::report::{Cause, Report};
 use crate::store;
@@ -88,10 +88,13 @@ fn first_steps(run: &Run<'_>, report: &Report) {
         ));
     }
     if causes.iter().all(|cause| *cause == Some(&Cause::NotStored)) {
-        say("raxx: nothing is stored yet. Store what you have (it asks for the value), then type raxx check again:");
-        for credential in &run.credentials {
-            let command = credential.store.as_ref().and_then(|item| run.store.store_command(&credential.name, item));
-            command.iter().for_each(|command| say(&format!("       {command}")));
+        let command = |c: &&Credential| run.store.store_command(&c.name, c.store.as_ref()?);
+        let commands: Vec<String> = run.credentials.iter().filter_map(command).collect();
+        if !commands.is_empty() {
+            say(
+                "raxx: nothing is stored yet. Store what you have (it asks for the value), then type raxx check again:",
+            );
+            commands.iter().for_each(|command| say(&format!("       {command}")));
         }
     }
 }

@@ -1,9 +1,6 @@
 //! `raxx hook`: what the glue runs behind the first prompt. Prints shell code, nothing when all is well.
 
-use std::fs::OpenOptions;
 use std::io::{self, IsTerminal as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -13,7 +10,6 @@ use zeroize::Zeroizing;
 use super::export::names_before;
 use super::{memory, stamp};
 use crate::check::{Checked, Mode, Run};
-use crate::cli::HookArgs;
 use crate::config::Config;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Kind, Report};
@@ -22,7 +18,7 @@ use crate::store;
 
 /// # Errors
 /// A terminal on stdout; all else is said in the snippet.
-pub fn run(args: &HookArgs) -> Result<ExitCode> {
+pub fn run() -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("raxx hook is for the glue: to see the verdicts type raxx check");
     }
@@ -31,10 +27,6 @@ pub fn run(args: &HookArgs) -> Result<ExitCode> {
         Ok(code) => code,
         Err(why) => Zeroizing::new(say_lines(&format!("raxx: {why:#}"))),
     };
-    if let Some(file) = &args.ready {
-        // Before the snippet is written: a pipe takes only 16 KiB on macOS, and the shell reads when it sees the file.
-        mark_ready(file);
-    }
     write_whole(&code)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -86,14 +78,4 @@ fn snippet(found: &[Checked], report: &Report, mut ours: Vec<String>) -> Zeroizi
     }
     code.push_str(&say_lines(&report.condensed()));
     code
-}
-
-/// Makes the empty file that tells a bash prompt to read. It is only ever made, never written: nothing of the snippet
-/// goes through it.
-fn mark_ready(file: &Path) {
-    if let Some(dir) = file.parent() {
-        use std::os::unix::fs::DirBuilderExt as _;
-        let _ = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    }
-    let _ = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
 }

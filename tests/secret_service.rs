@@ -1,0 +1,372 @@
+//! The Secret Service as raxx meets it: a real gnome-keyring, and the states in which there is none or a bad one.
+
+#[path = "support/keyring.rs"]
+mod keyring;
+mod support;
+
+use std::time::{Duration, Instant};
+
+use keyring::{Bus, Keyring, Manners, PASSWORD, Service, StandIn, Stored};
+use serde_json::Value;
+use support::{Sandbox, text};
+
+const VALUE: &str = "HRKU-it's-a-$(made)-up-token";
+
+/// Two credentials of a provider that nobody answers for: what the store gave is seen, and no token leaves the machine.
+const CONFIG: &str = r#"
+[[credential]]
+name = "TOKEN_A"
+provider = "heroku"
+store = { service = "raxx-token-a", account = "claude-bootstrap" }
+rotate_via = "docs/a.md"
+
+[[credential]]
+name = "TOKEN_B"
+provider = "heroku"
+store = { service = "raxx-token-b", account = "claude-bootstrap" }
+rotate_via = "docs/b.md"
+
+[provider.heroku]
+base_url = "http://127.0.0.1:1"
+"#;
+
+fn sandbox() -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(CONFIG);
+    sandbox
+}
+
+/// What `raxx export bash` prints, which must be nothing but code.
+fn export(sandbox: &Sandbox, arguments: &[&str]) -> String {
+    let output = sandbox.raxx().args(["export", "bash"]).args(arguments).output().unwrap();
+    text(&output.stdout)
+}
+
+/// The values that a bash has after it evaluated the export.
+fn values(sandbox: &Sandbox) -> [String; 2] {
+    let script = r#"eval "$(raxx export bash 2>/dev/null)"; printf '%s\0%s' "${TOKEN_A-}" "${TOKEN_B-}""#;
+    let output = sandbox.command("bash").args(["--norc", "-c", script]).output().unwrap();
+    let stdout = text(&output.stdout);
+    let (a, b) = stdout.split_once('\0').unwrap();
+    [a.into(), b.into()]
+}
+
+/// The rows of TOKEN_A and TOKEN_B in `raxx check --json`.
+fn check(sandbox: &Sandbox) -> [Value; 2] {
+    let output = sandbox.raxx().args(["check", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    ["TOKEN_A", "TOKEN_B"].map(|name| {
+        let row = report["credentials"].as_array().unwrap().iter().find(|row| row["name"] == name);
+        row.unwrap_or_else(|| panic!("no {name} in {report:#}")).clone()
+    })
+}
+
+#[track_caller]
+fn assert_row(row: &Value, kind: &str, words: &str) {
+    assert_eq!((row["kind"].as_str(), row["words"].as_str()), (Some(kind), Some(words)), "{row:#}");
+}
+
+fn serve(sandbox: &mut Sandbox, service: Service) -> StandIn {
+    StandIn::start(sandbox, Manners::Serves(service))
+}
+
+fn stored(service: &'static str, value: &'static str) -> Stored {
+    Stored { service, value, modified: 1 }
+}
+
+#[test]
+fn what_secret_tool_stored_is_found() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    keyring.store(&sandbox, "raxx-token-b", "claude-bootstrap", "HRKU-b");
+    assert_eq!(values(&sandbox), [VALUE, "HRKU-b"]);
+
+    let [a, _] = check(&sandbox);
+    assert_eq!((a["kind"].as_str(), a["source"].as_str()), (Some("unreachable"), Some("Secret Service")), "{a:#}");
+}
+
+#[test]
+fn what_is_not_stored_is_missing() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    // The account counts, and so does the service.
+    keyring.store(&sandbox, "raxx-token-b", "somebody-else", "not this one");
+    keyring.store(&sandbox, "raxx-token", "claude-bootstrap", "nor this one");
+    assert_eq!(values(&sandbox), [VALUE, ""]);
+
+    let [_, b] = check(&sandbox);
+    assert_row(&b, "missing", "not in env or Secret Service");
+    assert_eq!(b["rotate_via"], "docs/b.md");
+}
+
+#[test]
+fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    keyring.lock(&sandbox);
+
+    let mut hint = String::new();
+    for _ in 0..2 {
+        assert_eq!(values(&sandbox), ["", ""]);
+        let [a, b] = check(&sandbox);
+        assert_row(&a, "locked", "in the login collection, which is locked");
+        assert_row(&b, "missing", "not in env or Secret Service");
+        hint = a["hint"].as_str().unwrap().into();
+    }
+
+    let command = hint.strip_prefix("type: ").unwrap();
+    let password = format!("{PASSWORD}\n");
+    sandbox.command("bash").args(["--norc", "-c", command]).write_stdin(password).assert().success();
+    assert_eq!(values(&sandbox), [VALUE, ""], "{hint}");
+}
+
+#[test]
+fn with_everything_locked_nothing_is_called_missing() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.lock(&sandbox);
+    for row in check(&sandbox) {
+        assert_row(&row, "locked", "in the login collection, which is locked");
+        assert_eq!(row["rotate_via"], Value::Null);
+    }
+}
+
+#[test]
+fn a_keyring_that_the_bus_must_start_first_is_found_locked() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    drop(keyring);
+    let _bus = Bus::start(&mut sandbox);
+    let [a, _] = check(&sandbox);
+    assert_row(&a, "locked", "in the login collection, which is locked");
+}
+
+#[test]
+fn a_frozen_keyring_is_waited_for_no_longer_than_allowed() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    keyring.freeze(&sandbox);
+    assert_slow(&sandbox);
+}
+
+#[test]
+fn a_bus_that_never_answers_is_waited_for_no_longer_than_allowed() {
+    let mut sandbox = sandbox();
+    let bus = StandIn::start(&mut sandbox, Manners::Silent);
+    assert_slow(&sandbox);
+    assert!(bus.connections() > 0);
+}
+
+/// 300 ms where a shell starts, 1.5 s elsewhere, and words of its own.
+fn assert_slow(sandbox: &Sandbox) {
+    let started = Instant::now();
+    assert_eq!(export(sandbox, &["--missing"]), "");
+    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+
+    let started = Instant::now();
+    for row in check(sandbox) {
+        assert_row(&row, "locked", "not in env; the Secret Service did not answer in time");
+        assert_eq!(row["rotate_via"], Value::Null);
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn without_a_bus_the_credentials_are_missing() {
+    let mut sandbox = sandbox();
+    sandbox.unset("DBUS_SESSION_BUS_ADDRESS");
+    assert_eq!(export(&sandbox, &[]), "");
+    for row in check(&sandbox) {
+        assert_row(&row, "missing", "not in env or Secret Service: no D-Bus session bus");
+    }
+}
+
+#[test]
+fn a_bus_without_a_secret_service_is_no_fault() {
+    let mut sandbox = sandbox();
+    let _bus = Bus::bare(&mut sandbox);
+    for row in check(&sandbox) {
+        let why = "no program on the D-Bus session bus provides a Secret Service";
+        assert_row(&row, "missing", &format!("not in env or Secret Service: {why}"));
+    }
+}
+
+#[test]
+fn a_dead_bus_is_told_with_its_address() {
+    let mut sandbox = sandbox();
+    let path = sandbox.root().join("dead");
+    let address = format!("unix:path={}", path.display());
+    sandbox.env("DBUS_SESSION_BUS_ADDRESS", &address);
+    assert_dead(&sandbox, &address, "does not exist");
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    assert_dead(&sandbox, &address, "refused the connection");
+    std::fs::remove_file(&path).unwrap();
+
+    let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
+    let _bus = StandIn::start(&mut sandbox, Manners::HangsUp);
+    assert_dead(&sandbox, &address, "closed the connection");
+}
+
+#[test]
+fn a_bus_that_lets_nobody_in_is_told_with_its_address() {
+    let mut sandbox = sandbox();
+    let _bus = StandIn::start(&mut sandbox, Manners::Rejects);
+    let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
+    assert_dead(&sandbox, &address, "let nobody in: EXTERNAL rejected by the server. Accepted mechanisms: [ANONYMOUS]");
+}
+
+#[test]
+fn an_address_that_is_none_is_told() {
+    let mut sandbox = sandbox();
+    sandbox.env("DBUS_SESSION_BUS_ADDRESS", "nonsense");
+    for row in check(&sandbox) {
+        let why = "DBUS_SESSION_BUS_ADDRESS is no address that raxx can use";
+        assert_row(&row, "locked", &format!("not in env; the Secret Service does not work: {why}"));
+    }
+}
+
+#[track_caller]
+fn assert_dead(sandbox: &Sandbox, address: &str, what: &str) {
+    let started = Instant::now();
+    assert_eq!(export(sandbox, &["--missing"]), "");
+    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    for row in check(sandbox) {
+        let why = format!("the D-Bus session bus at {address} {what}");
+        assert_row(&row, "locked", &format!("not in env; the Secret Service does not work: {why}"));
+        assert_eq!(row["rotate_via"], Value::Null);
+    }
+}
+
+#[test]
+fn it_only_searches_and_reads_over_one_connection() {
+    let mut sandbox = sandbox();
+    let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
+    let service = serve(&mut sandbox, Service { items, ..Service::default() });
+    assert_eq!(values(&sandbox), [VALUE, "HRKU-b"]);
+    assert_eq!(service.logins(), 1);
+    let mut calls = service.calls();
+    calls.sort();
+    assert_eq!(calls, ["GetSecret", "GetSecret", "Hello", "OpenSession", "SearchItems", "SearchItems"]);
+    for attributes in service.searches() {
+        assert_eq!(attributes.len(), 2, "{attributes:?}");
+        assert_eq!(attributes["account"], "claude-bootstrap");
+        assert!(attributes["service"].starts_with("raxx-token-"), "{attributes:?}");
+    }
+}
+
+#[test]
+fn what_is_locked_is_left_locked() {
+    let mut sandbox = sandbox();
+    let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
+    let service = serve(&mut sandbox, Service { items, locked: true, ..Service::default() });
+    for row in check(&sandbox) {
+        assert_row(&row, "locked", "in the work collection, which is locked");
+    }
+    assert_eq!(service.calls(), ["Hello", "OpenSession", "SearchItems", "SearchItems"]);
+}
+
+#[test]
+fn a_search_that_is_never_answered_costs_only_its_own_item() {
+    let mut sandbox = sandbox();
+    let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
+    serve(&mut sandbox, Service { items, hangs_on: Some("raxx-token-a"), ..Service::default() });
+    let started = Instant::now();
+    assert_eq!(export(&sandbox, &["--missing"]).lines().next(), Some("export TOKEN_B='HRKU-b'"));
+    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    let [a, b] = check(&sandbox);
+    assert_row(&a, "locked", "not in env; the Secret Service did not answer in time");
+    assert_eq!((b["kind"].as_str(), b["source"].as_str()), (Some("unreachable"), Some("Secret Service")), "{b:#}");
+}
+
+#[test]
+fn a_locked_collection_that_cannot_be_searched_is_not_called_missing() {
+    let mut sandbox = sandbox();
+    let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
+    for row in check(&sandbox) {
+        assert_row(&row, "locked", "in the work collection, which is locked");
+        assert_eq!(row["rotate_via"], Value::Null);
+    }
+    assert!(!service.calls().iter().any(|call| ["Unlock", "Prompt"].contains(&call.as_str())), "{:?}", service.calls());
+}
+
+#[test]
+fn of_two_items_the_one_written_last_counts() {
+    let mut sandbox = sandbox();
+    let at = |modified, value| Stored { service: "raxx-token-a", value, modified };
+    let items = vec![at(20, "older"), at(30, "newest"), at(10, "oldest")];
+    serve(&mut sandbox, Service { items, ..Service::default() });
+    assert_eq!(values(&sandbox), ["newest", ""]);
+}
+
+#[test]
+fn a_value_that_is_refused_is_told_by_its_reason() {
+    for (error, kind, words) in [
+        ("org.freedesktop.Secret.Error.IsLocked", "locked", "in the work collection, which is locked"),
+        ("org.freedesktop.Secret.Error.NoSuchObject", "missing", "not in env or Secret Service"),
+        (
+            "org.freedesktop.DBus.Error.AccessDenied",
+            "locked",
+            "in the Secret Service, which wants consent: it is given out only after a dialog",
+        ),
+        (
+            "org.freedesktop.DBus.Error.Failed",
+            "locked",
+            "not in env; the Secret Service does not work: \
+             a D-Bus error: org.freedesktop.DBus.Error.Failed: no details",
+        ),
+        ("", "locked", "not in env; the Secret Service did not answer in time"),
+    ] {
+        let mut sandbox = sandbox();
+        let items = vec![stored("raxx-token-a", VALUE)];
+        serve(&mut sandbox, Service { items, refuses_with: Some(error), ..Service::default() });
+        let [a, b] = check(&sandbox);
+        assert_row(&a, kind, words);
+        assert_row(&b, "missing", "not in env or Secret Service");
+    }
+}
+
+#[test]
+fn a_nested_shell_opens_no_store() {
+    let mut sandbox = sandbox();
+    let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
+    let service = serve(&mut sandbox, Service { items, ..Service::default() });
+    sandbox.env("TOKEN_A", "HRKU-inherited-a").env("TOKEN_B", "HRKU-inherited-b");
+    assert_eq!(export(&sandbox, &["--missing"]), "");
+    assert_eq!(service.connections(), 0);
+
+    // One that is empty is not set, and it alone is asked for.
+    sandbox.env("TOKEN_B", "");
+    assert_eq!(export(&sandbox, &["--missing"]).lines().next(), Some("export TOKEN_B='HRKU-b'"));
+    assert!(service.connections() > 0);
+    assert_eq!(service.searches().len(), 1);
+    assert_eq!(service.searches()[0]["service"], "raxx-token-b");
+}
+
+/// A shell inside a shell, each with the glue in its rc file: the outer one reads the store, once, and the inner one inherits.
+#[test]
+fn a_shell_started_in_a_shell_opens_no_store() {
+    for shell in ["bash", "zsh"] {
+        keyring::need(shell, shell);
+        let mut sandbox = sandbox();
+        let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
+        let service = serve(&mut sandbox, Service { items, ..Service::default() });
+        let rc = format!("eval \"$(raxx init {shell})\"\n");
+        std::fs::write(sandbox.home().join(format!(".{shell}rc")), rc).unwrap();
+
+        let print = r#"printf '%s|%s\n' "$TOKEN_A" "$TOKEN_B""#;
+        let nested = format!("{print}; {shell} -i -c '{}'", print.replace('\'', r"'\''"));
+        // Without a session of its own an interactive shell would take the terminal that the tests run in.
+        let output = sandbox.command("setsid").args(["--wait", shell, "-i", "-c", &nested]).output().unwrap();
+        let values = format!("{VALUE}|HRKU-b\n");
+        assert_eq!(text(&output.stdout), values.repeat(2), "{shell}: {}", text(&output.stderr));
+        assert_eq!(service.logins(), 1, "{shell}");
+        assert_eq!(service.searches().len(), 2, "{shell}");
+    }
+}
