@@ -28,7 +28,8 @@ fn two(server: &Loopback) -> Sandbox {
     sandbox
 }
 
-const FAIL: &str = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: heroku.md\n";
+const FAIL: &str =
+    "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: heroku.md\n";
 const PASS: &str = "[PASS] GITHUB_API_SECRETS_TOKEN    (redacted ghp_…cdef) — octo-op\n";
 
 fn code(out: &Output) -> i32 {
@@ -74,8 +75,19 @@ fn json_has_every_field_and_no_value() {
     let row = &report["credentials"][0];
     let fields: Vec<&str> = row.as_object().unwrap().keys().map(String::as_str).collect();
     let mut documented = [
-        "name", "provider", "verdict", "kind", "words", "hint", "source", "redacted", "http_status", "expires",
-        "rotate_via", "manage_url", "latency_ms",
+        "name",
+        "provider",
+        "verdict",
+        "kind",
+        "words",
+        "hint",
+        "source",
+        "redacted",
+        "http_status",
+        "expires",
+        "rotate_via",
+        "manage_url",
+        "latency_ms",
     ];
     documented.sort();
     let mut sorted = fields.clone();
@@ -129,7 +141,10 @@ fn an_unknown_name_is_answered_with_the_nearest() {
     let sandbox = Sandbox::new();
     let said = |name: &str| refused(&sandbox.run(&["check", name]));
     assert_eq!(said("HEROKU"), "no credential is named HEROKU: did you mean HEROKU_API_KEY?");
-    assert_eq!(said("GITHUB_API_SECRET_TOKEN"), "no credential is named GITHUB_API_SECRET_TOKEN: did you mean GITHUB_API_SECRETS_TOKEN?");
+    assert_eq!(
+        said("GITHUB_API_SECRET_TOKEN"),
+        "no credential is named GITHUB_API_SECRET_TOKEN: did you mean GITHUB_API_SECRETS_TOKEN?"
+    );
     assert!(said("\x1b[31mX").starts_with("no credential is named [31mX: there are: CLOUDFLARE_ACCESS_MGMT_TOKEN, "));
     let export = refused(&sandbox.run(&["export", "bash", "cf_worker"]));
     assert_eq!(export, "no credential is named cf_worker: did you mean CF_WORKER_DEPLOY?");
@@ -140,7 +155,10 @@ fn a_broken_configuration_is_one_line_with_its_place() {
     let mut sandbox = Sandbox::new();
     let file = sandbox.root().join("config.toml");
     sandbox.config("timeout = \"10s\"\n[provider.github]\nbase_url = \"http://example.com\"\n");
-    let why = format!("{}:3: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)", file.display());
+    let why = format!(
+        "{}:3: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)",
+        file.display()
+    );
     assert_eq!(refused(&sandbox.run(&["check"])), why);
 
     sandbox.config("[[credential]]\nname = \"A\"\nprovidr = \"github\"\n");
@@ -204,7 +222,10 @@ fn what_only_a_function_can_do_says_what_to_type() {
         "this shell has no raxx function, which clears the variables. Type: unset CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN"
     );
     let load = refused(&sandbox.run(&["load"]));
-    assert_eq!(load, "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init zsh)\" (or bash), then raxx load");
+    assert_eq!(
+        load,
+        "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init zsh)\" (or bash), then raxx load"
+    );
 }
 
 #[test]
@@ -213,7 +234,8 @@ fn load_puts_code_on_stdout_and_the_report_on_stderr() {
     let sandbox = two(&server);
     let out = sandbox.run(&["load", "--shell", "bash"]);
     assert_eq!(text(&out.stderr), format!("{FAIL}{PASS}"));
-    let code_lines = format!("export GITHUB_API_SECRETS_TOKEN='{GITHUB}'\nexport __RAXX_NAMES='GITHUB_API_SECRETS_TOKEN'\n");
+    let code_lines =
+        format!("export GITHUB_API_SECRETS_TOKEN='{GITHUB}'\nexport __RAXX_NAMES='GITHUB_API_SECRETS_TOKEN'\n");
     assert_eq!(text(&out.stdout), code_lines, "the rejected value is not exported");
     assert_eq!(code(&out), 1);
 }
@@ -246,7 +268,9 @@ fn a_value_that_cannot_be_a_token_is_never_sent_and_never_exported() {
         use std::os::unix::ffi::OsStrExt as _;
         sandbox.env("GITHUB_API_SECRETS_TOKEN", std::ffi::OsStr::from_bytes(value));
         let out = sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]);
-        let line = format!("[FAIL] GITHUB_API_SECRETS_TOKEN    (redacted) — not a token: {why}\n       set GITHUB_API_SECRETS_TOKEN again, whole and on one line\n");
+        let line = format!(
+            "[FAIL] GITHUB_API_SECRETS_TOKEN    (redacted) — not a token: {why}\n       set GITHUB_API_SECRETS_TOKEN again, whole and on one line\n"
+        );
         assert_eq!(text(&out.stdout), line);
         assert_eq!(code(&out), 1);
         assert_eq!(text(&sandbox.run(&["export", "bash", "GITHUB_API_SECRETS_TOKEN"]).stdout), "");

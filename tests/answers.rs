@@ -1,0 +1,615 @@
+//! Every answer that a provider is known to give, and what raxx makes of it: the tables under tests/answers/.
+//!
+//! A case is an answer (`status`, `headers`, `body`) at `path` to `token`, and what must come of it: its `kind`, what the
+//! report `says` behind the dash, the `hint` under it, the date it `expires`. `then` is a second answer at another path.
+//! The verdict, the exit code, the redacted form and the page to rotate by follow from these. The clock of every answer
+//! stands at `Mon, 23 Nov 2026 07:00:00 GMT`, so that a day can be counted.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use support::loopback::{Answer, Loopback};
+use support::{Sandbox, text};
+
+const DATE: &str = "Mon, 23 Nov 2026 07:00:00 GMT";
+const VAULT: &str = "infisical auth (universal-auth)";
+const LOGIN: &str = "/api/v1/auth/universal-auth/login";
+
+/// A credential that stands beside the vault's row, because a list of credentials cannot be empty.
+const OTHER: &str = "ghp_MadeUpNeighbourOfTheVault01234567890";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    provider: String,
+    name: String,
+    token: String,
+    page: String,
+    path: String,
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+    case: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Front {
+    case: Vec<Case>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    name: String,
+    token: Option<String>,
+    account_id: Option<String>,
+    env: Option<BTreeMap<String, String>>,
+    path: Option<String>,
+    status: Option<u16>,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: Option<String>,
+    repeat: Option<Repeat>,
+    hex: Option<String>,
+    /// The provider's usual headers do not stand beside these.
+    #[serde(default)]
+    foreign: bool,
+    then: Option<Second>,
+    /// How many requests one run makes, where it is not one for each answer.
+    requests: Option<usize>,
+    kind: String,
+    says: String,
+    hint: Option<String>,
+    expires: Option<String>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Repeat {
+    text: String,
+    times: usize,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Second {
+    path: String,
+    status: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    body: String,
+}
+
+fn table(text: &str) -> Table {
+    toml::from_str(text).expect("a table of cases")
+}
+
+fn cloudflare() -> Table {
+    table(include_str!("answers/cloudflare.toml"))
+}
+
+fn heroku() -> Table {
+    table(include_str!("answers/heroku.toml"))
+}
+
+fn github() -> Table {
+    table(include_str!("answers/github.toml"))
+}
+
+fn infisical() -> Table {
+    table(include_str!("answers/infisical.toml"))
+}
+
+impl Case {
+    fn answer(&self) -> Option<Answer> {
+        let body = match (&self.body, &self.repeat, &self.hex) {
+            (Some(body), None, None) => body.clone().into_bytes(),
+            (None, Some(repeat), None) => repeat.text.repeat(repeat.times).into_bytes(),
+            (None, None, Some(hex)) => {
+                let byte = |i| u8::from_str_radix(&hex[i..i + 2], 16).expect("hexadecimal");
+                (0..hex.len()).step_by(2).map(byte).collect()
+            }
+            (None, None, None) => return None,
+            _ => panic!("{}: one of body, repeat and hex", self.name),
+        };
+        let mut answer = match self.foreign {
+            true => Answer { status: 0, headers: Vec::new(), body, from_provider: false },
+            false => Answer { body, ..Answer::json(0, "") },
+        };
+        answer.status = self.status.expect("a status");
+        Some(dated(answer, &self.headers))
+    }
+}
+
+fn dated(answer: Answer, headers: &BTreeMap<String, String>) -> Answer {
+    headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value)).with("Date", DATE)
+}
+
+/// What the report shows of a value.
+fn redacted(token: &str) -> String {
+    match token.len() {
+        0..16 => "(redacted)".into(),
+        end => format!("(redacted {}…{})", &token[..4], &token[end - 4..]),
+    }
+}
+
+fn verdict(kind: &str) -> &'static str {
+    match kind {
+        "valid" => "PASS",
+        "not-configured" => "SKIP",
+        "rejected" | "missing" | "malformed" | "limited" | "locked" | "unreachable" | "blocked" => "FAIL",
+        other => panic!("{other} is no kind"),
+    }
+}
+
+/// Runs one case; tells what was not as it must be.
+fn differences(table: &Table, case: &Case) -> Vec<String> {
+    let server = Loopback::start();
+    let token = case.token.as_ref().unwrap_or(&table.token);
+    let path = case.path.as_ref().unwrap_or(&table.path);
+    if let Some(answer) = case.answer() {
+        server.react_at(path, token, answer);
+    }
+    if let Some(second) = &case.then {
+        let answer =
+            dated(Answer { body: second.body.clone().into(), ..Answer::json(second.status, "") }, &second.headers);
+        server.react_at(&second.path, token, answer);
+    }
+
+    let vault = table.provider == "infisical";
+    let mut sandbox = Sandbox::new();
+    let mut config = String::new();
+    if vault {
+        server.accept(OTHER);
+        sandbox.env("OTHER", OTHER);
+        config += "[[credential]]\nname = \"OTHER\"\nprovider = \"github\"\n";
+        config += &server.config();
+        config += &format!("rotate_via = \"{}\"\n", table.page);
+    } else {
+        sandbox.env(&table.name, token);
+        config += &format!(
+            "[[credential]]\nname = \"{}\"\nprovider = \"{}\"\nrotate_via = \"{}\"\n",
+            table.name, table.provider, table.page
+        );
+        config += &case.account_id.as_ref().map_or(String::new(), |id| format!("account_id = \"{id}\"\n"));
+        config += &server.config();
+        config += "enabled = false\n";
+    }
+    for (name, value) in case.env.as_ref().unwrap_or(&table.env) {
+        sandbox.env(name, value);
+    }
+    sandbox.config(&config);
+
+    let mut wrong = Vec::new();
+    let mut expect = |what: &str, got: String, wanted: String| {
+        if got != wanted {
+            wrong.push(format!("{what}\n     is {got:?}\n   must {wanted:?}"));
+        }
+    };
+
+    let verdict = verdict(&case.kind);
+    let shown = if vault { String::new() } else { format!("{} — ", redacted(token)) };
+    let mut report = format!("[{verdict}] {}    {shown}{}\n", table.name, case.says);
+    if case.kind == "rejected" {
+        report += &format!("       rotate via: {}\n", table.page);
+    }
+    if let Some(hint) = &case.hint {
+        report += &format!("       {hint}\n");
+    }
+    if vault {
+        report.insert_str(0, &format!("[PASS] OTHER    {} — octo-op\n", redacted(OTHER)));
+    }
+    let exit = i32::from(verdict == "FAIL");
+    let out = sandbox.run(&["check"]);
+    expect("report", text(&out.stdout), report);
+    expect("stderr", text(&out.stderr), String::new());
+    expect("exit code", format!("{:?}", out.status.code()), format!("{:?}", Some(exit)));
+
+    let mut paths = vec![path.clone()];
+    paths.extend(case.then.as_ref().map(|second| second.path.clone()));
+    paths.truncate(case.requests.unwrap_or(paths.len()));
+    let asked: Vec<String> = server.requests().iter().filter(|r| r.holds(token)).map(|r| r.path.clone()).collect();
+    let asked: Vec<String> = asked.iter().map(|p| p.split('?').next().unwrap_or_default().to_string()).collect();
+    expect("requests", asked.join(" "), paths.join(" "));
+
+    let out = sandbox.run(&["check", "--json"]);
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| json!(format!("no JSON: {e}")));
+    let row = &report["credentials"][usize::from(vault)];
+    let status = case.then.as_ref().map(|second| second.status).or(case.status);
+    expect("exit code with --json", format!("{:?}", out.status.code()), format!("{:?}", Some(exit)));
+    for (field, wanted) in [
+        ("name", json!(table.name)),
+        ("provider", json!(table.provider)),
+        ("verdict", json!(verdict)),
+        ("kind", json!(case.kind)),
+        ("words", json!(case.says)),
+        ("hint", json!(case.hint)),
+        ("source", json!("env")),
+        ("redacted", if vault { Value::Null } else { json!(redacted(token)) }),
+        ("http_status", json!(status)),
+        ("expires", json!(case.expires)),
+        ("rotate_via", json!(table.page)),
+    ] {
+        expect(field, row[field].to_string(), wanted.to_string());
+    }
+    expect(
+        "manage_url is an address",
+        row["manage_url"].as_str().is_some_and(|u| u.starts_with("http")).to_string(),
+        "true".into(),
+    );
+    expect("latency_ms is a number", row["latency_ms"].is_u64().to_string(), "true".into());
+    expect("version", report["version"].to_string(), "1".into());
+    expect("verdict of all", report["verdict"].to_string(), json!(if exit == 1 { "FAIL" } else { "PASS" }).to_string());
+    wrong
+}
+
+fn hold(table: &Table) {
+    assert!(!table.case.is_empty());
+    let mut report = String::new();
+    for case in &table.case {
+        for difference in differences(table, case) {
+            report += &format!("{}: {}: {difference}\n", table.provider, case.name);
+        }
+    }
+    assert!(report.is_empty(), "\n{report}");
+}
+
+#[test]
+fn cloudflare_answers() {
+    hold(&cloudflare());
+}
+
+#[test]
+fn heroku_answers() {
+    hold(&heroku());
+}
+
+#[test]
+fn github_answers() {
+    hold(&github());
+}
+
+#[test]
+fn infisical_answers() {
+    hold(&infisical());
+}
+
+/// The cases of what stands in front, in the place of one provider.
+fn hold_front(mut table: Table, label: &str) {
+    let front: Front = toml::from_str(include_str!("answers/front.toml")).expect("a table of cases");
+    table.case = front.case;
+    for case in &mut table.case {
+        case.foreign = true;
+        case.says = case.says.replace("{label}", label);
+    }
+    hold(&table);
+}
+
+#[test]
+fn answers_in_front_of_cloudflare() {
+    hold_front(cloudflare(), "CF");
+}
+
+#[test]
+fn answers_in_front_of_heroku() {
+    hold_front(heroku(), "Heroku");
+}
+
+#[test]
+fn answers_in_front_of_github() {
+    hold_front(github(), "GitHub");
+}
+
+#[test]
+fn answers_in_front_of_infisical() {
+    hold_front(infisical(), "Infisical");
+}
+
+/// A machine with all four credentials and the vault's ids, and a server that takes them all.
+fn everything() -> (Loopback, Sandbox) {
+    let server = Loopback::start();
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&server.config());
+    for (name, token) in [
+        ("CLOUDFLARE_ACCESS_MGMT_TOKEN", "cfut_MadeUpForTheTestsOfTheHeaders012345678901234ab1"),
+        ("CF_WORKER_DEPLOY", "cfut_MadeUpForTheTests0123456789abcdefghijklmnopq9f2a"),
+        ("HEROKU_API_KEY", "HRKU-AAMadeUpForTheTests0123456789abcdefghijklmnopqrstuvwxyzA1234"),
+        ("GITHUB_API_SECRETS_TOKEN", "ghp_MadeUpForTheTests0123456789abcdebeef"),
+    ] {
+        server.accept(token);
+        sandbox.env(name, token);
+    }
+    for (name, value) in &infisical().env {
+        sandbox.env(name, value);
+    }
+    server.accept(&infisical().token);
+    (server, sandbox)
+}
+
+#[test]
+fn each_request_is_what_the_provider_documents() {
+    let (server, sandbox) = everything();
+    let out = sandbox.run(&["check"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stdout));
+    let requests = server.requests();
+    assert_eq!(requests.len(), 5);
+    for (path, wanted) in [
+        (
+            "/client/v4/user/tokens/verify",
+            vec![("authorization", "Bearer cfut_MadeUpForTheTests0123456789abcdefghijklmnopq9f2a")],
+        ),
+        (
+            "/account",
+            vec![
+                ("authorization", "Bearer HRKU-AAMadeUpForTheTests0123456789abcdefghijklmnopqrstuvwxyzA1234"),
+                ("accept", "application/vnd.heroku+json; version=3"),
+            ],
+        ),
+        (
+            "/user",
+            vec![
+                ("authorization", "Bearer ghp_MadeUpForTheTests0123456789abcdebeef"),
+                ("accept", "application/vnd.github+json"),
+                ("x-github-api-version", "2022-11-28"),
+            ],
+        ),
+    ] {
+        let request = requests.iter().rfind(|r| r.path == path && wanted.iter().all(|(n, v)| r.header(n) == Some(v)));
+        let request = request.unwrap_or_else(|| panic!("{path} with {wanted:?}: {requests:#?}"));
+        assert_eq!((request.method.as_str(), request.body.len()), ("GET", 0), "{path}");
+    }
+    let login = requests.iter().find(|r| r.path == LOGIN).expect("a login");
+    assert_eq!(login.method, "POST");
+    assert_eq!(login.header("content-type"), Some("application/json"));
+    assert_eq!(login.header("authorization"), None, "the secret goes in the body alone");
+    let body: Value = serde_json::from_slice(&login.body).expect("JSON");
+    let env = infisical().env;
+    assert_eq!(body, json!({"clientId": env["INFISICAL_CLIENT_ID"], "clientSecret": env["INFISICAL_CLIENT_SECRET"]}));
+    for request in &requests {
+        let agent = request.header("user-agent").unwrap_or_default();
+        assert!(agent.starts_with("raxx/"), "{agent}");
+        assert_eq!(request.header("cookie"), None);
+    }
+}
+
+/// Each header is there because without it the provider refuses: with a wrong one the refusal comes, and is not called a
+/// bad token.
+#[test]
+fn a_wrong_header_is_not_the_tokens_fault() {
+    for (provider, change, says) in [
+        (
+            "heroku",
+            "headers = { Accept = \"application/json\" }",
+            "HTTP 406 with an answer that it does not usually give from 127.0.0.1",
+        ),
+        (
+            "github",
+            "headers = { X-GitHub-Api-Version = \"1999-01-01\" }",
+            "HTTP 400 with an answer that it does not usually give from 127.0.0.1",
+        ),
+        (
+            "github",
+            "headers = { User-Agent = \"\" }",
+            "the User-Agent header did not arrive at GitHub (HTTP 403): a proxy in between took it out",
+        ),
+        (
+            "github",
+            "auth = \"none\"",
+            "the Authorization header did not arrive at GitHub: a proxy in between took it out",
+        ),
+        (
+            "cloudflare",
+            "auth = \"none\"",
+            "the Authorization header did not arrive at CF: a proxy in between took it out",
+        ),
+        (
+            "cloudflare",
+            "auth = { header = \"Authorization\", prefix = \"Bearer '\" }",
+            "CF cannot read it as a token (6003 Invalid request headers): the value is mangled",
+        ),
+    ] {
+        let server = Loopback::start();
+        let token = "MadeUpForTheTests0123456789abcdefghiXy9Z";
+        server.accept(token);
+        let mut sandbox = Sandbox::new();
+        let own = format!("[provider.{provider}]\n");
+        let config = server.config().replace(&own, &format!("{own}{change}\n"));
+        sandbox.env("A", token).config(&format!("[[credential]]\nname = \"A\"\nprovider = \"{provider}\"\n{config}"));
+        let out = sandbox.run(&["check", "A"]);
+        let said = text(&out.stdout);
+        let line = format!("[FAIL] A    (redacted Made…Xy9Z) — {says}\n");
+        assert!(said.starts_with(&line), "{provider} {change}: {said}{}", text(&out.stderr));
+        assert!(!said.contains("rotate via"), "{said}");
+        assert_eq!(server.requests().len(), 1, "{provider} {change}");
+    }
+}
+
+// ---- the vault's row ----
+
+/// One good credential, and the vault at this server.
+fn vault(server: &Loopback) -> Sandbox {
+    server.accept(OTHER);
+    let mut sandbox = Sandbox::new();
+    sandbox.env("OTHER", OTHER);
+    sandbox.config(&format!("[[credential]]\nname = \"OTHER\"\nprovider = \"github\"\n{}", server.config()));
+    sandbox
+}
+
+fn vault_line(sandbox: &Sandbox) -> String {
+    let said = text(&sandbox.run(&["check"]).stdout);
+    let line = said.lines().find(|line| line.contains(VAULT));
+    line.unwrap_or_else(|| panic!("no row of the vault: {said}")).to_string()
+}
+
+const ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+const SECRET: &str = "MadeUpClientSecretForTheTests0123456789";
+
+#[test]
+fn without_all_its_ids_the_vault_is_skipped_and_not_asked() {
+    let server = Loopback::start();
+    let all = [("INFISICAL_CLIENT_ID", ID), ("INFISICAL_CLIENT_SECRET", SECRET), ("INFISICAL_PROJECT_ID", "p")];
+    for subset in 0..7_u8 {
+        let mut sandbox = vault(&server);
+        for (i, (name, value)) in all.iter().enumerate() {
+            // Empty is as good as unset.
+            let set = subset & (1 << i) != 0;
+            sandbox.env(name, if set { value } else { "" });
+        }
+        let out = sandbox.run(&["check"]);
+        let said = text(&out.stdout);
+        assert!(
+            said.ends_with(&format!("[SKIP] {VAULT}    INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set\n")),
+            "{said}"
+        );
+        assert_eq!(out.status.code(), Some(0), "a SKIP fails no run");
+    }
+    // The other spelling, halved, and one half of each.
+    for halves in [
+        [("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID)].as_slice(),
+        &[("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET)],
+        &[("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID), ("INFISICAL_CLIENT_SECRET", SECRET)],
+    ] {
+        let mut sandbox = vault(&server);
+        for (name, value) in halves {
+            sandbox.env(name, value);
+        }
+        assert!(vault_line(&sandbox).starts_with("[SKIP]"), "{halves:?}");
+    }
+    assert_eq!(server.attempts(SECRET), 0);
+}
+
+#[test]
+fn both_spellings_of_the_ids_log_in() {
+    let spellings = [
+        vec![("INFISICAL_CLIENT_ID", ID), ("INFISICAL_CLIENT_SECRET", SECRET), ("INFISICAL_PROJECT_ID", "p")],
+        vec![("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID), ("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET)],
+    ];
+    for spelling in spellings {
+        let server = Loopback::start();
+        server.accept(SECRET);
+        let mut sandbox = vault(&server);
+        for (name, value) in &spelling {
+            sandbox.env(name, value);
+        }
+        assert_eq!(vault_line(&sandbox), format!("[PASS] {VAULT}    logged in"));
+        assert_eq!(server.attempts(SECRET), 1, "{spelling:?}");
+    }
+}
+
+#[test]
+fn the_domain_is_read_as_the_infisical_cli_reads_it() {
+    let trap = Loopback::start();
+    for ending in ["", "/", "/api", "/api/"] {
+        let server = Loopback::start();
+        server.accept(SECRET);
+        let mut sandbox = vault(&trap);
+        sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
+        sandbox.env("INFISICAL_DOMAIN", format!("{}{ending}", server.url()));
+        assert_eq!(vault_line(&sandbox), format!("[PASS] {VAULT}    logged in"), "{ending:?}");
+        let paths: Vec<String> = server.requests().into_iter().map(|r| r.path).collect();
+        assert_eq!(paths, [LOGIN], "{ending:?}");
+    }
+    assert_eq!(trap.attempts(SECRET), 0, "the configured address is not the one");
+}
+
+#[test]
+fn the_ids_go_to_no_domain_that_is_not_safe() {
+    let server = Loopback::start();
+    let port = server.url().rsplit(':').next().expect("a port").to_string();
+    for domain in [
+        "http://vault.example.test".to_string(),
+        "vault.example.test".into(),
+        format!("http://127.0.0.1.example.test:{port}"),
+        format!("http://user:word@127.0.0.1:{port}"),
+        "ftp://127.0.0.1".into(),
+    ] {
+        let mut sandbox = vault(&server);
+        sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
+        sandbox.env("INFISICAL_DOMAIN", &domain);
+        let line = vault_line(&sandbox);
+        assert!(!line.starts_with("[PASS]") && line.contains("INFISICAL_DOMAIN"), "{domain}: {line}");
+        assert!(!line.contains("user:word") && !line.contains(SECRET), "{domain}: {line}");
+    }
+    assert_eq!(server.attempts(SECRET), 0);
+}
+
+#[test]
+fn access_headers_open_the_vault_and_go_nowhere_else() {
+    let (access_id, access_secret) =
+        ("madeup0123456789.access", "cfast_MadeUpForTheTests0123456789abcdefghijklmn01234567");
+    let (server, mut sandbox) = everything();
+    server.behind_access(access_id, access_secret, Answer::access_login("vault.example.test"));
+    let blocked =
+        format!("[FAIL] {VAULT}    Cloudflare Access stands in front of 127.0.0.1 (HTTP 302 to its login page)");
+    assert_eq!(vault_line(&sandbox), blocked, "without the headers");
+    // Half a pair is refused by Access, so it is not sent.
+    sandbox.env("CF_ACCESS_CLIENT_ID", access_id);
+    assert_eq!(vault_line(&sandbox), blocked, "with half of them");
+    assert_eq!(server.attempts(access_id), 0);
+    sandbox.env("CF_ACCESS_CLIENT_SECRET", access_secret);
+    assert_eq!(vault_line(&sandbox), format!("[PASS] {VAULT}    logged in"), "with both");
+    for request in server.requests() {
+        let to_vault = request.path.starts_with("/api/");
+        assert!(to_vault || !(request.holds(access_id) || request.holds(access_secret)), "{request:?}");
+    }
+    assert_eq!(server.attempts(access_secret), 1);
+    // The second factor of the same door: the held token's check passes it too.
+    let held = "eyJhbGciOiJIUzI1NiJ9.eyJtYWRlIjoidXAifQ.aGVsZC1hY2Nlc3MtdG9rZW4";
+    server.accept(held);
+    sandbox.env("INFISICAL_TOKEN", held);
+    assert_eq!(vault_line(&sandbox), format!("[PASS] {VAULT}    access token accepted"));
+    // A mangled pair is no pair.
+    sandbox.env("CF_ACCESS_CLIENT_SECRET", "two\nlines");
+    assert_eq!(vault_line(&sandbox), blocked, "with a mangled secret");
+}
+
+#[test]
+fn a_held_access_token_is_checked_without_a_login() {
+    let held = "eyJhbGciOiJIUzI1NiJ9.eyJtYWRlIjoidXAifQ.aGVsZC1hY2Nlc3MtdG9rZW4";
+    for name in ["INFISICAL_TOKEN", "INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN"] {
+        let server = Loopback::start();
+        server.accept(held);
+        server.accept(SECRET);
+        let mut sandbox = vault(&server);
+        sandbox.env(name, held);
+        sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
+        assert_eq!(vault_line(&sandbox), format!("[PASS] {VAULT}    access token accepted"), "{name}");
+        assert_eq!((server.attempts(held), server.attempts(SECRET)), (1, 0), "{name}");
+    }
+}
+
+/// A wrong secret is tried once a run, however many terminals there are: the third try locks everybody out.
+#[test]
+fn a_wrong_secret_is_tried_once_a_run() {
+    let server = Loopback::start();
+    let mut sandbox = vault(&server);
+    sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
+    for run in 1..=3 {
+        assert_eq!(vault_line(&sandbox), format!("[FAIL] {VAULT}    HTTP 401 — credentials rejected"));
+        assert_eq!(server.attempts(SECRET), run);
+    }
+    let locked = "Infisical has locked this identity for some minutes after failed log-ins (HTTP 401); this says nothing of the secret";
+    assert_eq!(vault_line(&sandbox), format!("[FAIL] {VAULT}    {locked}"));
+}
+
+/// In new terminals it is tried once at all, however many are opened in one moment.
+#[test]
+fn a_wrong_secret_is_tried_once_by_all_new_terminals() {
+    let server = Loopback::start();
+    server.latency(std::time::Duration::from_millis(300));
+    let mut sandbox = vault(&server);
+    sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let code = text(&sandbox.run(&["hook", "bash"]).stdout);
+                assert!(code.contains("HTTP 401 — credentials rejected"), "{code}");
+            });
+        }
+    });
+    assert_eq!(server.attempts(SECRET), 1);
+}

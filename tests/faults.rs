@@ -1,0 +1,399 @@
+//! What networks, proxies and outages do to a request, for each provider: never a word about the token, never a second
+//! try, and the credential never goes anywhere but to its provider.
+
+mod support;
+
+use std::process::{Child, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use support::loopback::{self, Answer, ClosedPort, Fault, Loopback, Reaction, Tls};
+use support::{RAXX, Sandbox, text};
+
+/// A row: its name, what it is called when its provider is silent, its value, and the one path that may see the value.
+struct Row {
+    name: &'static str,
+    label: &'static str,
+    value: &'static str,
+    path: &'static str,
+}
+
+const ROWS: [Row; 4] = [
+    Row {
+        name: "CF_WORKER_DEPLOY",
+        label: "CF",
+        value: "cfut_MadeUpForTheTests0123456789abcdefghijklmnopq9f2a",
+        path: "/client/v4/user/tokens/verify",
+    },
+    Row {
+        name: "HEROKU_API_KEY",
+        label: "Heroku",
+        value: "HRKU-AAMadeUpForTheTests0123456789abcdefghijklmnopqrstuvwxyzA1234",
+        path: "/account",
+    },
+    Row {
+        name: "GITHUB_API_SECRETS_TOKEN",
+        label: "GitHub",
+        value: "github_pat_MadeUpForTheTests0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYcdef",
+        path: "/user",
+    },
+    Row {
+        name: "infisical auth (universal-auth)",
+        label: "Infisical",
+        value: "MadeUpClientSecretForTheTests0123456789",
+        path: "/api/v1/auth/universal-auth/login",
+    },
+];
+
+/// Short enough to wait for, long enough for a busy machine to answer within.
+const TIMEOUT: &str = "1500ms";
+
+/// A machine with all four, whose providers are at `url`.
+fn machine(url: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    let mut config = format!("timeout = \"{TIMEOUT}\"\n");
+    for (row, provider) in ROWS.iter().zip(["cloudflare", "heroku", "github"]) {
+        config += &format!(
+            "[[credential]]\nname = \"{}\"\nprovider = \"{provider}\"\nrotate_via = \"docs/page.md\"\n",
+            row.name
+        );
+        sandbox.env(row.name, row.value);
+    }
+    config += &loopback::config(url);
+    config += "rotate_via = \"docs/page.md\"\n";
+    sandbox.env("INFISICAL_CLIENT_ID", "01234567-89ab-cdef-0123-456789abcdef");
+    sandbox.env("INFISICAL_CLIENT_SECRET", ROWS[3].value).env("INFISICAL_PROJECT_ID", "p");
+    sandbox.config(&config);
+    sandbox
+}
+
+/// All four say `words` (with their label in it), in text and in JSON, as a FAIL of this kind.
+fn all_fail(sandbox: &Sandbox, kind: &str, words: &str) {
+    let out = sandbox.run(&["check"]);
+    let said = text(&out.stdout);
+    let wanted: String = ROWS
+        .iter()
+        .map(|row| {
+            let shown = match row.label {
+                "Infisical" => String::new(),
+                _ => format!("(redacted {}…{}) — ", &row.value[..4], &row.value[row.value.len() - 4..]),
+            };
+            format!("[FAIL] {}    {shown}{}\n", row.name, words.replace("{label}", row.label))
+        })
+        .collect();
+    assert_eq!(said, wanted);
+    assert_eq!(text(&out.stderr), "");
+    assert_eq!(out.status.code(), Some(1));
+
+    let out = sandbox.run(&["check", "--json"]);
+    assert_eq!(out.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&out.stdout).expect("JSON");
+    let rows = report["credentials"].as_array().expect("rows");
+    assert_eq!(rows.len(), ROWS.len());
+    for row in rows {
+        assert_eq!((row["verdict"].as_str(), row["kind"].as_str()), (Some("FAIL"), Some(kind)), "{row}");
+    }
+    let stamp = sandbox.home().join(".raxx-session-bootstrap-last-validated");
+    assert!(!stamp.exists(), "a run with a FAIL is not noted as good");
+}
+
+/// Each value came to its own path alone, once a run.
+fn sent_home_only(server: &Loopback, runs: usize) {
+    for row in &ROWS {
+        assert_eq!(server.attempts(row.value), runs, "{}: tried once a run", row.label);
+        for request in server.requests().iter().filter(|request| request.holds(row.value)) {
+            assert_eq!(request.path, row.path);
+        }
+    }
+}
+
+/// A fault of the server in the place of every answer.
+fn fault(reaction: impl Into<Reaction>, why: &str) {
+    let server = Loopback::start();
+    server.always(reaction);
+    all_fail(&machine(&server.url()), "unreachable", &format!("no response (network/{{label}} down?): {why}"));
+    sent_home_only(&server, 2);
+}
+
+#[test]
+fn no_fault_is_a_pass() {
+    let server = Loopback::start();
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    let sandbox = machine(&server.url());
+    let out = sandbox.run(&["check"]);
+    assert_eq!((out.status.code(), text(&out.stdout).matches("[PASS]").count()), (Some(0), 4), "{}", text(&out.stdout));
+    sent_home_only(&server, 1);
+    assert!(sandbox.home().join(".raxx-session-bootstrap-last-validated").exists());
+}
+
+#[test]
+fn refused() {
+    let port = ClosedPort::new();
+    all_fail(&machine(&port.url()), "unreachable", "no response (network/{label} down?): connection refused");
+}
+
+#[test]
+fn a_name_that_does_not_resolve() {
+    let mut sandbox = machine("https://raxx-test.invalid");
+    // glibc asks no server at all then; others say no to this name by themselves.
+    sandbox.env("RES_OPTIONS", "attempts:0");
+    let words = "no response (network/{label} down?): the name raxx-test.invalid could not be resolved";
+    all_fail(&sandbox, "unreachable", words);
+}
+
+#[test]
+fn a_certificate_for_another_name() {
+    let tls = Tls::for_name("other.example.test");
+    let server = Loopback::start_tls(&tls);
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &tls);
+    let words = "no response (network/{label} down?): TLS: the certificate is for another name";
+    all_fail(&sandbox, "unreachable", words);
+    sent_home_only(&server, 0);
+}
+
+#[test]
+fn a_certificate_of_nobody_known() {
+    let server = Loopback::start_tls(&Tls::for_name("localhost"));
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &Tls::for_name("localhost"));
+    let words = "no response (network/{label} down?): TLS: the certificate's issuer is not known here (a proxy's own? then set SSL_CERT_FILE)";
+    all_fail(&sandbox, "unreachable", words);
+    sent_home_only(&server, 0);
+}
+
+#[test]
+fn a_certificate_whose_time_is_over() {
+    let tls = Tls::expired("localhost");
+    let server = Loopback::start_tls(&tls);
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &tls);
+    let words =
+        "no response (network/{label} down?): TLS: the certificate is expired (or this machine's clock is wrong)";
+    all_fail(&sandbox, "unreachable", words);
+    sent_home_only(&server, 0);
+}
+
+/// Else the three before could fail for any reason.
+#[test]
+fn a_good_certificate_passes() {
+    let tls = Tls::for_name("localhost");
+    let server = Loopback::start_tls(&tls);
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &tls);
+    let out = sandbox.run(&["check"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stdout));
+    sent_home_only(&server, 1);
+}
+
+fn trust(sandbox: &mut Sandbox, tls: &Tls) {
+    let file = sandbox.root().join("authority.pem");
+    tls.write_authority(&file);
+    sandbox.env("SSL_CERT_FILE", file);
+}
+
+#[test]
+fn a_server_that_speaks_no_tls() {
+    let server = Loopback::start();
+    let sandbox = machine(&server.url().replace("http://127.0.0.1", "https://localhost"));
+    let out = sandbox.run(&["check"]);
+    let said = text(&out.stdout);
+    for row in &ROWS {
+        let words = format!("no response (network/{} down?): ", row.label);
+        assert!(said.contains(&words), "{said}");
+    }
+    assert_eq!((out.status.code(), said.lines().count()), (Some(1), 4), "{said}");
+    sent_home_only(&server, 0);
+}
+
+#[test]
+fn hangs_before_headers() {
+    fault(Fault::HangBeforeHeaders, "timed out after 1.5s");
+}
+
+#[test]
+fn hangs_after_headers() {
+    fault(Fault::HangAfterHeaders, "timed out after 1.5s");
+}
+
+#[test]
+fn drips_headers() {
+    fault(Fault::DripHeaders, "timed out after 1.5s");
+}
+
+#[test]
+fn drips_its_body() {
+    fault(Fault::DripBody, "timed out after 1.5s");
+}
+
+#[test]
+fn resets() {
+    fault(Fault::Reset, "the connection broke off");
+}
+
+#[test]
+fn resets_in_the_body() {
+    fault(Fault::ResetInBody, "the connection broke off");
+}
+
+#[test]
+fn ends_too_soon() {
+    fault(Fault::Short, "the connection broke off");
+}
+
+#[test]
+fn never_ends() {
+    fault(Fault::Endless, "the answer does not end after 64 KiB");
+}
+
+#[test]
+fn headers_never_end() {
+    fault(Fault::EndlessHeaders, "the connection broke off");
+}
+
+#[test]
+fn speaks_no_http() {
+    fault(Fault::Noise, "the connection broke off");
+}
+
+/// A provider's limit is for what it reads: 64 KiB of good JSON and not a byte more.
+#[test]
+fn an_answer_that_is_too_long() {
+    let padded = |length: usize| {
+        let body = format!("{{\"login\":\"octo-op\",\"padding\":\"{}\"}}", "a".repeat(length));
+        Answer::json(200, &body)
+    };
+    let server = Loopback::start();
+    let sandbox = machine(&server.url());
+    for (length, wanted) in [
+        (60 * 1024, "octo-op\n"),
+        (70 * 1024, "no response (network/GitHub down?): the answer does not end after 64 KiB\n"),
+    ] {
+        server.always(padded(length));
+        let said = text(&sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]).stdout);
+        assert!(said.ends_with(wanted), "{said}");
+    }
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    for status in [301, 302, 303, 307, 308] {
+        let trap = Loopback::start();
+        let server = Loopback::start();
+        server.always(Answer { status, ..Answer::redirect(&trap.url()) });
+        let words = format!("HTTP {status}, a redirect to 127.0.0.1, which is not followed");
+        all_fail(&machine(&server.url()), "unreachable", &words);
+        assert_eq!(trap.requests().len(), 0, "{status}: nothing went where the redirect pointed");
+        sent_home_only(&server, 2);
+    }
+}
+
+#[test]
+fn redirects_on_the_same_host_are_not_followed() {
+    let server = Loopback::start();
+    server.always(Answer::redirect("/somewhere/else"));
+    all_fail(&machine(&server.url()), "unreachable", "HTTP 302, a redirect to 127.0.0.1, which is not followed");
+    sent_home_only(&server, 2);
+}
+
+/// A proxy gets the name of the host to connect to; what is inside the tunnel, it does not.
+#[test]
+fn a_proxy_never_sees_a_credential() {
+    let proxy = Loopback::start();
+    proxy.always(Answer::html(407, "<html>log in</html>").with("Proxy-Authenticate", "Basic realm=\"proxy\""));
+    let mut sandbox = machine("https://raxx.example.test");
+    sandbox.env("HTTPS_PROXY", proxy.url());
+    sandbox
+        .env("CF_ACCESS_CLIENT_ID", "madeup.access")
+        .env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
+    let out = sandbox.run(&["check"]);
+    let said = text(&out.stdout);
+    assert_eq!((out.status.code(), said.matches("[FAIL]").count()), (Some(1), 4), "{said}");
+    assert!(!said.contains("rotate via"), "{said}");
+    let requests = proxy.requests();
+    assert_eq!(requests.len(), 4, "{requests:#?}");
+    for request in &requests {
+        assert_eq!((request.method.as_str(), request.path.as_str()), ("CONNECT", "raxx.example.test:443"));
+        assert_eq!(request.header("authorization"), None);
+        assert!(!request.holds("cfast_MadeUp"), "{request:?}");
+    }
+    ROWS.iter().for_each(|row| assert_eq!(proxy.attempts(row.value), 0));
+}
+
+/// One that hangs does not hold up the others.
+#[test]
+fn the_others_are_judged_while_one_hangs() {
+    let server = Loopback::start();
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    server.react(ROWS[0].value, Fault::HangBeforeHeaders);
+    let said = text(&machine(&server.url()).run(&["check"]).stdout);
+    let verdicts: Vec<&str> = said.lines().map(|line| &line[..6]).collect();
+    assert_eq!(verdicts, ["[FAIL]", "[PASS]", "[PASS]", "[PASS]"], "{said}");
+}
+
+#[test]
+fn ctrl_c_ends_at_once_with_what_is_known() {
+    let server = Loopback::start();
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    server.react(ROWS[0].value, Fault::HangBeforeHeaders);
+    let mut sandbox = machine(&server.url());
+    let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
+    // Far beyond what the test would wait for.
+    sandbox.config(&config.replace(TIMEOUT, "60s"));
+    let mut command = std::process::Command::new(RAXX);
+    command.arg("check").env_clear().envs(sandbox.environment().iter().cloned());
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("raxx starts");
+    let child = Running(Some(child));
+    // The state has a verdict for each that is done.
+    let done = || {
+        std::fs::read_dir(sandbox.state().join("verdicts"))
+            .map_or(0, |d| d.flatten().filter(|e| e.path().extension().is_some_and(|e| e == "json")).count())
+    };
+    while done() < 3 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(child.0.as_ref().expect("running"));
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("a signal");
+    let out = child.end();
+    let said = text(&out.stdout);
+    assert_eq!(out.status.code(), Some(130));
+    assert_eq!((said.lines().count(), said.matches("[PASS]").count()), (3, 3), "{said}");
+    assert_eq!(text(&out.stderr), "raxx: interrupted: 1 not checked\n");
+    assert!(!sandbox.home().join(".raxx-session-bootstrap-last-validated").exists());
+}
+
+/// A child that does not outlive a failing test.
+struct Running(Option<Child>);
+
+impl Running {
+    fn end(mut self) -> std::process::Output {
+        self.0.take().expect("running").wait_with_output().expect("its output")
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// In a new terminal an outage takes nothing away, and is one line.
+#[test]
+fn an_outage_leaves_a_new_terminal_its_values() {
+    let port = ClosedPort::new();
+    for shell in ["zsh", "bash"] {
+        let mut sandbox = machine(&port.url());
+        // As if raxx had put them there itself.
+        sandbox.env("__RAXX_NAMES", ROWS[..3].iter().map(|row| row.name).collect::<Vec<_>>().join(" "));
+        let code = text(&sandbox.run(&["hook", shell]).stdout);
+        assert!(!code.contains("unset"), "{code}");
+        let out = sandbox.command(shell).args(["-c", &format!("{code}")]).output().expect("a shell");
+        assert_eq!(text(&out.stderr), "[FAIL] 4 credentials could not be checked: no response from 127.0.0.1\n");
+    }
+}
