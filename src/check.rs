@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Credential};
 use crate::http::{Client, Fault, Request};
-use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Step};
+use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
 use crate::report::{Cause, Kind, Row, Verdict, distance};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
@@ -293,9 +293,15 @@ impl<'a> Run<'a> {
             // so that `raxx check` keeps its deadline.
             if self.mode == Mode::Hook || login {
                 flight = state.flight(&print).await;
-                // Somebody else asked since this run began: that is as fresh as asking now.
-                if let Some(memory) = state.recall(&print).filter(|m| m.began >= self.began && m.age().is_some()) {
-                    return Err(memory);
+                if let Some(memory) = state.recall(&print) {
+                    // Somebody else asked since this run began: that is as fresh as asking now.
+                    if memory.began >= self.began && memory.age().is_some() {
+                        return Err((Asked::from(&memory), true));
+                    }
+                    // Or was rejected while this one waited.
+                    if let Some(asked) = self.still_good(memory, login).filter(|_| self.mode == Mode::Hook) {
+                        return Err((asked, false));
+                    }
                 }
             } else {
                 flight = state.try_flight(&print);
@@ -304,7 +310,7 @@ impl<'a> Run<'a> {
             Ok(ask.await)
         };
         match tokio::time::timeout(limit, asking).await {
-            Ok(Err(memory)) => (Asked::from(&memory), true),
+            Ok(Err(remembered)) => remembered,
             Ok(Ok(asked)) => {
                 // A disk that is full costs the memory, not the verdict.
                 let _ = state.remember(&print, &Memory::new(name, began, &asked.finding, asked.status));
@@ -345,19 +351,17 @@ impl<'a> Run<'a> {
             Ok(client) => client,
             Err(fault) => return self.no_answer(provider, fault.clone()),
         };
-        let token = |prefix: &str| secret.expose().starts_with(prefix);
-        let mut asked_before = Vec::new();
+        let mut asked = Vec::new();
         let mut ask = first;
         loop {
             let answer = match client.send(&request(&ask, secret, &extra)).await {
                 Ok(answer) => answer,
                 Err(fault) => return self.no_answer(provider, fault),
             };
-            asked_before.push(ask.probe.clone());
-            let can_ask = |name: &str| {
-                !asked_before.iter().any(|p| p.as_deref() == Some(name)) && provider.probe(name, account).is_some()
-            };
-            match self.catalogue.classify(provider, &answer, &token, &can_ask) {
+            asked.push(ask.probe.clone());
+            let also = extra.headers.iter().map(|(_, value)| value.as_str()).collect();
+            let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked };
+            match self.catalogue.classify(provider, &answer, &sent) {
                 Step::Done(finding) => return Asked { finding, status: Some(answer.status), cause: None },
                 Step::Then(name) => ask = provider.probe(&name, account).expect("only what can be asked is asked"),
             }

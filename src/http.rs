@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::fmt;
+use std::io::ErrorKind;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
@@ -116,22 +117,15 @@ fn fault(error: &reqwest::Error) -> Fault {
     }
     let mut source = error.source();
     while let Some(cause) = source {
-        if let Some(tls) = cause.downcast_ref::<rustls::Error>() {
+        if let Some(tls) = tls_error(cause) {
             return Fault::Tls(tls_words(tls));
         }
-        if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            if let Some(tls) = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-                return Fault::Tls(tls_words(tls));
+        match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
+            Some(ErrorKind::ConnectionRefused) => return Fault::Refused,
+            Some(ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) => {
+                return Fault::BrokeOff;
             }
-            match io.kind() {
-                std::io::ErrorKind::ConnectionRefused => return Fault::Refused,
-                std::io::ErrorKind::ConnectionReset
-                | std::io::ErrorKind::UnexpectedEof
-                | std::io::ErrorKind::BrokenPipe => {
-                    return Fault::BrokeOff;
-                }
-                _ => {}
-            }
+            _ => {}
         }
         if cause.to_string().contains("dns error") {
             return Fault::Dns;
@@ -145,6 +139,15 @@ fn fault(error: &reqwest::Error) -> Fault {
         true => format!("no connection ({})", root(error)),
         false => root(error),
     })
+}
+
+/// The TLS error that this one is or holds: I/O errors hold it without being its consequence.
+fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
+    let mut held: &(dyn std::error::Error + 'static) = error;
+    while let Some(inner) = held.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        held = inner;
+    }
+    held.downcast_ref()
 }
 
 fn tls_words(error: &rustls::Error) -> String {

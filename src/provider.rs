@@ -480,27 +480,6 @@ impl Provider {
             headers,
         }
     }
-
-    /// The words of a PASS, its expiry, and the FAIL that its dates may turn it into.
-    fn accepted(&self, answer: &Answer, json: Option<&Value>, words: String) -> Finding {
-        let now = answer.date();
-        let date = |field: &Option<String>| moment(field.as_deref()?, answer, json, now);
-        if let Some(from) = date(&self.not_before).filter(|from| *from > now) {
-            let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
-            finding.hint = Some("the token is good from that day on: wait, or use the one before it until then".into());
-            return finding;
-        }
-        let expires = date(&self.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
-        if let Some(past) = expires.filter(|e| *e < now) {
-            let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
-            finding.expires = Some(past);
-            return finding;
-        }
-        let who = self.identity.as_deref().and_then(|at| json?.pointer(at)?.as_str().map(plain));
-        let mut said = vec![who.unwrap_or(words)];
-        said.extend(expires.map(|e| format!("expires {}", distance(now, e))));
-        Finding { expires, ..Finding::new(Kind::Valid, said.join(", ")) }
-    }
 }
 
 fn is_header_name(name: &str) -> bool {
@@ -593,31 +572,124 @@ impl Catalogue {
         self.providers.keys().map(String::as_str)
     }
 
-    /// What this answer of `provider` says of a value that begins as `token` tells. `asked` are the probes that were
-    /// asked before, and `can_ask` tells whether a probe can be asked at all.
-    pub fn classify(
-        &self,
-        provider: &Provider,
-        answer: &Answer,
-        token: &dyn Fn(&str) -> bool,
-        can_ask: &dyn Fn(&str) -> bool,
-    ) -> Step {
+    /// What this answer of `provider` says of the value that was sent. What it repeats of it is not passed on.
+    pub fn classify(&self, provider: &Provider, answer: &Answer, sent: &Sent<'_>) -> Step {
         let json = answer.json();
         let json = json.as_ref();
         let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);
-        let Some(rule) = rules.find(|rule| rule.holds(answer, json, token)) else {
+        let Some(rule) = rules.find(|rule| rule.holds(answer, json, &|prefix| sent.value.starts_with(prefix))) else {
             return Step::Done(unexpected(answer, json.is_some()));
         };
-        if let Some(probe) = rule.then.as_ref().filter(|probe| can_ask(probe)) {
-            return Step::Then(probe.clone());
+        let said = Said { provider, answer, json, sent };
+        let hint = rule.hint.as_ref().map(|hint| said.fill(hint));
+        let new = |name: &&str| !sent.asked.iter().any(|asked| asked.as_deref() == Some(name));
+        if let Some(name) = rule.then.as_deref().filter(new)
+            && provider.probe(name, sent.account_id).is_some()
+        {
+            return Step::Then(name.into());
         }
-        let fill = |text: &String| fill(text, provider, answer, json);
-        let words = rule.words.as_ref().map(fill);
+        let words = rule.words.as_ref().map(|words| said.fill(words));
         if rule.kind == Kind::Valid {
-            return Step::Done(provider.accepted(answer, json, words.unwrap_or_else(|| "valid".into())));
+            return Step::Done(said.accepted(words.unwrap_or_else(|| "valid".into())));
         }
         let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
-        Step::Done(Finding { hint: rule.hint.as_ref().map(fill), ..Finding::new(rule.kind, words) })
+        Step::Done(Finding { hint, ..Finding::new(rule.kind, words) })
+    }
+}
+
+/// What was sent, and to which probes before.
+pub struct Sent<'a> {
+    pub value: &'a str,
+    /// What else was sent that must not be shown.
+    pub also: Vec<&'a str>,
+    pub account_id: Option<&'a str>,
+    pub asked: &'a [Option<String>],
+}
+
+impl Sent<'_> {
+    /// A provider's text for a line of the report: plain, and without what was sent. Hosts come back in lower case.
+    fn shown(&self, text: &str) -> String {
+        let mut text = text.to_string();
+        for secret in self.also.iter().chain(&[self.value]).filter(|secret| secret.len() > 3) {
+            let (mut out, mut rest) = (String::new(), text.as_str());
+            let secret = secret.to_ascii_lowercase();
+            while let Some(at) = rest.to_ascii_lowercase().find(&secret) {
+                out = out + &rest[..at] + "(redacted)";
+                rest = &rest[at + secret.len()..];
+            }
+            text = out + rest;
+        }
+        plain(&text)
+    }
+}
+
+/// An answer, for the words that it fills.
+struct Said<'a> {
+    provider: &'a Provider,
+    answer: &'a Answer,
+    json: Option<&'a Value>,
+    sent: &'a Sent<'a>,
+}
+
+impl Said<'_> {
+    /// The words of a PASS, its expiry, and the FAIL that its dates may turn it into.
+    fn accepted(&self, words: String) -> Finding {
+        let now = self.answer.date();
+        let date = |field: &Option<String>| moment(field.as_deref()?, self.answer, self.json, now);
+        if let Some(from) = date(&self.provider.not_before).filter(|from| *from > now) {
+            let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
+            finding.hint = Some("the token is good from that day on: wait, or use the one before it until then".into());
+            return finding;
+        }
+        let expires = date(&self.provider.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
+        if let Some(past) = expires.filter(|e| *e < now) {
+            let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
+            finding.expires = Some(past);
+            return finding;
+        }
+        let who = self.provider.identity.as_deref();
+        let who = who.and_then(|at| self.json?.pointer(at)?.as_str().map(|who| self.sent.shown(who)));
+        let mut said = vec![who.unwrap_or(words)];
+        said.extend(expires.map(|e| format!("expires {}", distance(now, e))));
+        Finding { expires, ..Finding::new(Kind::Valid, said.join(", ")) }
+    }
+
+    /// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),
+    /// `{header:NAME}` and `{/json/pointer}`.
+    fn fill(&self, text: &str) -> String {
+        let Said { provider, answer, json, sent } = self;
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((slot, after)) = after.split_once('}') else { break };
+            out += before;
+            rest = after;
+            out += &match slot {
+                "status" => answer.status.to_string(),
+                "host" => answer.host.clone(),
+                "label" => provider.label.clone(),
+                "location" => {
+                    let location = answer.header("location").unwrap_or("nowhere");
+                    let url = Url::parse(&format!("https://{}", answer.host)).and_then(|base| base.join(location));
+                    sent.shown(url.ok().as_ref().and_then(Url::host_str).unwrap_or("an address that is none"))
+                }
+                "firewall" => {
+                    let at = answer.body.find("error code: 10").unwrap_or(0);
+                    let code: String = answer.body[at..].chars().take("error code: 1010".len()).collect();
+                    sent.shown(&code)
+                }
+                slot if slot.starts_with('/') => match json.and_then(|json| json.pointer(slot)) {
+                    Some(Value::String(text)) => sent.shown(text),
+                    Some(value) => sent.shown(&value.to_string()),
+                    None => "?".into(),
+                },
+                slot => match slot.strip_prefix("header:") {
+                    Some(name) => sent.shown(answer.header(name).unwrap_or("?")),
+                    None => format!("{{{slot}}}"),
+                },
+            };
+        }
+        out + rest
     }
 }
 
@@ -628,43 +700,6 @@ fn unexpected(answer: &Answer, is_json: bool) -> Finding {
         (_, false) => "a body that is not its JSON",
     };
     Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))
-}
-
-/// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),
-/// `{header:NAME}` and `{/json/pointer}`. A provider's text is made plain first.
-fn fill(text: &str, provider: &Provider, answer: &Answer, json: Option<&Value>) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('{') {
-        let Some((slot, after)) = after.split_once('}') else { break };
-        out += before;
-        rest = after;
-        out += &match slot {
-            "status" => answer.status.to_string(),
-            "host" => answer.host.clone(),
-            "label" => provider.label.clone(),
-            "location" => {
-                let location = answer.header("location").unwrap_or("nowhere");
-                let url = Url::parse(&format!("https://{}", answer.host)).and_then(|base| base.join(location));
-                plain(url.ok().as_ref().and_then(Url::host_str).unwrap_or("an address that is none"))
-            }
-            "firewall" => {
-                let at = answer.body.find("error code: 10").unwrap_or(0);
-                let code: String = answer.body[at..].chars().take("error code: 1010".len()).collect();
-                plain(&code)
-            }
-            slot if slot.starts_with('/') => match json.and_then(|json| json.pointer(slot)) {
-                Some(Value::String(text)) => plain(text),
-                Some(value) => plain(&value.to_string()),
-                None => "?".into(),
-            },
-            slot => match slot.strip_prefix("header:") {
-                Some(name) => plain(answer.header(name).unwrap_or("?")),
-                None => format!("{{{slot}}}"),
-            },
-        };
-    }
-    out + rest
 }
 
 #[cfg(test)]
@@ -684,7 +719,8 @@ mod tests {
 
     fn classified(id: &str, answer: Answer) -> Finding {
         let catalogue = Catalogue::built_in();
-        match catalogue.classify(catalogue.get(id).unwrap(), &answer, &|_| false, &|_| false) {
+        let sent = Sent { value: "ghp_made-up", also: Vec::new(), account_id: None, asked: &[Some("apps".into())] };
+        match catalogue.classify(catalogue.get(id).unwrap(), &answer, &sent) {
             Step::Done(finding) => finding,
             Step::Then(probe) => panic!("asks {probe}"),
         }

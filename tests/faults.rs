@@ -393,7 +393,7 @@ fn an_outage_leaves_a_new_terminal_its_values() {
         sandbox.env("__RAXX_NAMES", ROWS[..3].iter().map(|row| row.name).collect::<Vec<_>>().join(" "));
         let code = text(&sandbox.run(&["hook", shell]).stdout);
         assert!(!code.contains("unset"), "{code}");
-        let out = sandbox.command(shell).args(["-c", &format!("{code}")]).output().expect("a shell");
+        let out = sandbox.command(shell).args(["-c", &code]).output().expect("a shell");
         assert_eq!(text(&out.stderr), "[FAIL] 4 credentials could not be checked: no response from 127.0.0.1\n");
     }
 }

@@ -1,0 +1,115 @@
+//! The demonstration that the README offers: it must work for whoever tries it, and leave nothing behind.
+
+mod support;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use support::{RAXX, text};
+
+/// The example, built.
+fn demo() -> &'static Path {
+    static DEMO: OnceLock<PathBuf> = OnceLock::new();
+    DEMO.get_or_init(|| {
+        let profile = Path::new(RAXX).parent().expect("the binary's directory");
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--example", "demo", "--manifest-path"]);
+        build.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"));
+        if profile.file_name().is_some_and(|name| name == "release") {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo").success());
+        profile.join("examples/demo")
+    })
+}
+
+/// The example, told to use this shell and this place, in an environment that has a token of the person's own.
+fn started(shell: &str, place: &Path) -> Command {
+    let mut command = Command::new(demo());
+    // The binary beside it is the one under test; it need not be built again.
+    command.env_remove("CARGO").env("TMPDIR", place);
+    let found = ["/bin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"].map(|place| Path::new(place).join(shell));
+    let found = found.into_iter().find(|path| path.is_file()).expect("the shell");
+    command.env("SHELL", found);
+    command.env("GITHUB_API_SECRETS_TOKEN", "a token of one's own").env("INFISICAL_CLIENT_ID", "an id of one's own");
+    command
+}
+
+fn left(place: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(place).expect("the place").flatten().map(|entry| entry.path()).collect()
+}
+
+#[test]
+fn the_script_tells_the_story_in_both_shells() {
+    for shell in ["zsh", "bash"] {
+        let place = tempfile::tempdir().expect("a place");
+        let out = started(shell, place.path()).arg("--script").output().expect("the demonstration");
+        let story = text(&out.stdout);
+        assert!(out.status.success(), "{shell}: {story}{}", text(&out.stderr));
+        let fail = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: docs/ops/runbooks/rotation/heroku-platform-token.md\n";
+        let check = format!(
+            "raxx-demo$ raxx check\n\
+             [PASS] CLOUDFLARE_ACCESS_MGMT_TOKEN    (redacted cfut…89ab) — valid\n\
+             [PASS] CF_WORKER_DEPLOY    (redacted cfut…9f2a) — valid\n\
+             {fail}\
+             [PASS] GITHUB_API_SECRETS_TOKEN    (redacted gith…cdef) — octo-op, expires in 41 days\n\
+             [SKIP] infisical auth (universal-auth)    INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set\n\
+             raxx-demo$ raxx unset\n\
+             raxx: cleared 4 variables\n\
+             raxx-demo$ echo \"${{GITHUB_API_SECRETS_TOKEN-it is gone}}\"\n\
+             it is gone\n"
+        );
+        let (before, after) = story.split_once("raxx-demo$ raxx check").unwrap_or_else(|| panic!("{shell}: {story}"));
+        assert_eq!(format!("raxx-demo$ raxx check{after}"), check, "{shell}");
+        // The first command had its variables, and the FAIL came by itself, once.
+        assert!(before.contains("\nmy token has 96 characters\n"), "{shell}: {story}");
+        assert_eq!(before.matches(fail).count(), 1, "{shell}: {story}");
+        assert!(!story.contains('\u{1b}') && !story.contains('\r'), "{shell}: {story:?}");
+        assert_eq!(left(place.path()), [] as [PathBuf; 0], "{shell}");
+    }
+}
+
+/// A person's shell in it, and the end of it.
+#[test]
+fn it_opens_a_shell_and_leaves_nothing_behind() {
+    let place = tempfile::tempdir().expect("a place");
+    let mut command = started("bash", place.path());
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the demonstration");
+    let typed = "echo \"$HOME has ${#HEROKU_API_KEY}\"\nraxx check HEROKU_API_KEY\nexit 3\n";
+    std::io::Write::write_all(&mut child.stdin.take().expect("a pipe"), typed.as_bytes()).expect("typed");
+    let out = child.wait_with_output().expect("its output");
+    let said = text(&out.stdout);
+    assert!(out.status.success(), "the last command's code is the shell's own affair: {said}");
+    assert!(said.contains(&format!("{}/raxx-demo-", place.path().display())) && said.contains(" has 65\n"), "{said}");
+    assert!(said.contains("[FAIL] HEROKU_API_KEY"), "{said}");
+    assert_eq!(left(place.path()), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn a_closed_window_leaves_nothing_behind() {
+    let place = tempfile::tempdir().expect("a place");
+    let mut command = started("bash", place.path());
+    // It waits for its first line for ever.
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the demonstration");
+    // The signals are cared for before the home is furnished.
+    while !left(place.path()).iter().any(|home| home.join(".hushlogin").exists()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::HUP)
+        .expect("a signal");
+    assert_eq!(child.wait().expect("its end").code(), Some(129));
+    assert_eq!(left(place.path()), [] as [PathBuf; 0]);
+}
+
+#[test]
+fn it_says_how_it_is_used() {
+    let out = Command::new(demo()).arg("--help").output().expect("the demonstration");
+    assert_eq!(
+        (out.status.code(), text(&out.stderr).as_str()),
+        (Some(2), "usage: cargo run --example demo [-- --script]\n")
+    );
+}

@@ -1,0 +1,325 @@
+//! No value is ever seen where it has no business: every command, in good times and in bad, watched from outside. A value
+//! may stand in code that a shell evaluates and in a request to its provider, and nowhere else: not on another stream,
+//! not in any process's arguments, not in a file.
+
+mod support;
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::Path;
+
+use support::loopback::{Answer, Fault, Loopback};
+use support::{Sandbox, text};
+
+/// How much of a value is a leak: the report shows four characters of each end.
+const TELLING: usize = 9;
+
+/// What holds a secret in each sandbox, and how such a value begins.
+const PLACES: [(&str, &str); 7] = [
+    ("CLOUDFLARE_ACCESS_MGMT_TOKEN", "cfut_"),
+    ("CF_WORKER_DEPLOY", ""),
+    ("HEROKU_API_KEY", "HRKU-AA"),
+    ("GITHUB_API_SECRETS_TOKEN", "github_pat_"),
+    ("INFISICAL_CLIENT_SECRET", ""),
+    ("CF_ACCESS_CLIENT_SECRET", "cfast_"),
+    ("INFISICAL_CLIENT_ID", ""),
+];
+
+/// A value that stands nowhere else on this machine.
+fn fresh(prefix: &str) -> String {
+    let mut value = prefix.to_string();
+    while value.len() < 50 {
+        value += &format!("{:016x}", RandomState::new().build_hasher().finish());
+    }
+    value.truncate(50);
+    value
+}
+
+/// The part of `value` that gives it away in `seen`.
+fn leaked<'v>(value: &'v str, seen: &[u8]) -> Option<&'v str> {
+    (0..=value.len() - TELLING).map(|at| &value[at..at + TELLING]).find(|part| {
+        // A known beginning is no secret.
+        !PLACES.iter().any(|(_, prefix)| prefix.contains(part)) && seen.windows(TELLING).any(|w| w == part.as_bytes())
+    })
+}
+
+/// A machine whose environment holds a fresh value in every place; its values.
+fn machine(server: &Loopback) -> (Sandbox, Vec<String>) {
+    let mut sandbox = Sandbox::new();
+    let mut values = Vec::new();
+    for (name, prefix) in PLACES {
+        let value = fresh(prefix);
+        sandbox.env(name, &value);
+        values.push(value);
+    }
+    sandbox.env("INFISICAL_PROJECT_ID", "p").env("CF_ACCESS_CLIENT_ID", "madeup.access");
+    // What makes a program talkative must not make it tell.
+    sandbox.env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
+    sandbox.config(&format!("timeout = \"2s\"\n{}", server.config()));
+    (sandbox, values)
+}
+
+/// Every command with every form of its output; whether its stdout is code that may hold a value.
+fn commands() -> Vec<(Vec<&'static str>, bool)> {
+    let mut all: Vec<(Vec<&str>, bool)> = [
+        "",
+        "--help",
+        "--version",
+        "no-such-command",
+        "check",
+        "check --quiet",
+        "check --json",
+        "check HEROKU_API_KEY",
+        "check NO_SUCH_NAME",
+        "check --no-such-option",
+        "load",
+        "load --shell fish",
+        "export",
+        "export fish",
+        "init zsh",
+        "init bash",
+        "init",
+        "completions zsh",
+        "completions bash",
+        "completions fish",
+        "names",
+        "unset",
+    ]
+    .iter()
+    .map(|line| (line.split_whitespace().collect(), false))
+    .collect();
+    for line in [
+        "load --shell zsh",
+        "load --shell bash",
+        "load --shell zsh HEROKU_API_KEY",
+        "export zsh",
+        "export bash",
+        "export sh",
+        "export bash HEROKU_API_KEY",
+        "export zsh --missing",
+        "export bash --missing",
+        "hook zsh",
+        "hook bash",
+    ] {
+        all.push((line.split_whitespace().collect(), true));
+    }
+    all
+}
+
+/// Runs every command and looks at what it printed, then at every file of the machine.
+fn nothing_leaks(sandbox: &Sandbox, values: &[String]) {
+    let mut leaks = Vec::new();
+    for (args, code) in commands() {
+        let out = sandbox.run(&args);
+        for value in values {
+            if let Some(part) = leaked(value, &out.stderr) {
+                leaks.push(format!("raxx {} shows {part} on stderr: {}", args.join(" "), text(&out.stderr)));
+            }
+            if let (false, Some(part)) = (code, leaked(value, &out.stdout)) {
+                leaks.push(format!("raxx {} shows {part} on stdout: {}", args.join(" "), text(&out.stdout)));
+            }
+        }
+    }
+    for (file, bytes) in files(sandbox.root()) {
+        for value in values {
+            if let Some(part) = leaked(value, &bytes).or_else(|| leaked(value, file.as_bytes())) {
+                leaks.push(format!("{file} holds {part}: {}", String::from_utf8_lossy(&bytes)));
+            }
+        }
+    }
+    // One after another: the same leak shows in many places.
+    assert!(leaks.is_empty(), "{} leaks, the first:\n{}", leaks.len(), leaks[0]);
+    assert!(sandbox.state().join("key").exists(), "raxx did keep something, which was looked at");
+}
+
+/// Every file under here: its path and what is in it.
+fn files(under: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(under).expect("a directory").flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => found.extend(files(&path)),
+            false => found.push((path.display().to_string(), std::fs::read(&path).expect("a file"))),
+        }
+    }
+    found
+}
+
+/// A new command must be looked at too.
+#[test]
+fn every_command_is_watched() {
+    let help = text(&Sandbox::new().run(&["--help"]).stdout);
+    let listed = help.split("Commands:").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the commands");
+    let listed: Vec<&str> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(listed.contains(&"check"), "{help}");
+    for command in listed {
+        let watched = command == "help" || commands().iter().any(|(args, _)| args.first() == Some(&command));
+        assert!(watched, "raxx {command} is in no list of this file");
+    }
+}
+
+#[test]
+fn nothing_leaks_when_all_is_well() {
+    let server = Loopback::start();
+    let (sandbox, values) = machine(&server);
+    values.iter().for_each(|value| server.accept(value));
+    nothing_leaks(&sandbox, &values);
+    // Else the search could not fail: the values were sent, and the code has them.
+    assert!(server.attempts(&values[0]) > 0 && server.attempts(&values[4]) > 0 && server.attempts(&values[5]) > 0);
+    let code = sandbox.run(&["export", "bash"]).stdout;
+    values[..4].iter().for_each(|value| assert!(leaked(value, &code).is_some()));
+}
+
+#[test]
+fn nothing_leaks_when_all_is_rejected() {
+    let server = Loopback::start();
+    let (sandbox, values) = machine(&server);
+    nothing_leaks(&sandbox, &values);
+    let said = text(&sandbox.run(&["check"]).stdout);
+    assert!(said.contains("HTTP 401 (invalid or revoked)"), "{said}");
+    // Once it is known that they are bad, no code has them either.
+    let code = sandbox.run(&["load", "--shell", "bash"]).stdout;
+    values.iter().for_each(|value| assert_eq!(leaked(value, &code), None));
+}
+
+#[test]
+fn nothing_leaks_when_nobody_answers() {
+    let server = Loopback::start();
+    server.always(Fault::Reset);
+    let (sandbox, values) = machine(&server);
+    nothing_leaks(&sandbox, &values);
+}
+
+#[test]
+fn nothing_leaks_when_the_values_are_mangled() {
+    let server = Loopback::start();
+    let (mut sandbox, values) = machine(&server);
+    for ((name, _), value) in PLACES.iter().zip(&values) {
+        sandbox.env(name, format!("{value}\n{value}"));
+    }
+    nothing_leaks(&sandbox, &values);
+    assert_eq!(server.requests().len(), 0, "what cannot be a token is not sent");
+    let code = sandbox.run(&["export", "bash"]).stdout;
+    values.iter().for_each(|value| assert_eq!(leaked(value, &code), None, "nor exported"));
+}
+
+/// A provider may repeat what it was sent: in its words, in a header, in the address of a redirect, as a name.
+#[test]
+fn nothing_leaks_when_a_provider_repeats_it() {
+    type Repeating = fn(&str) -> Answer;
+    let repeating: [(&str, Repeating); 6] = [
+        ("in Cloudflare's words", |value| {
+            let error = format!("{{\"code\":9109,\"message\":\"Cannot use the access token {value} from location\"}}");
+            Answer::json(403, &format!("{{\"success\":false,\"errors\":[{error}],\"messages\":[],\"result\":null}}"))
+        }),
+        ("in Heroku's words", |value| {
+            Answer::json(403, &format!("{{\"id\":\"forbidden {value}\",\"message\":\"{value} may not\"}}"))
+        }),
+        ("in GitHub's or Infisical's words", |value| {
+            let words = format!("Bearer {value} is not allowed");
+            Answer::json(403, &format!("{{\"statusCode\":403,\"message\":\"{words}\",\"error\":\"PermissionDenied\"}}"))
+        }),
+        ("as the user's name", |value| {
+            let body = format!(
+                "{{\"login\":\"{value}\",\"id\":\"{value}\",\"email\":\"{value}\",\"suspended_at\":\"{value}\"}}"
+            );
+            Answer::json(200, &body).with("github-authentication-token-expiration", value)
+        }),
+        ("in the address of a redirect", |value| {
+            Answer::redirect(&format!("https://{value}.example.test/?token={value}"))
+        }),
+        ("in a header", |value| {
+            Answer::foreign(429, "text/plain", value).with("Retry-After", value).with("X-GitHub-SSO", value)
+        }),
+    ];
+    for (place, answer) in repeating {
+        let server = Loopback::start();
+        let (sandbox, values) = machine(&server);
+        values.iter().for_each(|value| server.react(value, answer(value)));
+        println!("{place}");
+        nothing_leaks(&sandbox, &values);
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod watched {
+    use std::collections::BTreeSet;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::support::RAXX;
+    use super::support::loopback::Loopback;
+    use super::{commands, leaked, machine};
+
+    /// Looks at every process's arguments, again and again, until it is dropped.
+    struct Watch {
+        stop: Arc<AtomicBool>,
+        seen: Arc<Mutex<BTreeSet<Vec<u8>>>>,
+        thread: Option<std::thread::JoinHandle<()>>,
+    }
+
+    impl Watch {
+        fn start() -> Watch {
+            let mut watch = Watch { stop: Arc::default(), seen: Arc::default(), thread: None };
+            let (stop, seen) = (watch.stop.clone(), watch.seen.clone());
+            watch.thread = Some(std::thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    for process in std::fs::read_dir("/proc").expect("procfs").flatten() {
+                        // Not every entry is a process, and a process may be gone by now.
+                        if let Ok(arguments) = std::fs::read(process.path().join("cmdline")) {
+                            seen.lock().expect("whole").insert(arguments);
+                        }
+                    }
+                }
+            }));
+            watch
+        }
+
+        fn end(mut self) -> BTreeSet<Vec<u8>> {
+            self.stop.store(true, Ordering::Relaxed);
+            self.thread.take().expect("running").join().expect("it watched");
+            std::mem::take(&mut self.seen.lock().expect("whole"))
+        }
+    }
+
+    #[test]
+    fn no_process_has_a_value_in_its_arguments() {
+        let server = Loopback::start();
+        // Long enough to be seen at it.
+        server.latency(Duration::from_millis(150));
+        let (mut sandbox, values) = machine(&server);
+        values.iter().for_each(|value| server.accept(value));
+        // The functions of a real shell, in a shell that has them from its rc file.
+        for shell in ["zsh", "bash"] {
+            let rc = sandbox.home().join(format!(".{shell}rc"));
+            std::fs::write(rc, format!("eval \"$(raxx init {shell})\"\n")).expect("the rc file");
+        }
+        sandbox.env("PS1", "$ ");
+        let watch = Watch::start();
+        for (args, _) in commands() {
+            sandbox.run(&args);
+        }
+        let mut said = Vec::new();
+        for shell in ["zsh", "bash"] {
+            let script = "raxx load; raxx export \"$0\" >/dev/null; raxx unset; test -z \"$HEROKU_API_KEY\"";
+            let out = sandbox.command(shell).args(["-i", "-c", script, shell]).output().expect("a shell");
+            said.extend([out.stdout, out.stderr].concat());
+            assert_eq!(out.status.code(), Some(0), "{shell}: {}", String::from_utf8_lossy(&said));
+        }
+        let seen = watch.end();
+        for command in ["check", "load", "hook"] {
+            let at_it = |arguments: &&Vec<u8>| {
+                let mut arguments = arguments.split(|b| *b == 0);
+                let program = arguments.next().is_some_and(|a| a == RAXX.as_bytes() || a == b"raxx");
+                program && arguments.next() == Some(command.as_bytes())
+            };
+            assert!(seen.iter().any(|arguments| at_it(&arguments)), "raxx {command} was seen while it ran");
+        }
+        for value in &values {
+            for arguments in &seen {
+                assert_eq!(leaked(value, arguments), None, "{}", String::from_utf8_lossy(arguments));
+            }
+            assert_eq!(leaked(value, &said), None, "{}", String::from_utf8_lossy(&said));
+        }
+    }
+}
