@@ -46,8 +46,8 @@ function raxx {
       __raxx_rest="${__raxx_text}${__raxx_line_end}"
     fi
     while [[ -n "${__raxx_rest}" ]]; do
-      __raxx_word="${__raxx_rest%%${__raxx_line_end}*}"
-      __raxx_rest="${__raxx_rest#*${__raxx_line_end}}"
+      __raxx_word="${__raxx_rest%%"${__raxx_line_end}"*}"
+      __raxx_rest="${__raxx_rest#*"${__raxx_line_end}"}"
       case "${__raxx_word}" in
         "export "* | "unset "*)
           \builtin eval "\\builtin ${__raxx_word}" 2>/dev/null && \builtin continue
@@ -100,8 +100,8 @@ function raxx {
 function __raxx_take {
   \builtin local __raxx_line='' __raxx_line_end=$'\n'
   while [[ "${__raxx_text}" == *"${__raxx_line_end}"* ]]; do
-    __raxx_line="${__raxx_text%%${__raxx_line_end}*}"
-    __raxx_text="${__raxx_text#*${__raxx_line_end}}"
+    __raxx_line="${__raxx_text%%"${__raxx_line_end}"*}"
+    __raxx_text="${__raxx_text#*"${__raxx_line_end}"}"
     case "${__raxx_line}" in
       "builtin printf "*) \builtin eval "\\${__raxx_line}" || \builtin : ;;
       "export "* | "unset "*) \builtin eval "\\builtin ${__raxx_line}" 2>/dev/null || \builtin : ;;

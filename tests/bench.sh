@@ -58,6 +58,7 @@ printf '| figure | bound | measured | beside it |\n|---|---|---|---|\n'
 # The first prompt: the last precmd function ends the shell, so a run is from exec to the prompt.
 stop='precmd_stop() { exit; }; precmd_functions+=(precmd_stop)'
 echo "$stop" >"$work/plain/.zshrc"
+# shellcheck disable=SC2016 # zsh expands it
 printf 'eval "$(raxx init zsh)"\n%s\n' "$stop" >"$work/hooked/.zshrc"
 provider 100
 config 4 10s
@@ -84,9 +85,10 @@ unset BENCH_1 BENCH_2 BENCH_3 BENCH_4
 kill "$daemon"
 INNER
   export -f mean
+  XDG_RUNTIME_DIR=$(mktemp -d -p "$work")
+  export work XDG_RUNTIME_DIR
   # shellcheck disable=SC2016 # expanded inside the session
-  read -r plain hooked < <(work=$work XDG_RUNTIME_DIR=$(mktemp -d -p "$work") env -u DBUS_SESSION_BUS_ADDRESS \
-    dbus-run-session -- bash "$work/keyring.sh" bash -c 'runs=60 mean \
+  read -r plain hooked < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" bash -c 'runs=60 mean \
     "env ZDOTDIR=$work/plain script -qec zsh /dev/null" "env ZDOTDIR=$work/hooked script -qec zsh /dev/null"' 2>/dev/null)
   row 'first prompt, four values read from the Secret Service' '+ 20 ms' \
     "+ $(python3 -c "print('%.1f' % ($hooked - $plain))") ms ($hooked ms)" "zsh alone: $plain ms"
