@@ -41,6 +41,7 @@ need zsh zsh zsh -
 need curl curl curl -
 need cc 'gcc libc6-dev' gcc -
 need tmux tmux tmux tmux
+need fish fish fish fish
 need shellcheck shellcheck ShellCheck shellcheck
 # The Secret Service, for real; macOS has its Keychain.
 if [ "$(uname -s)" != Darwin ]; then
