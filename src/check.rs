@@ -211,12 +211,16 @@ impl<'a> Run<'a> {
         let (asked, live) = match provider.first(account, &token) {
             Err(what) => (Asked { finding: Finding::new(Kind::NotConfigured, what), status: None, cause: None }, true),
             Ok(first) => {
-                let parts = [credential.name.as_str(), &credential.provider, first.url.as_str()];
+                let parts = fingerprint_parts(credential, &first);
                 let ask = self.ask(provider, first.clone(), &secret, account, Extra::default());
                 self.remembered(&credential.name, &parts, &secret, provider, false, ask).await
             }
         };
         let mut row = row(&credential.name, &credential.provider, asked);
+        if let (Kind::Rejected, Some(oddity)) = (row.kind, secret.oddity()) {
+            row.kind = Kind::Malformed;
+            row.words += &format!("; {oddity}");
+        }
         row.latency = live.then(|| begun.elapsed());
         row.source = Some(source.into());
         row.redacted = Some(secret.redacted());
@@ -232,14 +236,15 @@ impl<'a> Run<'a> {
     async fn vault(&self) -> Checked {
         let rotate_via = self.config.infisical.rotate_via.clone();
         let provider = self.catalogue.get("infisical").expect("it is built in");
-        let provider = match vault::address(&self.config.infisical) {
-            Ok(address) => provider.at(&address),
-            Err(why) => return plain_row(Kind::NotConfigured, why),
+        let address = match vault::address(&self.config.infisical) {
+            Ok(address) => address,
+            Err(why) => return plain_row(Kind::Malformed, why),
         };
+        let provider = provider.at(&address);
         let token = |secret: &Secret| provider.first(None, &|prefix| secret.expose().starts_with(prefix));
         let begun = Instant::now();
-        let headers = vault::access_headers();
-        let (first, secret, body) = match vault::access() {
+        let headers = vault::access_headers(&address);
+        let (first, secret, login) = match vault::access() {
             Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
             Access::Malformed(name, why) => {
                 let mut checked = plain_row(Kind::Malformed, format!("{name} is {}", why.words()));
@@ -248,19 +253,32 @@ impl<'a> Run<'a> {
             }
             Access::Token(secret) => (token(&secret).expect("its path needs nothing"), secret, None),
             Access::Login { id, secret } => {
+                // Without a memory nothing keeps every new terminal from failing again, which locks the identity.
+                if self.mode == Mode::Hook && self.state.is_none() {
+                    let words = "not asked by a new terminal: there is no state directory to remember the answer in";
+                    return plain_row(Kind::NotConfigured, words.into());
+                }
                 let first = provider.probe("login", None).expect("it is built in");
-                (first, secret.clone(), Some(vault::login_body(&id, &secret)))
+                (first, secret, Some(id))
             }
         };
-        let login = body.is_some();
-        let parts = [vault::NAME, "infisical", first.url.as_str()];
+        let id = login.as_ref().map_or("", Secret::expose);
+        let parts = [vault::NAME, "infisical", first.url.as_str(), id];
+        let body = login.as_ref().map(|id| vault::login_body(id, &secret));
         let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers });
-        let (asked, live) = self.remembered(vault::NAME, &parts, &secret, &provider, login, ask).await;
+        let (asked, live) = self.remembered(vault::NAME, &parts, &secret, &provider, login.is_some(), ask).await;
         let mut row = row(vault::NAME, "infisical", asked);
+        // The built-in address may be anybody's but this vault's.
+        if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
+            row.hint = Some(format!(
+                "asked at {}; if the vault is elsewhere: base_url under [vault.infisical]",
+                provider.host()
+            ));
+        }
         row.latency = live.then(|| begun.elapsed());
         row.source = Some(ENVIRONMENT.into());
         row.rotate_via = rotate_via;
-        row.manage_url = Some(format!("{}", self.config.infisical.base_url));
+        row.manage_url = Some(address.into());
         Checked { row, good: None, live }
     }
 
@@ -292,7 +310,12 @@ impl<'a> Run<'a> {
             // A log-in is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
             // so that `raxx check` keeps its deadline.
             if self.mode == Mode::Hook || login {
-                flight = state.flight(&print).await;
+                // Not for ever: a raxx that was stopped by ^Z holds its lock.
+                match tokio::time::timeout(limit / 2, state.flight(&print)).await {
+                    Ok(lock) => flight = lock,
+                    Err(_) if login => return Err((busy(), false)),
+                    Err(_) => {}
+                }
                 if let Some(memory) = state.recall(&print) {
                     // Somebody else asked since this run began: that is as fresh as asking now.
                     if memory.began >= self.began && memory.age().is_some() {
@@ -313,7 +336,7 @@ impl<'a> Run<'a> {
             Ok(Err(remembered)) => remembered,
             Ok(Ok(asked)) => {
                 // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &Memory::new(name, began, &asked.finding, asked.status));
+                let _ = state.remember(&print, &asked.memory(name, began));
                 (asked, true)
             }
             Err(_) => (out_of_time(), true),
@@ -333,6 +356,8 @@ impl<'a> Run<'a> {
                 asked.finding.words += &format!(", asked {ago}");
                 Some(asked)
             }
+            // A date that has come since is the provider's to judge.
+            Kind::Valid if memory.expires.is_some_and(|at| at <= Timestamp::now()) => None,
             Kind::Valid if age < self.config.recheck_after || (login && age < LOGIN_RESTS) => Some(asked),
             _ => None,
         }
@@ -383,8 +408,30 @@ impl<'a> Run<'a> {
 
 impl From<&Memory> for Asked {
     fn from(memory: &Memory) -> Asked {
-        Asked { finding: memory.finding(), status: memory.http_status, cause: None }
+        let cause = memory.silent.clone().map(|host| Cause::NoResponse { host });
+        Asked { finding: memory.finding(), status: memory.http_status, cause }
     }
+}
+
+impl Asked {
+    fn memory(&self, name: &str, began: Timestamp) -> Memory {
+        let silent = match &self.cause {
+            Some(Cause::NoResponse { host }) => Some(host.clone()),
+            _ => None,
+        };
+        Memory::new(name, began, &self.finding, self.status, silent)
+    }
+}
+
+/// What a verdict is remembered under, beside the value: another account's answer is another verdict.
+pub fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
+    [&credential.name, &credential.provider, first.url.as_str(), credential.account_id.as_deref().unwrap_or_default()]
+}
+
+/// A log-in is under way in another raxx, which does not come to an end.
+fn busy() -> Asked {
+    let words = "not asked: another raxx has been trying the same log-in for some time";
+    Asked { finding: Finding::new(Kind::Unreachable, words), status: None, cause: None }
 }
 
 fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {

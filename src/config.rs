@@ -14,13 +14,14 @@ use toml::Spanned;
 use url::{Host, Url};
 
 use crate::provider::{Catalogue, ProviderTable};
-use crate::report::plain;
+use crate::report::{clean, plain};
 use crate::store::Item;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
-/// Names that the shell or the loader lives on: exporting a token there, or `raxx unset`, would break the shell.
-const NOT_OURS: [&str; 24] = [
+/// Names that the shell, the loader or raxx itself lives on: exporting a token there, or `raxx unset`, would break the
+/// shell.
+const NOT_OURS: &[&str] = &[
     "PATH",
     "HOME",
     "IFS",
@@ -33,6 +34,7 @@ const NOT_OURS: [&str; 24] = [
     "USER",
     "PWD",
     "OLDPWD",
+    "TERM",
     "UID",
     "EUID",
     "PPID",
@@ -42,9 +44,28 @@ const NOT_OURS: [&str; 24] = [
     "LD_PRELOAD",
     "LD_LIBRARY_PATH",
     "DYLD_INSERT_LIBRARIES",
+    "RANDOM",
+    "SECONDS",
+    "LINENO",
+    "HISTFILE",
+    "_",
     "status",
     "argv",
     "path",
+    "fpath",
+    "cdpath",
+    "manpath",
+    "options",
+    "commands",
+    "functions",
+    "aliases",
+    "parameters",
+    "precmd_functions",
+    "RAXX_CONFIG",
+    "RAXX_BOOTSTRAP_STATE_FILE",
+    "HTTPS_PROXY",
+    "SSL_CERT_FILE",
+    "DBUS_SESSION_BUS_ADDRESS",
 ];
 
 /// One credential of the list.
@@ -115,9 +136,9 @@ impl File {
             Some(before) => format!("{}:{}", self.name, before.matches('\n').count() + 1),
             None => self.name.clone(),
         };
-        // A library's message may run over lines; an error is one.
+        // A library's message may run over lines, and the file's text may hold anything; an error is one plain line.
         let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        ConfigError { place, message }
+        ConfigError { place, message: clean(&message) }
     }
 }
 
@@ -176,6 +197,14 @@ impl Config {
         let Some((path, wanted)) = config_path() else { return Ok(defaults) };
         let name = path.display().to_string();
         let failed = |message: String| ConfigError { place: name.clone(), message };
+        if !path.is_absolute() {
+            return Err(failed(
+                "RAXX_CONFIG must be a whole path, from / on: the current directory is nobody's".into(),
+            ));
+        }
+        if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
+            return Err(failed("is no file that can be read as a configuration".into()));
+        }
         match std::fs::read(&path) {
             Ok(bytes) => {
                 let text = String::from_utf8(bytes).map_err(|_| failed("not UTF-8 text: save it as UTF-8".into()))?;
@@ -200,11 +229,19 @@ impl Config {
 
         let base = defaults.as_ref();
         let timeout = match &form.timeout {
-            Some(text) => duration(&file, text, "timeout", Duration::from_millis(1), Duration::from_secs(60))?,
+            Some(text) => {
+                duration(&file, text, "timeout", ("1ms", Duration::from_millis(1)), ("60s", Duration::from_secs(60)))?
+            }
             None => base.map_or(Duration::from_secs(10), |b| b.timeout),
         };
         let recheck_after = match &form.hook.recheck_after {
-            Some(text) => duration(&file, text, "recheck_after", Duration::ZERO, Duration::from_secs(7 * 86_400))?,
+            Some(text) => duration(
+                &file,
+                text,
+                "recheck_after",
+                ("0s", Duration::ZERO),
+                ("168h", Duration::from_secs(168 * 3600)),
+            )?,
             None => base.map_or(Duration::ZERO, |b| b.recheck_after),
         };
         let vault = form.vault.infisical;
@@ -250,8 +287,12 @@ impl Config {
     /// # Errors
     /// A table that makes no sense, or a credential whose provider is in neither.
     pub fn catalogue(&self) -> Result<Catalogue, ConfigError> {
-        let mut catalogue = Catalogue::built_in();
+        let mut catalogue = Catalogue::built_in(&self.infisical.base_url);
         for (id, table) in &self.providers {
+            if id == "infisical" {
+                let why = "[provider.infisical]: the vault has its own table, [vault.infisical] with base_url";
+                return Err(self.file.error(Some(table.span()), why));
+            }
             catalogue.merge(id, table.get_ref()).map_err(|why| {
                 self.file
                     .error(Some(why.at.unwrap_or_else(|| table.span())), format!("[provider.{id}] {}", why.message))
@@ -295,7 +336,7 @@ fn check_name(file: &File, name: &Spanned<String>, before: &[Credential]) -> Res
             plain(text)
         ));
     }
-    if NOT_OURS.contains(&text.as_str()) || text.starts_with("__RAXX") {
+    if NOT_OURS.contains(&text.as_str()) || text.to_ascii_lowercase().starts_with("__raxx") {
         return refuse(format!("\"{text}\" is a name that the shell itself uses: choose another"));
     }
     if before.iter().any(|c| c.name == *text) {
@@ -315,15 +356,15 @@ fn duration(
     file: &File,
     text: &Spanned<String>,
     key: &str,
-    least: Duration,
-    most: Duration,
+    least: (&str, Duration),
+    most: (&str, Duration),
 ) -> Result<Duration, ConfigError> {
     let parsed = text.get_ref().parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
     match parsed {
-        Some(d) if d >= least && d <= most => Ok(d),
+        Some(d) if d >= least.1 && d <= most.1 => Ok(d),
         Some(_) => {
-            Err(file
-                .error(Some(text.span()), format!("{key} = \"{}\" must be from {least:?} to {most:?}", text.get_ref())))
+            let why = format!("{key} = \"{}\" must be from {} to {}", text.get_ref(), least.0, most.0);
+            Err(file.error(Some(text.span()), why))
         }
         None => Err(file.error(
             Some(text.span()),
@@ -337,7 +378,9 @@ fn duration(
 /// # Errors
 /// What is wrong with it, without the address where it may hold a password.
 pub fn base_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|e| format!("base_url \"{text}\" is no address: {e}"))?;
+    // What stands before an @ or behind a ? may be a secret that was put into the wrong place.
+    let shown = if text.contains(['@', '?']) { "…" } else { text };
+    let url = Url::parse(text).map_err(|e| format!("base_url \"{shown}\" is no address: {e}"))?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("base_url has a user name or password in it: take them out".into());
     }
@@ -345,15 +388,15 @@ pub fn base_url(text: &str) -> Result<Url, String> {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err(format!("base_url \"{text}\" names no host")),
+        None => return Err(format!("base_url \"{shown}\" names no host")),
     };
     match url.scheme() {
         "https" => {}
         "http" if loopback => {}
-        _ => return Err(format!("base_url \"{text}\" must be https: tokens are sent there (http only on loopback)")),
+        _ => return Err(format!("base_url \"{shown}\" must be https: tokens are sent there (http only on loopback)")),
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("base_url \"{text}\" has a ? or # in it: it is only the part before the path"));
+        return Err(format!("base_url \"{shown}\" has a ? or # in it: it is only the part before the path"));
     }
     Ok(url)
 }

@@ -62,7 +62,14 @@ impl Client {
     pub fn new() -> Result<Client, Fault> {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder().no_proxy();
+        // For https alone, which a proxy passes on unread: http is loopback, and a proxy would see the credential.
+        let set = |name: &&str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        if let Some(proxy) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().find_map(set) {
+            let proxy = reqwest::Proxy::https(proxy).map_err(|_| Fault::Other("HTTPS_PROXY is no address".into()))?;
+            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
+        }
+        let client = builder
             // GitHub answers 403 without one, Cloudflare's integrity check 1010.
             .user_agent(concat!("raxx/", env!("CARGO_PKG_VERSION")))
             // A redirect would take the credential along to another host.

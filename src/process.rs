@@ -2,12 +2,21 @@
 
 use std::io::{self, Write as _};
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// The most open files that macOS lets a process ask for.
+const FILES: u64 = 10_240;
 
 /// No core dump, and on Linux no reading of this process's memory by others of the same user. First thing in `main`.
 pub fn harden() {
     // Neither can fail in a way that one could do something about.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // Each credential needs a connection and a lock; macOS gives a shell 256 files.
+    let files = getrlimit(Resource::Nofile);
+    let most = files.maximum.map_or(FILES, |most| most.min(FILES));
+    if files.current.is_some_and(|now| now < most) {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(most), maximum: files.maximum });
+    }
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }

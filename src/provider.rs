@@ -46,9 +46,8 @@ impl Answer {
     }
 
     /// The time at the provider: a laptop's clock may be wrong by days.
-    pub fn date(&self) -> Timestamp {
-        let sent = self.header("date").and_then(|d| rfc2822::DateTimeParser::new().parse_timestamp(d).ok());
-        sent.unwrap_or_else(Timestamp::now)
+    fn date(&self) -> Option<Timestamp> {
+        self.header("date").and_then(|d| rfc2822::DateTimeParser::new().parse_timestamp(d).ok())
     }
 }
 
@@ -196,6 +195,8 @@ struct Rule {
     body: Option<String>,
     /// The value begins with this.
     token: Option<String>,
+    /// It is the answer of the probe of this name.
+    probe: Option<String>,
     /// The answer is not JSON.
     #[serde(default)]
     not_json: bool,
@@ -283,8 +284,15 @@ impl Want {
     }
 }
 
+impl Want {
+    /// Whether it asks for something to be there.
+    fn is_positive(&self) -> bool {
+        !matches!(self, Want::Like(Like::Present(false) | Like::List(false) | Like::Object(false)))
+    }
+}
+
 impl Rule {
-    fn holds(&self, answer: &Answer, json: Option<&Value>, token: &dyn Fn(&str) -> bool) -> bool {
+    fn holds(&self, answer: &Answer, json: Option<&Value>, sent: &Sent<'_>) -> bool {
         let header = |(name, want): (&String, &Want)| {
             // Header values have no case that means anything in `contains`: text/HTML is text/html.
             let value = answer.header(name);
@@ -300,7 +308,8 @@ impl Rule {
                 || json.is_some_and(|json| self.json.iter().all(|(at, want)| want.holds(json.pointer(at)))))
             && self.header.iter().all(header)
             && self.body.as_ref().is_none_or(|part| answer.body.contains(part.as_str()))
-            && self.token.as_ref().is_none_or(|prefix| token(prefix))
+            && self.token.as_ref().is_none_or(|prefix| sent.value.starts_with(prefix.as_str()))
+            && self.probe.as_ref().is_none_or(|name| sent.asked.last().is_some_and(|p| p.as_ref() == Some(name)))
             && !(self.not_json && json.is_some())
     }
 
@@ -315,8 +324,21 @@ impl Rule {
         if let Some(pointer) = self.json.keys().find(|p| !p.is_empty() && !p.starts_with('/')) {
             return Err(format!("json \"{pointer}\" is no JSON pointer: it begins with /"));
         }
-        if self.kind == Kind::Rejected && self.json.is_empty() && self.body.is_none() {
+        if self.body.as_ref().is_some_and(String::is_empty) {
+            return Err("body = \"\" holds for every answer: leave it out".into());
+        }
+        let own_words = self.body.is_some() || self.json.values().any(Want::is_positive);
+        if self.kind == Kind::Rejected && !own_words {
             return Err("kind \"rejected\" needs the provider's own words: add a json or body condition".into());
+        }
+        if self.kind == Kind::Valid && self.status.is_none() && !own_words {
+            return Err("kind \"valid\" needs a condition: a status, json or body".into());
+        }
+        if self.status.as_ref().is_some_and(|s| s.all().is_empty()) {
+            return Err("status = [] holds for no answer: leave it out, or name one".into());
+        }
+        if let Some(name) = self.probe.as_ref().filter(|name| !probes.iter().any(|p| p.name == **name)) {
+            return Err(format!("probe = \"{name}\": there is no such probe"));
         }
         if matches!(self.kind, Kind::Missing | Kind::Locked | Kind::NotConfigured) {
             return Err("kind must be valid, rejected, malformed, limited, unreachable or blocked".into());
@@ -421,9 +443,18 @@ impl Provider {
         });
         let names = self.headers.keys().chain(self.probes.iter().flat_map(|p| p.headers.keys())).cloned();
         if let Some(bad) = auth_names.chain(names).find(|n| !is_header_name(n)) {
-            return Err(mistake(None, format!("\"{}\" is no name for a header", plain(&bad))));
+            return Err(mistake(None, format!("\"{bad}\" is no name for a header that can be set")));
+        }
+        let fields = [&table.identity, &table.expires, &table.not_before].into_iter().flatten();
+        if let Some(bad) = fields.into_iter().find(|f| !f.starts_with('/') && !f.starts_with("header:")) {
+            return Err(mistake(None, format!("\"{bad}\" is neither a JSON pointer (/…) nor header:NAME")));
         }
         let values = self.headers.iter().chain(self.probes.iter().flat_map(|p| &p.headers));
+        if let Some(AuthForm::Header(form)) = &table.auth
+            && form.prefix.chars().any(char::is_control)
+        {
+            return Err(mistake(None, "auth.prefix has a control character in it"));
+        }
         if let Some((name, _)) = values.into_iter().find(|(_, v)| v.chars().any(char::is_control)) {
             return Err(mistake(None, format!("the header {name} has a control character in it")));
         }
@@ -452,20 +483,19 @@ impl Provider {
     /// What is to be configured before it can be asked.
     pub fn first(&self, account_id: Option<&str>, token: &dyn Fn(&str) -> bool) -> Result<Ask, String> {
         let own = self.probes.iter().find(|p| p.token.as_deref().is_some_and(token));
-        let Some(probe) = own else { return Ok(self.ask(None, &self.path)) };
-        self.probe(&probe.name, account_id)
-            .ok_or_else(|| probe.without.clone().unwrap_or_else(|| "set account_id on its [[credential]]".into()))
+        let unset = || "set account_id on its [[credential]]: then it can be checked".to_string();
+        match own {
+            None => Ok(self.ask(None, &filled(&self.path, account_id).ok_or_else(unset)?)),
+            Some(probe) => {
+                self.probe(&probe.name, account_id).ok_or_else(|| probe.without.clone().unwrap_or_else(unset))
+            }
+        }
     }
 
     /// The probe of this name; none when it needs an account id that is not configured.
     pub fn probe(&self, name: &str, account_id: Option<&str>) -> Option<Ask> {
         let probe = self.probes.iter().find(|p| p.name == name)?;
-        let path = match account_id {
-            Some(id) => probe.path.replace("{account_id}", id),
-            None if probe.path.contains("{account_id}") => return None,
-            None => probe.path.clone(),
-        };
-        Some(self.ask(Some(probe), &path))
+        Some(self.ask(Some(probe), &filled(&probe.path, account_id)?))
     }
 
     fn ask(&self, probe: Option<&Probe>, path: &str) -> Ask {
@@ -482,8 +512,20 @@ impl Provider {
     }
 }
 
+/// The path with its account id; none when it needs one that is not configured.
+fn filled(path: &str, account_id: Option<&str>) -> Option<String> {
+    match account_id {
+        Some(id) => Some(path.replace("{account_id}", id)),
+        None => (!path.contains("{account_id}")).then(|| path.to_string()),
+    }
+}
+
+/// A header's name, and none that the connection itself lives on.
 fn is_header_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+    let own = ["content-length", "transfer-encoding", "host", "connection", "expect", "upgrade", "te", "trailer"];
+    !name.is_empty()
+        && !own.contains(&name.to_ascii_lowercase().as_str())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
 fn day(at: Timestamp) -> String {
@@ -499,7 +541,7 @@ fn moment(field: &str, answer: &Answer, json: Option<&Value>, now: Timestamp) ->
         Value::String(text) => date_of(text),
         Value::Number(n) => {
             let n = n.as_i64()?;
-            // Three ways of writing a time as a number are in use; their sizes do not overlap.
+            // Milliseconds and seconds since 1970, and seconds from now: by their size, for dates from 2001 on.
             match n {
                 100_000_000_000.. => Timestamp::from_millisecond(n).ok(),
                 1_000_000_000.. => Timestamp::from_second(n).ok(),
@@ -534,8 +576,8 @@ pub struct Catalogue {
 }
 
 impl Catalogue {
-    /// `src/providers.toml`.
-    pub fn built_in() -> Catalogue {
+    /// `src/providers.toml`, with this vault's address.
+    pub fn built_in(vault: &Url) -> Catalogue {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Form {
@@ -548,7 +590,11 @@ impl Catalogue {
             let provider = Provider::from_table(&id, &table).expect("the built-in catalogue is tested");
             (id, provider)
         };
-        Catalogue { providers: form.provider.into_iter().map(ready).collect(), front: form.front, rest: form.rest }
+        let mut providers: BTreeMap<String, Provider> = form.provider.into_iter().map(ready).collect();
+        if let Some(infisical) = providers.get_mut("infisical") {
+            *infisical = infisical.at(vault);
+        }
+        Catalogue { providers, front: form.front, rest: form.rest }
     }
 
     /// Puts a user's table over the built-in one, or adds it.
@@ -577,7 +623,7 @@ impl Catalogue {
         let json = answer.json();
         let json = json.as_ref();
         let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);
-        let Some(rule) = rules.find(|rule| rule.holds(answer, json, &|prefix| sent.value.starts_with(prefix))) else {
+        let Some(rule) = rules.find(|rule| rule.holds(answer, json, sent)) else {
             return Step::Done(unexpected(answer, json.is_some()));
         };
         let said = Said { provider, answer, json, sent };
@@ -634,7 +680,8 @@ struct Said<'a> {
 impl Said<'_> {
     /// The words of a PASS, its expiry, and the FAIL that its dates may turn it into.
     fn accepted(&self, words: String) -> Finding {
-        let now = self.answer.date();
+        let told = self.answer.date();
+        let now = told.unwrap_or_else(Timestamp::now);
         let date = |field: &Option<String>| moment(field.as_deref()?, self.answer, self.json, now);
         if let Some(from) = date(&self.provider.not_before).filter(|from| *from > now) {
             let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
@@ -642,6 +689,8 @@ impl Said<'_> {
             return finding;
         }
         let expires = date(&self.provider.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
+        // By a clock that may be wrong no token is called expired.
+        let expires = expires.filter(|e| told.is_some() || *e > now);
         if let Some(past) = expires.filter(|e| *e < now) {
             let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
             finding.expires = Some(past);
@@ -718,7 +767,7 @@ mod tests {
     }
 
     fn classified(id: &str, answer: Answer) -> Finding {
-        let catalogue = Catalogue::built_in();
+        let catalogue = Catalogue::built_in(&base_url("https://vault.test").unwrap());
         let sent = Sent { value: "ghp_made-up", also: Vec::new(), account_id: None, asked: &[Some("apps".into())] };
         match catalogue.classify(catalogue.get(id).unwrap(), &answer, &sent) {
             Step::Done(finding) => finding,

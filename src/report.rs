@@ -141,17 +141,17 @@ impl Row {
             false => Style::new(),
         };
         let detail = match (&self.redacted, self.kind) {
-            (Some(redacted), _) => format!("{redacted} — {}", self.words),
+            (Some(redacted), _) => format!("{redacted} — {}", clean(&self.words)),
             // The runbook puts in brackets what is said of a source, not by a provider.
-            (None, Kind::Missing | Kind::Locked) => format!("({})", self.words),
-            (None, _) => self.words.clone(),
+            (None, Kind::Missing | Kind::Locked) => format!("({})", clean(&self.words)),
+            (None, _) => clean(&self.words),
         };
         let mut out = format!("{style}[{word}]{style:#} {}    {detail}", self.name);
         if let (Kind::Rejected | Kind::Missing, Some(page)) = (self.kind, &self.rotate_via) {
-            let _ = write!(out, "\n       rotate via: {page}");
+            let _ = write!(out, "\n       rotate via: {}", clean(page));
         }
         if let Some(hint) = &self.hint {
-            let _ = write!(out, "\n       {hint}");
+            let _ = write!(out, "\n       {}", clean(hint));
         }
         out
     }
@@ -187,14 +187,18 @@ impl Report {
         struct Form<'a> {
             version: u32,
             checked_at: Timestamp,
-            verdict: Verdict,
+            verdict: Option<Verdict>,
             unfinished: usize,
             credentials: &'a [Row],
         }
         let form = Form {
             version: JSON_VERSION,
             checked_at: self.checked_at,
-            verdict: if self.failed() { Verdict::Fail } else { Verdict::Pass },
+            // What an interrupted run did not get to may be bad.
+            verdict: match self.failed() {
+                true => Some(Verdict::Fail),
+                false => (self.unfinished == 0).then_some(Verdict::Pass),
+            },
             unfinished: self.unfinished,
             credentials: &self.rows,
         };
@@ -267,20 +271,25 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
     out
 }
 
-/// Strips what could act on a terminal from text that a provider sent, and keeps it to a line.
-pub fn plain(text: &str) -> String {
-    const MOST: usize = 200;
-    let clean = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+/// Strips what could act on a terminal, and keeps it to a line.
+pub fn clean(text: &str) -> String {
     // Format characters (right-to-left marks, zero-width ones) can make a line read other than it is.
     let hidden = |c: &char| {
         c.is_control()
             || matches!(*c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
-    let mut out: String = clean.filter(|c| !hidden(c)).take(MOST + 1).collect();
-    if out.chars().count() > MOST {
-        out = out.chars().take(MOST).collect::<String>() + "…";
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    spaced.filter(|c| !hidden(c)).collect::<String>().trim().to_string()
+}
+
+/// The same for text that a provider sent, cut to what a line can hold.
+pub fn plain(text: &str) -> String {
+    const MOST: usize = 200;
+    let clean = clean(text);
+    match clean.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &clean[..end]),
+        None => clean,
     }
-    out.trim().to_string()
 }
 
 /// `in 41 days`, `in 5 hours`: how far `then` is from `now`, in the largest unit that says it.

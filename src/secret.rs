@@ -75,6 +75,23 @@ impl Secret {
         format!("(redacted {}…{})", &value[..4], &value[value.len() - 4..])
     }
 
+    /// What a paste has probably left at its ends. Such a value is sent as it is; when the provider then rejects it, this
+    /// is more likely than a dead token.
+    pub fn oddity(&self) -> Option<&'static str> {
+        let value = self.expose();
+        let ends = [value.chars().next()?, value.chars().next_back()?];
+        if value.starts_with("Bearer ") || value.starts_with("token ") {
+            return Some("it begins with a word that belongs to the header, not to the token");
+        }
+        if ends.iter().any(|c| c.is_whitespace()) {
+            return Some("it begins or ends with a blank");
+        }
+        if ends.iter().any(|c| matches!(c, '"' | '\'' | '`' | '<' | '>')) {
+            return Some("it begins or ends with a quote");
+        }
+        (!value.is_ascii()).then_some("it holds characters that are in no token")
+    }
+
     /// Whether these bytes are this very value.
     pub fn is(&self, bytes: &[u8]) -> bool {
         bytes == self.expose().as_bytes()

@@ -33,10 +33,18 @@ pub struct Memory {
     pub hint: Option<String>,
     pub http_status: Option<u16>,
     pub expires: Option<Timestamp>,
+    /// The host that gave no answer.
+    pub silent: Option<String>,
 }
 
 impl Memory {
-    pub fn new(name: &str, began: Timestamp, finding: &Finding, http_status: Option<u16>) -> Memory {
+    pub fn new(
+        name: &str,
+        began: Timestamp,
+        finding: &Finding,
+        http_status: Option<u16>,
+        silent: Option<String>,
+    ) -> Memory {
         Memory {
             name: name.into(),
             began,
@@ -45,6 +53,7 @@ impl Memory {
             hint: finding.hint.clone(),
             http_status,
             expires: finding.expires,
+            silent,
         }
     }
 
@@ -80,13 +89,12 @@ impl State {
         let dir = directory().ok_or("there is no home directory to keep verdicts in")?;
         let usable = || -> io::Result<State> {
             let verdicts = dir.join("verdicts");
+            // Each time: what is remembered may be deleted at any moment.
+            DirBuilder::new().recursive(true).mode(0o700).create(&verdicts)?;
             let mut key = [0; 32];
             match fs::read(dir.join("key")) {
                 Ok(bytes) if bytes.len() == key.len() => key.copy_from_slice(&bytes),
-                _ => {
-                    DirBuilder::new().recursive(true).mode(0o700).create(&verdicts)?;
-                    key = make_key(&dir)?;
-                }
+                _ => key = make_key(&dir)?,
             }
             Ok(State { verdicts, key })
         };
@@ -193,5 +201,11 @@ pub fn stamp(at: Timestamp) -> Result<(), String> {
         _ => path,
     };
     let time = at.strftime("%Y-%m-%dT%H:%M:%SZ\n").to_string();
-    replace(&path, time.as_bytes()).map_err(|e| format!("{}: {e}", path.display()))
+    // A link stays a link; and what is no file (/dev/null, say) is written to, not replaced.
+    let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+    let written = match fs::metadata(&real) {
+        Ok(there) if !there.is_file() => fs::write(&real, time),
+        _ => replace(&real, time.as_bytes()),
+    };
+    written.map_err(|e| format!("{}: {e}", path.display()))
 }

@@ -31,6 +31,9 @@ pub fn access() -> Access {
         names.iter().find_map(|name| Some((*name, Secret::parse(&from_environment(name)?))))
     };
     match first(&["INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN", "INFISICAL_TOKEN"]) {
+        Some((_, Ok(token))) if token.expose().starts_with("st.") => {
+            return Access::NotSet("the service token (st.…) that is set is of a kind that raxx cannot check".into());
+        }
         Some((_, Ok(token))) => return Access::Token(token),
         Some((name, Err(why))) => return Access::Malformed(name, why),
         None => {}
@@ -62,8 +65,7 @@ pub fn address(config: &Infisical) -> Result<Url, String> {
         return Ok(config.base_url.clone());
     };
     let domain = domain.trim_end_matches('/');
-    base_url(domain.strip_suffix("/api").unwrap_or(domain))
-        .map_err(|why| format!("INFISICAL_DOMAIN: {}", why.replace("base_url ", "")))
+    base_url(domain.strip_suffix("/api").unwrap_or(domain)).map_err(|why| why.replace("base_url", "INFISICAL_DOMAIN"))
 }
 
 /// The log-in's body.
@@ -72,8 +74,11 @@ pub fn login_body(id: &Secret, secret: &Secret) -> Zeroizing<String> {
 }
 
 /// The headers that Cloudflare Access in front of the vault wants; sent to the vault's host alone. Half a pair is
-/// refused by Access, so it is not sent.
-pub fn access_headers() -> Vec<(String, Zeroizing<String>)> {
+/// refused by Access, so it is not sent. Infisical's own hosts stand behind no Access of ours.
+pub fn access_headers(address: &Url) -> Vec<(String, Zeroizing<String>)> {
+    if address.host_str().is_none_or(|host| host == "infisical.com" || host.ends_with(".infisical.com")) {
+        return Vec::new();
+    }
     let value = |name: &str| Some(Secret::parse(&from_environment(name)?).ok()?.expose().to_string());
     match (value("CF_ACCESS_CLIENT_ID"), value("CF_ACCESS_CLIENT_SECRET")) {
         (Some(id), Some(secret)) => vec![

@@ -185,7 +185,8 @@ fn a_configuration_that_was_asked_for_must_be_there() {
     let why = "RAXX_CONFIG names this file, but it does not exist: create it or unset RAXX_CONFIG";
     assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
     fs::create_dir(&absent).unwrap();
-    assert!(refused(&sandbox.run(&["names"])).starts_with(&format!("{}: cannot be read: ", absent.display())));
+    let why = "is no file that can be read as a configuration";
+    assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
 }
 
 #[test]
@@ -301,4 +302,125 @@ fn a_wrong_word_is_a_usage_error() {
         assert_eq!(text(&out.stdout), "");
     }
     assert!(text(&sandbox.run(&["chekc"]).stderr).contains("similar subcommand exists: 'check'"));
+}
+
+#[test]
+fn what_a_paste_left_at_the_ends_is_told_before_anybody_rotates() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    for (value, why) in [
+        (format!(" {GITHUB}"), "it begins or ends with a blank"),
+        (format!("\"{GITHUB}\""), "it begins or ends with a quote"),
+        (format!("Bearer {GITHUB}"), "it begins with a word that belongs to the header, not to the token"),
+        (format!("\u{200b}{GITHUB}"), "it holds characters that are in no token"),
+    ] {
+        sandbox.env("GITHUB_API_SECRETS_TOKEN", &value);
+        let said = text(&sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]).stdout);
+        assert!(said.contains(&format!("— HTTP 401 (invalid or expired); {why}\n")), "{said}");
+        assert!(said.contains("set GITHUB_API_SECRETS_TOKEN again") && !said.contains("rotate via"), "{said}");
+    }
+}
+
+#[test]
+fn an_interrupted_run_is_no_pass_in_json() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    server.always(Fault::HangBeforeHeaders);
+    let mut check = std::process::Command::new(RAXX);
+    check.env_clear().envs(sandbox.environment().iter().cloned()).args(["check", "--json"]);
+    let check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.requests().len() < 2 {
+        std::thread::yield_now();
+    }
+    assert!(std::process::Command::new("kill").args(["-INT", &check.id().to_string()]).status().unwrap().success());
+    let out = check.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!((&report["verdict"], &report["unfinished"], code(&out)), (&Value::Null, &2.into(), 130));
+}
+
+#[test]
+fn plain_http_goes_through_no_proxy() {
+    let server = Loopback::start();
+    let proxy = Loopback::start();
+    let mut sandbox = two(&server);
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", "HTTPS_PROXY"] {
+        sandbox.env(name, proxy.url());
+    }
+    let out = sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]);
+    assert_eq!(text(&out.stdout), PASS);
+    assert!(proxy.requests().is_empty(), "the proxy saw a request in clear");
+}
+
+#[test]
+fn two_hundred_credentials_need_no_more_files_than_a_shell_has() {
+    let server = Loopback::start();
+    let mut sandbox = Sandbox::new();
+    let mut config = format!("{}enabled = false\n", server.config());
+    for i in 0..200 {
+        config += &format!("[[credential]]\nname = \"T{i}\"\nprovider = \"github\"\n");
+        let token = format!("ghp_MadeUpOneOfMany{i:020}");
+        server.accept(&token);
+        sandbox.env(format!("T{i}"), token);
+    }
+    sandbox.config(&config);
+    let out = sandbox.command("sh").args(["-c", "ulimit -S -n 256; exec raxx check -q"]).output().unwrap();
+    assert_eq!((text(&out.stdout), code(&out)), (String::new(), 0));
+}
+
+#[test]
+fn what_a_configuration_says_cannot_act_on_the_terminal() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    sandbox.config(&format!(
+        "{}enabled = false\n[[credential]]\nname = \"HEROKU_API_KEY\"\nprovider = \"heroku\"\nrotate_via = \"a\\u001b[31mb\\nc\"\n",
+        server.config()
+    ));
+    let said = text(&sandbox.run(&["check"]).stdout);
+    assert!(said.ends_with("       rotate via: a[31mb c\n"), "{said}");
+    sandbox.config("timeout = \"\\u001b[31msoon\"\n");
+    let said = refused(&sandbox.run(&["check"]));
+    assert!(said.contains("timeout = \"[31msoon\" is no duration"), "{said}");
+}
+
+#[test]
+fn mistakes_that_cost_more_than_a_word_are_refused() {
+    let mut sandbox = Sandbox::new();
+    let mut said = |text: &str| {
+        sandbox.config(text);
+        let all = refused(&sandbox.run(&["check"]));
+        all.split_once("config.toml:").expect("the place").1.to_string()
+    };
+    let credential = "[[credential]]\nname = \"A\"\nprovider = \"x\"\n";
+    let provider = format!("{credential}[provider.x]\nbase_url = \"https://x.test\"\npath = \"/\"\n");
+    assert_eq!(
+        said("[provider.infisical]\npath = \"/x\"\n"),
+        "1: [provider.infisical]: the vault has its own table, [vault.infisical] with base_url"
+    );
+    assert_eq!(
+        said("[provider.github]\nbase_url = \"https://me:hunter2@x.test:99999\"\n"),
+        "2: [provider.github] base_url \"…\" is no address: invalid port number"
+    );
+    let rule = |rule: &str| format!("{provider}[[provider.x.rule]]\n{rule}\n");
+    let needs = "[provider.x] kind \"rejected\" needs the provider's own words: add a json or body condition";
+    assert_eq!(said(&rule("kind = \"rejected\"\nstatus = 401")), format!("7: {needs}"));
+    assert_eq!(said(&rule("kind = \"rejected\"\njson = { \"/x\" = { present = false } }")), format!("7: {needs}"));
+    assert_eq!(
+        said(&rule("kind = \"rejected\"\nbody = \"\"")),
+        "7: [provider.x] body = \"\" holds for every answer: leave it out"
+    );
+    assert_eq!(
+        said(&rule("kind = \"valid\"")),
+        "7: [provider.x] kind \"valid\" needs a condition: a status, json or body"
+    );
+    let store = "store = { service = \"a\\u0000b\", account = \"c\" }\n";
+    let said_of_store =
+        said(&credential.replace("\"x\"", "\"github\"").replace("provider", &format!("{store}provider")));
+    assert!(
+        said_of_store.starts_with("3: service and account may be neither empty nor hold a control character"),
+        "{said_of_store}"
+    );
+    let mut relative = Sandbox::new();
+    relative.env("RAXX_CONFIG", "config.toml");
+    let why = "config.toml: RAXX_CONFIG must be a whole path, from / on: the current directory is nobody's";
+    assert_eq!(refused(&relative.run(&["names"])), why);
 }

@@ -55,7 +55,8 @@ fn bash_completes_commands_options_and_names() {
 #[test]
 fn fish_completes_commands_options_and_names() {
     let complete = |line: &str| {
-        let script_text = format!("source $COMPLETIONS/raxx.fish; complete -C '{line}' | string replace -r '\\t.*' ''; true");
+        let script_text =
+            format!("source $COMPLETIONS/raxx.fish; complete -C '{line}' | string replace -r '\\t.*' ''; true");
         script(&["fish", "--no-config", "--private", "--command"], &script_text)
     };
     assert_eq!(complete("raxx ch"), "check\n");

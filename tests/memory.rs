@@ -268,3 +268,140 @@ fn the_state_is_ours_alone() {
     assert_eq!(mode(sandbox.state().join("key")), 0o600);
     assert_eq!(mode(memory_file(&sandbox)), 0o600);
 }
+
+#[test]
+fn a_raxx_that_was_stopped_holds_nobody_up() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.latency(Duration::from_millis(300));
+    let sandbox = one(&server, "");
+    let mut check = std::process::Command::new(RAXX);
+    check.env_clear().envs(sandbox.environment().iter().cloned()).arg("check").stdout(std::process::Stdio::null());
+    let mut check = check.spawn().unwrap();
+    while server.attempts(TOKEN) == 0 {
+        std::thread::yield_now();
+    }
+    let signal = |name: &str| {
+        let sent = std::process::Command::new("kill").args([name, &check.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    };
+    signal("-STOP");
+    assert_eq!(hook(&sandbox), "", "a good token is called bad while another raxx sleeps");
+    signal("-CONT");
+    check.wait().unwrap();
+}
+
+#[test]
+fn what_is_remembered_may_be_deleted_at_any_moment() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    hook(&sandbox);
+    fs::remove_dir_all(sandbox.state().join("verdicts")).unwrap();
+    hook(&sandbox);
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2, "the memory is not used any more");
+}
+
+#[test]
+fn two_terminals_without_a_network_say_it_in_one_line_each() {
+    let closed = support::loopback::ClosedPort::new();
+    let mut sandbox = Sandbox::new();
+    let mut config = support::loopback::config(&closed.url());
+    for name in ["A", "B", "C", "D"] {
+        config += &format!("[[credential]]\nname = \"{name}\"\nprovider = \"github\"\n");
+        sandbox.env(name, format!("{TOKEN}{name}"));
+    }
+    sandbox.config(&config);
+    let start = |_| {
+        let mut hook = std::process::Command::new(RAXX);
+        hook.env_clear().envs(sandbox.environment().iter().cloned()).args(["hook", "bash"]);
+        hook.stdout(std::process::Stdio::piped()).spawn().expect("raxx starts")
+    };
+    let hooks: Vec<Child> = (0..6).map(start).collect();
+    for hook in hooks {
+        let said = text(&hook.wait_with_output().unwrap().stdout);
+        assert_eq!(said.lines().count(), 1, "{said}");
+        assert!(said.contains("[FAIL] 4 credentials could not be checked: no response from 127.0.0.1"), "{said}");
+    }
+}
+
+#[test]
+fn a_corrected_client_id_is_another_log_in() {
+    const SECRET: &str = "made-up-client-secret-0123456789";
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    sandbox.env("INFISICAL_CLIENT_SECRET", SECRET).env("INFISICAL_PROJECT_ID", "made-up-project");
+    sandbox.env("INFISICAL_CLIENT_ID", "a-wrong-id");
+    assert!(hook(&sandbox).contains("credentials rejected"));
+    server.accept(SECRET);
+    sandbox.env("INFISICAL_CLIENT_ID", "the-right-id");
+    assert_eq!(hook(&sandbox), "");
+}
+
+#[test]
+fn without_a_memory_no_new_terminal_logs_in() {
+    const SECRET: &str = "made-up-client-secret-that-is-wrong";
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    sandbox.env("INFISICAL_CLIENT_ID", "made-up-id").env("INFISICAL_CLIENT_SECRET", SECRET);
+    sandbox.env("INFISICAL_PROJECT_ID", "made-up-project").env("XDG_STATE_HOME", "/proc/nope");
+    for _ in 0..3 {
+        assert_eq!(hook(&sandbox), "");
+    }
+    assert_eq!(server.attempts(SECRET), 0, "three wrong log-ins lock the identity for everybody");
+}
+
+#[test]
+fn a_remembered_pass_ends_with_its_token() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let sandbox = one(&server, "[hook]\nrecheck_after = \"1h\"\n");
+    hook(&sandbox);
+    let file = memory_file(&sandbox);
+    let mut memory: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    memory["expires"] = json!("2020-01-01T00:00:00Z");
+    fs::write(file, memory.to_string()).unwrap();
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
+#[test]
+fn an_account_id_that_was_mended_is_asked_about_at_once() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    let first = format!("{}[[credential]]\nname = \"CF\"\nprovider = \"cloudflare\"\n", server.config());
+    sandbox.config(&first).env("CF", "cfat_MadeUpForTheMemoryTests0123456789abcdefghijk7b1e");
+    sandbox.config(&format!("{first}account_id = \"wrong\"\n"));
+    hook(&sandbox);
+    let before = server.requests().len();
+    sandbox.config(&format!("{first}account_id = \"right\"\n"));
+    hook(&sandbox);
+    assert!(server.requests().len() > before, "the old account's answer is taken for the new one's");
+}
+
+#[test]
+fn the_stamp_replaces_no_device_and_no_link() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    let target = sandbox.home().join("target");
+    let link = sandbox.home().join("link");
+    fs::write(&target, "").unwrap();
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &link);
+    assert!(sandbox.run(&["check"]).status.success());
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&target).unwrap().ends_with("Z\n"));
+    // A pipe stands for what is no file: it is written to, as /dev/null is.
+    let pipe = sandbox.home().join("pipe");
+    assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
+    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &pipe);
+    let reader = {
+        let pipe = pipe.clone();
+        std::thread::spawn(move || fs::read_to_string(pipe).unwrap())
+    };
+    assert!(sandbox.run(&["check"]).status.success());
+    assert!(reader.join().unwrap().ends_with("Z\n"));
+}

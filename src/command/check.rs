@@ -103,6 +103,7 @@ fn first_steps(run: &Run<'_>, report: &Report) {
 pub(super) struct Progress {
     all: MultiProgress,
     lines: Vec<ProgressBar>,
+    styled: bool,
 }
 
 impl Progress {
@@ -117,13 +118,14 @@ impl Progress {
                 line
             })
             .collect();
-        Progress { all, lines }
+        let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+        Progress { all, lines, styled }
     }
 
     fn done(&self, i: usize, checked: &Checked) {
         let line = &self.lines[i];
         line.set_style(ProgressStyle::with_template("{msg}").expect("a constant"));
-        line.finish_with_message(checked.row.lines(true));
+        line.finish_with_message(checked.row.lines(self.styled));
     }
 
     /// Takes the lines away; the report takes their place.

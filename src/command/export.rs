@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::check::REJECTED_RESTS;
+use crate::check::{REJECTED_RESTS, fingerprint_parts};
 use crate::cli::ExportArgs;
 use crate::config::{Config, Credential, instead, is_identifier};
 use crate::process::{block_on, say, write_whole};
@@ -118,8 +118,7 @@ impl Rejections {
         let provider = self.catalogue.as_ref()?.get(&credential.provider)?;
         let first = provider.first(credential.account_id.as_deref(), &|p| secret.expose().starts_with(p)).ok()?;
         let state = self.state.as_ref()?;
-        let memory =
-            state.recall(&state.fingerprint(&[&credential.name, &credential.provider, first.url.as_str()], secret))?;
+        let memory = state.recall(&state.fingerprint(&fingerprint_parts(credential, &first), secret))?;
         let fresh = memory.age().is_some_and(|age| age < REJECTED_RESTS);
         (fresh && memory.kind == Kind::Rejected).then_some(memory)
     }

@@ -19,10 +19,29 @@ mod secret_service;
 
 /// Where a store keeps one value: the attributes of `security -s … -a …` and of `secret-tool store service … account …`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "ItemForm")]
 pub struct Item {
     pub service: String,
     pub account: String,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields, expecting = "{ service = \"…\", account = \"…\" }")]
+struct ItemForm {
+    service: String,
+    account: String,
+}
+
+impl TryFrom<ItemForm> for Item {
+    type Error = &'static str;
+
+    fn try_from(form: ItemForm) -> Result<Item, &'static str> {
+        // A NUL would make D-Bus close the connection, and with it every other item's.
+        match [&form.service, &form.account].iter().all(|t| !t.is_empty() && !t.chars().any(char::is_control)) {
+            true => Ok(Item { service: form.service, account: form.account }),
+            false => Err("service and account may be neither empty nor hold a control character"),
+        }
+    }
 }
 
 /// A store's answer for one item. The words complete a sentence, start in lower case and hold no secret.
