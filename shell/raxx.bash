@@ -14,7 +14,7 @@
 # - `set +x` comes before any value is at hand: xtrace would write the values to the terminal or a log.
 # - Lists are cut with ${list%% *}: no IFS, no globbing, no `"${array[@]}"`, which dies under `set -u` in bash 3.2 when it is empty.
 # - A line's end stands in a variable: with extquote off, $'\n' is four letters inside "${…}".
-# - bash 3.2 is macOS's: no `exec {fd}<`, no BASHPID, no `read -t 0`, no `local -`, no `source <(…)`.
+# - bash 3.2 is macOS's: no `exec {fd}<`, no `read -t 0`, no `local -`, no `source <(…)`.
 
 # Agents copy the functions of a shell without its variables (Claude Code's snapshots), hence the names inside it and no helper.
 function raxx {
@@ -47,7 +47,7 @@ function raxx {
     fi
     while [[ -n "${__raxx_rest}" ]]; do
       __raxx_word="${__raxx_rest%%"${__raxx_line_end}"*}"
-      __raxx_rest="${__raxx_rest#*"${__raxx_line_end}"}"
+      __raxx_rest="${__raxx_rest:${#__raxx_word}+1}"
       case "${__raxx_word}" in
         "export "* | "unset "*)
           \builtin eval "\\builtin ${__raxx_word}" 2>/dev/null && \builtin continue
@@ -82,8 +82,9 @@ function raxx {
       \builtin continue
     elif \builtin unset -v "${__raxx_name}" 2>/dev/null; then
       __raxx_count=$((__raxx_count + 1))
-    else
+    elif [[ " ${__raxx_text} " != *" ${__raxx_name} "* ]]; then
       \builtin printf 'raxx: %s is read-only in this shell and stays set: close the shell\n' "${__raxx_name}" >&2
+      __raxx_text="${__raxx_text} ${__raxx_name}"
       __raxx_code=1
     fi
   done
@@ -101,7 +102,7 @@ function __raxx_take {
   \builtin local __raxx_line='' __raxx_line_end=$'\n'
   while [[ "${__raxx_text}" == *"${__raxx_line_end}"* ]]; do
     __raxx_line="${__raxx_text%%"${__raxx_line_end}"*}"
-    __raxx_text="${__raxx_text#*"${__raxx_line_end}"}"
+    __raxx_text="${__raxx_text:${#__raxx_line}+1}"
     case "${__raxx_line}" in
       "builtin printf "*) \builtin eval "\\${__raxx_line}" || \builtin : ;;
       "export "* | "unset "*) \builtin eval "\\builtin ${__raxx_line}" 2>/dev/null || \builtin : ;;
@@ -119,6 +120,7 @@ function __raxx_prompt {
     { \builtin set +x; } 2>/dev/null
     if [[ -n "${__raxx_fd-}" ]]; then
       __raxx_collect
+      __raxx_take
     fi
     if [[ "${__raxx_want-}" == next ]]; then
       __raxx_start
@@ -137,12 +139,18 @@ function __raxx_start {
     [[ -n "${__raxx_fd}" ]] || \builtin return 0
     { \builtin : <&"${__raxx_fd}"; } 2>/dev/null || \builtin break
   done
-  # A process substitution is no job: nothing in `jobs`, no "[1]+ Done". Its process says its number first and ends when the answer
-  # is there, which `kill -0` tells a later prompt; what is left behind to write the answer may wait for its reader (a pipe takes
-  # 16 KiB on macOS). All of that is sh's work because bash 3.2 has no BASHPID. ^C and ^Z at the prompt are not meant for it.
+  # sh keeps the answer until it is whole, then leaves a process behind that writes it and may wait for its reader (a pipe takes
+  # 16 KiB on macOS). ^C and ^Z at the prompt are not meant for any of this.
   # shellcheck disable=SC2016 # it is for sh to expand
-  \builtin local __raxx_sh='trap "" INT QUIT TSTP; echo "$$"
-    code="$(command raxx hook bash)" && [ -n "$code" ] && printf "%s\n" "$code" &'
+  \builtin local __raxx_sh='trap "" INT QUIT TSTP
+    code="$(command raxx hook bash)" && [ -n "$code" ] && { printf "%s\n" "$code" & }'
+  # A process substitution is no job: nothing in `jobs`, no "[1]+ Done". But in bash 5 a `wait` without arguments waits for it, so
+  # there it ends at once. bash 3.2 asks for the process later, so there it says its number and stays.
+  if ((BASH_VERSINFO[0] < 4)); then
+    __raxx_sh="echo \"\$\$\"; ${__raxx_sh}"
+  else
+    __raxx_sh="{ ${__raxx_sh}; } &"
+  fi
   # In an eval because `<(…)` is a syntax error in posix mode before bash 5.1, and the number of a descriptor cannot be a variable
   # before 4.1. `builtin exec` would close it again.
   if \builtin eval "\\exec ${__raxx_fd}< <(\\exec sh -c \"\${__raxx_sh}\" </dev/null 2>/dev/null)"; then
@@ -153,28 +161,23 @@ function __raxx_start {
   fi 2>/dev/null
 }
 
-# Takes the hook's answer when the hook has ended. Closes the pipe when nobody wants the answer any more: `raxx unset`, or the rc file
-# was read again.
+# Takes the hook's answer when it is there. Closes the pipe when nobody wants it any more: `raxx unset`, or the rc file was read again.
 function __raxx_collect {
   if [[ "${__raxx_want-}" == "${__raxx_fd}" ]]; then
-    if [[ -z "${__raxx_pid-}" ]]; then
-      IFS='' \builtin read -r -u "${__raxx_fd}" __raxx_pid || \builtin :
+    # bash 3.2 cannot ask a pipe whether it has something to read. The others must not ask for the process: in a container whose
+    # first process is no init it stays a zombie for ever.
+    if ((BASH_VERSINFO[0] < 4)); then
+      [[ -n "${__raxx_pid}" ]] || IFS='' \builtin read -r -u "${__raxx_fd}" __raxx_pid || \builtin :
+      \builtin kill -0 "${__raxx_pid}" && \builtin return 0
+    else
+      \builtin read -r -t 0 -u "${__raxx_fd}" || \builtin return 0
     fi
-    case "${__raxx_pid}" in
-      '' | *[!0123456789]*) ;;
-      *)
-        if \builtin kill -0 "${__raxx_pid}" 2>/dev/null; then
-          \builtin return 0
-        fi
-        IFS='' \builtin read -r -d '' -u "${__raxx_fd}" __raxx_text || \builtin :
-        ;;
-    esac 2>/dev/null
+    IFS='' \builtin read -r -d '' -u "${__raxx_fd}" __raxx_text || \builtin :
     __raxx_want=''
   fi
-  \builtin eval "\\exec ${__raxx_fd}<&-" 2>/dev/null
+  \builtin eval "\\exec ${__raxx_fd}<&-"
   __raxx_fd=''
-  __raxx_take
-}
+} 2>/dev/null
 
 # What the rc file is read for, in an interactive shell only.
 function __raxx_init {
@@ -195,10 +198,13 @@ function __raxx_init {
 
   # In front, because what stands there may end in `;`. An assignment to an array sets its first element, which bash before 5.1 runs
   # alone; the others may hold the hook where somebody put something in front of it. printf, because an assignment to a read-only
-  # PROMPT_COMMAND (as auditors like it) would end the reading of the rc file.
+  # PROMPT_COMMAND (as auditors like it) would end the reading of the rc file. By way of a variable, because people export
+  # PROMPT_COMMAND, and a shell without raxx, started from this one, must not say "command not found" at every prompt.
+  __raxx_hook='__raxx_prompt'
+  # shellcheck disable=SC2016 # each prompt expands it
   case "${PROMPT_COMMAND[*]-}" in
-    *__raxx_prompt*) ;;
-    *) \builtin printf -v PROMPT_COMMAND '%s' "__raxx_prompt${PROMPT_COMMAND:+;${PROMPT_COMMAND}}" || \builtin : ;;
+    *'"${__raxx_hook-:}"'*) ;;
+    *) \builtin printf -v PROMPT_COMMAND '%s' '"${__raxx_hook-:}"' "${PROMPT_COMMAND:+;${PROMPT_COMMAND}}" || \builtin : ;;
   esac
   __raxx_want=next
   [[ -z "${__raxx_trace}" ]] || \builtin set -x

@@ -67,7 +67,8 @@ function raxx {
     \builtin return 2
   fi
   \builtin typeset -g __raxx_want=''
-  for __raxx_name in ${(s: :)__raxx_names} ${(s: :)__RAXX_NAMES-}; do
+  __raxx_names+=" ${__RAXX_NAMES-}"
+  for __raxx_name in ${(us: :)__raxx_names}; do
     # $__RAXX_NAMES comes from the environment, and `unset 'a[$(command)]'` would run the command.
     case "$__raxx_name" in
     ([0-9]*|*[^A-Za-z0-9_]*) \builtin continue ;;

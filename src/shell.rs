@@ -23,7 +23,10 @@ impl Shell {
             Shell::Zsh => include_str!("../shell/raxx.zsh"),
             Shell::Bash => include_str!("../shell/raxx.bash"),
         };
-        file.replace("@NAMES@", &names.collect::<Vec<_>>().join(" "))
+        // Without its comments: `shopt -u interactive_comments` makes a bash take them for commands.
+        let code = file.lines().filter(|line| !line.trim_start().starts_with('#'));
+        let code: String = code.flat_map(|line| [line, "\n"]).collect();
+        code.replace("@NAMES@", &names.collect::<Vec<_>>().join(" "))
     }
 }
 
