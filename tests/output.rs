@@ -1,0 +1,113 @@
+//! What a person sees on a terminal that a pipe does not show: progress, colours, refusals, and a broken configuration
+//! above the first prompt.
+
+#[path = "support/pty.rs"]
+mod pty;
+mod support;
+
+use std::path::Path;
+
+use pty::Terminal;
+use support::loopback::{Fault, Loopback};
+use support::{RAXX, Sandbox};
+
+const SLOW: &str = "HRKU-MadeUpForTheOutputTests01234567891234";
+const QUICK: &str = "ghp_MadeUpForTheOutputTests0123456789cdef";
+
+/// A slow Heroku key before a quick GitHub token.
+fn two(server: &Loopback) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"2s\"\n{}enabled = false\n[[credential]]\nname = \"SLOW\"\nprovider = \"heroku\"\n\
+         [[credential]]\nname = \"QUICK\"\nprovider = \"github\"\n",
+        server.config()
+    ));
+    server.accept(QUICK);
+    server.react(SLOW, Fault::HangBeforeHeaders);
+    sandbox.env("SLOW", SLOW).env("QUICK", QUICK).env("TERM", "xterm");
+    sandbox
+}
+
+fn open(sandbox: &Sandbox, args: &[&str]) -> Terminal {
+    Terminal::open(Path::new(RAXX), args, sandbox.environment(), &sandbox.home())
+}
+
+#[test]
+fn each_line_appears_as_soon_as_it_is_known_and_the_end_is_in_order() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    let mut terminal = open(&sandbox, &["check"]);
+    // The quick one stands there while the slow one is still under way, in its configured place.
+    terminal.wait_until("the quick verdict below the slow spinner", || {
+        let screen = terminal.screen();
+        let rows: Vec<&str> = screen.lines().collect();
+        rows.len() == 2 && rows[0].ends_with(" SLOW") && rows[1] == "[PASS] QUICK    (redacted ghp_…cdef) — octo-op"
+    });
+    assert_eq!(terminal.end(), 1);
+    let slow = "[FAIL] SLOW    (redacted HRKU…1234) — no response (network/Heroku down?): timed out after 2s";
+    assert_eq!(terminal.screen(), format!("{slow}\n[PASS] QUICK    (redacted ghp_…cdef) — octo-op"));
+    assert!(String::from_utf8_lossy(&terminal.transcript()).contains("\x1b[1m\x1b[32m[PASS]"), "in colour");
+}
+
+#[test]
+fn without_colour_there_is_none_anywhere() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    sandbox.env("NO_COLOR", "1");
+    let mut terminal = open(&sandbox, &["check"]);
+    assert_eq!(terminal.end(), 1);
+    let shown = String::from_utf8_lossy(&terminal.transcript()).into_owned();
+    assert!(!shown.contains("\x1b[1m") && !shown.contains("\x1b[3"), "{shown:?}");
+}
+
+#[test]
+fn ctrl_c_leaves_what_is_known_on_the_screen() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    let mut terminal = open(&sandbox, &["check"]);
+    terminal.wait_for("octo-op");
+    terminal.keys("\x03");
+    assert_eq!(terminal.end(), 130);
+    let rows = "[PASS] QUICK    (redacted ghp_…cdef) — octo-op\nraxx: interrupted: 1 not checked";
+    assert!(terminal.screen().ends_with(rows), "{}", terminal.screen());
+}
+
+#[test]
+fn code_with_secrets_in_it_is_never_printed_to_a_terminal() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    for (args, line) in [
+        (
+            vec!["export", "bash"],
+            "raxx: raxx export prints secrets: not to a terminal. Type: eval \"$(raxx export zsh)\" (or bash, sh)",
+        ),
+        (vec!["load", "--shell", "zsh"], "raxx: raxx load --shell prints secrets: not to a terminal. Type: raxx load"),
+        (vec!["hook", "zsh"], "raxx: raxx hook is for the glue: to see the verdicts type raxx check"),
+    ] {
+        let mut terminal = open(&sandbox, &args);
+        assert_eq!(terminal.end(), 2);
+        assert_eq!(terminal.screen(), line);
+    }
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_broken_configuration_is_said_above_the_first_prompt_and_the_shell_starts() {
+    for (shell, rc, args) in [("zsh", ".zshrc", vec!["-i"]), ("bash", ".bashrc", vec!["-i"])] {
+        let mut sandbox = Sandbox::new();
+        sandbox.config("timeout = \"10s\"\nprovidr = \"x\"\n").env("TERM", "xterm").env("PS1", "ready> ");
+        let script = format!("eval \"$(raxx init {shell})\"\nPS1='ready> '\n");
+        std::fs::write(sandbox.home().join(rc), script).unwrap();
+        let mut terminal = Terminal::open(&pty::program(shell), &args, sandbox.environment(), &sandbox.home());
+        terminal.wait_for("ready> ");
+        if shell == "bash" {
+            // A bash looks at each prompt whether the answer is there.
+            while terminal.times("unknown key") == 0 {
+                terminal.run(":");
+            }
+        }
+        terminal.wait_for("config.toml:2: unknown key `providr`");
+        assert_eq!(terminal.run("echo alive").output, "alive");
+        assert_eq!(terminal.times("unknown key"), 1, "{}", terminal.screen());
+    }
+}
