@@ -11,7 +11,7 @@ mod support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ struct Desk {
 
 impl Desk {
     /// Without any value.
-    fn new(kind: Kind, shell: &PathBuf) -> Desk {
+    fn new(kind: Kind, shell: &Path) -> Desk {
         let mut sandbox = Sandbox::new();
         let providers = Loopback::start();
         sandbox.config(&providers.config());
@@ -71,11 +71,11 @@ impl Desk {
         fs::create_dir(&bin).unwrap();
         symlink(RAXX, bin.join("raxx")).unwrap();
         sandbox.env("PATH", format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display())).env("TERM", "xterm");
-        Desk { kind, shell: shell.clone(), sandbox, providers }
+        Desk { kind, shell: shell.to_path_buf(), sandbox, providers }
     }
 
     /// With all values in the environment, as a pane of an old tmux server has them; all good.
-    fn with_values(kind: Kind, shell: &PathBuf) -> Desk {
+    fn with_values(kind: Kind, shell: &Path) -> Desk {
         let mut desk = Desk::new(kind, shell);
         for (name, value) in TOKENS {
             desk.sandbox.env(name, value);
@@ -85,7 +85,7 @@ impl Desk {
     }
 
     /// The same with Heroku's revoked.
-    fn with_a_dead_one(kind: Kind, shell: &PathBuf) -> Desk {
+    fn with_a_dead_one(kind: Kind, shell: &Path) -> Desk {
         let desk = Desk::with_values(kind, shell);
         desk.providers.revoke(HEROKU.1);
         desk
@@ -266,7 +266,7 @@ in_each_shell! {
     any_option_of_the_shell_will_do,
 }
 
-fn a_pass_leaves_no_trace(kind: Kind, shell: &PathBuf) {
+fn a_pass_leaves_no_trace(kind: Kind, shell: &Path) {
     let session = |raxx: bool| {
         let desk = Desk::with_values(kind, shell);
         desk.rc(&if raxx { desk.init() } else { String::new() });
@@ -292,7 +292,7 @@ fn a_pass_leaves_no_trace(kind: Kind, shell: &PathBuf) {
     assert_eq!(with, without);
 }
 
-fn a_fail_stands_above_the_prompt_once(kind: Kind, shell: &PathBuf) {
+fn a_fail_stands_above_the_prompt_once(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.hold();
     let mut terminal = desk.with_raxx();
@@ -328,7 +328,7 @@ fn a_fail_stands_above_the_prompt_once(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.run("echo $HEROKU_API_KEY"), Ran::well(HEROKU.1));
 }
 
-fn a_fail_that_comes_while_a_command_runs_stands_above_the_next_prompt(kind: Kind, shell: &PathBuf) {
+fn a_fail_that_comes_while_a_command_runs_stands_above_the_next_prompt(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.hold();
     let mut terminal = desk.with_raxx();
@@ -351,7 +351,7 @@ fn a_fail_that_comes_while_a_command_runs_stands_above_the_next_prompt(kind: Kin
 }
 
 /// All four in a real keyring, none in the environment.
-fn at_a_keyring(kind: Kind, shell: &PathBuf) -> (Desk, Keyring) {
+fn at_a_keyring(kind: Kind, shell: &Path) -> (Desk, Keyring) {
     let mut desk = Desk::new(kind, shell);
     let keyring = Keyring::start(&mut desk.sandbox);
     let services =
@@ -363,7 +363,7 @@ fn at_a_keyring(kind: Kind, shell: &PathBuf) -> (Desk, Keyring) {
     (desk, keyring)
 }
 
-fn the_first_command_has_its_variables(kind: Kind, shell: &PathBuf) {
+fn the_first_command_has_its_variables(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     let calls = desk.mark("calls");
     desk.between(&format!("echo \"$*\" >>'{}'; exec \"$RAXX\" \"$@\"", calls.display()));
@@ -393,7 +393,7 @@ fn sorted(names: &str) -> Vec<&str> {
     names
 }
 
-fn a_late_value_arrives_without_a_word(kind: Kind, shell: &PathBuf) {
+fn a_late_value_arrives_without_a_word(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     // The store was too slow for the rc file.
     desk.between("[ \"$1\" = export ] || exec \"$RAXX\" \"$@\"");
@@ -408,7 +408,7 @@ fn a_late_value_arrives_without_a_word(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
 }
 
-fn unset_works_without_the_program(kind: Kind, shell: &PathBuf) {
+fn unset_works_without_the_program(kind: Kind, shell: &Path) {
     let desk = Desk::with_values(kind, shell);
     let mut terminal = desk.with_raxx();
     desk.wait_for_a_good_end();
@@ -431,7 +431,7 @@ fn unset_works_without_the_program(kind: Kind, shell: &PathBuf) {
     assert_eq!(desk.open().screen(), PROMPT.trim_end());
 }
 
-fn unset_stops_what_is_under_way(kind: Kind, shell: &PathBuf) {
+fn unset_stops_what_is_under_way(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     desk.providers.revoke(TOKENS[3].1);
     desk.hold();
@@ -450,7 +450,7 @@ fn unset_stops_what_is_under_way(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.run(left).output, "");
 }
 
-fn unset_before_the_first_prompt_starts_nothing(kind: Kind, shell: &PathBuf) {
+fn unset_before_the_first_prompt_starts_nothing(kind: Kind, shell: &Path) {
     let desk = Desk::with_values(kind, shell);
     desk.rc(&format!("{}raxx unset 2>/dev/null\n", desk.init()));
     let mut terminal = desk.open();
@@ -460,7 +460,7 @@ fn unset_before_the_first_prompt_starts_nothing(kind: Kind, shell: &PathBuf) {
     assert_eq!(desk.providers.requests().len(), 0);
 }
 
-fn load_exports_and_passes_its_code(kind: Kind, shell: &PathBuf) {
+fn load_exports_and_passes_its_code(kind: Kind, shell: &Path) {
     let (desk, keyring) = at_a_keyring(kind, shell);
     let hostile = r"HRKU-it's $(touch pwned) `touch pwned` \ ~ {a,b} * ! =x\";
     keyring.store(&desk.sandbox, HEROKU_SERVICE, "claude-bootstrap", hostile);
@@ -492,7 +492,7 @@ fn load_exports_and_passes_its_code(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.run("raxx load 2>/dev/null"), Ran { output: String::new(), code: 127 });
 }
 
-fn the_function_passes_arguments_and_codes(kind: Kind, shell: &PathBuf) {
+fn the_function_passes_arguments_and_codes(kind: Kind, shell: &Path) {
     let desk = Desk::new(kind, shell);
     desk.rc(&desk.init());
     desk.between(
@@ -509,7 +509,7 @@ fn the_function_passes_arguments_and_codes(kind: Kind, shell: &PathBuf) {
     }
 }
 
-fn reading_the_rc_file_again_is_harmless(kind: Kind, shell: &PathBuf) {
+fn reading_the_rc_file_again_is_harmless(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.hold();
     let mut terminal = desk.with_raxx();
@@ -528,7 +528,7 @@ fn reading_the_rc_file_again_is_harmless(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.run(hooks), Ran::well(left));
 }
 
-fn the_hook_is_no_job(kind: Kind, shell: &PathBuf) {
+fn the_hook_is_no_job(kind: Kind, shell: &Path) {
     let desk = Desk::with_values(kind, shell);
     desk.hold();
     let mut terminal = desk.with_raxx();
@@ -542,7 +542,7 @@ fn the_hook_is_no_job(kind: Kind, shell: &PathBuf) {
     }
 }
 
-fn the_shell_may_be_replaced(kind: Kind, shell: &PathBuf) {
+fn the_shell_may_be_replaced(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.hold();
     let mut terminal = desk.with_raxx();
@@ -555,7 +555,7 @@ fn the_shell_may_be_replaced(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.run("jobs; echo $HEROKU_API_KEY"), Ran::well(HEROKU.1));
 }
 
-fn a_subshell_keeps_to_itself(kind: Kind, shell: &PathBuf) {
+fn a_subshell_keeps_to_itself(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.hold();
     let mut terminal = desk.with_raxx();
@@ -568,7 +568,7 @@ fn a_subshell_keeps_to_itself(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
 }
 
-fn only_a_prompt_starts_a_check(kind: Kind, shell: &PathBuf) {
+fn only_a_prompt_starts_a_check(kind: Kind, shell: &Path) {
     let desk = Desk::with_values(kind, shell);
     desk.rc(&desk.init());
     assert_eq!(
@@ -579,7 +579,7 @@ fn only_a_prompt_starts_a_check(kind: Kind, shell: &PathBuf) {
     assert_eq!(desk.providers.requests().len(), 0);
 }
 
-fn shells_that_nobody_sits_at_do_nothing(kind: Kind, shell: &PathBuf) {
+fn shells_that_nobody_sits_at_do_nothing(kind: Kind, shell: &Path) {
     let mut desk = Desk::new(kind, shell);
     let calls = desk.mark("calls");
     desk.between(&format!("echo \"$*\" >>'{}'; exec \"$RAXX\" \"$@\"", calls.display()));
@@ -592,7 +592,7 @@ fn shells_that_nobody_sits_at_do_nothing(kind: Kind, shell: &PathBuf) {
     assert_eq!(fs::read_to_string(calls).unwrap(), format!("init {}\n", desk.name()));
 }
 
-fn strict_shells_live_on(kind: Kind, shell: &PathBuf) {
+fn strict_shells_live_on(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.hold();
     desk.rc(&format!("set -eu -o pipefail\n{}", desk.init()));
@@ -617,7 +617,7 @@ fn strict_shells_live_on(kind: Kind, shell: &PathBuf) {
     assert_eq!((text(&out.stdout).as_str(), text(&out.stderr).as_str()), ("2\nthe end\n", ""));
 }
 
-fn an_old_pane_gets_the_new_value(kind: Kind, shell: &PathBuf) {
+fn an_old_pane_gets_the_new_value(kind: Kind, shell: &Path) {
     let (mut desk, _keyring) = at_a_keyring(kind, shell);
     let stale = "HRKU-AAMadeUpButStale0123456789abcdefghijklmnopqrstuvwxyzA0000";
     desk.sandbox.env(HEROKU.0, stale);
@@ -643,7 +643,7 @@ fn an_old_pane_gets_the_new_value(kind: Kind, shell: &PathBuf) {
     tmux(&["kill-server"]);
 }
 
-fn a_shell_may_end_before_the_checks(kind: Kind, shell: &PathBuf) {
+fn a_shell_may_end_before_the_checks(kind: Kind, shell: &Path) {
     let session = |raxx: bool| {
         let desk = Desk::with_a_dead_one(kind, shell);
         desk.providers.latency(Duration::from_secs(2));
@@ -668,7 +668,7 @@ fn a_shell_may_end_before_the_checks(kind: Kind, shell: &PathBuf) {
     assert_eq!(with, without);
 }
 
-fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &PathBuf) {
+fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &Path) {
     let desk = Desk::with_a_dead_one(kind, shell);
     desk.providers.latency(Duration::from_secs(2));
     let mut terminal = desk.with_raxx();
@@ -688,7 +688,7 @@ fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &PathBuf) 
     assert_eq!(terminal.run("echo alive").output, "alive");
 }
 
-fn what_is_read_only_stays_and_is_told(kind: Kind, shell: &PathBuf) {
+fn what_is_read_only_stays_and_is_told(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     // The first one in the list, so that there is something behind it to lose.
     let name = TOKENS[0].0;
@@ -707,7 +707,7 @@ fn what_is_read_only_stays_and_is_told(kind: Kind, shell: &PathBuf) {
 }
 
 /// Aliases, functions and an IFS that turn each word of the glue into something else.
-fn nothing_of_the_shell_is_trusted(kind: Kind, shell: &PathBuf) {
+fn nothing_of_the_shell_is_trusted(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     let words = "export unset eval printf command builtin local read exec shift set return kill type trap sh emulate \
                  setopt zle print typeset autoload whence zmodload break continue";
@@ -742,7 +742,7 @@ fn nothing_of_the_shell_is_trusted(kind: Kind, shell: &PathBuf) {
     assert_eq!(terminal.times("BAD"), 0, "{}", terminal.screen());
 }
 
-fn names_from_the_environment_are_not_code(kind: Kind, shell: &PathBuf) {
+fn names_from_the_environment_are_not_code(kind: Kind, shell: &Path) {
     let mut desk = Desk::with_values(kind, shell);
     let hostile =
         "a[$(touch pwned)] $(touch pwned) `touch pwned` * -f 1A KEEP=x KEEP- é HEROKU_API_KEY; touch\tpwned raxx";
@@ -759,7 +759,7 @@ fn names_from_the_environment_are_not_code(kind: Kind, shell: &PathBuf) {
     assert!(said.ends_with("\nKEEP\n"), "{said}");
 }
 
-fn tracing_shows_no_value(kind: Kind, shell: &PathBuf) {
+fn tracing_shows_no_value(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     desk.between("[ \"$1\" = export ] && [ -e late ] && exit; exec \"$RAXX\" \"$@\"");
     for late in [false, true] {
@@ -784,7 +784,7 @@ fn tracing_shows_no_value(kind: Kind, shell: &PathBuf) {
     }
 }
 
-fn an_answer_that_is_none_does_no_harm(kind: Kind, shell: &PathBuf) {
+fn an_answer_that_is_none_does_no_harm(kind: Kind, shell: &Path) {
     let desk = Desk::new(kind, shell);
     // Cut off in the middle of a line by whoever kills processes; and lines of another program called raxx.
     let answer = desk.mark("answer");
@@ -812,7 +812,7 @@ fn an_answer_that_is_none_does_no_harm(kind: Kind, shell: &PathBuf) {
 }
 
 /// Each option of the shell, turned round before the glue is read and while it is called.
-fn any_option_of_the_shell_will_do(kind: Kind, shell: &PathBuf) {
+fn any_option_of_the_shell_will_do(kind: Kind, shell: &Path) {
     let desk = Desk::new(kind, shell);
     // Quick, for there are many options.
     desk.between(
@@ -835,10 +835,10 @@ fn any_option_of_the_shell_will_do(kind: Kind, shell: &PathBuf) {
             "\"eval\" \"$PROMPT_COMMAND\"; \"eval\" \"$PROMPT_COMMAND\"",
         ),
     };
-    // Those that end the shell, keep it from starting programs, trace, or say whether somebody sits at it; and bash's
+    // Those that end the shell, keep it from starting programs, trace, or say who sits at it and how; and bash's
     // keyword, with which `export NAME=value` is nobody's export any more.
     let not = "exec noexec xtrace verbose interactive shinstdin privileged restricted singlecommand onecmd monitor zle \
-               login promptcr keyword emacs";
+               login promptcr keyword emacs vi";
     let not: Vec<&str> = not.split(' ').collect();
     let turns = desk.prints(list);
     let turns: Vec<&str> =
@@ -847,15 +847,14 @@ fn any_option_of_the_shell_will_do(kind: Kind, shell: &PathBuf) {
     let mut wrong = Vec::new();
     for turn in turns {
         let said = desk.prints(&format!(
-            "{turn} 2>/dev/null || exit 0\n\"eval\" \"$(cat '{}')\" || \"echo\" \"init: $?\"\n\
+            "{turn} 2>/dev/null || {{ echo fixed; exit; }}\n\"eval\" \"$(cat '{}')\" || \"echo\" \"init: $?\"\n\
              \"printf\" '%s ' \"$HEROKU_API_KEY\" \"$__RAXX_NAMES\"\nHEROKU_API_KEY=\n\
              raxx load || \"printf\" '%s ' \"$?\"\n\"printf\" '%s ' \"$HEROKU_API_KEY\"\n\
              raxx unset || \"printf\" 'unset %s ' \"$?\"\n\
              \"printf\" '%s ' \"${{HEROKU_API_KEY-gone}}\" \"${{__RAXX_NAMES-gone}}\"\n{hooks}\n\"echo\" end",
             glue.display(),
         ));
-        // Empty: this shell does not let this one be turned.
-        if said != "it's HEROKU_API_KEY 1 it's gone gone end\n" && !said.is_empty() {
+        if said != "it's HEROKU_API_KEY 1 it's gone gone end\n" && said != "fixed\n" {
             wrong.push(format!("{turn}: {said}"));
         }
     }
@@ -993,6 +992,25 @@ fn other_precmd_functions_see_the_exit_code() {
         terminal.wait_for_times(PROMPT, 3);
         assert_eq!(terminal.run("echo $? $seen"), Ran::well("5  0 0 0, 5 5 5,"));
         assert_eq!(terminal.run("echo $precmd_functions"), Ran::well("mine yours"));
+    }
+}
+
+/// The options that change most of zsh, in force when the line editor calls back.
+#[test]
+fn an_odd_zsh_hears_of_a_fail() {
+    let options = "setopt ksh_arrays sh_word_split glob_subst no_nomatch no_unset warn_create_global err_exit\n";
+    for shell in shells(Zsh) {
+        for odd in [options, "emulate sh\n", "emulate ksh\n", "emulate csh\n"] {
+            let desk = Desk::with_a_dead_one(Zsh, &shell);
+            desk.rc(&format!("{odd}{}", desk.init()));
+            let mut terminal = desk.open();
+            terminal.wait_for("rotate via");
+            terminal.settle();
+            let screen = terminal.screen();
+            let words = format!("{}\n{FAIL}\n{}", PROMPT.trim_end(), PROMPT.trim_end());
+            assert!(screen.ends_with(&words) && screen.matches("[FAIL]").count() == 1, "{odd}{screen}");
+            assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 4 variables"), "{odd}");
+        }
     }
 }
 
