@@ -49,14 +49,11 @@ function raxx {
       ('export '*|'unset '*) ;;
       (*) \builtin continue ;;
       esac
+      # As a builtin it fails where the variable is read-only; the reserved word would end the whole function.
+      \builtin eval "builtin $__raxx_word" 2>/dev/null && \builtin continue
       __raxx_name="${${__raxx_word#* }%%=*}"
-      # zsh gives up the whole function where a read-only variable is set, so it must not get that far.
-      if [[ "${(Pt)__raxx_name}" == *'readonly'* ]]; then
-        \builtin print -r -u2 -- "raxx: $__raxx_name is read-only in this shell and keeps its value"
-        __raxx_code=1
-      else
-        \builtin eval "builtin $__raxx_word"
-      fi
+      \builtin print -r -u2 -- "raxx: $__raxx_name is read-only in this shell and keeps its value"
+      __raxx_code=1
     done
     \builtin return $__raxx_code
   fi
@@ -73,14 +70,14 @@ function raxx {
     case "$__raxx_name" in
     ([0-9]*|*[^A-Za-z0-9_]*) \builtin continue ;;
     esac
-    case "${(Pt)__raxx_name}" in
-    ('') ;;
-    (*'readonly'*)
+    if [[ -z "${(Pt)__raxx_name}" ]]; then
+      \builtin continue
+    elif \builtin unset "$__raxx_name" 2>/dev/null; then
+      (( ++__raxx_count ))
+    else
       \builtin print -r -u2 -- "raxx: $__raxx_name is read-only in this shell and stays set: close the shell"
       __raxx_code=1
-      ;;
-    (*) \builtin unset "$__raxx_name" && (( ++__raxx_count )) ;;
-    esac
+    fi
   done
   \builtin unset __RAXX_NAMES
   if [[ -t 2 ]]; then
@@ -99,9 +96,7 @@ function __raxx_take {
   for __raxx_line in "${(@f)__raxx_text%$'\n'*}"; do
     case "$__raxx_line" in
     ('builtin printf '*) \builtin eval "$__raxx_line" ;;
-    ('export '*|'unset '*)
-      [[ "${(Pt)${${__raxx_line#* }%%=*}}" == *'readonly'* ]] || \builtin eval "builtin $__raxx_line" 2>/dev/null
-      ;;
+    ('export '*|'unset '*) \builtin eval "builtin $__raxx_line" 2>/dev/null ;;
     esac
   done
 }

@@ -120,11 +120,16 @@ impl Desk {
         }
     }
 
+    /// The shell on a terminal, with these options.
+    fn start(&self, options: &[&str]) -> Terminal {
+        Terminal::open(&self.shell, options, self.sandbox.environment(), &self.sandbox.home())
+    }
+
     /// A new terminal, at its first prompt.
     fn open(&self) -> Terminal {
-        let mut args = self.options().to_vec();
-        args.push("-i");
-        let terminal = Terminal::open(&self.shell, &args, self.sandbox.environment(), &self.sandbox.home());
+        let mut options = self.options().to_vec();
+        options.push("-i");
+        let terminal = self.start(&options);
         terminal.wait_for(PROMPT);
         terminal
     }
@@ -514,17 +519,18 @@ fn reading_the_rc_file_again_is_harmless(kind: Kind, shell: &Path) {
     desk.hold();
     let mut terminal = desk.with_raxx();
     let (again, hooks) = match kind {
-        Zsh => (". ~/.zshrc; . ~/.zshrc", "print -l -- $precmd_functions"),
+        Zsh => (". ~/.zshrc; . ~/.zshrc", "print -rl -- $precmd_functions"),
         Bash => (". ~/.bashrc; . ~/.bashrc", "printf '%s\\n' \"${PROMPT_COMMAND[@]}\""),
     };
-    assert_eq!(terminal.run(again), Ran::well(""));
+    let hook = if kind == Zsh { "__raxx_prompt" } else { "\"${__raxx_hook-:}\"" };
+    assert_eq!(terminal.run(&format!("{again}; {hooks}")), Ran::well(hook));
     desk.release();
     desk.wait_for_a_fail(&mut terminal);
     for _ in 0..3 {
         terminal.run("true");
     }
     assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
-    let left = if kind == Zsh { "" } else { "\"${__raxx_hook-:}\"" };
+    let left = if kind == Zsh { "" } else { hook };
     assert_eq!(terminal.run(hooks), Ran::well(left));
 }
 
@@ -669,23 +675,36 @@ fn a_shell_may_end_before_the_checks(kind: Kind, shell: &Path) {
 }
 
 fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &Path) {
-    let desk = Desk::with_a_dead_one(kind, shell);
-    desk.providers.latency(Duration::from_secs(2));
-    let mut terminal = desk.with_raxx();
-    wait_until("the checks", || desk.providers.requests().len() == 4);
-    for key in ["abc\x03", "\x1a", "\x1c", "sleep 60\r"] {
-        terminal.keys(key);
+    // A shell in a shell, too: there ^Z stops whoever does not know better.
+    for nested in [false, true] {
+        let desk = Desk::with_a_dead_one(kind, shell);
+        desk.providers.latency(Duration::from_secs(3));
+        desk.rc(&desk.init());
+        let mut terminal = if nested {
+            let outer = if kind == Zsh { "-f" } else { "--norc" };
+            let mut terminal = desk.start(&[outer, "-i"]);
+            terminal.settle();
+            terminal.line(&format!("{} {} -i", desk.shell.display(), desk.options().join(" ")));
+            terminal.wait_for(PROMPT);
+            terminal
+        } else {
+            desk.open()
+        };
+        wait_until("the checks", || desk.providers.requests().len() == 4);
+        for key in ["abc\x03", "\x1a", "\x1c", "sleep 60\r"] {
+            terminal.keys(key);
+            terminal.settle();
+        }
+        terminal.keys("\x03");
         terminal.settle();
+        desk.wait_for_a_fail(&mut terminal);
+        assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
+        // ^C still does what it should.
+        terminal.line("sleep 60");
+        terminal.settle();
+        terminal.keys("\x03");
+        assert_eq!(terminal.run("echo alive").output, "alive");
     }
-    terminal.keys("\x03");
-    terminal.settle();
-    desk.wait_for_a_fail(&mut terminal);
-    assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
-    // ^C still does what it should.
-    terminal.line("sleep 60");
-    terminal.settle();
-    terminal.keys("\x03");
-    assert_eq!(terminal.run("echo alive").output, "alive");
 }
 
 fn what_is_read_only_stays_and_is_told(kind: Kind, shell: &Path) {
