@@ -49,7 +49,7 @@ function raxx {
       ('export '*|'unset '*) ;;
       (*) \builtin continue ;;
       esac
-      # As a builtin it fails where the variable is read-only; the reserved word would end the whole function.
+      # Setting a read-only variable ends the function, unless it is a builtin in an eval that does it.
       \builtin eval "builtin $__raxx_word" 2>/dev/null && \builtin continue
       __raxx_name="${${__raxx_word#* }%%=*}"
       \builtin print -r -u2 -- "raxx: $__raxx_name is read-only in this shell and keeps its value"
@@ -72,7 +72,7 @@ function raxx {
     esac
     if [[ -z "${(Pt)__raxx_name}" ]]; then
       \builtin continue
-    elif \builtin unset "$__raxx_name" 2>/dev/null; then
+    elif \builtin eval 'builtin unset "$__raxx_name"' 2>/dev/null; then
       (( ++__raxx_count ))
     else
       \builtin print -r -u2 -- "raxx: $__raxx_name is read-only in this shell and stays set: close the shell"
