@@ -25,14 +25,32 @@ _raxx() {
             raxx,export)
                 cmd="raxx__subcmd__export"
                 ;;
+            raxx,forget)
+                cmd="raxx__subcmd__forget"
+                ;;
             raxx,hook)
                 cmd="raxx__subcmd__hook"
+                ;;
+            raxx,import)
+                cmd="raxx__subcmd__import"
                 ;;
             raxx,init)
                 cmd="raxx__subcmd__init"
                 ;;
             raxx,load)
                 cmd="raxx__subcmd__load"
+                ;;
+            raxx,lock)
+                cmd="raxx__subcmd__lock"
+                ;;
+            raxx,rotate)
+                cmd="raxx__subcmd__rotate"
+                ;;
+            raxx,store)
+                cmd="raxx__subcmd__store"
+                ;;
+            raxx,unlock)
+                cmd="raxx__subcmd__unlock"
                 ;;
             raxx,unset)
                 cmd="raxx__subcmd__unset"
@@ -44,7 +62,7 @@ _raxx() {
 
     case "${cmd}" in
         raxx)
-            opts="-h -V --help --version check load unset export init hook completions"
+            opts="-h -V --help --version check load unset store rotate forget import unlock lock export init hook completions"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -99,8 +117,36 @@ _raxx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        raxx__subcmd__forget)
+            opts="-y -h --yes --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         raxx__subcmd__hook)
             opts="-h --help zsh bash"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__import)
+            opts="-h --no-check --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -141,8 +187,64 @@ _raxx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        raxx__subcmd__unset)
+        raxx__subcmd__lock)
             opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__rotate)
+            opts="-h --stdin --no-check --open --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__store)
+            opts="-h --stdin --no-check --repair --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__unlock)
+            opts="-h --stdin --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__unset)
+            opts="-h --tmux --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

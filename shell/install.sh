@@ -658,9 +658,9 @@ first_check() {
         1zsh | 1bash) say "    exec $login_shell" ;;
     esac
     # 2: the configuration is at fault, and the check has said where.
-    [ "$verdict" -ne 1 ] || say "    $(store_command)"
+    [ "$verdict" -ne 1 ] || say '    raxx store NAME'
     [ "$verdict" -eq 0 ] || say "    $again"
-    [ "$verdict" -ne 1 ] || say "That asks for GitHub's token and does not show it. The others, and what each FAIL wants: docs/runbook.md"
+    [ "$verdict" -ne 1 ] || say 'NAME is one of the above; it asks for the value, proves it and stores it. What each FAIL wants: docs/runbook.md'
     beware
 }
 
@@ -675,19 +675,6 @@ beware() {
         say "Beware: a login bash (ssh, tmux) reads $(short "$login"), which does not read ~/.bashrc. To have raxx there too, add to it:"
         # shellcheck disable=SC2016 # the words to add
         say '    if [ -n "${BASH_VERSION-}" ]; then . ~/.bashrc; fi'
-    fi
-}
-
-store_command() {
-    item=raxx-github-api-secrets-token
-    if [ "$system" = Darwin ]; then
-        printf 'security add-generic-password -s %s -a claude-bootstrap -w\n' "$item"
-    elif command -v secret-tool >/dev/null && { [ -n "${DBUS_SESSION_BUS_ADDRESS-}" ] || [ -S "/run/user/$(id -u)/bus" ]; }; then
-        printf 'secret-tool store --label=%s service %s account claude-bootstrap\n' "$item" "$item"
-    else
-        # No Secret Service here: the environment is the other source.
-        # shellcheck disable=SC2016 # the words to type
-        printf 'read -rs GITHUB_API_SECRETS_TOKEN && export GITHUB_API_SECRETS_TOKEN\n'
     fi
 }
 
@@ -744,6 +731,8 @@ what_stays() {
     [ -e "$stamp" ] && left="$left    $(short "$stamp")    when all was last good$newline"
     store='Secret Service'
     [ "$system" = Darwin ] && store=Keychain
+    file=${XDG_DATA_HOME:-$HOME/.local/share}/raxx/store.age
+    [ -e "$file" ] && left="$left    $(short "$file")    your tokens, encrypted$newline"
     say "What stays: your tokens in the $store, raxx in the shells that are open${left:+, and}"
     printf '%s' "$left"
 }

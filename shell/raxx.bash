@@ -22,7 +22,7 @@ function raxx {
   \builtin local __raxx_code=0 __raxx_count=0 __raxx_line_end=$'\n' __raxx_trace="${-//[!x]/}"
 
   case "${1-}" in
-    load | unset)
+    load | rotate | unset)
       for __raxx_word in "$@"; do
         if [[ "${__raxx_word}" == -h || "${__raxx_word}" == --help ]]; then
           \command raxx "$@"
@@ -36,13 +36,16 @@ function raxx {
       ;;
   esac
 
-  if [[ "$1" == load ]]; then
+  if [[ "$1" != unset ]]; then
     { \builtin set +x; } 2>/dev/null
     # 0 and 1 (a credential failed) come with code; anything else comes with a message only.
-    __raxx_text="$(\command raxx load --shell bash "${@:2}")" || __raxx_code="$?"
+    __raxx_text="$(\command raxx "$1" --shell bash "${@:2}")" || __raxx_code="$?"
     if ((__raxx_code <= 1)); then
       # This report is younger than the one on its way behind the prompt.
-      (($# > 1)) || __raxx_want=''
+      [[ "$1" == load && "$#" -gt 1 || -z "${__raxx_text}" ]] || __raxx_want=''
+      if [[ -n "${__raxx_text}" ]] && ((BASH_SUBSHELL > 0)); then
+        \builtin printf '%s\n' 'raxx: that ran in a subshell (a pipe?): the shell that you type in does not have the values' >&2
+      fi
       __raxx_rest="${__raxx_text}${__raxx_line_end}"
     fi
     while [[ -n "${__raxx_rest}" ]]; do
@@ -63,11 +66,12 @@ function raxx {
   fi
 
   # unset: the emergency clear. No program is started, so that it works when raxx is gone, broken or hung.
-  if (($# > 1)); then
-    \builtin printf '%s\n' 'raxx: unset takes no arguments: it clears every variable that raxx knows' >&2
+  if (($# > 1)) && [[ "$# $2" != '2 --tmux' ]]; then
+    \builtin printf '%s\n' 'raxx: unset takes no names, it clears every variable that raxx knows; --tmux: in the tmux server too' >&2
     \builtin return 2
   fi
   __raxx_want=''
+  __raxx_word=''
   __raxx_rest="${__raxx_names} ${__RAXX_NAMES-} "
   while [[ -n "${__raxx_rest}" ]]; do
     __raxx_name="${__raxx_rest%% *}"
@@ -78,6 +82,7 @@ function raxx {
       '' | [0123456789]* | *[!ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_]*) \builtin continue ;;
       *) ;;
     esac
+    __raxx_word="${__raxx_word} ${__raxx_name}"
     if [[ -z "${!__raxx_name+set}" ]]; then
       \builtin continue
     elif \builtin unset -v "${__raxx_name}" 2>/dev/null; then
@@ -89,6 +94,21 @@ function raxx {
     fi
   done
   \builtin unset -v __RAXX_NAMES
+  # After this shell is clear: a tmux that hangs must not keep it from that.
+  if [[ "${2-}" == --tmux ]]; then
+    __raxx_rest="${__raxx_word# } "
+    if \command tmux show-environment -g >/dev/null 2>&1; then
+      while [[ -n "${__raxx_rest# }" ]]; do
+        # Out of what new sessions get, and out of what new panes of this session get.
+        \command tmux set-environment -gu "${__raxx_rest%% *}" >/dev/null 2>&1 || \builtin :
+        \command tmux set-environment -u "${__raxx_rest%% *}" >/dev/null 2>&1 || \builtin :
+        __raxx_rest="${__raxx_rest#* }"
+      done
+    else
+      \builtin printf '%s\n' 'raxx: no tmux server answers: only this shell is cleared' >&2
+      __raxx_code=1
+    fi
+  fi
   if [[ -t 2 ]]; then
     __raxx_word='variables'
     ((__raxx_count != 1)) || __raxx_word='variable'

@@ -22,7 +22,7 @@ function raxx {
   \builtin local -i __raxx_code=0 __raxx_count=0
 
   case "${1-}" in
-  ('load'|'unset')
+  ('load'|'rotate'|'unset')
     for __raxx_word in "$@"; do
       case "$__raxx_word" in
       ('-h'|'--help')
@@ -38,12 +38,15 @@ function raxx {
     ;;
   esac
 
-  if [[ "$1" == 'load' ]]; then
+  if [[ "$1" != 'unset' ]]; then
     # 0 and 1 (a credential failed) come with code; anything else comes with a message only.
-    __raxx_text="$(\command raxx load --shell zsh "${@:2}")" || __raxx_code=$?
+    __raxx_text="$(\command raxx "$1" --shell zsh "${@:2}")" || __raxx_code=$?
     (( __raxx_code <= 1 )) || \builtin return $__raxx_code
     # This report is younger than the one on its way behind the prompt.
-    (( $# > 1 )) || \builtin typeset -g __raxx_want=''
+    [[ "$1 $#" == 'load '<2-> || -z "$__raxx_text" ]] || \builtin typeset -g __raxx_want=''
+    if [[ -n "$__raxx_text" ]] && (( ZSH_SUBSHELL )); then
+      \builtin print -r -u2 -- 'raxx: that ran in a subshell (a pipe?): the shell that you type in does not have the values'
+    fi
     for __raxx_word in "${(@f)__raxx_text}"; do
       case "$__raxx_word" in
       ('export '*|'unset '*) ;;
@@ -59,17 +62,19 @@ function raxx {
   fi
 
   # unset: the emergency clear. No program is started, so that it works when raxx is gone, broken or hung.
-  if (( $# > 1 )); then
-    \builtin print -r -u2 -- 'raxx: unset takes no arguments: it clears every variable that raxx knows'
+  if (( $# > 1 )) && [[ "$# $2" != '2 --tmux' ]]; then
+    \builtin print -r -u2 -- 'raxx: unset takes no names, it clears every variable that raxx knows; --tmux: in the tmux server too'
     \builtin return 2
   fi
   \builtin typeset -g __raxx_want=''
+  __raxx_word=''
   __raxx_names+=" ${__RAXX_NAMES-}"
   for __raxx_name in ${(us: :)__raxx_names}; do
     # $__RAXX_NAMES comes from the environment, and `unset 'a[$(command)]'` would run the command.
     case "$__raxx_name" in
     ([0-9]*|*[^A-Za-z0-9_]*) \builtin continue ;;
     esac
+    __raxx_word+=" $__raxx_name"
     if [[ -z "${(Pt)__raxx_name}" ]]; then
       \builtin continue
     elif \builtin eval 'builtin unset "$__raxx_name"' 2>/dev/null; then
@@ -80,6 +85,19 @@ function raxx {
     fi
   done
   \builtin unset __RAXX_NAMES
+  # After this shell is clear: a tmux that hangs must not keep it from that.
+  if [[ "${2-}" == '--tmux' ]]; then
+    if \command tmux show-environment -g >/dev/null 2>&1; then
+      for __raxx_name in ${(s: :)__raxx_word}; do
+        # Out of what new sessions get, and out of what new panes of this session get.
+        \command tmux set-environment -gu "$__raxx_name" >/dev/null 2>&1 || \builtin :
+        \command tmux set-environment -u "$__raxx_name" >/dev/null 2>&1 || \builtin :
+      done
+    else
+      \builtin print -r -u2 -- 'raxx: no tmux server answers: only this shell is cleared'
+      __raxx_code=1
+    fi
+  fi
   if [[ -t 2 ]]; then
     (( __raxx_count == 1 )) && __raxx_word='variable' || __raxx_word='variables'
     \builtin print -r -u2 -- "raxx: cleared $__raxx_count $__raxx_word"

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::config::{Config, Credential};
 use crate::http::{Client, Fault, Request};
 use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
-use crate::report::{Cause, Kind, Row, Verdict, distance};
+use crate::report::{Cause, Kind, Row, Verdict, ago};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
                 let same = std::env::var(&credential.name).is_ok_and(|v| secret.is(Zeroizing::new(v).as_bytes()));
                 self.validated(credential, secret, ENVIRONMENT, same).await
             }
-            Err(why) => malformed(credential, why, ENVIRONMENT, self.store),
+            Err(why) => malformed(credential, why, ENVIRONMENT),
         };
         if !matches!(checked.row.kind, Kind::Rejected | Kind::Malformed) || credential.store.is_none() {
             return checked;
@@ -193,13 +193,18 @@ impl<'a> Run<'a> {
     async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
         match value {
             Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false).await,
-            Stored::Malformed(why) => malformed(credential, why, self.store.name(), self.store),
+            Stored::Malformed(why) => malformed(credential, why, self.store.name()),
             Stored::Not(lookup) => {
                 let mut row = without_value(credential, &lookup, self.store);
                 row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());
                 Checked { row, good: None, live: !matches!(lookup, Lookup::TimedOut) }
             }
         }
+    }
+
+    /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
+    pub async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
+        self.validated(credential, secret.clone(), "input", false).await.row
     }
 
     /// Asks the provider about a value.
@@ -227,7 +232,7 @@ impl<'a> Run<'a> {
         row.rotate_via = credential.rotate_via.clone();
         row.manage_url = provider.manage_url.clone();
         if row.kind == Kind::Malformed {
-            row.hint = store_again(credential, source, self.store);
+            row.hint = store_again(credential, source);
         }
         let exportable = !matches!(row.kind, Kind::Rejected | Kind::Malformed);
         Checked { row, good: exportable.then_some(Good { secret, in_environment }), live }
@@ -349,11 +354,7 @@ impl<'a> Run<'a> {
         let mut asked = Asked::from(&memory);
         match memory.kind {
             Kind::Rejected if age < REJECTED_RESTS => {
-                let ago = match age.as_secs() {
-                    0..60 => "a moment ago".into(),
-                    _ => distance(Timestamp::now(), memory.began),
-                };
-                asked.finding.words += &format!(", asked {ago}");
+                asked.finding.words += &format!(", asked {}", ago(age, Timestamp::now()));
                 Some(asked)
             }
             // A date that has come since is the provider's to judge.
@@ -450,6 +451,7 @@ fn row(name: &str, provider: &str, asked: Asked) -> Row {
     row.expires = asked.finding.expires;
     row.http_status = asked.status;
     row.cause = asked.cause;
+    row.owner = asked.finding.owner;
     row
 }
 
@@ -457,20 +459,19 @@ fn plain_row(kind: Kind, words: String) -> Checked {
     Checked { row: Row::new(vault::NAME, "infisical", kind, words), good: None, live: true }
 }
 
-fn malformed(credential: &Credential, why: Malformed, source: &str, store: &dyn Store) -> Checked {
+fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {
     let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, why.words());
     row.source = Some(source.into());
     row.redacted = Some("(redacted)".into());
-    row.hint = store_again(credential, source, store);
+    row.hint = store_again(credential, source);
     row.rotate_via = credential.rotate_via.clone();
     Checked { row, good: None, live: true }
 }
 
 /// How a mangled value is put right, where it came from.
-fn store_again(credential: &Credential, source: &str, store: &dyn Store) -> Option<String> {
-    match (&credential.store, source) {
-        (_, ENVIRONMENT) => Some(format!("set {} again, whole and on one line", credential.name)),
-        (Some(item), _) => Some(format!("store it again: {}", store.store_command(&credential.name, item)?)),
-        (None, _) => None,
+fn store_again(credential: &Credential, source: &str) -> Option<String> {
+    match source {
+        ENVIRONMENT => Some(format!("set {} again, whole and on one line", credential.name)),
+        _ => Some(format!("store it again: raxx store {}", credential.name)),
     }
 }

@@ -19,7 +19,23 @@ pub enum Command {
     /// Check, then export the good values into this shell
     Load(LoadArgs),
     /// Clear the credentials from this shell
-    Unset,
+    Unset {
+        /// Out of the tmux server too, so that new panes do not get them
+        #[arg(long)]
+        tmux: bool,
+    },
+    /// Take a value, prove it, and put it into the secret store
+    Store(StoreArgs),
+    /// Show how to make a new token, take it, prove it, store it, and load it into this shell
+    Rotate(RotateArgs),
+    /// Take a value out of the secret store
+    Forget(ForgetArgs),
+    /// Find configured names in the environment and in shell files, prove their values, and store them
+    Import(ImportArgs),
+    /// Open the store file with its passphrase, for 12 hours
+    Unlock(UnlockArgs),
+    /// Close the store file again
+    Lock,
     /// Print an export line for each value found, for `eval`
     Export(ExportArgs),
     /// Print the shell's glue, for an rc file: eval "$(raxx init zsh)"
@@ -71,6 +87,61 @@ pub struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct StoreArgs {
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub value: ValueArgs,
+    /// Make an old Keychain item readable without a question (macOS); takes no value
+    #[arg(long, conflicts_with_all = ["stdin", "no_check"])]
+    pub repair: bool,
+}
+
+/// How a value comes in.
+#[derive(Debug, Args)]
+pub struct ValueArgs {
+    /// Read the value from standard input
+    #[arg(long)]
+    pub stdin: bool,
+    /// Store it without asking the provider
+    #[arg(long)]
+    pub no_check: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct RotateArgs {
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    #[command(flatten)]
+    pub value: ValueArgs,
+    /// Open the provider's page in the browser
+    #[arg(long)]
+    pub open: bool,
+    /// Print code for this shell on stdout (the shell function says it)
+    #[arg(long, hide = true)]
+    pub shell: Option<Shell>,
+}
+
+#[derive(Debug, Args)]
+pub struct ForgetArgs {
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The files to look into; by default the shell's own
+    #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub files: Vec<std::path::PathBuf>,
+    /// Store without asking the providers
+    #[arg(long)]
+    pub no_check: bool,
+}
+
+#[derive(Debug, Args)]
 pub struct LoadArgs {
     /// Only these credentials
     #[arg(value_name = "NAME")]
@@ -90,4 +161,11 @@ pub struct ExportArgs {
     /// Only what this environment lacks or holds stale
     #[arg(long)]
     pub missing: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct UnlockArgs {
+    /// Read the passphrase from standard input
+    #[arg(long)]
+    pub stdin: bool,
 }

@@ -3,15 +3,20 @@
 pub mod check;
 pub mod completions;
 pub mod export;
+pub mod forget;
 pub mod hook;
+pub mod import;
 pub mod load;
+pub mod rotate;
+pub mod store;
+pub mod unlock;
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::check::Run;
-use crate::config::{Config, instead};
+use crate::config::{Config, Credential, instead};
 use crate::process::write_whole;
 use crate::report::{Report, plain};
 use crate::shell::Shell;
@@ -32,6 +37,13 @@ fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
     run.credentials.retain(|c| names.contains(&c.name));
     run.vault = names.iter().any(|n| VAULT.contains(&n.as_str()));
     Ok(())
+}
+
+/// The credential of this name.
+fn credential<'c>(config: &'c Config, name: &str) -> Result<&'c Credential> {
+    let found = config.credentials.iter().find(|c| c.name == name);
+    let known: Vec<&str> = config.names().collect();
+    found.with_context(|| format!("no credential is named {}: {}", plain(name), instead(name, &known)))
 }
 
 /// Opens the memory; where there is none to be had, says so once and goes on.

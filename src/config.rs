@@ -79,6 +79,8 @@ pub struct Credential {
     pub store: Option<Item>,
     /// The page that tells how to rotate it.
     pub rotate_via: Option<String>,
+    /// What a new token must be allowed to do, in words.
+    pub scope: Option<String>,
     /// Fills `{account_id}` in the provider's paths.
     pub account_id: Option<String>,
 }
@@ -91,6 +93,44 @@ pub struct Infisical {
     pub rotate_via: Option<String>,
 }
 
+/// Which store, of those that this system may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The Keychain on macOS; else the Secret Service, and the file where there is none.
+    Auto,
+    Keychain,
+    SecretService,
+    File,
+}
+
+impl Backend {
+    /// The words of the configuration.
+    const WORDS: [(&str, Backend); 4] = [
+        ("auto", Backend::Auto),
+        ("keychain", Backend::Keychain),
+        ("secret-service", Backend::SecretService),
+        ("file", Backend::File),
+    ];
+
+    fn is_here(self) -> bool {
+        match self {
+            Backend::Auto | Backend::File => true,
+            Backend::Keychain => cfg!(target_os = "macos"),
+            Backend::SecretService => cfg!(target_os = "linux"),
+        }
+    }
+}
+
+/// Where values are stored.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    pub backend: Backend,
+    /// Of the store file; none without a home directory.
+    pub path: Option<PathBuf>,
+    /// The identity file that opens it.
+    pub identity: Option<PathBuf>,
+}
+
 /// All that a run needs to know.
 #[derive(Debug)]
 pub struct Config {
@@ -100,6 +140,7 @@ pub struct Config {
     /// A PASS younger than this is not asked again by a new terminal.
     pub recheck_after: Duration,
     pub infisical: Infisical,
+    pub store: StoreSettings,
     /// `[provider.*]` of the user's file, checked and merged by [`Config::catalogue`].
     providers: BTreeMap<String, Spanned<ProviderTable>>,
     /// Where each credential's `provider` stands in the file, for the error that it is unknown.
@@ -153,6 +194,8 @@ struct Form {
     #[serde(default)]
     hook: HookForm,
     #[serde(default)]
+    store: StoreForm,
+    #[serde(default)]
     vault: VaultForm,
 }
 
@@ -163,6 +206,7 @@ struct CredentialForm {
     provider: Spanned<String>,
     store: Option<Item>,
     rotate_via: Option<String>,
+    scope: Option<String>,
     account_id: Option<Spanned<String>>,
 }
 
@@ -170,6 +214,14 @@ struct CredentialForm {
 #[serde(deny_unknown_fields)]
 struct HookForm {
     recheck_after: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct StoreForm {
+    backend: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+    identity: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -244,6 +296,7 @@ impl Config {
             )?,
             None => base.map_or(Duration::ZERO, |b| b.recheck_after),
         };
+        let store = store_settings(&file, &form.store)?;
         let vault = form.vault.infisical;
         let vault_url = match &vault.base_url {
             Some(text) => Some(base_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?),
@@ -272,6 +325,7 @@ impl Config {
                 provider: form.provider.into_inner(),
                 store: form.store,
                 rotate_via: form.rotate_via,
+                scope: form.scope,
                 account_id: form.account_id.map(Spanned::into_inner),
             });
         }
@@ -279,7 +333,7 @@ impl Config {
             credentials = defaults.credentials;
         }
         let providers = form.providers;
-        Ok(Config { timeout, credentials, recheck_after, infisical, providers, provider_spans, file })
+        Ok(Config { timeout, credentials, recheck_after, infisical, store, providers, provider_spans, file })
     }
 
     /// The providers: the built-in catalogue with the file's `[provider.*]` over it.
@@ -317,14 +371,66 @@ impl Config {
 
 /// The path of the configuration, and whether it was asked for by name.
 fn config_path() -> Option<(PathBuf, bool)> {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    if let Some(path) = set("RAXX_CONFIG") {
-        return Some((path, true));
+    if let Some(path) = std::env::var_os("RAXX_CONFIG").filter(|v| !v.is_empty()) {
+        return Some((path.into(), true));
     }
-    // `~/.config` on every OS: dirs would say ~/Library on macOS. A relative XDG path is none (XDG base directory spec).
-    let base = set("XDG_CONFIG_HOME").filter(|p| p.is_absolute());
-    let base = base.or_else(|| dirs::home_dir().map(|home| home.join(".config")))?;
-    Some((base.join("raxx/config.toml"), false))
+    Some((directory()?.join("config.toml"), false))
+}
+
+/// `$XDG_CONFIG_HOME/raxx`, by default `~/.config/raxx` on every OS: dirs would say ~/Library on macOS.
+pub fn directory() -> Option<PathBuf> {
+    xdg("XDG_CONFIG_HOME", ".config")
+}
+
+/// raxx's directory of one kind. A relative XDG path is none (XDG base directory spec).
+fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
+    let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
+    Some(set.or_else(|| dirs::home_dir().map(|home| home.join(under_home)))?.join("raxx"))
+}
+
+fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSettings, ConfigError> {
+    let backend = match &form.backend {
+        None => Backend::Auto,
+        Some(text) => {
+            let refuse = |why: String| file.error(Some(text.span()), why);
+            let word = text.get_ref().as_str();
+            let Some((_, backend)) = Backend::WORDS.iter().find(|(known, _)| *known == word) else {
+                let known = Backend::WORDS.map(|(known, _)| known);
+                return Err(refuse(format!("unknown backend \"{}\": {}", plain(word), instead(word, &known))));
+            };
+            if !backend.is_here() {
+                let here: Vec<&str> =
+                    Backend::WORDS.iter().filter(|(_, b)| b.is_here()).map(|(known, _)| *known).collect();
+                let os = std::env::consts::OS;
+                return Err(refuse(format!("{os} has no backend \"{word}\": there are: {}", here.join(", "))));
+            }
+            *backend
+        }
+    };
+    let path = |text: &Option<Spanned<String>>, key: &str| text.as_ref().map(|t| absolute(file, t, key)).transpose();
+    Ok(StoreSettings {
+        backend,
+        path: path(&form.path, "path")?.or_else(|| Some(xdg("XDG_DATA_HOME", ".local/share")?.join("store.age"))),
+        identity: path(&form.identity, "identity")?,
+    })
+}
+
+/// A path of the configuration: from `/` on, or from the home directory on. Any other would depend on where a terminal
+/// happens to stand.
+fn absolute(file: &File, text: &Spanned<String>, key: &str) -> Result<PathBuf, ConfigError> {
+    let refuse = |why: String| Err(file.error(Some(text.span()), why));
+    let written = text.get_ref();
+    let path = match written.strip_prefix("~/") {
+        Some(rest) => match dirs::home_dir() {
+            Some(home) => home.join(rest),
+            None => return refuse(format!("{key} = \"{}\": there is no home directory", plain(written))),
+        },
+        None => PathBuf::from(written),
+    };
+    if !path.is_absolute() || path.file_name().is_none() || written.ends_with('/') || written.contains('\0') {
+        return refuse(format!("{key} = \"{}\" is no file's path: begin it with / or ~/", plain(written)));
+    }
+    Ok(path)
 }
 
 fn check_name(file: &File, name: &Spanned<String>, before: &[Credential]) -> Result<(), ConfigError> {
@@ -483,6 +589,41 @@ mod tests {
         assert_eq!(said, "c.toml:2: [provider.github] base_url has a user name or password in it: take them out");
         let said = wrong("timeout = \"3s\n");
         assert!(said.starts_with("c.toml:1: ") && !said.contains('\n'), "{said}");
+    }
+
+    #[test]
+    fn the_store_is_chosen_by_itself_or_by_the_file() {
+        let store = |text: &str| Config::parse("c.toml", text.into(), Some(Config::built_in())).unwrap().store;
+        let home = dirs::home_dir().unwrap();
+        assert_eq!(store("").backend, Backend::Auto);
+        assert!(store("").path.unwrap().ends_with("raxx/store.age"));
+        assert_eq!(store("").identity, None);
+        let chosen = store("[store]\nbackend = \"file\"\npath = \"/srv/raxx.age\"\nidentity = \"~/.config/id\"\n");
+        assert_eq!(chosen.backend, Backend::File);
+        assert_eq!((chosen.path, chosen.identity), (Some("/srv/raxx.age".into()), Some(home.join(".config/id"))));
+    }
+
+    #[test]
+    fn a_store_that_is_not_there_or_no_path_is_one_line_with_its_mend() {
+        let said = wrong("[store]\nbackend = \"keyring\"\n");
+        assert_eq!(said, "c.toml:2: unknown backend \"keyring\": there are: auto, keychain, secret-service, file");
+        let said = wrong("[store]\nbackend = \"fil\"\n");
+        assert_eq!(said, "c.toml:2: unknown backend \"fil\": did you mean file?");
+        let said = wrong("[store]\nidentity = \"id.txt\"\n");
+        assert_eq!(said, "c.toml:2: identity = \"id.txt\" is no file's path: begin it with / or ~/");
+        for path in ["~", "~/", "/", "store.age", "", "/srv/"] {
+            wrong(&format!("[store]\npath = \"{path}\"\n"));
+        }
+        #[cfg(target_os = "linux")]
+        assert_eq!(
+            wrong("[store]\nbackend = \"keychain\"\n"),
+            "c.toml:2: linux has no backend \"keychain\": there are: auto, secret-service, file"
+        );
+        #[cfg(target_os = "macos")]
+        assert_eq!(
+            wrong("[store]\nbackend = \"secret-service\"\n"),
+            "c.toml:2: macos has no backend \"secret-service\": there are: auto, keychain, file"
+        );
     }
 
     #[test]

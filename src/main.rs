@@ -1,10 +1,13 @@
 //! raxx: every new terminal holds API tokens that work, and speaks up only when one does not.
 
+mod ask;
 mod check;
 mod cli;
 mod command;
 mod config;
+mod elsewhere;
 mod http;
+mod keep;
 mod process;
 mod provider;
 mod report;
@@ -26,7 +29,13 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(args) => command::check::run(&args),
         Command::Load(args) => command::load::run(&args),
-        Command::Unset => command::unset(),
+        Command::Unset { .. } => command::unset(),
+        Command::Store(args) => command::store::run(&args),
+        Command::Rotate(args) => command::rotate::run(&args),
+        Command::Forget(args) => command::forget::run(&args),
+        Command::Import(args) => command::import::run(&args),
+        Command::Unlock(args) => command::unlock::unlock(&args),
+        Command::Lock => command::unlock::lock(),
         Command::Export(args) => command::export::run(&args),
         Command::Init { shell } => command::init(shell),
         Command::Hook { .. } => command::hook::run(),

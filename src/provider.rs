@@ -86,11 +86,13 @@ pub struct Finding {
     pub words: String,
     pub hint: Option<String>,
     pub expires: Option<Timestamp>,
+    /// Whom the credential belongs to, where the provider says it.
+    pub owner: Option<String>,
 }
 
 impl Finding {
     pub fn new(kind: Kind, words: impl Into<String>) -> Finding {
-        Finding { kind, words: words.into(), hint: None, expires: None }
+        Finding { kind, words: words.into(), hint: None, expires: None, owner: None }
     }
 }
 
@@ -116,6 +118,8 @@ pub struct ProviderTable {
     auth: Option<AuthForm>,
     headers: Option<BTreeMap<String, String>>,
     identity: Option<String>,
+    owner: Option<String>,
+    revoke: Option<String>,
     expires: Option<String>,
     not_before: Option<String>,
     #[serde(default, rename = "probe")]
@@ -357,11 +361,14 @@ impl Rule {
 pub struct Provider {
     pub label: String,
     pub manage_url: Option<String>,
+    /// How an old token is revoked, in a sentence.
+    pub revoke: Option<String>,
     base: String,
     path: String,
     auth: Auth,
     headers: BTreeMap<String, String>,
     identity: Option<String>,
+    owner: Option<String>,
     expires: Option<String>,
     not_before: Option<String>,
     probes: Vec<Probe>,
@@ -385,11 +392,13 @@ impl Provider {
         let provider = Provider {
             label: id.into(),
             manage_url: None,
+            revoke: None,
             base: table.base_url.as_ref().ok_or_else(|| missing("base_url"))?.get_ref().clone(),
             path: table.path.as_ref().ok_or_else(|| missing("path"))?.get_ref().clone(),
             auth: AuthForm::Word(AuthWord::Bearer).auth(),
             headers: BTreeMap::new(),
             identity: None,
+            owner: None,
             expires: None,
             not_before: None,
             probes: Vec::new(),
@@ -462,6 +471,8 @@ impl Provider {
         self.label = table.label.clone().unwrap_or(self.label);
         self.manage_url = table.manage_url.clone().or(self.manage_url);
         self.identity = table.identity.clone().or(self.identity);
+        self.owner = table.owner.clone().or(self.owner);
+        self.revoke = table.revoke.clone().or(self.revoke);
         self.expires = table.expires.clone().or(self.expires);
         self.not_before = table.not_before.clone().or(self.not_before);
         Ok(self)
@@ -696,11 +707,16 @@ impl Said<'_> {
             finding.expires = Some(past);
             return finding;
         }
-        let who = self.provider.identity.as_deref();
-        let who = who.and_then(|at| self.json?.pointer(at)?.as_str().map(|who| self.sent.shown(who)));
+        let text_at = |at: &Option<String>| match self.json?.pointer(at.as_deref()?)? {
+            Value::String(text) => Some(self.sent.shown(text)),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let who = text_at(&self.provider.identity);
+        let owner = text_at(&self.provider.owner);
         let mut said = vec![who.unwrap_or(words)];
         said.extend(expires.map(|e| format!("expires {}", distance(now, e))));
-        Finding { expires, ..Finding::new(Kind::Valid, said.join(", ")) }
+        Finding { expires, owner, ..Finding::new(Kind::Valid, said.join(", ")) }
     }
 
     /// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),

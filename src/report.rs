@@ -90,6 +90,9 @@ pub struct Row {
     pub latency: Option<Duration>,
     #[serde(skip)]
     pub cause: Option<Cause>,
+    /// Whom the provider says it belongs to; never shown whole.
+    #[serde(skip)]
+    pub owner: Option<String>,
 }
 
 fn verdict_and_kind<S: serde::Serializer>(kind: &Kind, s: S) -> Result<S::Ok, S::Error> {
@@ -122,6 +125,7 @@ impl Row {
             manage_url: None,
             latency: None,
             cause: None,
+            owner: None,
         }
     }
 
@@ -289,6 +293,14 @@ pub fn plain(text: &str) -> String {
     match clean.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &clean[..end]),
         None => clean,
+    }
+}
+
+/// `3 minutes ago`, `a moment ago`.
+pub fn ago(age: Duration, now: Timestamp) -> String {
+    match age.as_secs() {
+        0..60 => "a moment ago".into(),
+        seconds => distance(now, now - Duration::from_secs(seconds)),
     }
 }
 

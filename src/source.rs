@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::Credential;
 use crate::report::{Cause, Kind, Row};
 use crate::secret::{Malformed, Secret, from_environment};
-use crate::store::{Lookup, Store};
+use crate::store::{Item, Lookup, Store};
 
 /// The environment's name in a report.
 pub const ENVIRONMENT: &str = "env";
@@ -45,6 +45,19 @@ pub async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) 
         None => Stored::Not(Lookup::Absent),
     };
     wanted.iter().map(one).collect()
+}
+
+/// Why a store gave or took nothing, in a line with what to type next.
+pub fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
+    let name = store.name();
+    match lookup {
+        Lookup::Found(_) | Lookup::Absent => format!("it is not in the {name}"),
+        Lookup::Locked(what) => format!("{what} is locked; type: {}", store.unlock_hint(item)),
+        Lookup::Consent(why) => format!("the {name} wants consent: {why}; type: {}", store.unlock_hint(item)),
+        Lookup::Unavailable(why) => format!("there is no {name} here: {why}"),
+        Lookup::Broken(why) => format!("the {name} does not work: {why}"),
+        Lookup::TimedOut => format!("the {name} did not answer in time"),
+    }
 }
 
 /// The row of a credential that is in no source, or in one that could not be read.

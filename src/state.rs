@@ -58,7 +58,13 @@ impl Memory {
     }
 
     pub fn finding(&self) -> Finding {
-        Finding { kind: self.kind, words: self.words.clone(), hint: self.hint.clone(), expires: self.expires }
+        Finding {
+            kind: self.kind,
+            words: self.words.clone(),
+            hint: self.hint.clone(),
+            expires: self.expires,
+            owner: None,
+        }
     }
 
     /// Its age; none when it is from the future, as after a clock was set back: then it is not believed.
@@ -126,14 +132,7 @@ impl State {
     /// Waits until nobody else asks about this value, and keeps others waiting until the guard is dropped. Gives up
     /// the exclusion, not the run, on a file system that knows no locks.
     pub async fn flight(&self, print: &str) -> Option<File> {
-        let lock = self.lock_file(print)?;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Some(lock),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
-                Err(TryLockError::Error(_)) => return None,
-            }
-        }
+        locked(self.lock_file(print)?).await
     }
 
     /// The same without waiting: tells the others where it can.
@@ -142,8 +141,7 @@ impl State {
     }
 
     fn lock_file(&self, print: &str) -> Option<File> {
-        let path = self.verdicts.join(format!("{print}.lock"));
-        OpenOptions::new().create(true).append(true).mode(0o600).open(path).ok()
+        lock_file(&self.verdicts.join(format!("{print}.lock")))
     }
 
     /// Deletes what is older than a month: values that were rotated away.
@@ -156,6 +154,29 @@ impl State {
                 let _ = fs::remove_file(&path);
                 let _ = fs::remove_file(path.with_extension("lock"));
             }
+        }
+    }
+}
+
+/// Waits until no other raxx changes the store, and keeps others waiting until the guard is dropped; none where there is no
+/// directory to lock in.
+pub async fn alone_with_the_store() -> Option<File> {
+    let dir = directory()?;
+    DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
+    locked(lock_file(&dir.join("store.lock"))?).await
+}
+
+fn lock_file(path: &Path) -> Option<File> {
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path).ok()
+}
+
+/// Gives up on a file system that knows no locks.
+async fn locked(lock: File) -> Option<File> {
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Some(lock),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
+            Err(TryLockError::Error(_)) => return None,
         }
     }
 }

@@ -42,12 +42,14 @@ need curl curl curl -
 need cc 'gcc libc6-dev' gcc -
 need tmux tmux tmux tmux
 need fish fish fish fish
+need age age age age
 need shellcheck shellcheck ShellCheck shellcheck
 # The Secret Service, for real; macOS has its Keychain.
 if [ "$(uname -s)" != Darwin ]; then
     need dbus-run-session dbus dbus-daemon -
     need gnome-keyring-daemon gnome-keyring gnome-keyring -
     need secret-tool libsecret-tools libsecret -
+    need keyctl keyutils keyutils -
 fi
 
 as_root=

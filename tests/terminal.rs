@@ -429,7 +429,10 @@ fn unset_works_without_the_program(kind: Kind, shell: &Path) {
 
     let usage = terminal.run("raxx unset HEROKU_API_KEY");
     assert_eq!(usage.code, 2);
-    assert_eq!(usage.output, "raxx: unset takes no arguments: it clears every variable that raxx knows");
+    assert_eq!(
+        usage.output,
+        "raxx: unset takes no names, it clears every variable that raxx knows; --tmux: in the tmux server too"
+    );
     assert_eq!(terminal.run("raxx check").code, 127);
     // A new terminal without the program starts as if raxx had never been.
     desk.rc("command -v raxx >/dev/null && eval \"$(raxx init zsh)\"\n");

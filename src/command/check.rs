@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{memory, only, stamp};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
-use crate::config::{Config, Credential};
+use crate::config::Config;
 use crate::process::{block_on, say, write_whole};
 use crate::report::{Cause, Report};
 use crate::store;
@@ -25,7 +25,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let state = memory(true);
-    let store = store::open();
+    let store = store::open(&config);
     let mut run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
 
@@ -42,7 +42,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    if !args.json && !args.quiet {
+    if !args.json && !args.quiet && args.names.is_empty() {
         first_steps(&run, &report);
     }
     stamp(&report, args.names.is_empty());
@@ -77,26 +77,13 @@ pub(super) async fn collect(run: &Run<'_>, progress: Option<Progress>) -> (Repor
 
 /// On a machine where nothing is stored, the next thing to type.
 fn first_steps(run: &Run<'_>, report: &Report) {
-    let causes: Vec<_> = report.rows.iter().take(run.credentials.len()).map(|row| row.cause.as_ref()).collect();
-    if causes.is_empty() {
+    let rows = &report.rows[..run.credentials.len().min(report.rows.len())];
+    if rows.is_empty() || rows.iter().any(|row| !matches!(row.cause, Some(Cause::NotStored | Cause::NoStore))) {
         return;
     }
-    if causes.iter().all(|cause| *cause == Some(&Cause::NoStore)) {
-        say(&format!(
-            "raxx: there is no {} on this machine: set the variables in the environment, then type raxx check again",
-            run.store.name()
-        ));
-    }
-    if causes.iter().all(|cause| *cause == Some(&Cause::NotStored)) {
-        let command = |c: &&Credential| run.store.store_command(&c.name, c.store.as_ref()?);
-        let commands: Vec<String> = run.credentials.iter().filter_map(command).collect();
-        if !commands.is_empty() {
-            say(
-                "raxx: nothing is stored yet. Store what you have (it asks for the value), then type raxx check again:",
-            );
-            commands.iter().for_each(|command| say(&format!("       {command}")));
-        }
-    }
+    say("raxx: nothing is stored yet. To store what you have, type (it asks for the value, and proves it):");
+    rows.iter().for_each(|row| say(&format!("       raxx store {}", row.name)));
+    say("       raxx import        finds values that are set in this shell or in its files");
 }
 
 /// One line for each credential, in the configured order: a spinner that becomes the verdict where it stands.

@@ -11,7 +11,7 @@ use crate::check::{REJECTED_RESTS, fingerprint_parts};
 use crate::cli::ExportArgs;
 use crate::config::{Config, Credential, instead, is_identifier};
 use crate::process::{block_on, say, write_whole};
-use crate::report::{Kind, distance, plain};
+use crate::report::{Kind, ago, plain};
 use crate::secret::Secret;
 use crate::shell::{NAMES_VARIABLE, export_line, names_line};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
@@ -59,7 +59,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
 
     let mut short = false;
     if !ask_store.is_empty() {
-        let store = store::open();
+        let store = store::open(&config);
         let limit = if args.missing { STORE_AT_START } else { STORE };
         let values = block_on(stored(&*store, &ask_store, limit))?;
         for (credential, value) in ask_store.iter().zip(values) {
@@ -71,7 +71,11 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
                         continue;
                     }
                     Some(memory) => {
-                        format!("was rejected {}: {}", distance(Timestamp::now(), memory.began), memory.words)
+                        format!(
+                            "was rejected {}: {}",
+                            ago(memory.age().unwrap_or_default(), Timestamp::now()),
+                            memory.words
+                        )
                     }
                 },
                 Stored::Malformed(why) => why.words().to_string(),

@@ -35,7 +35,7 @@ fn validated() -> Result<Zeroizing<String>> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let state = memory(false);
-    let store = store::open();
+    let store = store::open(&config);
     let run = Run::new(&config, &catalogue, Mode::Hook, state.as_ref(), &*store);
     let mut found: Vec<Option<Checked>> = (0..run.len()).map(|_| None).collect();
     block_on(run.checks(&mut |i, checked| found[i] = Some(checked)))?;

@@ -29,7 +29,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let state = memory(true);
-    let store = store::open();
+    let store = store::open(&config);
     let mut run = Run::new(&config, &catalogue, Mode::Load, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
 

@@ -4,9 +4,12 @@
 //! by `/usr/bin/security` is refused to it, as every program but `security` is outside that item's partition; `security`
 //! reads such an item silently. But `security` has no switch against dialogs, so it runs under a timeout and one at a
 //! time: each one may put a dialog on the screen.
+//!
+//! Whoever writes an item becomes the program that reads it silently. So `security` writes as well, whatever raxx was
+//! built and signed with: a new build of raxx is another program to the Keychain.
 
 use std::cell::Cell;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Arc, mpsc};
@@ -16,7 +19,8 @@ use std::time::{Duration, Instant};
 use futures_util::future::LocalBoxFuture;
 use zeroize::{Zeroize, Zeroizing};
 
-use super::{Item, Lookup, Store, quoted};
+use super::{Item, Lookup, Store, Written, quoted};
+use crate::secret::Secret;
 
 /// Security.framework's result code. `security` ends with its lowest eight bits.
 pub(super) type OsStatus = i32;
@@ -30,13 +34,38 @@ const IN_DARK_WAKE: OsStatus = -25320;
 const NOT_AVAILABLE: OsStatus = -25291;
 const NO_SUCH_KEYCHAIN: OsStatus = -25294;
 const NO_DEFAULT_KEYCHAIN: OsStatus = -25307;
+const DUPLICATE_ITEM: OsStatus = -25299;
+const READ_ONLY: OsStatus = -25292;
+const DISK_FULL: OsStatus = -34;
 
 /// The codes that `security find-generic-password` is known to end with.
 const EXITS: [OsStatus; 6] =
     [ITEM_NOT_FOUND, AUTH_FAILED, INTERACTION_NOT_ALLOWED, USER_CANCELED, MISSING_ENTITLEMENT, IN_DARK_WAKE];
 
+/// The codes that `security add-generic-password` and `delete-generic-password` are known to end with.
+const CHANGE_EXITS: [OsStatus; 12] = [
+    ITEM_NOT_FOUND,
+    AUTH_FAILED,
+    INTERACTION_NOT_ALLOWED,
+    USER_CANCELED,
+    MISSING_ENTITLEMENT,
+    IN_DARK_WAKE,
+    NOT_AVAILABLE,
+    NO_SUCH_KEYCHAIN,
+    NO_DEFAULT_KEYCHAIN,
+    DUPLICATE_ITEM,
+    READ_ONLY,
+    DISK_FULL,
+];
+
+/// `security -i` reads its lines into a buffer of 4096 bytes and takes what is beyond it for another command.
+const LINE_MAX: usize = 4094;
+
 /// How long `security` may take. It answers in tens of milliseconds or it has a dialog open.
 const SECURITY_LIMIT: Duration = Duration::from_millis(800);
+
+/// How long a dialog that a person asked for may wait for an answer.
+const DIALOG_LIMIT: Duration = Duration::from_secs(120);
 
 /// Less than this is not worth starting a process for.
 const SECURITY_LEAST: Duration = Duration::from_millis(20);
@@ -51,6 +80,10 @@ pub(super) trait System: Send + Sync + 'static {
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus>;
     /// Has `security` print the value, and kills it at `limit`.
     fn security(&self, item: &Item, limit: Duration) -> Security;
+    /// Has `security -i` do what the line says, and kills it at `limit`.
+    fn add(&self, line: &[u8], limit: Duration) -> Security;
+    /// Has `security` delete the item, and kills it at `limit`.
+    fn delete(&self, item: &Item, limit: Duration) -> Security;
 }
 
 /// A keychain's state.
@@ -81,6 +114,38 @@ impl<S: System> Keychain<S> {
     pub fn new(system: S) -> Self {
         Self { system: Arc::new(system), locked: Cell::new(false) }
     }
+
+    /// Does `work` inside `limit`. It is given the time at which it has to be through.
+    fn change<'a>(
+        &'a self,
+        limit: Duration,
+        work: impl FnOnce(&S, Instant) -> Result<(), Lookup> + Send + 'static,
+    ) -> Written<'a> {
+        Box::pin(async move {
+            let deadline = Instant::now() + limit;
+            let (send, receive) = tokio::sync::oneshot::channel();
+            let system = self.system.clone();
+            let end = end_of_work(deadline, limit);
+            // As in reading: what hangs must not hold the end of the runtime.
+            let thread = thread::Builder::new().name("keychain".into());
+            if let Err(error) = thread.spawn(move || send.send(work(&system, end))) {
+                return Err(Lookup::Broken(format!("no thread to ask the Keychain on: {error}")));
+            }
+            let done = match tokio::time::timeout_at(deadline.into(), receive).await {
+                Ok(Ok(done)) => done,
+                Ok(Err(_)) => Err(Lookup::Broken("the thread that asks the Keychain ended early".into())),
+                Err(_) => Err(Lookup::TimedOut),
+            };
+            self.locked.set(matches!(done, Err(Lookup::Locked(_))));
+            done
+        })
+    }
+}
+
+/// The work stops a little before the deadline, so that `security`, if it still runs, is killed and does not outlive raxx
+/// with a dialog on the screen.
+fn end_of_work(deadline: Instant, limit: Duration) -> Instant {
+    deadline - (limit / 10).min(Duration::from_millis(50))
 }
 
 impl<S: System> Store for Keychain<S> {
@@ -97,12 +162,6 @@ impl<S: System> Store for Keychain<S> {
         format!("security find-generic-password -s {service} -a {account} -w >/dev/null")
     }
 
-    fn store_command(&self, name: &str, item: &Item) -> Option<String> {
-        // A bare `-w` at the end asks twice; `-T` would take away the trust of `security` itself, which reads it later.
-        let (service, account) = (quoted(&item.service), quoted(&item.account));
-        Some(format!("security add-generic-password -U -s {service} -a {account} -l {name} -w"))
-    }
-
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
         Box::pin(async move {
             let deadline = Instant::now() + limit;
@@ -110,9 +169,8 @@ impl<S: System> Store for Keychain<S> {
             let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
             let (system, wanted) = (self.system.clone(), items.to_vec());
             // A thread of its own, not the runtime's pool: the end of a runtime waits for its pool, and a call into the
-            // Keychain that hangs cannot be broken off. The work stops a little before the deadline, so that `security`,
-            // if it still runs, is killed and does not outlive raxx with a dialog on the screen.
-            let end = deadline - (limit / 10).min(Duration::from_millis(50));
+            // Keychain that hangs cannot be broken off.
+            let end = end_of_work(deadline, limit);
             let work =
                 move || look_up(&*system, &wanted, SECURITY_LIMIT, end, |at, answer| send.send((at, answer)).is_ok());
             if let Err(error) = thread::Builder::new().name("keychain".into()).spawn(work) {
@@ -127,6 +185,183 @@ impl<S: System> Store for Keychain<S> {
             answers
         })
     }
+
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
+        match add_line(name, item, value.expose().as_bytes()) {
+            Ok(line) => self.change(limit, move |system, end| {
+                unlocked(system)?;
+                add(system, &line, end)
+            }),
+            Err(why) => Box::pin(async { Err(why) }),
+        }
+    }
+
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+        let item = item.clone();
+        self.change(limit, move |system, end| {
+            unlocked(system)?;
+            let kept = kept_by_repair(&item);
+            // The copy first: a repair must not bring back what was taken away.
+            let copy = delete_if_there(system, &kept, end)?;
+            let found = delete_if_there(system, &item, end)?;
+            if copy || found { Ok(()) } else { Err(Lookup::Absent) }
+        })
+    }
+
+    fn repair<'a>(&'a self, name: &'a str, item: &'a Item) -> Written<'a> {
+        let (name, item) = (name.to_owned(), item.clone());
+        self.change(DIALOG_LIMIT, move |system, end| repair(system, &name, &item, end))
+    }
+}
+
+/// Nothing is started on a locked keychain: `security` would ask for its password.
+fn unlocked(system: &impl System) -> Result<(), Lookup> {
+    match system.state() {
+        Ok(state) if state.locked => Err(Lookup::Locked(state.name)),
+        Ok(_) => Ok(()),
+        Err(code) => Err(meaning(system, code)),
+    }
+}
+
+/// The one line for `security -i` that stores the value, so that it is in no process's arguments. No `-T` and no `-A`:
+/// both would take away the trust of `security` itself, or ask for a password to change the item's access list.
+fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, Lookup> {
+    for (what, text) in [("name", name), ("service", &item.service), ("account", &item.account)] {
+        // Its parser knows quotes and backslashes, but not in the way of a shell. None of these has a use for them.
+        if text.is_empty() || text.contains(['"', '\'', '\\']) || text.contains(char::is_control) {
+            return Err(Lookup::Broken(format!(
+                "`security` takes no {what} that is empty or has a quote, a backslash or a control character in it"
+            )));
+        }
+    }
+    if !value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        // And nothing tells those digits from a token that is one.
+        return Err(Lookup::Broken("`security` gives a value that is not plain ASCII back as hex digits".into()));
+    }
+    let Item { service, account } = item;
+    let mut line = Zeroizing::new(Vec::with_capacity(LINE_MAX + 2));
+    line.extend_from_slice(
+        format!("add-generic-password -U -s \"{service}\" -a \"{account}\" -l \"{name}\" -X ").as_bytes(),
+    );
+    let room = LINE_MAX.saturating_sub(line.len() + 1) / 2;
+    if value.len() > room {
+        let long = value.len();
+        return Err(Lookup::Broken(format!("`security` takes {room} bytes for this item, the value has {long}")));
+    }
+    for byte in value {
+        line.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
+    }
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn add(system: &impl System, line: &[u8], end: Instant) -> Result<(), Lookup> {
+    run_change(system, end, |limit| system.add(line, limit))
+}
+
+/// Whether there was one.
+fn delete_if_there(system: &impl System, item: &Item, end: Instant) -> Result<bool, Lookup> {
+    match system.search(item) {
+        Ok(()) => match run_change(system, end, |limit| system.delete(item, limit)) {
+            Ok(()) => Ok(true),
+            Err(Lookup::Absent) => Ok(false),
+            Err(why) => Err(why),
+        },
+        Err(ITEM_NOT_FOUND) => Ok(false),
+        Err(code) => Err(meaning(system, code)),
+    }
+}
+
+fn run_change(system: &impl System, end: Instant, run: impl FnOnce(Duration) -> Security) -> Result<(), Lookup> {
+    let left = end.saturating_duration_since(Instant::now());
+    if left < SECURITY_LEAST {
+        return Err(Lookup::TimedOut);
+    }
+    match run(left) {
+        Security::Exit(0, _) => Ok(()),
+        Security::Exit(exit, _) => Err(match CHANGE_EXITS.iter().find(|code| *code & 0xff == exit) {
+            Some(code) => meaning(system, *code),
+            None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
+        }),
+        Security::TimedOut => {
+            let limit = left.as_secs_f32();
+            let why = format!("`security` gave no answer in {limit:.1} s, its dialog waits for a person");
+            Err(refused(system, &why))
+        }
+        Security::Failed(why) => Err(Lookup::Broken(why)),
+    }
+}
+
+/// Where a repair keeps the value while the item is gone.
+fn kept_by_repair(item: &Item) -> Item {
+    Item { service: item.service.clone(), account: format!("{} (raxx repair)", item.account) }
+}
+
+/// Makes an item that is given out only after a dialog one that `security` reads silently. Its access list cannot be
+/// mended in place without the login password, so it is read once, by the dialog that a person answers, deleted and made
+/// anew. A copy keeps the value meanwhile: whenever this is broken off, doing it again goes on from there.
+fn repair(system: &impl System, name: &str, item: &Item, end: Instant) -> Result<(), Lookup> {
+    unlocked(system)?;
+    let copy = kept_by_repair(item);
+    match system.search(item) {
+        Ok(()) => {
+            let value = ask(system, item, end)?;
+            let line = add_line(name, item, &value)?;
+            add(system, &add_line(name, &copy, &value)?, end)?;
+            given_silently(system, &copy, &value, end)?;
+            if let Err(why) = delete_if_there(system, item, end) {
+                // Still there, and so the copy is of no use. If even that cannot be told, both stay.
+                if system.search(item).is_ok() {
+                    _ = delete_if_there(system, &copy, end);
+                }
+                return Err(why);
+            }
+            add(system, &line, end).map_err(|why| kept(&copy, &why))?;
+            given_silently(system, item, &value, end).map_err(|why| kept(&copy, &why))?;
+        }
+        Err(ITEM_NOT_FOUND) => {
+            // Broken off between deleting and writing.
+            let value = ask(system, &copy, end)?;
+            add(system, &add_line(name, item, &value)?, end)?;
+            given_silently(system, item, &value, end)?;
+        }
+        Err(code) => return Err(meaning(system, code)),
+    }
+    delete_if_there(system, &copy, end).map(|_| ())
+}
+
+/// The value, by whichever way gives it, with as much time for a dialog as there is.
+fn ask(system: &impl System, item: &Item, end: Instant) -> Result<Zeroizing<Vec<u8>>, Lookup> {
+    let limit = end.saturating_duration_since(Instant::now());
+    match look_up_one(system, item, limit, end, &mut false) {
+        Lookup::Found(value) => Ok(value),
+        Lookup::TimedOut => Err(refused(system, "its dialog was not answered in time")),
+        why => Err(why),
+    }
+}
+
+/// Whether the item now gives this very value without a dialog.
+fn given_silently(system: &impl System, item: &Item, value: &[u8], end: Instant) -> Result<(), Lookup> {
+    match look_up_one(system, item, SECURITY_LIMIT, end, &mut false) {
+        Lookup::Found(read) if *read == value => Ok(()),
+        Lookup::Found(_) => Err(Lookup::Broken("it gave back another value than was written".into())),
+        why => Err(why),
+    }
+}
+
+/// A repair that went wrong after the item was deleted.
+fn kept(copy: &Item, why: &Lookup) -> Lookup {
+    let why = match why {
+        Lookup::Locked(what) => format!("{what} is locked"),
+        Lookup::Consent(why) | Lookup::Unavailable(why) | Lookup::Broken(why) => why.clone(),
+        Lookup::TimedOut => "no answer in time".into(),
+        Lookup::Absent | Lookup::Found(_) => "it is not there".into(),
+    };
+    let Item { service, account } = copy;
+    Lookup::Broken(format!(
+        "the item could not be written again ({why}); its value is kept in the item with the service {service} and the \
+         account {account}, the same command goes on from there"
+    ))
 }
 
 /// Looks the items up one after the other and tells each answer as it comes. Stops when nobody listens any more; an item
@@ -214,6 +449,10 @@ fn meaning(system: &impl System, code: OsStatus) -> Lookup {
         NOT_AVAILABLE => Lookup::Unavailable("no keychain is available to this session".into()),
         NO_DEFAULT_KEYCHAIN => Lookup::Unavailable("this user has no default keychain".into()),
         NO_SUCH_KEYCHAIN => Lookup::Broken("the file of the default keychain is missing".into()),
+        // `security` could not change the item, took it for missing and then found that it is there.
+        DUPLICATE_ITEM => Lookup::Broken("the item is there and could not be changed (error -25299)".into()),
+        READ_ONLY => Lookup::Broken("the keychain is read-only".into()),
+        DISK_FULL => Lookup::Broken("the disk is full".into()),
         MISSING_ENTITLEMENT => Lookup::Broken(format!("error {code}, it wants an entitlement that raxx does not have")),
         _ => Lookup::Broken(format!("error {code}")),
     }
@@ -241,10 +480,24 @@ pub(super) fn keychain_name(path: &Path) -> String {
 /// A value with a byte that is not printable comes out as hex with no mark that it is. It is left so: to take
 /// hex-looking output apart would break every token that is hex.
 pub(super) fn run_security(program: &Path, item: &Item, limit: Duration) -> Security {
+    run(program, &["find-generic-password", "-s", &item.service, "-a", &item.account, "-w"], None, limit)
+}
+
+/// Runs `program` as `security` to do what is on the line, and kills it at `limit`.
+pub(super) fn run_security_add(program: &Path, line: &[u8], limit: Duration) -> Security {
+    run(program, &["-i"], Some(line), limit)
+}
+
+/// Runs `program` as `security` to delete the item, and kills it at `limit`.
+pub(super) fn run_security_delete(program: &Path, item: &Item, limit: Duration) -> Security {
+    run(program, &["delete-generic-password", "-s", &item.service, "-a", &item.account], None, limit)
+}
+
+fn run(program: &Path, arguments: &[&str], input: Option<&[u8]>, limit: Duration) -> Security {
     let end = Instant::now() + limit;
     let child = Command::new(program)
-        .args(["find-generic-password", "-s", &item.service, "-a", &item.account, "-w"])
-        .stdin(Stdio::null())
+        .args(arguments)
+        .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn();
@@ -252,6 +505,10 @@ pub(super) fn run_security(program: &Path, item: &Item, limit: Duration) -> Secu
         Ok(child) => child,
         Err(error) => return Security::Failed(format!("{} could not be started: {error}", program.display())),
     };
+    if let (Some(input), Some(mut pipe)) = (input, child.stdin.take()) {
+        // A line is shorter than what any pipe holds, so this does not block. Who does not read it says why by its code.
+        _ = pipe.write_all(input);
+    }
     // A pipe is read without a timeout only on another thread; it ends when the pipe does.
     let (send, receive) = mpsc::channel();
     let pipe = child.stdout.take();
@@ -407,6 +664,14 @@ mod tests {
                 }
                 Run::Fails => Security::Failed("no such file".into()),
             }
+        }
+
+        fn add(&self, _: &[u8], _: Duration) -> Security {
+            unreachable!("reading writes nothing")
+        }
+
+        fn delete(&self, _: &Item, _: Duration) -> Security {
+            unreachable!("reading deletes nothing")
         }
     }
 
@@ -664,12 +929,6 @@ mod tests {
     }
 
     #[test]
-    fn a_value_is_stored_by_security_which_asks_for_it() {
-        let command = Keychain::new(Mac::new(&[])).store_command("TOKEN", &item("raxx token")).unwrap();
-        assert_eq!(command, "security add-generic-password -U -s 'raxx token' -a claude-bootstrap -l TOKEN -w");
-    }
-
-    #[test]
     fn a_keychain_is_called_by_its_file() {
         for (path, name) in [
             ("/Users/op/Library/Keychains/login.keychain-db", "the login keychain"),
@@ -682,6 +941,335 @@ mod tests {
         }
     }
 
+    /// A keychain made up for a test, with items that `security` reads silently or only after a dialog.
+    #[derive(Default)]
+    struct Chain {
+        items: Mutex<HashMap<String, Entry>>,
+        locked: bool,
+        /// What happens instead of the n-th run of `security` that changes something.
+        accident: Option<(usize, Accident)>,
+        /// How many runs changed something.
+        changes: Mutex<usize>,
+        lines: Mutex<Vec<String>>,
+        /// Whether somebody sits there and allows what the dialog asks.
+        person: bool,
+        dialogs: Mutex<usize>,
+    }
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Entry {
+        value: String,
+        silent: bool,
+    }
+
+    #[derive(Clone, Copy)]
+    enum Accident {
+        Exit(i32),
+        Hangs,
+        Fails,
+        /// raxx is killed here.
+        Killed,
+        /// raxx is killed right after it.
+        KilledAfter,
+    }
+
+    const OURS_NOW: &str = "raxx token/claude-bootstrap";
+    const COPY: &str = "raxx token/claude-bootstrap (raxx repair)";
+
+    fn entry(value: &str, silent: bool) -> Entry {
+        Entry { value: value.into(), silent }
+    }
+
+    impl Chain {
+        fn holding(items: &[(&str, &str, bool)]) -> Self {
+            let items = items.iter().map(|(at, value, silent)| ((*at).to_owned(), entry(value, *silent))).collect();
+            Self { items: Mutex::new(items), person: true, ..Self::default() }
+        }
+
+        fn items(&self) -> Vec<(String, Entry)> {
+            let mut items = Vec::from_iter(self.items.lock().unwrap().clone());
+            items.sort_by(|a, b| a.0.cmp(&b.0));
+            items
+        }
+
+        fn changed(&self, change: impl FnOnce(&mut HashMap<String, Entry>) -> i32) -> Security {
+            let mut changes = self.changes.lock().unwrap();
+            *changes += 1;
+            let accident = self.accident.filter(|(at, _)| at == &*changes).map(|(_, accident)| accident);
+            drop(changes);
+            match accident {
+                Some(Accident::Exit(code)) => return Security::Exit(code, Zeroizing::default()),
+                Some(Accident::Hangs) => return Security::TimedOut,
+                Some(Accident::Fails) => return Security::Failed("no such file".into()),
+                Some(Accident::Killed) => std::panic::panic_any("killed"),
+                Some(Accident::KilledAfter) | None => {}
+            }
+            let code = change(&mut self.items.lock().unwrap());
+            if matches!(accident, Some(Accident::KilledAfter)) {
+                std::panic::panic_any("killed");
+            }
+            Security::Exit(code, Zeroizing::default())
+        }
+    }
+
+    fn at(item: &Item) -> String {
+        format!("{}/{}", item.service, item.account)
+    }
+
+    impl System for Chain {
+        fn state(&self) -> Result<State, OsStatus> {
+            Ok(State { name: "the login keychain".into(), locked: self.locked })
+        }
+
+        fn search(&self, item: &Item) -> Result<(), OsStatus> {
+            self.items.lock().unwrap().get(&at(item)).map(|_| ()).ok_or(ITEM_NOT_FOUND)
+        }
+
+        /// As on every Mac whose raxx is not signed with a certificate of its own.
+        fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
+            self.search(item).and(Err(AUTH_FAILED))
+        }
+
+        fn security(&self, item: &Item, limit: Duration) -> Security {
+            let Some(entry) = self.items.lock().unwrap().get(&at(item)).cloned() else {
+                return Security::Exit(44, Zeroizing::default());
+            };
+            if !entry.silent {
+                *self.dialogs.lock().unwrap() += 1;
+                if !self.person || limit < Duration::from_secs(2) {
+                    return Security::TimedOut;
+                }
+            }
+            Security::Exit(0, Zeroizing::new(format!("{}\n", entry.value).into()))
+        }
+
+        /// Understands the very form that raxx writes, and no other.
+        fn add(&self, line: &[u8], _: Duration) -> Security {
+            let line = std::str::from_utf8(line).unwrap();
+            self.lines.lock().unwrap().push(line.into());
+            let parts: Vec<_> = line.split('"').collect();
+            let &["add-generic-password -U -s ", service, " -a ", account, " -l ", _, value] = &parts[..] else {
+                panic!("{line:?}")
+            };
+            let value = value.strip_prefix(" -X ").and_then(|hex| hex.strip_suffix('\n')).unwrap();
+            let value = (0..value.len()).step_by(2).map(|at| u8::from_str_radix(&value[at..at + 2], 16).unwrap());
+            let value = String::from_utf8(value.collect()).unwrap();
+            self.changed(|items| {
+                // An item keeps its access list when it is changed; a new one trusts its maker.
+                let silent = items.get(&format!("{service}/{account}")).is_none_or(|entry| entry.silent);
+                items.insert(format!("{service}/{account}"), Entry { value, silent });
+                0
+            })
+        }
+
+        fn delete(&self, item: &Item, _: Duration) -> Security {
+            self.changed(|items| if items.remove(&at(item)).is_some() { 0 } else { 44 })
+        }
+    }
+
+    fn block_on<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+    }
+
+    fn token() -> Item {
+        item("raxx token")
+    }
+
+    fn write(keychain: &Keychain<Chain>, value: &str) -> Result<(), Lookup> {
+        let value = Secret::parse(value.as_bytes()).unwrap();
+        block_on(keychain.write("TOKEN", &token(), &value, Duration::from_secs(20)))
+    }
+
+    fn delete(keychain: &Keychain<Chain>) -> Result<(), Lookup> {
+        block_on(keychain.delete(&token(), Duration::from_secs(20)))
+    }
+
+    #[test]
+    fn a_value_is_written_by_one_line_that_security_reads() {
+        let keychain = Keychain::new(Chain::default());
+        assert_eq!(write(&keychain, "to\"k'e\\n $x"), Ok(()));
+        let line = "add-generic-password -U -s \"raxx token\" -a \"claude-bootstrap\" -l \"TOKEN\" \
+                    -X 746f226b27655c6e202478\n";
+        assert_eq!(*keychain.system.lines.lock().unwrap(), [line]);
+        assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("to\"k'e\\n $x", true))]);
+        assert_eq!(write(&keychain, "another"), Ok(()));
+        assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("another", true))]);
+    }
+
+    #[test]
+    fn what_the_line_cannot_hold_is_refused_before_anything_is_run() {
+        let line = |name: &str, service: &str, account: &str, value: &str| {
+            let item = Item { service: service.into(), account: account.into() };
+            add_line(name, &item, value.as_bytes()).map(|line| line.to_vec())
+        };
+        for bad in ["", "a\"b", "it's", "a\\b", "a\nb", "a\rb", "a\tb", "a\0b", "a\u{85}b"] {
+            for (what, line) in [
+                ("name", line(bad, "s", "a", "v")),
+                ("service", line("N", bad, "a", "v")),
+                ("account", line("N", "s", bad, "v")),
+            ] {
+                let words = format!(
+                    "`security` takes no {what} that is empty or has a quote, a backslash or a control character in it"
+                );
+                assert_eq!(line, Err(Lookup::Broken(words)), "{bad:?}");
+            }
+        }
+        assert!(line("N", "a service; with $signs & (all)", "ä@b", "v").is_ok());
+
+        for value in ["tökén", "a\tb", "a\u{7f}b"] {
+            let words = "`security` gives a value that is not plain ASCII back as hex digits";
+            assert_eq!(line("N", "s", "a", value), Err(Lookup::Broken(words.into())), "{value:?}");
+        }
+
+        let head = "add-generic-password -U -s \"s\" -a \"a\" -l \"N\" -X ".len();
+        let most = (LINE_MAX - 1 - head) / 2;
+        let longest = line("N", "s", "a", &"v".repeat(most)).unwrap();
+        assert!(longest.len() < 4096 && longest.ends_with(b"76\n"), "{}", longest.len());
+        let words = format!("`security` takes {most} bytes for this item, the value has {}", most + 1);
+        assert_eq!(line("N", "s", "a", &"v".repeat(most + 1)), Err(Lookup::Broken(words)));
+        assert!(line("N", &"s".repeat(5000), "a", "v").is_err());
+
+        let keychain = Keychain::new(Chain::default());
+        assert!(matches!(write(&keychain, &"v".repeat(most)), Err(Lookup::Broken(_))));
+        assert!(keychain.system.lines.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_line_of_a_value_never_moves_in_memory() {
+        // What a growing `Vec` leaves behind is not wiped.
+        let line = add_line("N", &item("s"), &[b'v'; 1900]).unwrap();
+        assert_eq!(line.capacity(), LINE_MAX + 2);
+    }
+
+    #[test]
+    fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
+        for (exit, wanted) in [
+            (51, Lookup::Consent("it is given out only after a dialog".into())),
+            (36, Lookup::Consent("this session cannot show the dialog (ssh, cron, background agent)".into())),
+            (128, Lookup::Consent("the dialog was cancelled".into())),
+            (24, Lookup::Consent("the Mac is asleep and shows no dialog (dark wake)".into())),
+            (53, Lookup::Unavailable("no keychain is available to this session".into())),
+            (37, Lookup::Unavailable("this user has no default keychain".into())),
+            (50, Lookup::Broken("the file of the default keychain is missing".into())),
+            (45, Lookup::Broken("the item is there and could not be changed (error -25299)".into())),
+            (52, Lookup::Broken("the keychain is read-only".into())),
+            (222, Lookup::Broken("the disk is full".into())),
+            (30, Lookup::Broken("error -34018, it wants an entitlement that raxx does not have".into())),
+            (1, Lookup::Broken("`security` ended with exit code 1".into())),
+            (2, Lookup::Broken("`security` ended with exit code 2".into())),
+            (99, Lookup::Broken("`security` ended with exit code 99".into())),
+        ] {
+            let chain =
+                || Chain { accident: Some((1, Accident::Exit(exit))), ..Chain::holding(&[(OURS_NOW, "old", true)]) };
+            for (what, change) in [("write", (|keychain| write(keychain, "new")) as fn(&_) -> _), ("delete", delete)] {
+                let keychain = Keychain::new(chain());
+                assert_eq!(change(&keychain).as_ref(), Err(&wanted), "{what}, exit code {exit}");
+                assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))], "{what}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_security_that_hangs_or_fails_is_told() {
+        let chain = |accident| Keychain::new(Chain { accident: Some((1, accident)), ..Chain::default() });
+        let Err(Lookup::Consent(why)) = write(&chain(Accident::Hangs), "v") else { panic!() };
+        assert!(why.starts_with("`security` gave no answer in 1") && why.ends_with(" waits for a person"), "{why}");
+        assert_eq!(write(&chain(Accident::Fails), "v"), Err(Lookup::Broken("no such file".into())));
+    }
+
+    #[test]
+    fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
+        let keychain = Keychain::new(Chain { locked: true, ..Chain::holding(&[(OURS_NOW, "old", true)]) });
+        let locked = || Err(Lookup::Locked("the login keychain".into()));
+        assert_eq!(write(&keychain, "new"), locked());
+        assert_eq!(keychain.unlock_hint(&token()), "security unlock-keychain");
+        assert_eq!(delete(&keychain), locked());
+        assert_eq!(block_on(keychain.repair("TOKEN", &token())), locked());
+        assert_eq!((*keychain.system.changes.lock().unwrap(), *keychain.system.dialogs.lock().unwrap()), (0, 0));
+    }
+
+    #[test]
+    fn deleting_takes_what_a_repair_left_as_well() {
+        let keychain = Keychain::new(Chain::holding(&[
+            (OURS_NOW, "a", true),
+            (COPY, "b", true),
+            ("raxx token/another", "stays", true),
+        ]));
+        assert_eq!(delete(&keychain), Ok(()));
+        assert_eq!(keychain.system.items(), [("raxx token/another".into(), entry("stays", true))]);
+        assert_eq!(delete(&keychain), Err(Lookup::Absent));
+    }
+
+    #[test]
+    fn a_repair_asks_once_and_never_again() {
+        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, "old", false)]));
+        assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()));
+        assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))]);
+        let read = block_on(keychain.read(&[token()], Duration::from_secs(5)));
+        assert_eq!(read, [found("old")]);
+        assert_eq!(*keychain.system.dialogs.lock().unwrap(), 1);
+
+        let gone = Keychain::new(Chain::default());
+        assert_eq!(block_on(gone.repair("TOKEN", &token())), Err(Lookup::Absent));
+    }
+
+    #[test]
+    fn a_repair_that_is_not_allowed_changes_nothing() {
+        let chain = Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) };
+        let end = Instant::now() + Duration::from_secs(20);
+        let refused = Lookup::Consent("its dialog was not answered in time".into());
+        assert_eq!(repair(&chain, "TOKEN", &token(), end), Err(refused));
+        assert_eq!((chain.items(), *chain.changes.lock().unwrap()), (vec![(OURS_NOW.into(), entry("old", false))], 0));
+    }
+
+    /// Copy, delete, write, delete the copy: whatever step goes wrong, and however, the value is somewhere, and the same
+    /// command brings it back.
+    #[test]
+    fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
+        for step in 1..=4 {
+            for accident in [
+                Accident::Exit(51),
+                Accident::Exit(1),
+                Accident::Hangs,
+                Accident::Fails,
+                Accident::Killed,
+                Accident::KilledAfter,
+            ] {
+                let chain = Chain::holding(&[(OURS_NOW, "old", false), ("raxx token/another", "stays", true)]);
+                let mut chain = Chain { accident: Some((step, accident)), ..chain };
+                let end = Instant::now() + Duration::from_secs(20);
+                let went =
+                    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| repair(&chain, "TOKEN", &token(), end)));
+                assert!(!matches!(went, Ok(Ok(()))), "step {step} went well");
+                let items = chain.items();
+                assert!(items.iter().any(|(at, item)| [OURS_NOW, COPY].contains(&&**at) && item.value == "old"));
+                if let Ok(Err(Lookup::Broken(why))) = &went
+                    && step == 3
+                {
+                    assert!(why.contains("(raxx repair)"), "{why}");
+                }
+
+                chain.accident = None;
+                assert_eq!(repair(&chain, "TOKEN", &token(), end), Ok(()), "step {step}");
+                let whole =
+                    [("raxx token/another".into(), entry("stays", true)), (OURS_NOW.into(), entry("old", true))];
+                assert_eq!(chain.items(), whole, "step {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_that_hangs_holds_nobody_longer_than_the_limit() {
+        let keychain = Keychain::new(Mac::one(OURS));
+        let started = Instant::now();
+        let work = |_: &Mac, _| {
+            thread::sleep(Duration::from_secs(10));
+            Ok(())
+        };
+        assert_eq!(block_on(keychain.change(Duration::from_millis(150), work)), Err(Lookup::TimedOut));
+        assert!(started.elapsed() < Duration::from_secs(5));
+    }
+
     /// A program in place of `security`. Another process writes it: a file that this one, or a child that another test is
     /// about to start, holds open for writing cannot be executed.
     fn program(directory: &Path, script: &str) -> std::path::PathBuf {
@@ -691,7 +1279,7 @@ mod tests {
         path
     }
 
-    fn run(script: &str, limit: Duration) -> Security {
+    fn run_script(script: &str, limit: Duration) -> Security {
         let directory = tempfile::tempdir().unwrap();
         run_security(&program(directory.path(), script), &item("-s v c"), limit)
     }
@@ -700,7 +1288,8 @@ mod tests {
 
     #[test]
     fn security_gets_its_arguments_and_no_input() {
-        let Security::Exit(0, output) = run(r#"printf '%s|' "$@"; if read line; then echo input; fi"#, LONG) else {
+        let Security::Exit(0, output) = run_script(r#"printf '%s|' "$@"; if read line; then echo input; fi"#, LONG)
+        else {
             panic!()
         };
         let output = String::from_utf8_lossy(&output).into_owned();
@@ -709,9 +1298,9 @@ mod tests {
 
     #[test]
     fn the_exit_code_and_all_of_the_output_come_back() {
-        let Security::Exit(44, output) = run("echo lost >&2; exit 44", LONG) else { panic!() };
+        let Security::Exit(44, output) = run_script("echo lost >&2; exit 44", LONG) else { panic!() };
         assert!(output.is_empty());
-        let Security::Exit(0, output) = run("head -c 300000 /dev/zero; exit 0", LONG) else { panic!() };
+        let Security::Exit(0, output) = run_script("head -c 300000 /dev/zero; exit 0", LONG) else { panic!() };
         assert_eq!(output.len(), 300_000);
     }
 
@@ -739,7 +1328,44 @@ mod tests {
             panic!()
         };
         assert!(why.starts_with("/nonexistent/security could not be started: "), "{why}");
-        let Security::Failed(why) = run("kill -9 $$", LONG) else { panic!() };
+        let Security::Failed(why) = run_script("kill -9 $$", LONG) else { panic!() };
         assert!(why.starts_with("`security` was stopped: signal: 9"), "{why}");
+    }
+
+    #[test]
+    fn security_gets_the_line_on_its_input_and_nothing_in_its_arguments() {
+        let directory = tempfile::tempdir().unwrap();
+        let seen = directory.path().join("seen");
+        let script = format!(
+            "{{ printf '%s|' \"$@\"; echo; cat; tr '\\0' ' ' < /proc/$$/cmdline; }} > '{}'; exit 45",
+            seen.display()
+        );
+        let path = program(directory.path(), &script);
+        let line = add_line("TOKEN", &item("raxx token"), b"hunter2-hunter2").unwrap();
+        let Security::Exit(45, _) = run_security_add(&path, &line, LONG) else { panic!() };
+        let seen = fs::read_to_string(seen).unwrap();
+        let mut lines = seen.lines();
+        assert_eq!(lines.next(), Some("-i|"));
+        assert_eq!(lines.next(), Some(str::from_utf8(&line).unwrap().trim_end()));
+        let command_line = lines.next().unwrap();
+        assert!(command_line.ends_with("security -i "), "{command_line}");
+    }
+
+    #[test]
+    fn security_is_told_what_to_delete() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = program(directory.path(), r#"printf '%s|' "$@"; exit 44"#);
+        let Security::Exit(44, output) = run_security_delete(&path, &item("-s v c"), LONG) else { panic!() };
+        assert_eq!(*output, b"delete-generic-password|-s|-s v c|-a|claude-bootstrap|");
+    }
+
+    #[test]
+    fn a_security_that_does_not_read_its_input_says_why_by_its_code() {
+        let line = vec![b'x'; LINE_MAX];
+        let directory = tempfile::tempdir().unwrap();
+        let path = program(directory.path(), "exec <&-; exit 36");
+        assert!(matches!(run_security_add(&path, &line, LONG), Security::Exit(36, _)));
+        let path = program(directory.path(), "exec sleep 60");
+        assert!(matches!(run_security_add(&path, &line, Duration::from_millis(300)), Security::TimedOut));
     }
 }

@@ -25,6 +25,8 @@ unsafe extern "C" {
 /// `kSecUnlockStateStatus`.
 const UNLOCKED: u32 = 1;
 
+const SECURITY: &str = "/usr/bin/security";
+
 /// This Mac.
 pub(super) struct System;
 
@@ -61,7 +63,15 @@ impl keychain::System for System {
     }
 
     fn security(&self, item: &Item, limit: Duration) -> Security {
-        keychain::run_security(Path::new("/usr/bin/security"), item, limit)
+        keychain::run_security(Path::new(SECURITY), item, limit)
+    }
+
+    fn add(&self, line: &[u8], limit: Duration) -> Security {
+        keychain::run_security_add(Path::new(SECURITY), line, limit)
+    }
+
+    fn delete(&self, item: &Item, limit: Duration) -> Security {
+        keychain::run_security_delete(Path::new(SECURITY), item, limit)
     }
 }
 

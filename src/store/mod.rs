@@ -1,19 +1,30 @@
-//! The machine's secret store behind one trait: the macOS Keychain, the Linux Secret Service.
+//! The machine's secret store behind one trait: the macOS Keychain, the Linux Secret Service, an encrypted file.
 //!
 //! Reading never opens a dialog, never unlocks anything and never takes longer than it was given. Every way in which a
 //! store can fail to give a value has its own [`Lookup`], because each needs another next step from a person.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
+use crate::config::{Backend, Config};
+use crate::secret::Secret;
+
+pub use file::{Refused, StoreFile};
+pub use keyring::KEPT_HOURS;
+
+#[cfg(target_os = "linux")]
+mod auto;
+mod file;
 // The decisions are plain code and are tested on every system; only macOS has a keychain to use them on.
 #[cfg_attr(not(any(target_os = "macos", test)), allow(dead_code))]
 mod keychain;
 #[cfg(target_os = "macos")]
 mod keychain_macos;
+mod keyring;
 #[cfg(target_os = "linux")]
 mod secret_service;
 
@@ -77,6 +88,9 @@ impl fmt::Debug for Lookup {
     }
 }
 
+/// What becomes of a write: done, or why not.
+pub type Written<'a> = LocalBoxFuture<'a, Result<(), Lookup>>;
+
 /// A place on this machine that keeps secrets.
 pub trait Store {
     /// The name a person knows it by, as in `not in env or Keychain`.
@@ -85,10 +99,37 @@ pub trait Store {
     /// One command that unlocks the store or lets it ask for consent to read this item.
     fn unlock_hint(&self, item: &Item) -> String;
 
-    /// The command that stores a value there by hidden input, so that it reaches neither argv nor the shell's history;
-    /// none where there is no such command.
-    fn store_command(&self, _name: &str, _item: &Item) -> Option<String> {
-        None
+    /// Puts a value there, in place of the one that is there. Never opens a dialog and never unlocks.
+    ///
+    /// # Errors
+    /// A [`Lookup`] that says why not; nothing is changed then.
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a>;
+
+    /// Takes the item away. One that is not there is [`Lookup::Absent`].
+    ///
+    /// # Errors
+    /// A [`Lookup`] that says why not; nothing is changed then.
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a>;
+
+    /// Makes an item that is given out only after a dialog one that is given out silently: reads it once, by the dialog
+    /// that a person answers, and writes it anew.
+    ///
+    /// # Errors
+    /// A [`Lookup`] that says why not; the value is kept then.
+    fn repair<'a>(&'a self, _name: &'a str, item: &'a Item) -> Written<'a> {
+        // Only the Keychain has such items. Elsewhere, what can be read is read silently.
+        Box::pin(async move {
+            match self.read(std::slice::from_ref(item), Duration::from_secs(5)).await.pop() {
+                Some(Lookup::Found(_)) => Ok(()),
+                Some(why) => Err(why),
+                None => Err(Lookup::TimedOut),
+            }
+        })
+    }
+
+    /// What must be made before the first write; none where there is nothing to make. Told within `limit`.
+    fn first_write(&self, _limit: Duration) -> LocalBoxFuture<'_, Option<FirstWrite>> {
+        Box::pin(std::future::ready(None))
     }
 
     /// Reads the items and gives the answers in the same order. What came before `limit` stays, the rest is
@@ -96,33 +137,80 @@ pub trait Store {
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>>;
 }
 
-/// The machine's own store. Nothing is connected or started before the first read.
-pub fn open() -> Box<dyn Store> {
-    #[cfg(target_os = "macos")]
-    return Box::new(keychain::Keychain::new(keychain_macos::System));
-    #[cfg(target_os = "linux")]
-    return Box::new(secret_service::SecretService);
-    #[cfg(not(any(target_os = "macos", target_os = "linux")))]
-    return Box::new(Nowhere);
+/// How a new store file is to be opened.
+pub enum Form {
+    /// By an identity file, which is made where it does not exist: for machines that nobody unlocks.
+    Identity(PathBuf),
+    /// By a passphrase, typed once after each start of the machine.
+    Passphrase(Secret),
 }
 
-/// A system whose store raxx does not know.
-#[cfg(not(any(target_os = "macos", target_os = "linux")))]
+/// What stands before the first write: a store file must be made.
+pub struct FirstWrite {
+    file: StoreFile,
+    /// The identity file of the configuration: then nobody needs to be asked for the form.
+    pub identity: Option<PathBuf>,
+}
+
+/// The store of this configuration. Nothing is connected, started or read before the first question.
+pub fn open(config: &Config) -> Box<dyn Store> {
+    let file = store_file(config);
+    match (config.store.backend, file) {
+        #[cfg(target_os = "macos")]
+        (Backend::Auto | Backend::Keychain, _) => Box::new(keychain::Keychain::new(keychain_macos::System)),
+        #[cfg(target_os = "linux")]
+        (Backend::Auto, Some(file)) => Box::new(auto::Auto::new(secret_service::SecretService, file)),
+        #[cfg(target_os = "linux")]
+        (Backend::Auto | Backend::SecretService, _) => Box::new(secret_service::SecretService),
+        (_, Some(file)) => Box::new(file),
+        (_, None) => Box::new(Nowhere),
+    }
+}
+
+/// The store file of this configuration, where it may have one.
+pub fn store_file(config: &Config) -> Option<StoreFile> {
+    let settings = &config.store;
+    let wanted = match settings.backend {
+        Backend::Auto => !cfg!(target_os = "macos"),
+        Backend::File => true,
+        Backend::Keychain | Backend::SecretService => false,
+    };
+    settings.path.as_ref().filter(|_| wanted).map(|path| StoreFile::new(path, settings.identity.clone()))
+}
+
+/// The identity file that is offered, and looked for where none is configured.
+pub fn offered_identity() -> Option<PathBuf> {
+    Some(crate::config::directory()?.join("identity.txt"))
+}
+
+/// No place to keep a store file in.
 struct Nowhere;
 
-#[cfg(not(any(target_os = "macos", target_os = "linux")))]
+impl Nowhere {
+    fn why() -> Lookup {
+        Lookup::Unavailable("there is no home directory to keep it in".into())
+    }
+}
+
 impl Store for Nowhere {
     fn name(&self) -> &'static str {
-        "secret store"
+        "store file"
     }
 
     fn unlock_hint(&self, _: &Item) -> String {
-        "set the variable in the environment".into()
+        "raxx unlock".into()
+    }
+
+    fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> Written<'a> {
+        Box::pin(async { Err(Nowhere::why()) })
+    }
+
+    fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
+        Box::pin(async { Err(Nowhere::why()) })
     }
 
     fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
-        let why = || Lookup::Unavailable(format!("raxx knows no secret store on {}", std::env::consts::OS));
-        Box::pin(async move { items.iter().map(|_| why()).collect() })
+        Box::pin(async move { items.iter().map(|_| Nowhere::why()).collect() })
     }
 }
 

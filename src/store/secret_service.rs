@@ -1,7 +1,7 @@
 //! The Linux Secret Service (gnome-keyring, KWallet, KeePassXC) over D-Bus.
 //!
-//! It only searches and reads: nothing here unlocks, creates or prompts. One connection serves all items. The session is
-//! not encrypted: whoever may read this user's bus may ask for the secret itself, and the key exchange would cost each
+//! Nothing here unlocks or prompts, in reading or in writing. One connection serves all items. The session is not
+//! encrypted: whoever may read this user's bus may ask for the secret itself, and the key exchange would cost each
 //! terminal twice the rest of the lookup.
 
 use std::cell::RefCell;
@@ -15,12 +15,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
-use secret_service::{EncryptionType, Error};
+use secret_service::{EncryptionType, Error, SearchItemsResult};
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 use zeroize::Zeroizing;
 
-use super::{Item, Lookup, Store, quoted};
+use super::{Item, Lookup, Store, Written, quoted};
+use crate::secret::Secret;
 
 const ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
+
+/// Every value that raxx stores, and what `secret-tool` says of its own.
+const CONTENT_TYPE: &str = "text/plain";
+
+const PROVIDER: &str = "org.freedesktop.secrets";
+const SERVICE: &str = "/org/freedesktop/secrets";
+const IS_LOCKED: &str = "org.freedesktop.Secret.Error.IsLocked";
+const NO_SUCH_OBJECT: &str = "org.freedesktop.Secret.Error.NoSuchObject";
+
+const READ_DENIED: &str = "it is given out only after a dialog";
+const CHANGE_DENIED: &str = "it is changed only after a dialog";
 
 /// The Secret Service as a store.
 pub(super) struct SecretService;
@@ -35,11 +48,6 @@ impl Store for SecretService {
         unlock_hint(item, set("WAYLAND_DISPLAY") || set("DISPLAY"))
     }
 
-    fn store_command(&self, name: &str, item: &Item) -> Option<String> {
-        let (service, account) = (quoted(&item.service), quoted(&item.account));
-        Some(format!("secret-tool store --label={name} service {service} account {account}"))
-    }
-
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
         Box::pin(async move {
             let answers = RefCell::new(Vec::from_iter(items.iter().map(|_| None)));
@@ -50,6 +58,18 @@ impl Store for SecretService {
             answers.into_inner().into_iter().map(|answer| answer.unwrap_or(Lookup::TimedOut)).collect()
         })
     }
+
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
+        Box::pin(async move { in_time(limit, write_one(name, item, value)).await })
+    }
+
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+        Box::pin(async move { in_time(limit, delete_one(item)).await })
+    }
+}
+
+async fn in_time(limit: Duration, work: impl Future<Output = Result<(), Lookup>>) -> Result<(), Lookup> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(Lookup::TimedOut))
 }
 
 /// Why no item can be read.
@@ -68,15 +88,98 @@ impl Failure {
     }
 }
 
+/// A conversation with the Secret Service.
+struct Talk {
+    bus: Bus,
+    connection: zbus::Connection,
+    service: secret_service::SecretService<'static>,
+}
+
+impl Talk {
+    async fn begin() -> Result<Self, Failure> {
+        let bus = Bus::from_environment(env::var_os(ADDRESS), env::var_os("XDG_RUNTIME_DIR"), uid())?;
+        bus.try_connect().await?;
+        let connection = zbus::Connection::session().await.map_err(|error| match error {
+            zbus::Error::Address(_) => failure(&bus, &Error::Unavailable),
+            error => failure(&bus, &error.into()),
+        })?;
+        let service = secret_service::SecretService::connect_with_existing(EncryptionType::Plain, connection.clone());
+        let service = service.await.map_err(|error| failure(&bus, &error))?;
+        Ok(Self { bus, connection, service })
+    }
+
+    async fn search(&self, item: &Item) -> Result<SearchItemsResult<secret_service::Item<'_>>, Lookup> {
+        self.service.search_items(attributes(item)).await.map_err(|error| failure(&self.bus, &error).lookup())
+    }
+
+    /// The default collection's name, if it is locked.
+    async fn locked_default(&self) -> Option<String> {
+        let collection = self.service.get_default_collection().await.ok()?;
+        let locked = collection.is_locked().await.unwrap_or(false);
+        locked.then(|| collection_name(&collection.collection_path))
+    }
+
+    /// Why the object at `path` was not given or changed; `denied` is what a refusal without a dialog means.
+    fn refusal(&self, error: &Error, path: &str, denied: &str) -> Lookup {
+        // It was locked, deleted or protected since it was found.
+        if answered(error, IS_LOCKED) {
+            Lookup::Locked(collection_name(path))
+        } else if answered(error, NO_SUCH_OBJECT) {
+            Lookup::Absent
+        } else if answered(error, "org.freedesktop.DBus.Error.AccessDenied") {
+            Lookup::Consent(denied.into())
+        } else {
+            failure(&self.bus, error).lookup()
+        }
+    }
+
+    /// Calls a method. The crate's own calls that may lead to a prompt also open it, and wait for ever for its end.
+    async fn call<B, R>(&self, path: &str, method: &str, body: &B) -> Result<R, Lookup>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+        R: serde::de::DeserializeOwned + zbus::zvariant::Type,
+    {
+        let (interface, method) = method.rsplit_once('.').unwrap_or_default();
+        let interface = format!("org.freedesktop.Secret.{interface}");
+        let answer = self.connection.call_method(Some(PROVIDER), path, Some(&*interface), method, body).await;
+        let answer = answer.and_then(|message| message.body().deserialize());
+        answer.map_err(|error| self.refusal(&error.into(), path, CHANGE_DENIED))
+    }
+
+    /// What a call asks for before it does anything: nothing, or a dialog, which is not opened.
+    async fn declined(&self, prompt: &OwnedObjectPath) -> Result<(), Lookup> {
+        if prompt.as_str() == "/" {
+            return Ok(());
+        }
+        // A provider that keeps no prompt which was not opened has nothing to forget.
+        _ = self.call::<_, ()>(prompt, "Prompt.Dismiss", &()).await;
+        Err(Lookup::Consent(CHANGE_DENIED.into()))
+    }
+}
+
+fn attributes(item: &Item) -> HashMap<&str, &str> {
+    HashMap::from([("service", &*item.service), ("account", &*item.account)])
+}
+
+/// The items, the one written last at the end. Where two programs, or two collections, hold one each, that is the one
+/// which a person rotated.
+async fn by_age(items: Vec<secret_service::Item<'_>>) -> Vec<secret_service::Item<'_>> {
+    if items.len() < 2 {
+        return items;
+    }
+    let written = join_all(items.iter().map(|item| item.get_modified())).await;
+    let mut items = Vec::from_iter(written.into_iter().map(|time| time.unwrap_or(0)).zip(items));
+    items.reverse();
+    items.sort_by_key(|(time, _)| *time);
+    items.into_iter().map(|(_, item)| item).collect()
+}
+
 async fn read_all(items: &[Item], answers: &RefCell<Vec<Option<Lookup>>>) -> Result<(), Failure> {
-    let bus = Bus::from_environment(env::var_os(ADDRESS), env::var_os("XDG_RUNTIME_DIR"), uid())?;
-    bus.try_connect().await?;
-    let service = secret_service::SecretService::connect(EncryptionType::Plain).await;
-    let service = service.map_err(|error| failure(&bus, &error))?;
+    let talk = Talk::begin().await?;
     join_all(items.iter().enumerate().map(|(at, item)| {
-        let (service, bus) = (&service, &bus);
+        let talk = &talk;
         async move {
-            let answer = read_one(service, bus, item).await;
+            let answer = read_one(talk, item).await.unwrap_or_else(|answer| answer);
             answers.borrow_mut()[at] = Some(answer);
         }
     }))
@@ -87,10 +190,8 @@ async fn read_all(items: &[Item], answers: &RefCell<Vec<Option<Lookup>>>) -> Res
     let seen = |wanted: fn(&Lookup) -> bool| answers.borrow().iter().flatten().any(wanted);
     if seen(|answer| *answer == Lookup::Absent)
         && !seen(|answer| matches!(answer, Lookup::Locked(_)))
-        && let Ok(collection) = service.get_default_collection().await
-        && collection.is_locked().await.unwrap_or(false)
+        && let Some(name) = talk.locked_default().await
     {
-        let name = collection_name(&collection.collection_path);
         for answer in answers.borrow_mut().iter_mut().filter(|answer| **answer == Some(Lookup::Absent)) {
             *answer = Some(Lookup::Locked(name.clone()));
         }
@@ -98,35 +199,84 @@ async fn read_all(items: &[Item], answers: &RefCell<Vec<Option<Lookup>>>) -> Res
     Ok(())
 }
 
-async fn read_one(service: &secret_service::SecretService<'_>, bus: &Bus, item: &Item) -> Lookup {
-    let attributes = HashMap::from([("service", &*item.service), ("account", &*item.account)]);
-    let mut found = match service.search_items(attributes).await {
-        Ok(found) => found,
-        Err(error) => return failure(bus, &error).lookup(),
+async fn read_one(talk: &Talk, item: &Item) -> Result<Lookup, Lookup> {
+    let found = talk.search(item).await?;
+    let Some(item) = by_age(found.unlocked).await.pop() else {
+        return Ok(found
+            .locked
+            .first()
+            .map_or(Lookup::Absent, |item| Lookup::Locked(collection_name(&item.item_path))));
     };
-    let item = match (found.unlocked.len(), found.locked.first()) {
-        (0, None) => return Lookup::Absent,
-        (0, Some(locked)) => return Lookup::Locked(collection_name(&locked.item_path)),
-        (1, _) => found.unlocked.remove(0),
-        // Two programs, or two collections, hold one each. The one written last is the one a person rotated.
-        _ => {
-            let written = join_all(found.unlocked.iter().map(|item| item.get_modified())).await;
-            let written = written.into_iter().map(|time| time.unwrap_or(0)).enumerate();
-            found.unlocked.remove(written.max_by_key(|(at, time)| (*time, usize::MAX - at)).map_or(0, |(at, _)| at))
+    let value = item.get_secret().await.map_err(|error| talk.refusal(&error, &item.item_path, READ_DENIED))?;
+    Ok(Lookup::Found(Zeroizing::new(value)))
+}
+
+/// Each change is one message, which the bus passes on whole or not at all: whoever is killed here leaves the old value
+/// or the new one.
+async fn write_one(name: &str, item: &Item, value: &Secret) -> Result<(), Lookup> {
+    let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
+    let found = talk.search(item).await?;
+    // The one that reading gives, wherever it is and whatever else is noted on it.
+    if let Some(there) = by_age(found.unlocked).await.pop() {
+        let set = there.set_secret(value.expose().as_bytes(), CONTENT_TYPE).await;
+        match set.map_err(|error| talk.refusal(&error, &there.item_path, CHANGE_DENIED)) {
+            Err(Lookup::Absent) => {} // somebody took it away just now
+            done => return done,
         }
-    };
-    match item.get_secret().await {
-        Ok(value) => Lookup::Found(Zeroizing::new(value)),
-        // It was locked, deleted or protected between the two calls.
-        Err(error) if answered(&error, "org.freedesktop.Secret.Error.IsLocked") => {
-            Lookup::Locked(collection_name(&item.item_path))
-        }
-        Err(error) if answered(&error, "org.freedesktop.Secret.Error.NoSuchObject") => Lookup::Absent,
-        Err(error) if answered(&error, "org.freedesktop.DBus.Error.AccessDenied") => {
-            Lookup::Consent("it is given out only after a dialog".into())
-        }
-        Err(error) => failure(bus, &error).lookup(),
+    } else if let Some(locked) = found.locked.first() {
+        // A second one beside it would be a duplicate as soon as that one is unlocked.
+        return Err(Lookup::Locked(collection_name(&locked.item_path)));
     }
+    create(&talk, name, item, value).await
+}
+
+async fn create(talk: &Talk, name: &str, item: &Item, value: &Secret) -> Result<(), Lookup> {
+    let collection = match talk.service.get_default_collection().await {
+        Ok(collection) => collection,
+        Err(Error::NoResult) => return Err(Lookup::Broken("it has no default collection to put an item in".into())),
+        Err(error) => return Err(failure(&talk.bus, &error).lookup()),
+    };
+    let path = &collection.collection_path;
+    if collection.is_locked().await.map_err(|error| talk.refusal(&error, path, CHANGE_DENIED))? {
+        return Err(Lookup::Locked(collection_name(path)));
+    }
+    let plain = ("plain", Value::from(""));
+    let (_, session): (OwnedValue, OwnedObjectPath) = talk.call(SERVICE, "Service.OpenSession", &plain).await?;
+    let secret = (session, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
+    let properties = HashMap::from([
+        ("org.freedesktop.Secret.Item.Label", Value::from(name)),
+        ("org.freedesktop.Secret.Item.Attributes", Value::from(attributes(item))),
+    ]);
+    // With `true` it takes the place of one that another program has made meanwhile.
+    let (made, prompt): (OwnedObjectPath, OwnedObjectPath) =
+        talk.call(path, "Collection.CreateItem", &(properties, secret, true)).await?;
+    talk.declined(&prompt).await?;
+    match made.as_str() {
+        "/" => Err(Lookup::Broken("it made no item and did not say why".into())),
+        _ => Ok(()),
+    }
+}
+
+async fn delete_one(item: &Item) -> Result<(), Lookup> {
+    let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
+    let found = talk.search(item).await?;
+    // One that stays behind would be back as soon as it is unlocked.
+    if let Some(locked) = found.locked.first() {
+        return Err(Lookup::Locked(collection_name(&locked.item_path)));
+    }
+    if found.unlocked.is_empty() {
+        // As in reading: a locked KeePassXC says that there is no such item.
+        return Err(talk.locked_default().await.map_or(Lookup::Absent, Lookup::Locked));
+    }
+    // The one that reading gives goes last: broken off, this leaves the value that was there.
+    for item in by_age(found.unlocked).await {
+        match talk.call(&item.item_path, "Item.Delete", &()).await {
+            Ok(prompt) => talk.declined(&prompt).await?,
+            Err(Lookup::Absent) => {} // somebody was faster
+            Err(refusal) => return Err(refusal),
+        }
+    }
+    Ok(())
 }
 
 /// The session bus, as D-Bus clients find it.

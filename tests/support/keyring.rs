@@ -1,5 +1,7 @@
 //! Secret Services for tests: the real gnome-keyring on a bus of its own, and a stand-in whose manners a test chooses.
 
+#![allow(dead_code)] // each test program uses its own part
+
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -20,7 +22,8 @@ pub fn need(program: &str, package: &str) {
     assert!(found, "this test needs the program {program}: install {package} (apt-get install {package})");
 }
 
-fn std_command(sandbox: &Sandbox, program: &str) -> Command {
+/// A program in the sandbox that can be left running.
+pub fn std_command(sandbox: &Sandbox, program: &str) -> Command {
     let mut command = Command::new(program);
     command.env_clear().envs(sandbox.environment().iter().cloned()).current_dir(sandbox.home());
     command
@@ -130,6 +133,11 @@ impl Keyring {
     pub fn freeze(&self, sandbox: &Sandbox) {
         sandbox.command("kill").arg("-STOP").arg(self.daemon.id().to_string()).assert().success();
     }
+
+    /// Lets it go on. It does what it was told meanwhile.
+    pub fn thaw(&self, sandbox: &Sandbox) {
+        sandbox.command("kill").arg("-CONT").arg(self.daemon.id().to_string()).assert().success();
+    }
 }
 
 impl Drop for Keyring {
@@ -170,6 +178,12 @@ pub struct Service {
     pub locked: bool,
     /// Reading a value is answered by this error, or not at all if it is empty.
     pub refuses_with: Option<&'static str>,
+    /// A change is answered by this error, or not at all if it is empty.
+    pub refuses_changes_with: Option<&'static str>,
+    /// A change is made only after a dialog, which is offered.
+    pub prompts: bool,
+    /// There is no default collection, as before the first one is made.
+    pub no_collection: bool,
 }
 
 /// One item of it.
@@ -186,6 +200,7 @@ struct Seen {
     connections: usize,
     logins: usize,
     calls: Vec<String>,
+    changed: Vec<String>,
     searches: Vec<HashMap<String, String>>,
 }
 
@@ -198,6 +213,7 @@ impl StandIn {
     /// Everything in the sandbox uses it from here on.
     pub fn start(sandbox: &mut Sandbox, manners: Manners) -> StandIn {
         let path = sandbox.root().join("stand-in");
+        _ = std::fs::remove_file(&path); // of one before
         let listener = UnixListener::bind(&path).unwrap();
         sandbox.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", path.display()));
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -242,6 +258,11 @@ impl StandIn {
         self.seen.lock().unwrap().calls.clone()
     }
 
+    /// What was set or deleted, with its path.
+    pub fn changed(&self) -> Vec<String> {
+        self.seen.lock().unwrap().changed.clone()
+    }
+
     /// The attributes that were searched for.
     pub fn searches(&self) -> Vec<HashMap<String, String>> {
         self.seen.lock().unwrap().searches.clone()
@@ -283,6 +304,9 @@ fn converse(mut stream: BufReader<UnixStream>, service: &Service, seen: &Mutex<S
 fn answer(service: &Service, seen: &Mutex<Seen>, path: &str, method: &str, mut body: Reader) -> Option<Answer> {
     let mut seen = seen.lock().unwrap();
     seen.calls.push(method.into());
+    if ["SetSecret", "Delete"].contains(&method) {
+        seen.changed.push(format!("{method} {path}"));
+    }
     let mut out = Writer::default();
     let signature = match method {
         "Hello" => {
@@ -321,7 +345,20 @@ fn answer(service: &Service, seen: &Mutex<Seen>, path: &str, method: &str, mut b
             "(oayays)"
         }
         "ReadAlias" => {
-            out.string(COLLECTION);
+            out.string(if service.no_collection { "/" } else { COLLECTION });
+            "o"
+        }
+        "SetSecret" | "CreateItem" | "Delete" if service.refuses_changes_with.is_some() => {
+            let error = service.refuses_changes_with.filter(|error| !error.is_empty())?;
+            return Some(Answer { error: Some(error), signature: "", body: Vec::new() });
+        }
+        "CreateItem" => {
+            out.string(&if service.prompts { "/".into() } else { format!("{COLLECTION}/new") });
+            out.string(if service.prompts { PROMPT } else { "/" });
+            "oo"
+        }
+        "Delete" => {
+            out.string(if service.prompts { PROMPT } else { "/" });
             "o"
         }
         "Get" => match (body.string(), body.string()).1.as_str() {
@@ -342,6 +379,7 @@ fn answer(service: &Service, seen: &Mutex<Seen>, path: &str, method: &str, mut b
 }
 
 const COLLECTION: &str = "/org/freedesktop/secrets/collection/work";
+const PROMPT: &str = "/org/freedesktop/secrets/prompt/1";
 
 fn item<'a>(service: &'a Service, path: &str) -> &'a Stored {
     let at: usize = path.rsplit('/').next().unwrap().parse().unwrap();

@@ -1,0 +1,161 @@
+//! `raxx import`: finds the configured names in the environment and in shell files, proves their values, stores them, and
+//! shows which lines to delete. It changes no file.
+
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+
+use super::memory;
+use crate::check::{Mode, Run};
+use crate::cli::ImportArgs;
+use crate::config::{Config, Credential};
+use crate::elsewhere::{Line, lines_setting, usual_files};
+use crate::keep::{current, keep};
+use crate::process::{block_on, say};
+use crate::report::Kind;
+use crate::secret::Secret;
+use crate::source::environment;
+use crate::store::{self, Lookup, Store};
+
+/// A value, and where it was found.
+struct Candidate {
+    secret: Secret,
+    place: String,
+}
+
+/// What has become of the values of one credential.
+#[derive(Default)]
+struct Settled {
+    /// What the store holds now.
+    kept: Option<Secret>,
+    /// What the provider rejected.
+    dead: Vec<Secret>,
+}
+
+/// # Errors
+/// Usage, configuration, a file that was named and cannot be read.
+pub fn run(args: &ImportArgs) -> Result<ExitCode> {
+    let config = Config::load()?;
+    let catalogue = config.catalogue()?;
+    let names: Vec<&str> = config.names().collect();
+    let mut lines: Vec<Line> = Vec::new();
+    for file in &args.files {
+        lines.extend(lines_setting(file, &names).with_context(|| format!("{}: cannot be read", file.display()))?);
+    }
+    if args.files.is_empty() {
+        lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
+    }
+    if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
+        super::unlock::ready_to_write(&config, true)?;
+    }
+    let store = store::open(&config);
+    let state = memory(true);
+    let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    let settled = block_on(async {
+        let mut settled = Vec::new();
+        for credential in &config.credentials {
+            let candidates = candidates(credential, &lines);
+            if !candidates.is_empty() {
+                settled.push((&credential.name, import(&run, &*store, credential, candidates, args.no_check).await?));
+            }
+        }
+        anyhow::Ok(settled)
+    })??;
+    for line in &lines {
+        say(&format!("raxx: {line} {}", advice(line, settled.iter().find(|(name, _)| **name == line.name))));
+    }
+    if settled.is_empty() && lines.is_empty() {
+        say(
+            "raxx: none of the configured names is set in the environment or in the shell files. Type: raxx store NAME",
+        );
+    }
+    let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What is to be done about a line: nothing that could lose the only copy of a value that may be good.
+fn advice(line: &Line, settled: Option<&(&String, Settled)>) -> String {
+    let name = &line.name;
+    let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: look there") };
+    let is = |secret: &Secret| secret.is(value.as_bytes());
+    match settled.map(|(_, settled)| settled) {
+        Some(Settled { kept: Some(kept), .. }) if is(kept) => match line.alone {
+            true => format!("sets {name}, which is in the store: delete that line"),
+            false => format!("sets {name}, which is in the store: take it out there"),
+        },
+        Some(Settled { dead, .. }) if dead.iter().any(is) => {
+            format!("sets {name} to a value that the provider rejects")
+        }
+        _ => format!("sets {name} to a value that is not stored: it stays"),
+    }
+}
+
+/// The values found for a credential, each once: the environment's first, because that is what works today.
+fn candidates(credential: &Credential, lines: &[Line]) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
+    let mut add = |secret: Secret, place: String| {
+        if !found.iter().any(|c| c.secret == secret) {
+            found.push(Candidate { secret, place });
+        }
+    };
+    if let Some(Ok(secret)) = environment(&credential.name) {
+        add(secret, "the environment".into());
+    }
+    for line in lines.iter().filter(|line| line.name == credential.name) {
+        if let Some(Ok(secret)) = line.value.as_ref().map(|value| Secret::parse(value.as_bytes())) {
+            add(secret, line.to_string());
+        }
+    }
+    found
+}
+
+/// Stores the first value that proves good; a stored value that works stays.
+async fn import(
+    run: &Run<'_>,
+    store: &dyn Store,
+    credential: &Credential,
+    candidates: Vec<Candidate>,
+    no_check: bool,
+) -> Result<Settled> {
+    let name = &credential.name;
+    let mut settled = Settled::default();
+    let Some(item) = &credential.store else {
+        say(&format!("raxx: {name} has no place in the store: it stays where it is"));
+        return Ok(settled);
+    };
+    let held = match current(store, item).await? {
+        Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
+        _ => None,
+    };
+    if let Some(held) = held {
+        if candidates.iter().any(|c| c.secret == held) {
+            say(&format!("raxx: {name} is already in the {}", store.name()));
+            settled.kept = Some(held);
+            return Ok(settled);
+        }
+        // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
+        let dead = !no_check && matches!(run.prove(credential, &held).await.kind, Kind::Rejected | Kind::Malformed);
+        if !dead {
+            say(&format!("raxx: {name}: the {} holds another value, which stays", store.name()));
+            settled.kept = Some(held);
+            return Ok(settled);
+        }
+    }
+    for Candidate { secret, place } in candidates {
+        if !no_check {
+            let row = run.prove(credential, &secret).await;
+            if row.kind != Kind::Valid {
+                say(&format!("raxx: {name} from {place} is not stored: {} — {}", secret.redacted(), row.words));
+                if row.kind == Kind::Rejected {
+                    settled.dead.push(secret);
+                }
+                continue;
+            }
+        }
+        keep(store, name, item, &secret).await?;
+        say(&format!("raxx: {name} from {place} is stored in the {}: {}", store.name(), secret.redacted()));
+        settled.kept = Some(secret);
+        break;
+    }
+    Ok(settled)
+}

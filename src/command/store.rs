@@ -1,0 +1,134 @@
+//! `raxx store`: takes a value, proves it, stores it.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use super::{credential, memory};
+use crate::ask;
+use crate::check::{Mode, Run};
+use crate::cli::StoreArgs;
+use crate::config::{Config, Credential};
+use crate::keep::{current, keep, place, repaired};
+use crate::process::{block_on, say};
+use crate::report::{Kind, Row};
+use crate::secret::Secret;
+use crate::source::environment;
+use crate::store;
+
+/// How long a token that was made a moment ago may be unknown to its provider.
+const FRESH: Duration = Duration::from_secs(20);
+
+/// # Errors
+/// Usage, configuration, a store that cannot be written.
+pub fn run(args: &StoreArgs) -> Result<ExitCode> {
+    let config = Config::load()?;
+    let catalogue = config.catalogue()?;
+    let credential = credential(&config, &args.name)?;
+    let item = place(credential)?;
+    if args.repair {
+        return repair(&config, credential);
+    }
+    super::unlock::ready_to_write(&config, !args.value.stdin)?;
+    let store = store::open(&config);
+    let state = memory(true);
+    let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    block_on(async {
+        // A locked store is told before anybody types a token.
+        current(&*store, item).await?;
+        let secret = input(credential, &args.value)?;
+        if !proven(&run, credential, &secret, &args.value, Duration::ZERO).await?.0 {
+            return Ok(ExitCode::FAILURE);
+        }
+        keep(&*store, &credential.name, item, &secret).await?;
+        say(&format!("raxx: {} is stored in the {}", credential.name, store.name()));
+        if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
+            let name = &credential.name;
+            say(&format!("raxx: this shell still holds another value. Type: unset {name}; raxx load {name}"));
+        }
+        Ok(ExitCode::SUCCESS)
+    })?
+}
+
+fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
+    let store = store::open(config);
+    let item = place(credential)?;
+    if store.name() != "Keychain" {
+        bail!("only items of the macOS Keychain need a repair: this machine keeps values elsewhere");
+    }
+    say(&format!("raxx: the {} may ask now whether {} may be read: allow it once", store.name(), credential.name));
+    block_on(repaired(&*store, &credential.name, item))??;
+    say(&format!("raxx: {} can be read silently from now on", credential.name));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes the value, from the pipe or the terminal, and shows its redacted form.
+pub(super) fn input(credential: &Credential, how: &crate::cli::ValueArgs) -> Result<Secret> {
+    let bytes = match how.stdin {
+        true => ask::piped()?,
+        false => ask::hidden(&format!("{} (hidden): ", credential.name))?,
+    };
+    match Secret::parse(&bytes) {
+        Ok(secret) => {
+            say(&format!("raxx: {} {}", credential.name, secret.redacted()));
+            if let Some(oddity) = secret.oddity() {
+                say(&format!("raxx: warning: {oddity}"));
+            }
+            Ok(secret)
+        }
+        Err(why) => bail!("{}: {}; nothing is stored", credential.name, why.words()),
+    }
+}
+
+/// Asks the provider, and where it does not decide, the person. Gives whether the value may be stored, and the verdict.
+/// A value that is rejected is asked about again for `patience`: a fresh token is not known everywhere at once.
+pub(super) async fn proven(
+    run: &Run<'_>,
+    credential: &Credential,
+    secret: &Secret,
+    how: &crate::cli::ValueArgs,
+    patience: Duration,
+) -> Result<(bool, Option<Row>)> {
+    if how.no_check {
+        say(&format!("raxx: {} is not checked, as you asked", credential.name));
+        return Ok((true, None));
+    }
+    let begun = Instant::now();
+    let mut wait = Duration::from_secs(2);
+    let row = loop {
+        let row = run.prove(credential, secret).await;
+        if row.kind != Kind::Rejected || begun.elapsed() + wait > patience {
+            break row;
+        }
+        say("raxx: the provider does not know it yet; asked again in a moment");
+        tokio::time::sleep(wait).await;
+        wait *= 3;
+    };
+    let mut shown = row.clone();
+    // It is being rotated or stored right now.
+    shown.rotate_via = None;
+    say(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
+    let (stored, question) = match row.kind {
+        Kind::Valid => return Ok((true, Some(row))),
+        Kind::Rejected | Kind::Malformed => {
+            say("raxx: nothing is stored");
+            return Ok((false, Some(row)));
+        }
+        // It may be the very permission that the work needs.
+        Kind::Limited => ("it is limited", "It is limited. Store it all the same?"),
+        _ => ("it could not be checked", "It could not be checked. Store it all the same?"),
+    };
+    if how.stdin {
+        say(&format!("raxx: {stored}, so nothing is stored. To store it all the same: --no-check"));
+        return Ok((false, Some(row)));
+    }
+    let may = ask::yes(question).unwrap_or(false);
+    if !may {
+        say("raxx: nothing is stored");
+    }
+    Ok((may, Some(row)))
+}
+
+/// How long `rotate` waits for a fresh token.
+pub(super) const PATIENCE: Duration = FRESH;

@@ -1,0 +1,257 @@
+//! Where values live outside raxx's sources: lines of shell files, and the tmux server's environment.
+
+use std::fmt;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// No start-up file is larger.
+const LARGEST: u64 = 1 << 20;
+
+/// How long tmux may take to answer.
+const TMUX: Duration = Duration::from_secs(1);
+
+/// The files that shells and direnv read, under the home directory.
+const FILES: [&str; 13] = [
+    ".zshenv",
+    ".zprofile",
+    ".zshrc",
+    ".zlogin",
+    ".bashrc",
+    ".bash_profile",
+    ".bash_login",
+    ".bash_aliases",
+    ".profile",
+    ".envrc",
+    ".env",
+    ".config/fish/config.fish",
+    ".xprofile",
+];
+
+/// A place that sets a variable. Its `Display` gives file and line alone.
+pub struct Line {
+    pub file: PathBuf,
+    pub number: usize,
+    pub name: String,
+    /// The value, where it stands there as it is and nothing else does; none for what a shell would have to work out.
+    pub value: Option<Zeroizing<String>>,
+    /// Whether the line stands by itself, so that taking it out breaks nothing around it.
+    pub alone: bool,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.file.display(), self.number)
+    }
+}
+
+/// The shell's files in the home directory and in `$ZDOTDIR`. Not those of the current directory: a hostile repository
+/// must not be able to put its own token into the store.
+pub fn usual_files() -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let zdotdir = std::env::var_os("ZDOTDIR").map(PathBuf::from);
+    for directory in dirs::home_dir().into_iter().chain(zdotdir) {
+        files.extend(FILES.iter().map(|name| directory.join(name)));
+    }
+    // Links may lead to one file twice.
+    let mut seen = Vec::new();
+    files.retain(|file| {
+        let real = file.canonicalize();
+        let new = real.as_ref().is_ok_and(|real| !seen.contains(real));
+        seen.extend(real);
+        new
+    });
+    files
+}
+
+/// The lines of a file that set one of these variables.
+///
+/// # Errors
+/// It is no regular file, larger than any start-up file, or cannot be read.
+pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
+    let bytes = read(file)?;
+    let mut lines = Vec::new();
+    for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
+        let Ok(line) = std::str::from_utf8(line) else { continue };
+        for name in names.iter().filter(|name| sets(line, name)) {
+            let value = literal_of(line, name).map(|value| Zeroizing::new(value.to_string()));
+            let alone = !line.starts_with([' ', '\t']);
+            lines.push(Line { file: file.into(), number: i + 1, name: (*name).into(), value, alone });
+        }
+    }
+    Ok(lines)
+}
+
+/// Reads a regular file of a sensible size. Without waiting: 1Password, for one, puts a pipe in the place of `.env`.
+fn read(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
+    let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let mut bytes = Zeroizing::new(Vec::new());
+    opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(bytes)
+}
+
+/// The lines that set this variable, in the shell's files and in the current directory's `.envrc` and `.env`.
+pub fn setting(name: &str) -> Vec<Line> {
+    let here = std::env::current_dir().into_iter().flat_map(|here| [here.join(".envrc"), here.join(".env")]);
+    let files = usual_files().into_iter().chain(here);
+    files.filter_map(|file| lines_setting(&file, &[name]).ok()).flatten().collect()
+}
+
+/// Whether a command of this line sets the variable, as far as one can tell without being a shell.
+fn sets(line: &str, name: &str) -> bool {
+    let line = line.trim();
+    if line.starts_with('#') {
+        return false;
+    }
+    if line.starts_with("set ") {
+        return line.split_whitespace().any(|word| word.trim_matches(['"', '\'']) == name);
+    }
+    let assigned = format!("{name}=");
+    line.match_indices(&assigned).any(|(at, _)| {
+        let before = line[..at].trim_end();
+        let glued = before.len() == at && at > 0;
+        let last = before.split_whitespace().next_back().unwrap_or_default();
+        let opens = before.is_empty() || before.ends_with([';', '&', '|', '(', '{']);
+        let words = ["export", "typeset", "declare", "readonly", "local", "then", "do", "else", "env"];
+        opens || !glued && (words.contains(&last) || last.starts_with('-') || last.contains('='))
+    })
+}
+
+/// The value, where the line is this one assignment of a plain value, and at most a comment behind it.
+fn literal_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
+    let mut rest = line.trim();
+    if let Some(fish) = rest.strip_prefix("set ") {
+        let (flags, words) = fish.trim_start().split_once(' ')?;
+        (flags.starts_with('-') && flags.contains('x')).then_some(())?;
+        return literal(words.trim_start().strip_prefix(name)?.strip_prefix(' ')?.trim_start());
+    }
+    for word in ["export", "typeset", "declare", "readonly"] {
+        if let Some(after) = rest.strip_prefix(word).filter(|after| after.starts_with([' ', '\t'])) {
+            rest = after.trim_start();
+            while let Some((_, after)) = rest.split_once(' ').filter(|(flag, _)| flag.starts_with('-')) {
+                rest = after.trim_start();
+            }
+            break;
+        }
+    }
+    literal(rest.strip_prefix(name)?.strip_prefix('=')?)
+}
+
+/// One unbroken literal: bare characters that no shell expands, or one pair of quotes. What follows may only be a
+/// comment; anything else is for a shell to read.
+fn literal(text: &str) -> Option<&str> {
+    let (value, after) = match text.chars().next()? {
+        '\'' => text[1..].split_once('\'')?,
+        '"' => text[1..].split_once('"').filter(|(value, _)| !value.contains(['$', '`', '\\']))?,
+        _ => {
+            let bare = |c: char| c.is_ascii_alphanumeric() || "_./:+=@%,-".contains(c);
+            text.split_at(text.find(|c| !bare(c)).unwrap_or(text.len()))
+        }
+    };
+    let comment = after.trim_start();
+    let ends = comment.is_empty() || (comment.len() < after.len() && comment.starts_with('#'));
+    (!value.is_empty() && ends).then_some(value)
+}
+
+/// Whether the tmux server's global environment has this variable, and so gives it to every new pane.
+pub async fn in_tmux(name: &str) -> bool {
+    let mut tmux = tokio::process::Command::new("tmux");
+    tmux.args(["show-environment", "-g", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    tmux.kill_on_drop(true);
+    match tokio::time::timeout(TMUX, tmux.output()).await {
+        Ok(Ok(answer)) => {
+            let said = Zeroizing::new(answer.stdout);
+            // `-NAME` stands for a variable that was taken out.
+            answer.status.success() && said.starts_with(name.as_bytes()) && said.get(name.len()) == Some(&b'=')
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(line: &str) -> Option<Option<&str>> {
+        sets(line, "TOKEN").then(|| literal_of(line, "TOKEN"))
+    }
+
+    #[test]
+    fn a_plain_value_is_read_in_every_form() {
+        for (line, value) in [
+            ("export TOKEN=abc", "abc"),
+            ("export\tTOKEN=abc", "abc"),
+            ("  export TOKEN='a b'  # mine", "a b"),
+            ("TOKEN=\"abc\"\r", "abc"),
+            ("typeset -gx TOKEN=abc", "abc"),
+            ("declare -x TOKEN=abc", "abc"),
+            ("readonly TOKEN=abc", "abc"),
+            ("set -gx TOKEN abc", "abc"),
+            ("export TOKEN='$literal'", "$literal"),
+        ] {
+            assert_eq!(found(line), Some(Some(value)), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_a_shell_would_have_to_work_out_is_not_guessed() {
+        for line in [
+            "export TOKEN=$(op read x)",
+            "export TOKEN=\"$OTHER\"",
+            "export TOKEN=",
+            "export TOKEN=good; export FOO=bar",
+            "TOKEN=good;export TOKEN",
+            "export TOKEN='good'; true",
+            "TOKEN=good&& true",
+            "(TOKEN=good)",
+            "export TOKEN='abc'\"$SUFFIX\"",
+            "TOKEN='a'b",
+            "TOKEN=~/x",
+            "export TOKEN=a OTHER=b",
+            "export OTHER=b TOKEN=a",
+            "TOKEN=a somecmd --flag",
+            "if true; then export TOKEN=a; fi",
+            "export TOKEN=a\\",
+            "set -gx \"TOKEN\" good",
+            "set -gx TOKEN good; true",
+        ] {
+            assert_eq!(found(line), Some(None), "{line}");
+        }
+    }
+
+    #[test]
+    fn other_lines_set_nothing() {
+        for line in [
+            "# export TOKEN=abc",
+            "echo TOKEN=abc",
+            "exportTOKEN=abc",
+            "MY_TOKEN=abc",
+            "echo $TOKEN",
+            "unset TOKEN",
+            "",
+        ] {
+            assert_eq!(found(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join(".env");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert_eq!(lines_setting(&pipe, &["TOKEN"]).err().unwrap().to_string(), "it is no regular file");
+        assert!(lines_setting(Path::new("/dev/zero"), &["TOKEN"]).is_err());
+    }
+}

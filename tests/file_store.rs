@@ -1,0 +1,618 @@
+//! The store file from outside: what it holds, who may read it, and what of it is left when a writer dies.
+//!
+//! Needs the programs `age` and `keyctl` (Debian: age, keyutils). A system whose kernel keyring cannot be used, as in
+//! many containers, has other words for the passphrase form: then those are what is tested.
+
+mod support;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+
+use support::{RAXX, Sandbox, text};
+
+const OLD: &str = "ghp_MadeUpForTheFileStoreOld0123456789cdef";
+const NEW: &str = "ghp_MadeUpForTheFileStoreNew0123456789cdef";
+const PASSPHRASE: &str = "correct horse battery";
+
+/// Longer than anything here may take.
+const HUNG: Duration = Duration::from_secs(60);
+
+/// A home with this `[store]` and the credentials T0 to T9.
+fn home(store: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    let mut config = format!("{store}[vault.infisical]\nenabled = false\n");
+    for i in 0..10 {
+        config += &format!("[[credential]]\nname = \"T{i}\"\nprovider = \"github\"\n");
+        config += &format!("store = {{ service = \"raxx-t{i}\", account = \"a\" }}\n");
+    }
+    sandbox.config(&config);
+    sandbox
+}
+
+/// The same with an identity file.
+fn unattended() -> Sandbox {
+    home("[store]\nbackend = \"file\"\nidentity = \"~/.config/raxx/identity.txt\"\n")
+}
+
+fn store_file(sandbox: &Sandbox) -> PathBuf {
+    sandbox.home().join(".local/share/raxx/store.age")
+}
+
+fn identity_file(sandbox: &Sandbox) -> PathBuf {
+    sandbox.home().join(".config/raxx/identity.txt")
+}
+
+fn store(sandbox: &Sandbox, name: &str, value: &str) -> Output {
+    let mut command = sandbox.raxx();
+    command.args(["store", name, "--stdin", "--no-check"]).write_stdin(value).output().expect("raxx starts")
+}
+
+fn stored(sandbox: &Sandbox, name: &str, value: &str) {
+    let out = store(sandbox, name, value);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}
+
+/// What `raxx export` has for the name; or else its one line.
+fn read(sandbox: &Sandbox, name: &str) -> Result<String, String> {
+    exported(&sandbox.run(&["export", "sh", name]), name)
+}
+
+fn exported(out: &Output, name: &str) -> Result<String, String> {
+    let code = text(&out.stdout);
+    match code.strip_prefix(&format!("export {name}='")).and_then(|rest| rest.strip_suffix("'\n")) {
+        Some(value) => Ok(value.into()),
+        None => Err(line(out)),
+    }
+}
+
+/// The one line on stderr.
+fn line(out: &Output) -> String {
+    let said = text(&out.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said.trim_end().trim_start_matches("raxx: ").into()
+}
+
+/// The last line on stderr of a run that stored nothing.
+fn refused(out: &Output) -> String {
+    assert!(!out.status.success());
+    assert_eq!(text(&out.stdout), "");
+    let said = text(&out.stderr);
+    let last = said.lines().last().expect("a line");
+    last.trim_start_matches("raxx: ").into()
+}
+
+/// A store that waits for its value.
+fn waiting(sandbox: &Sandbox, name: &str) -> Child {
+    let mut command = Command::new(RAXX);
+    command.args(["store", name, "--stdin", "--no-check"]).env_clear().envs(sandbox.environment().iter().cloned());
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().expect("raxx starts")
+}
+
+/// Gives it the value.
+fn feed(child: &mut Child, value: &str) {
+    child.stdin.take().expect("a pipe").write_all(value.as_bytes()).expect("raxx reads it");
+}
+
+fn started(sandbox: &Sandbox, name: &str, value: &str) -> Child {
+    let mut child = waiting(sandbox, name);
+    feed(&mut child, value);
+    child
+}
+
+/// The contents, as a person gets them back without raxx.
+fn recovered(sandbox: &Sandbox) -> String {
+    let mut age = sandbox.command("age");
+    let out = age.arg("-d").arg("-i").arg(identity_file(sandbox)).arg(store_file(sandbox)).output();
+    let out = out.expect("age is installed");
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).expect("the directory");
+    let mut names: Vec<String> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+// ---- the unattended form
+
+#[test]
+fn the_first_store_makes_both_files_and_says_where() {
+    let sandbox = unattended();
+    assert_eq!(read(&sandbox, "T0"), Err("T0 is not exported: not in env or store file".into()));
+    let out = store(&sandbox, "T0", OLD);
+    let said = text(&out.stderr);
+    for path in [store_file(&sandbox), identity_file(&sandbox)] {
+        assert!(said.contains(&format!("raxx: made {}\n", path.display())), "{said}");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o7777, 0o700);
+    }
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+    let said = text(&store(&sandbox, "T1", NEW).stderr);
+    assert!(!said.contains("made"), "{said}");
+    let entry =
+        |n: u8, value: &str| format!(r#"{{"service":"raxx-t{n}","account":"a","name":"T{n}","value":"{value}"}}"#);
+    assert_eq!(recovered(&sandbox), format!(r#"{{"version":1,"items":[{},{}]}}"#, entry(0, OLD), entry(1, NEW)));
+}
+
+#[test]
+fn without_a_terminal_nothing_is_chosen_and_nothing_is_made() {
+    let sandbox = home("[store]\nbackend = \"file\"\n");
+    let said = refused(&store(&sandbox, "T0", OLD));
+    assert!(said.contains("[store] identity = "), "{said}");
+    assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
+}
+
+#[test]
+fn eight_writers_at_once_lose_nothing() {
+    const ROUNDS: u8 = 10;
+    for round in 0..ROUNDS {
+        let sandbox = unattended();
+        let name = |i: u8| (format!("T{i}"), format!("ghp_MadeUp{round}{i}0123456789012345678901"));
+        // In the first half they race for the making of both files, in the second for the writing alone.
+        let mut children: Vec<(Child, String)> = if round < ROUNDS / 2 {
+            (0..8).map(name).map(|(name, value)| (started(&sandbox, &name, &value), value)).collect()
+        } else {
+            (0..8).map(name).map(|(name, value)| (waiting(&sandbox, &name), value)).collect()
+        };
+        if round >= ROUNDS / 2 {
+            // All of them have come as far as they do without a value.
+            std::thread::sleep(Duration::from_millis(400));
+            for (child, value) in &mut children {
+                feed(child, value);
+            }
+        }
+        for (child, _) in children {
+            let out = child.wait_with_output().unwrap();
+            assert!(out.status.success(), "{}", text(&out.stderr));
+        }
+        for (name, value) in (0..8).map(name) {
+            assert_eq!(read(&sandbox, &name), Ok(value));
+        }
+    }
+}
+
+/// How long one store takes.
+fn takes(sandbox: &Sandbox) -> Duration {
+    let begun = Instant::now();
+    stored(sandbox, "T9", OLD);
+    begun.elapsed()
+}
+
+/// Returns as soon as a writer has begun to touch the directory, or has ended.
+fn touched(sandbox: &Sandbox, child: &mut Child) {
+    let path = store_file(sandbox);
+    let new = path.with_file_name(".store.age.new");
+    let look = || {
+        let metadata = fs::metadata(&path).map(|m| (m.ino(), m.len(), m.mtime(), m.mtime_nsec()));
+        (metadata.ok(), new.exists())
+    };
+    let before = look();
+    while look() == before && child.try_wait().unwrap().is_none() {}
+}
+
+#[test]
+fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_value_whole() {
+    const RANDOM: u32 = 200;
+    const AIMED: u32 = 60;
+    let sandbox = unattended();
+    stored(&sandbox, "T0", OLD);
+    stored(&sandbox, "T1", "ghp_MadeUpAndNeverTouched0123456789012345");
+    let whole = takes(&sandbox);
+    let (mut kept, mut replaced) = (0, 0);
+    let mut held = OLD.to_string();
+    for moment in 0..RANDOM + AIMED {
+        let value = format!("ghp_MadeUpForMoment{moment:04}01234567890123456789");
+        let mut child = started(&sandbox, "T0", &value);
+        if moment < RANDOM {
+            // All over the run and beyond its end, a little elsewhere each time.
+            let jitter = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() % 1000;
+            std::thread::sleep(whole * (moment * 1000 + jitter) / (RANDOM * 700));
+        } else {
+            // In the midst of the writing.
+            touched(&sandbox, &mut child);
+            std::thread::sleep(Duration::from_micros(u64::from(moment - RANDOM) * 20));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let now = read(&sandbox, "T0").expect("it is readable");
+        assert!(now == held || now == value, "neither the old nor the new value after moment {moment}");
+        if now == value {
+            replaced += 1;
+        } else {
+            kept += 1;
+        }
+        held = now;
+    }
+    // Otherwise no kill hit a run that was still writing.
+    assert!(kept > 0 && replaced > 0, "{kept} kept, {replaced} replaced");
+    assert_eq!(read(&sandbox, "T1"), Ok("ghp_MadeUpAndNeverTouched0123456789012345".into()));
+    stored(&sandbox, "T0", NEW);
+    assert_eq!(files(&sandbox.home().join(".local/share/raxx")), [".store.age.lock", "store.age"]);
+}
+
+#[test]
+fn a_first_writer_killed_at_any_moment_leaves_what_the_next_one_can_use() {
+    const MOMENTS: u32 = 40;
+    let whole = takes(&unattended());
+    for moment in 0..MOMENTS {
+        let sandbox = unattended();
+        let mut child = started(&sandbox, "T0", OLD);
+        std::thread::sleep(whole * moment / MOMENTS);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let value = read(&sandbox, "T0");
+        assert!(
+            value == Ok(OLD.into()) || value == Err("T0 is not exported: not in env or store file".into()),
+            "{value:?}"
+        );
+        stored(&sandbox, "T1", NEW);
+        assert_eq!((read(&sandbox, "T0"), read(&sandbox, "T1")), (value, Ok(NEW.into())));
+    }
+}
+
+#[test]
+fn a_full_disk_is_one_line_and_changes_nothing() {
+    let sandbox = unattended();
+    stored(&sandbox, "T0", OLD);
+    let before = fs::read(store_file(&sandbox)).unwrap();
+    let mut shell = sandbox.command("bash");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec raxx store T0 --stdin --no-check"]);
+    let said = refused(&shell.write_stdin(NEW).output().unwrap());
+    assert!(said.contains("store.age cannot be written: File too large"), "{said}");
+    assert_eq!(fs::read(store_file(&sandbox)).unwrap(), before);
+    assert_eq!(files(&sandbox.home().join(".local/share/raxx")), [".store.age.lock", "store.age"]);
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+}
+
+#[test]
+fn a_full_disk_at_the_first_store_leaves_nothing_behind() {
+    let sandbox = unattended();
+    let mut shell = sandbox.command("bash");
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec raxx store T0 --stdin --no-check"]);
+    let said = refused(&shell.write_stdin(NEW).output().unwrap());
+    assert!(said.contains(" cannot be written: File too large"), "{said}");
+    assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
+}
+
+#[test]
+fn a_read_only_directory_is_one_line_and_changes_nothing() {
+    let sandbox = unattended();
+    stored(&sandbox, "T0", OLD);
+    let directory = sandbox.home().join(".local/share/raxx");
+    fs::remove_file(directory.join(".store.age.lock")).unwrap();
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o500)).unwrap();
+    // Root may write everywhere, unless it gives that up.
+    let mut command = match rustix::process::geteuid().is_root() {
+        true => {
+            let mut command = sandbox.command("setpriv");
+            command.args(["--bounding-set", "-dac_override", "--inh-caps", "-dac_override", RAXX]);
+            command
+        }
+        false => sandbox.raxx(),
+    };
+    command.args(["store", "T0", "--stdin", "--no-check"]);
+    let said = refused(&command.write_stdin(NEW).output().unwrap());
+    assert!(said.contains(" cannot be written: Permission denied"), "{said}");
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+    assert_eq!(files(&directory), ["store.age"]);
+    fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn an_identity_for_everybody_and_a_damaged_file_are_one_line_each() {
+    let sandbox = unattended();
+    stored(&sandbox, "T0", OLD);
+    let identity = identity_file(&sandbox);
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o644)).unwrap();
+    let mend = format!("the identity file {0} has mode 0644, must have 0600: chmod 600 {0}", identity.display());
+    let why = format!("T0 is not exported: not in env; the store file does not work: {mend}");
+    assert_eq!(read(&sandbox, "T0"), Err(why));
+    let said = refused(&store(&sandbox, "T0", NEW));
+    assert!(said.ends_with(&mend), "{said}");
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
+
+    let good = fs::read(store_file(&sandbox)).unwrap();
+    let mut bad = good.clone();
+    *bad.last_mut().unwrap() ^= 1;
+    fs::write(store_file(&sandbox), &bad).unwrap();
+    let said = refused(&store(&sandbox, "T0", NEW));
+    assert!(said.contains(&format!("the store file {} is damaged", store_file(&sandbox).display())), "{said}");
+    assert_eq!(fs::read(store_file(&sandbox)).unwrap(), bad);
+    fs::write(store_file(&sandbox), &good).unwrap();
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+}
+
+#[test]
+fn what_is_forgotten_is_out_of_the_file() {
+    let sandbox = unattended();
+    stored(&sandbox, "T0", OLD);
+    stored(&sandbox, "T1", NEW);
+    assert!(sandbox.run(&["forget", "T0", "--yes"]).status.success());
+    assert!(!recovered(&sandbox).contains(OLD) && recovered(&sandbox).contains(NEW));
+    assert_eq!(sandbox.run(&["forget", "T0", "--yes"]).status.code(), Some(1));
+}
+
+// ---- which store
+
+#[test]
+fn the_file_stands_in_where_there_is_no_bus() {
+    let mut sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
+    sandbox.unset("DBUS_SESSION_BUS_ADDRESS");
+    let why = "T0 is not exported: not in env or Secret Service: no D-Bus session bus";
+    assert_eq!(read(&sandbox, "T0"), Err(why.into()));
+    stored(&sandbox, "T0", OLD);
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+    assert_eq!(read(&sandbox, "T1"), Err("T1 is not exported: not in env or store file".into()));
+}
+
+#[test]
+fn a_bus_that_does_not_work_is_told_and_not_passed_over() {
+    let sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
+    let said = refused(&store(&sandbox, "T0", OLD));
+    assert!(said.contains("the D-Bus session bus at unix:path=/nonexistent does not exist"), "{said}");
+    assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
+}
+
+#[test]
+fn only_a_store_file_is_unlocked_by_raxx() {
+    let sandbox = unattended();
+    let said = |sandbox: &Sandbox, command: &str| {
+        let out = sandbox.run(&[command]);
+        assert_eq!(out.status.code(), Some(2));
+        line(&out)
+    };
+    assert!(said(&sandbox, "unlock").starts_with("there is no store file at "));
+    stored(&sandbox, "T0", OLD);
+    assert!(
+        said(&sandbox, "unlock")
+            .ends_with("opens by an identity file, not by a passphrase: there is nothing to unlock")
+    );
+    if cfg!(target_os = "linux") {
+        let sandbox = home("[store]\nbackend = \"secret-service\"\n");
+        for command in ["unlock", "lock"] {
+            let wanted = "values are kept in the Secret Service here: only a store file is unlocked and locked by raxx";
+            assert_eq!(said(&sandbox, command), wanted);
+        }
+    }
+}
+
+// ---- the passphrase form
+
+/// A program on a terminal of its own.
+struct Terminal {
+    child: Box<dyn portable_pty::Child + Send + Sync>,
+    keys: Box<dyn std::io::Write + Send>,
+    screen: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+    _pair: portable_pty::PtyPair,
+}
+
+impl Terminal {
+    fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
+        let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 200, ..PtySize::default() }).unwrap();
+        let mut command = CommandBuilder::new(program);
+        command.args(args);
+        command.env_clear();
+        for (name, value) in sandbox.environment() {
+            command.env(name, value);
+        }
+        command.cwd(sandbox.home());
+        let child = pair.slave.spawn_command(command).expect("the program is installed");
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (send, screen) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(n @ 1..) = reader.read(&mut buffer) {
+                if send.send(buffer[..n].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let keys = pair.master.take_writer().unwrap();
+        Terminal { child, keys, screen, seen: Vec::new(), _pair: pair }
+    }
+
+    /// Waits for the question, then types.
+    fn answer(&mut self, question: &str, answer: &str) {
+        let until = Instant::now() + HUNG;
+        let from = self.seen.len();
+        while !String::from_utf8_lossy(&self.seen[from..]).contains(question) {
+            match self.screen.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => self.seen.extend(bytes),
+                Err(_) => panic!("{question:?} never came: {}", String::from_utf8_lossy(&self.seen)),
+            }
+        }
+        // A program may ask first and switch the echo off then.
+        std::thread::sleep(Duration::from_millis(200));
+        self.keys.write_all(format!("{answer}\r").as_bytes()).unwrap();
+        self.keys.flush().unwrap();
+    }
+
+    /// Waits for the end; gives the exit code and all that stood on the terminal.
+    fn end(mut self) -> (u32, String) {
+        let code = self.child.wait().unwrap().exit_code();
+        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_millis(300)) {
+            self.seen.extend(bytes);
+        }
+        (code, String::from_utf8_lossy(&self.seen).replace('\r', ""))
+    }
+}
+
+/// A home with a store file that a passphrase opens; its key leaves the keyring with it.
+struct Attended(Sandbox);
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        let _ = self.0.run(&["lock"]);
+    }
+}
+
+impl Attended {
+    /// Made by a person who answers the questions of the first `raxx store`. None where the keyring cannot be used:
+    /// then that was said, and nothing was made.
+    fn new() -> Option<Attended> {
+        let attended = Attended(home("[store]\nbackend = \"file\"\n"));
+        let sandbox = &attended.0;
+        let mut terminal = Terminal::start(sandbox, RAXX, &["store", "T0", "--no-check"]);
+        terminal.answer("[passphrase/identity] ", "passphrase");
+        if !keyring_works() {
+            let (code, said) = terminal.end();
+            assert_eq!(code, 2);
+            assert!(said.contains("the kernel's keyring cannot be used: "), "{said}");
+            assert!(said.contains("[store] identity"), "{said}");
+            assert_eq!(files(&sandbox.home().join(".local/share")), Vec::<String>::new());
+            return None;
+        }
+        terminal.answer("New passphrase", PASSPHRASE);
+        terminal.answer("again", PASSPHRASE);
+        terminal.answer("T0 (hidden)", OLD);
+        let (code, said) = terminal.end();
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains(&format!("made {}", store_file(sandbox).display())), "{said}");
+        assert!(!said.contains(PASSPHRASE) && !said.contains(OLD), "{said}");
+        Some(attended)
+    }
+}
+
+fn keyring_works() -> bool {
+    let out = Command::new("keyctl").args(["describe", "@u"]).output().expect("keyctl is installed");
+    out.status.success()
+}
+
+fn unlock(sandbox: &Sandbox, passphrase: &str) -> Output {
+    sandbox.raxx().args(["unlock", "--stdin"]).write_stdin(format!("{passphrase}\n")).output().unwrap()
+}
+
+const LOCKED: &str = "T0 is not exported: in the store file, which is locked";
+
+#[test]
+fn a_passphrase_unlocks_it_for_every_session_until_it_is_locked() {
+    let Some(attended) = Attended::new() else { return };
+    let sandbox = &attended.0;
+    assert_eq!(read(sandbox, "T0"), Ok(OLD.into()));
+    assert_eq!(line(&sandbox.run(&["lock"])), "the store file is locked");
+    assert_eq!(line(&sandbox.run(&["lock"])), "the store file was not unlocked");
+    assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
+
+    let before = fs::read(store_file(sandbox)).unwrap();
+    let said = refused(&store(sandbox, "T0", NEW));
+    assert!(said.ends_with("the store file is locked; type: raxx unlock"), "{said}");
+    let wrong = unlock(sandbox, "wrong");
+    assert_eq!((wrong.status.code(), line(&wrong)), (Some(1), "wrong passphrase; nothing is changed".into()));
+    assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
+    assert_eq!(fs::read(store_file(sandbox)).unwrap(), before);
+
+    let right = unlock(sandbox, PASSPHRASE);
+    assert!(right.status.success(), "{}", text(&right.stderr));
+    assert_eq!(read(sandbox, "T0"), Ok(OLD.into()));
+    // A write asks for no passphrase, and leaves the file as it was opened.
+    stored(sandbox, "T0", NEW);
+    assert_eq!(read(sandbox, "T0"), Ok(NEW.into()));
+
+    // A terminal whose session keyring is another one: it reads, and it unlocks for the others.
+    let elsewhere = |args: &[&str]| {
+        let mut command = sandbox.command("keyctl");
+        command.args(["session", "-", RAXX]).args(args).write_stdin(PASSPHRASE).output().unwrap()
+    };
+    let value = text(&elsewhere(&["export", "sh", "T0"]).stdout);
+    assert!(value.ends_with(&format!("export T0='{NEW}'\n")), "{value}");
+    assert!(elsewhere(&["lock"]).status.success());
+    assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
+    assert!(elsewhere(&["unlock", "--stdin"]).status.success());
+    assert_eq!(read(sandbox, "T0"), Ok(NEW.into()));
+}
+
+#[test]
+fn the_key_in_the_keyring_is_this_users_and_has_an_end() {
+    let Some(attended) = Attended::new() else { return };
+    let path = fs::canonicalize(store_file(&attended.0)).unwrap();
+    let name = format!("raxx:{}", &blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex()[..32]);
+    let keys = fs::read_to_string("/proc/keys").unwrap();
+    let key = keys.lines().find(|line| line.contains(&name)).expect("its key");
+    let fields: Vec<&str> = key.split_whitespace().collect();
+    assert_eq!(fields[4], "3f3f0000", "{key}");
+    assert!(fields[3] == "11h" || fields[3] == "12h", "{key}");
+}
+
+#[test]
+fn a_locked_file_is_said_once_with_what_to_type() {
+    let Some(attended) = Attended::new() else { return };
+    let sandbox = &attended.0;
+    assert!(sandbox.run(&["lock"]).status.success());
+    let out = sandbox.run(&["check", "T0"]);
+    let wanted = "[FAIL] T0    (in the store file, which is locked)\n       type: raxx unlock\n";
+    assert_eq!((text(&out.stdout), out.status.code()), (wanted.into(), Some(1)));
+}
+
+#[test]
+fn age_recovers_it_with_the_passphrase_also_after_writes_without_it() {
+    let Some(attended) = Attended::new() else { return };
+    let sandbox = &attended.0;
+    stored(sandbox, "T1", NEW);
+    let path = store_file(sandbox);
+    let mut age = Terminal::start(sandbox, "age", &["-d", path.to_str().unwrap()]);
+    age.answer("passphrase", PASSPHRASE);
+    let (code, said) = age.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains(&format!(r#""name":"T0","value":"{OLD}""#)), "{said}");
+    assert!(said.contains(&format!(r#""name":"T1","value":"{NEW}""#)), "{said}");
+}
+
+#[test]
+fn a_file_that_age_encrypted_anew_wants_its_own_passphrase() {
+    let Some(attended) = Attended::new() else { return };
+    let sandbox = &attended.0;
+    let path = store_file(sandbox);
+    let plain = sandbox.home().join("plain");
+    let entry = format!(r#"{{"service":"raxx-t0","account":"a","name":"T0","value":"{NEW}"}}"#);
+    fs::write(&plain, format!(r#"{{"version":1,"items":[{entry}]}}"#)).unwrap();
+    let mut age = Terminal::start(sandbox, "age", &["-p", "-o", path.to_str().unwrap(), plain.to_str().unwrap()]);
+    age.answer("Enter passphrase", "another one");
+    age.answer("Confirm", "another one");
+    assert_eq!(age.end().0, 0);
+    // The keyring still has the key of the file that was here before.
+    assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
+    assert_eq!(unlock(sandbox, PASSPHRASE).status.code(), Some(1));
+    assert!(unlock(sandbox, "another one").status.success());
+    assert_eq!(read(sandbox, "T0"), Ok(NEW.into()));
+}
+
+#[test]
+fn two_passphrases_that_differ_make_nothing() {
+    if !keyring_works() {
+        return; // nobody is asked for one: see Attended::new
+    }
+    let sandbox = home("[store]\nbackend = \"file\"\n");
+    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
+    terminal.answer("[passphrase/identity] ", "passphrase");
+    terminal.answer("New passphrase", PASSPHRASE);
+    terminal.answer("again", "something else");
+    let (code, said) = terminal.end();
+    assert_eq!(code, 2);
+    assert!(said.contains("the two passphrases differ; nothing is made"), "{said}");
+    assert!(!store_file(&sandbox).exists());
+}
+
+#[test]
+fn the_identity_that_was_chosen_on_the_terminal_is_found_again() {
+    let sandbox = home("[store]\nbackend = \"file\"\n");
+    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
+    terminal.answer("[passphrase/identity] ", "identity");
+    terminal.answer("T0 (hidden)", OLD);
+    let (code, said) = terminal.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(identity_file(&sandbox).exists());
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+    stored(&sandbox, "T1", NEW);
+    assert!(recovered(&sandbox).contains(NEW));
+}

@@ -1,0 +1,424 @@
+//! Storing into the Secret Service and taking out of it: with a real gnome-keyring, beside `secret-tool`, and with
+//! services of bad manners.
+
+#[path = "support/keyring.rs"]
+mod keyring;
+mod support;
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use keyring::{Bus, Keyring, Manners, Service, StandIn, Stored, std_command};
+use support::{RAXX, Sandbox, text};
+
+const VALUE: &str = "HRKU-it's-a-$(made)-up-tökén";
+
+/// The names `TOKEN_0` to `TOKEN_7`, kept in the Secret Service and nowhere else.
+fn sandbox() -> Sandbox {
+    let mut config = String::from("[store]\nbackend = \"secret-service\"\n");
+    for at in 0..8 {
+        config += &format!(
+            "[[credential]]\nname = \"TOKEN_{at}\"\nprovider = \"heroku\"\n\
+             store = {{ service = \"raxx-token-{at}\", account = \"claude-bootstrap\" }}\nrotate_via = \"docs/a.md\"\n"
+        );
+    }
+    config += "[provider.heroku]\nbase_url = \"http://127.0.0.1:1\"\n";
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&config);
+    sandbox
+}
+
+/// Runs `raxx ARGUMENTS` to its end and gives its exit code and what it said on stderr; it prints nothing.
+fn raxx(sandbox: &Sandbox, arguments: &[&str], input: &str) -> (i32, String) {
+    let output = sandbox.raxx().args(arguments).write_stdin(input).output().unwrap();
+    assert_eq!(text(&output.stdout), "");
+    (output.status.code().unwrap(), text(&output.stderr))
+}
+
+fn store(sandbox: &Sandbox, name: &str, value: &str) -> (i32, String) {
+    raxx(sandbox, &["store", name, "--stdin", "--no-check"], value)
+}
+
+fn forget(sandbox: &Sandbox, name: &str) -> (i32, String) {
+    raxx(sandbox, &["forget", name, "--yes"], "")
+}
+
+#[track_caller]
+fn stored(sandbox: &Sandbox, name: &str, value: &str) {
+    let (code, said) = store(sandbox, name, value);
+    assert_eq!(code, 0, "{said}");
+}
+
+/// One line, with these words, and not the exit code of success.
+#[track_caller]
+fn assert_told((code, said): (i32, String), words: &str) {
+    assert_ne!(code, 0, "{said}");
+    let about: Vec<_> = said.lines().filter(|line| line.contains(words)).collect();
+    assert_eq!(about.len(), 1, "{words:?} in {said:?}");
+    // Beside it there is only what was taken, that it looks odd, and that it is not checked.
+    assert!(said.lines().count() <= 4, "{said}");
+    assert!(!said.contains(VALUE), "{said}");
+}
+
+/// What `secret-tool` finds at these attributes.
+fn look_up(sandbox: &Sandbox, attributes: &[&str]) -> Option<String> {
+    let output = sandbox.command("secret-tool").arg("lookup").args(attributes).output().unwrap();
+    output.status.success().then(|| text(&output.stdout))
+}
+
+fn value(sandbox: &Sandbox, at: usize) -> Option<String> {
+    look_up(sandbox, &["service", &format!("raxx-token-{at}"), "account", "claude-bootstrap"])
+}
+
+/// How many items there are for this one, whatever else is noted on them, and what is said of them.
+fn items(sandbox: &Sandbox, at: usize) -> (usize, String) {
+    let service = format!("raxx-token-{at}");
+    let arguments = ["search", "--all", "service", &service, "account", "claude-bootstrap"];
+    let output = sandbox.command("secret-tool").args(arguments).output().unwrap();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    (said.lines().filter(|line| line.starts_with("[/")).count(), said)
+}
+
+/// What `raxx export` gives for it.
+fn exported(sandbox: &Sandbox, name: &str) -> String {
+    let script = format!("eval \"$(raxx export bash {name} 2>/dev/null)\"; printf %s \"${{{name}-}}\"");
+    let output = sandbox.command("bash").args(["--norc", "-c", &script]).output().unwrap();
+    text(&output.stdout)
+}
+
+#[test]
+fn raxx_and_secret_tool_write_one_and_the_same_item() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    assert_eq!((value(&sandbox, 0), exported(&sandbox, "TOKEN_0")), (None, String::new()));
+
+    stored(&sandbox, "TOKEN_0", VALUE);
+    assert_eq!(value(&sandbox, 0).as_deref(), Some(VALUE));
+    assert_eq!(exported(&sandbox, "TOKEN_0"), VALUE);
+    let (count, said) = items(&sandbox, 0);
+    assert_eq!(count, 1, "{said}");
+    assert!(said.contains("label = TOKEN_0\n"), "{said}");
+
+    keyring.store(&sandbox, "raxx-token-0", "claude-bootstrap", "by secret-tool");
+    assert_eq!(exported(&sandbox, "TOKEN_0"), "by secret-tool");
+    assert_eq!(items(&sandbox, 0).0, 1);
+
+    stored(&sandbox, "TOKEN_0", "by raxx again\n");
+    assert_eq!(value(&sandbox, 0).as_deref(), Some("by raxx again"));
+    assert_eq!(items(&sandbox, 0).0, 1);
+
+    keyring.store(&sandbox, "raxx-token-1", "claude-bootstrap", "secret-tool first");
+    stored(&sandbox, "TOKEN_1", "then raxx");
+    assert_eq!(value(&sandbox, 1).as_deref(), Some("then raxx"));
+    assert_eq!((items(&sandbox, 1).0, value(&sandbox, 0).as_deref()), (1, Some("by raxx again")));
+}
+
+#[test]
+fn what_is_stored_outlives_the_daemon() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    stored(&sandbox, "TOKEN_0", "created");
+    stored(&sandbox, "TOKEN_1", "created");
+    stored(&sandbox, "TOKEN_1", "replaced");
+    stored(&sandbox, "TOKEN_2", "forgotten");
+    assert_eq!(forget(&sandbox, "TOKEN_2").0, 0);
+    drop(keyring); // killed, without a warning
+    let _keyring = Keyring::start(&mut sandbox);
+    let values = [0, 1, 2].map(|at| value(&sandbox, at));
+    assert_eq!(values, [Some("created".into()), Some("replaced".into()), None]);
+}
+
+/// The item that is read is the one that is written, and what else is noted on it stays.
+#[test]
+fn an_item_with_more_attributes_is_changed_where_it_is() {
+    let mut sandbox = sandbox();
+    let _keyring = Keyring::start(&mut sandbox);
+    let attributes = ["service", "raxx-token-0", "account", "claude-bootstrap", "team", "ops"];
+    let store = ["store", "--label=of the team"];
+    sandbox.command("secret-tool").args(store).args(attributes).write_stdin("old").assert().success();
+    stored(&sandbox, "TOKEN_0", "new");
+    let (count, said) = items(&sandbox, 0);
+    assert_eq!(count, 1, "{said}");
+    assert_eq!(look_up(&sandbox, &attributes).as_deref(), Some("new"));
+}
+
+#[test]
+fn forgetting_takes_every_item_that_would_be_read() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    stored(&sandbox, "TOKEN_0", VALUE);
+    let attributes = ["service", "raxx-token-0", "account", "claude-bootstrap", "team", "ops"];
+    let store = ["store", "--label=of the team"];
+    sandbox.command("secret-tool").args(store).args(attributes).write_stdin("second").assert().success();
+    keyring.store(&sandbox, "raxx-token-0", "somebody-else", "stays");
+    stored(&sandbox, "TOKEN_1", "stays");
+    assert_eq!(items(&sandbox, 0).0, 2);
+
+    let (code, said) = forget(&sandbox, "TOKEN_0");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!((items(&sandbox, 0).0, exported(&sandbox, "TOKEN_0")), (0, String::new()));
+    assert_eq!(value(&sandbox, 1).as_deref(), Some("stays"));
+    assert_eq!(look_up(&sandbox, &["service", "raxx-token-0", "account", "somebody-else"]).as_deref(), Some("stays"));
+}
+
+#[test]
+fn a_locked_keyring_is_one_line_and_nothing_changes() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    stored(&sandbox, "TOKEN_0", "old");
+    keyring.lock(&sandbox);
+    let words = "the login collection is locked; type: ";
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), words); // one that is there
+    assert_told(store(&sandbox, "TOKEN_1", VALUE), words); // one that is not
+    assert_told(forget(&sandbox, "TOKEN_0"), words);
+    drop(keyring);
+    let _keyring = Keyring::start(&mut sandbox);
+    assert_eq!([0, 1].map(|at| value(&sandbox, at)), [Some("old".into()), None]);
+}
+
+#[test]
+fn a_keyring_that_does_not_answer_is_one_line_and_nothing_changes() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    stored(&sandbox, "TOKEN_0", "old");
+    keyring.freeze(&sandbox);
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), "the Secret Service did not answer in time");
+    assert_told(forget(&sandbox, "TOKEN_0"), "the Secret Service did not answer in time");
+    keyring.thaw(&sandbox);
+    assert_eq!(value(&sandbox, 0).as_deref(), Some("old"));
+}
+
+#[test]
+fn without_a_secret_service_nothing_is_taken() {
+    let mut sandbox = sandbox();
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), "the D-Bus session bus at unix:path=/nonexistent does not exist");
+    assert_told(forget(&sandbox, "TOKEN_0"), "the D-Bus session bus at unix:path=/nonexistent does not exist");
+    let _bus = Bus::bare(&mut sandbox);
+    let words = "there is no Secret Service here: no program on the D-Bus session bus provides a Secret Service";
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), words);
+    assert_told(forget(&sandbox, "TOKEN_0"), words);
+}
+
+/// `raxx store` with the value on its way into it.
+fn started(sandbox: &Sandbox, name: &str, value: &str) -> Child {
+    let mut command = std_command(sandbox, RAXX);
+    command.args(["store", name, "--stdin", "--no-check"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(value.as_bytes()).unwrap();
+    child
+}
+
+/// Kills `raxx store` at fifty random moments. Gives how many were killed, replaced the value and kept the old one.
+fn kill(sandbox: &Sandbox, at: usize) -> [usize; 3] {
+    let name = format!("TOKEN_{at}");
+    // Long enough that half of one would be seen.
+    let made_up = |turn: usize| format!("HRKU-{at}-{turn:03}-").repeat(120);
+    let mut usual = Vec::new();
+    for _ in 0..5 {
+        let begun = Instant::now();
+        stored(sandbox, &name, &made_up(0));
+        usual.push(begun.elapsed());
+    }
+    usual.sort();
+    let most = usual[2].as_micros() as u64 * 6 / 5;
+    let mut random = RandomState::new().build_hasher();
+
+    let (mut old, [mut killed, mut replaced, mut kept]) = (made_up(0), [0; 3]);
+    for turn in 1..=50 {
+        let new = made_up(turn);
+        random.write_usize(turn);
+        let begun = Instant::now();
+        let mut child = started(sandbox, &name, &new);
+        let moment = Duration::from_micros(random.finish() % most);
+        thread::sleep(moment.saturating_sub(begun.elapsed()));
+        child.kill().unwrap();
+        killed += usize::from(child.wait().unwrap().signal() == Some(9));
+
+        let now = value(sandbox, at).unwrap_or_else(|| panic!("nothing is left after a kill at {moment:?}"));
+        assert!(now == old || now == new, "{turn}: after {moment:?} it holds {now:?}");
+        *(if now == new { &mut replaced } else { &mut kept }) += 1;
+        old = now;
+    }
+    assert_eq!(items(sandbox, at).0, 1);
+    assert_eq!(exported(sandbox, &name), old);
+    [killed, replaced, kept]
+}
+
+#[test]
+fn killed_at_any_moment_it_leaves_the_old_value_or_the_new_one_whole() {
+    let mut sandbox = sandbox();
+    let _keyring = Keyring::start(&mut sandbox);
+    let sandbox = &sandbox;
+    let [killed, replaced, kept] = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..4).map(|at| scope.spawn(move || kill(sandbox, at))).collect();
+        let counts = lanes.into_iter().map(|lane| lane.join().unwrap());
+        counts.fold([0; 3], |all, of_one| std::array::from_fn(|at| all[at] + of_one[at]))
+    });
+    // Otherwise the moments were not spread over the whole of it.
+    assert!(killed >= 50 && replaced >= 10 && kept >= 10, "{killed} killed, {replaced} replaced, {kept} kept");
+}
+
+#[test]
+fn eight_at_once_are_all_there() {
+    let mut sandbox = sandbox();
+    let _keyring = Keyring::start(&mut sandbox);
+    for round in 0..3 {
+        let value_of = |at: usize| format!("HRKU-{round}-{at}");
+        let all: Vec<_> = (0..8).map(|at| started(&sandbox, &format!("TOKEN_{at}"), &value_of(at))).collect();
+        for mut one in all {
+            assert!(one.wait().unwrap().success());
+        }
+        for at in 0..8 {
+            assert_eq!(value(&sandbox, at), Some(value_of(at)));
+            assert_eq!(items(&sandbox, at).0, 1);
+        }
+    }
+}
+
+#[test]
+fn eight_at_once_of_one_name_are_one_item() {
+    let mut sandbox = sandbox();
+    let _keyring = Keyring::start(&mut sandbox);
+    let all: Vec<_> = (0..8).map(|at| started(&sandbox, "TOKEN_0", &format!("HRKU-{at}"))).collect();
+    for mut one in all {
+        // One may read back what another has just written, and says so.
+        one.wait().unwrap();
+    }
+    let (count, said) = items(&sandbox, 0);
+    assert_eq!(count, 1, "{said}");
+    let value = value(&sandbox, 0).unwrap();
+    assert!((0..8).any(|at| value == format!("HRKU-{at}")), "{value}");
+}
+
+/// Whether a process on this machine has this among its arguments.
+fn in_arguments(what: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    let mut lines = lines.filter(|line| line.len() >= what.len());
+    lines.any(|line| line.windows(what.len()).any(|part| part == what.as_bytes()))
+}
+
+#[test]
+fn the_value_is_in_the_arguments_of_no_process() {
+    let mut sandbox = sandbox();
+    let _keyring = Keyring::start(&mut sandbox);
+    let secret = format!("HRKU-seen-by-nobody-{}", std::process::id());
+    let marker = format!("seen-by-all-{}", std::process::id());
+    let (done, looks) = (AtomicBool::new(false), std::sync::atomic::AtomicUsize::new(0));
+    thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut seen = (false, false);
+            while !done.load(Ordering::Relaxed) {
+                seen = (seen.0 | in_arguments(&secret), seen.1 | in_arguments(&marker));
+                looks.fetch_add(1, Ordering::Relaxed);
+            }
+            seen
+        });
+        // The watch sees what can be seen.
+        let mut sleep =
+            std_command(&sandbox, "sh").args(["-c", "read x", &marker]).stdin(Stdio::piped()).spawn().unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while looks.load(Ordering::Relaxed) < 3 && Instant::now() < until {
+            thread::sleep(Duration::from_millis(1));
+        }
+        drop(sleep.stdin.take());
+        sleep.wait().unwrap();
+
+        let before = looks.load(Ordering::Relaxed);
+        while looks.load(Ordering::Relaxed) < before + 20 && Instant::now() < until {
+            stored(&sandbox, "TOKEN_0", &secret);
+        }
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(watch.join().unwrap(), (false, true));
+    });
+    assert_eq!(value(&sandbox, 0), Some(secret));
+}
+
+fn serve(sandbox: &mut Sandbox, service: Service) -> StandIn {
+    StandIn::start(sandbox, Manners::Serves(service))
+}
+
+fn there() -> Vec<Stored> {
+    vec![Stored { service: "raxx-token-0", value: "old", modified: 1 }]
+}
+
+/// A dialog that the service offers is withdrawn, and none is ever opened or waited for.
+#[test]
+fn a_dialog_is_declined() {
+    let words = "the Secret Service wants consent: it is changed only after a dialog; type: ";
+    let mut sandbox = sandbox();
+    let service = serve(&mut sandbox, Service { prompts: true, ..Service::default() });
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), words);
+    assert!(service.calls().ends_with(&["CreateItem".into(), "Dismiss".into()]), "{:?}", service.calls());
+
+    let service = serve(&mut sandbox, Service { items: there(), prompts: true, ..Service::default() });
+    assert_told(forget(&sandbox, "TOKEN_0"), words);
+    assert!(service.calls().ends_with(&["Delete".into(), "Dismiss".into()]), "{:?}", service.calls());
+}
+
+#[test]
+fn a_change_that_is_refused_is_told_by_its_reason() {
+    for (error, words) in [
+        ("org.freedesktop.Secret.Error.IsLocked", "the work collection is locked; type: "),
+        ("org.freedesktop.DBus.Error.AccessDenied", "wants consent: it is changed only after a dialog; type: "),
+        ("org.freedesktop.DBus.Error.Failed", "does not work: a D-Bus error: org.freedesktop.DBus.Error.Failed"),
+        ("org.freedesktop.DBus.Error.NoServer", "does not work: a D-Bus error: org.freedesktop.DBus.Error.NoServer"),
+        ("", "the Secret Service did not answer in time"),
+    ] {
+        for items in [there(), Vec::new()] {
+            let mut sandbox = sandbox();
+            let deletes = !items.is_empty();
+            let service =
+                serve(&mut sandbox, Service { items, refuses_changes_with: Some(error), ..Service::default() });
+            assert_told(store(&sandbox, "TOKEN_0", VALUE), words);
+            if deletes {
+                assert_told(forget(&sandbox, "TOKEN_0"), words);
+            }
+            let calls = service.calls();
+            assert!(!calls.iter().any(|call| ["Unlock", "Prompt"].contains(&call.as_str())), "{calls:?}");
+        }
+    }
+}
+
+#[test]
+fn without_a_collection_nothing_is_made_up() {
+    let mut sandbox = sandbox();
+    let service = serve(&mut sandbox, Service { no_collection: true, ..Service::default() });
+    let words = "the Secret Service does not work: it has no default collection to put an item in";
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), words);
+    assert!(!service.calls().iter().any(|call| call.starts_with("Create")), "{:?}", service.calls());
+}
+
+/// KeePassXC says of a locked database that the item is not there.
+#[test]
+fn a_locked_collection_that_cannot_be_searched_is_not_called_empty() {
+    let mut sandbox = sandbox();
+    let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), "the work collection is locked; type: ");
+    assert_told(forget(&sandbox, "TOKEN_0"), "the work collection is locked; type: ");
+    let calls = service.calls();
+    let changes = ["CreateItem", "SetSecret", "Delete", "Unlock", "Prompt"];
+    assert!(!calls.iter().any(|call| changes.contains(&call.as_str())), "{calls:?}");
+}
+
+/// Of two, the one that is read is the one that is written.
+#[test]
+fn of_two_items_the_one_that_is_read_is_written() {
+    let mut sandbox = sandbox();
+    let at = |modified| Stored { service: "raxx-token-0", value: "old", modified };
+    let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
+    store(&sandbox, "TOKEN_0", VALUE); // it keeps the old value and is told so
+    assert_eq!(service.changed()[0], "SetSecret /org/freedesktop/secrets/collection/work/1");
+
+    let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
+    forget(&sandbox, "TOKEN_0");
+    let deleted = ["0", "2", "1"].map(|item| format!("Delete /org/freedesktop/secrets/collection/work/{item}"));
+    assert_eq!(service.changed(), deleted);
+}

@@ -1,0 +1,602 @@
+//! `store`, `rotate`, `forget` and `import`: a value is proven before it replaces one that works, and is shown nowhere.
+
+#[path = "support/pty.rs"]
+mod pty;
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+use std::thread;
+use std::time::Duration;
+
+use pty::Terminal;
+use support::loopback::{Answer, ClosedPort, Loopback};
+use support::{RAXX, Sandbox, text};
+
+const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
+const OLD: &str = "ghp_MadeUpAndStoredBefore0123456789001old";
+const NEW: &str = "ghp_MadeUpAndMintedJustNow012345678902new";
+
+/// One GitHub token, kept in a store file, checked against this provider.
+fn sandbox_at(provider: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"5s\"\n{provider}enabled = false\n\
+         [store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nscope = \"Secrets: write\"\n\
+         store = {{ service = \"raxx-test\", account = \"test\" }}\n\
+         rotate_via = \"docs/ops/runbooks/rotation/github-pat.md\"\n\
+         [[credential]]\nname = \"HOMELESS\"\nprovider = \"github\"\n"
+    ));
+    sandbox
+}
+
+fn sandbox(server: &Loopback) -> Sandbox {
+    sandbox_at(&server.config())
+}
+
+fn with_input(sandbox: &Sandbox, args: &[&str], input: &str) -> Output {
+    sandbox.raxx().args(args).write_stdin(input).output().expect("raxx starts")
+}
+
+fn terminal(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
+    Terminal::open(Path::new(program), args, sandbox.environment(), &sandbox.home())
+}
+
+/// Stores a value without asking anybody.
+fn given(sandbox: &Sandbox, value: &str) {
+    let out = with_input(sandbox, &["store", NAME, "--stdin", "--no-check"], value);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}
+
+/// What the store holds, as a new shell would get it.
+fn held(sandbox: &Sandbox) -> String {
+    text(&sandbox.run(&["export", "sh", NAME]).stdout)
+}
+
+fn holds(sandbox: &Sandbox, value: &str) {
+    assert_eq!(held(sandbox), format!("export {NAME}='{value}'\n"));
+}
+
+/// The last line on stderr, and the exit code.
+fn said(out: &Output) -> (String, i32) {
+    let all = text(&out.stderr);
+    for secret in [OLD, NEW] {
+        assert!(!all.contains(secret), "a value is shown: {all}");
+    }
+    (all.lines().last().unwrap_or_default().to_string(), out.status.code().expect("it exits by itself"))
+}
+
+#[test]
+fn a_value_that_passes_is_stored() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let out = with_input(&sandbox, &["store", NAME, "--stdin"], &format!("{NEW}\n"));
+    assert_eq!(said(&out), (format!("raxx: {NAME} is stored in the store file"), 0));
+    let all = text(&out.stderr);
+    assert!(all.contains(&format!("raxx: {NAME} (redacted ghp_…2new)\n")), "{all}");
+    assert!(all.contains(&format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op\n")), "{all}");
+    assert_eq!(text(&out.stdout), "");
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_value_that_the_provider_rejects_replaces_nothing() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let out = with_input(&sandbox, &["store", NAME, "--stdin"], NEW);
+    assert_eq!(said(&out), ("raxx: nothing is stored".into(), 1));
+    assert!(text(&out.stderr).contains("HTTP 401 (invalid or expired)\n"));
+    assert!(!text(&out.stderr).contains("rotate via"), "who is storing a new one needs no page");
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn no_check_stores_it_and_says_so() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let out = with_input(&sandbox, &["store", NAME, "--stdin", "--no-check"], NEW);
+    assert!(text(&out.stderr).contains(&format!("raxx: {NAME} is not checked, as you asked\n")));
+    assert!(server.requests().is_empty());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    given(&sandbox, OLD);
+    let out = with_input(&sandbox, &["store", NAME, "--stdin"], NEW);
+    let why = "raxx: it could not be checked, so nothing is stored. To store it all the same: --no-check";
+    assert_eq!(said(&out), (why.into(), 1));
+    holds(&sandbox, OLD);
+
+    for (answer, value, code) in [("n", OLD, 1), ("y", NEW, 0)] {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
+        terminal.wait_for(&format!("{NAME} (hidden):"));
+        terminal.line(NEW);
+        terminal.wait_for("It could not be checked. Store it all the same? [y/N]");
+        terminal.line(answer);
+        assert_eq!(terminal.end(), code, "{}", terminal.screen());
+        holds(&sandbox, value);
+    }
+}
+
+#[test]
+fn what_is_typed_is_never_shown() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
+    terminal.wait_for(&format!("{NAME} (hidden):"));
+    terminal.line(NEW);
+    terminal.wait_for("is stored in the store file");
+    assert_eq!(terminal.end(), 0);
+    assert!(terminal.times(&NEW[..12]) == 0, "{}", terminal.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn ctrl_c_gives_the_terminal_back_and_changes_nothing() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let script =
+        format!("stty -g >before; raxx store {NAME}; echo code $?; stty -g >after; cmp before after && echo same");
+    let mut terminal = terminal(&sandbox, "/bin/bash", &["--norc", "-c", &format!("trap : INT; {script}")]);
+    terminal.wait_for("(hidden):");
+    terminal.keys("ghp_half\x03");
+    terminal.wait_for("same");
+    assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
+    assert!(terminal.times("ghp_half") == 0);
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn what_cannot_be_a_token_is_refused() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    for (input, why) in [
+        ("", "not a token: it is empty"),
+        ("\n", "not a token: it is empty"),
+        ("two\nlines", "not a token: contains a newline"),
+        ("a\u{1b}[31mb", "not a token: contains a control character"),
+    ] {
+        let out = with_input(&sandbox, &["store", NAME, "--stdin"], input);
+        assert_eq!(said(&out), (format!("raxx: {NAME}: {why}; nothing is stored"), 2));
+    }
+    let out = with_input(&sandbox, &["store", NAME, "--stdin"], &"x".repeat(70_000));
+    assert_eq!(said(&out), ("raxx: more than 64 KiB came in: that is no token".into(), 2));
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn what_is_wrong_with_the_command_is_one_line() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let run = |args: &[&str]| said(&with_input(&sandbox, args, NEW));
+    let unknown = format!("raxx: no credential is named GITHUB: did you mean {NAME}?");
+    assert_eq!(run(&["store", "GITHUB", "--stdin"]), (unknown.clone(), 2));
+    assert_eq!(run(&["forget", "GITHUB", "--yes"]), (unknown.clone(), 2));
+    assert_eq!(run(&["rotate", "GITHUB", "--stdin"]), (unknown, 2));
+    let homeless = "raxx: HOMELESS has no place in the store: add store = { service = \"…\", account = \"…\" } to its [[credential]]";
+    assert_eq!(run(&["store", "HOMELESS", "--stdin"]), (homeless.into(), 2));
+    let nobody = "raxx: there is no terminal to ask on: pipe the value in with --stdin";
+    let no_terminal = sandbox.command("setsid").args(["-w", RAXX, "store", NAME]).output().unwrap();
+    assert_eq!(said(&no_terminal), (nobody.into(), 2));
+    let repair = "raxx: only items of the macOS Keychain need a repair: this machine keeps values elsewhere";
+    assert_eq!(run(&["store", NAME, "--repair"]), (repair.into(), 2));
+}
+
+#[test]
+fn forget_asks_and_takes_it_out() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let out = sandbox.command("setsid").args(["-w", RAXX, "forget", NAME]).output().unwrap();
+    assert_eq!(said(&out), (format!("raxx: there is no terminal to ask on: raxx forget {NAME} --yes"), 2));
+    let mut terminal = terminal(&sandbox, RAXX, &["forget", NAME]);
+    terminal.wait_for(&format!("Take {NAME} out of the store file? [y/N]"));
+    terminal.line("");
+    terminal.wait_for("raxx: nothing is changed");
+    assert_eq!(terminal.end(), 1);
+    holds(&sandbox, OLD);
+    let out = sandbox.run(&["forget", NAME, "--yes"]);
+    assert_eq!(
+        said(&out),
+        (format!("raxx: {NAME} is out of the store file. In this shell it stays until: raxx unset"), 0)
+    );
+    assert_eq!(held(&sandbox), "");
+    assert_eq!(said(&sandbox.run(&["forget", NAME, "--yes"])), (format!("raxx: {NAME} is not in the store file"), 1));
+}
+
+#[test]
+fn rotate_leads_from_the_page_to_the_new_value() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    fs::write(sandbox.home().join(".zshenv"), format!("# mine\nexport {NAME}={OLD}\n")).unwrap();
+    let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "zsh"], NEW);
+    let all = text(&out.stderr);
+    assert!(out.status.success(), "{all}");
+    let page = fs::read_to_string("docs/ops/runbooks/rotation/github-pat.md").unwrap();
+    assert!(all.starts_with(page.trim_end()), "the page is in the binary");
+    for line in [
+        "raxx: make the new one here: https://github.com/settings/personal-access-tokens".to_string(),
+        "raxx: what it must be allowed to do: Secrets: write".into(),
+        format!("raxx: {NAME} (redacted ghp_…2new)"),
+        format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op"),
+        format!("raxx: {NAME} is stored in the store file"),
+        format!("raxx: {}:2 still sets {NAME} to the old value: take it out there", sandbox.home().join(".zshenv").display()),
+        "raxx: at last, revoke the old one: delete the old token at https://github.com/settings/personal-access-tokens (classic ones: https://github.com/settings/tokens)".into(),
+    ] {
+        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
+    }
+    assert!(!all.contains("warning"), "{all}");
+    assert!(!all.contains(OLD) && !all.contains(NEW));
+    assert_eq!(text(&out.stdout), format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n"));
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn rotate_waits_for_a_token_that_is_not_known_yet() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while server.attempts(NEW) < 2 {
+                thread::sleep(Duration::from_millis(20));
+            }
+            server.accept(NEW);
+        });
+        let out = with_input(&sandbox, &["rotate", NAME, "--stdin"], NEW);
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        assert!(text(&out.stderr).contains("raxx: the provider does not know it yet; asked again in a moment\n"));
+    });
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn rotate_warns_when_the_new_one_is_somebody_elses() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let answer = Answer::json(200, "{\"login\":\"another-op\",\"id\":2,\"type\":\"User\"}");
+    server.react(NEW, answer);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let out = with_input(&sandbox, &["rotate", NAME, "--stdin"], NEW);
+    assert!(out.status.success());
+    let all = text(&out.stderr);
+    assert!(all.contains("raxx: warning: the new one belongs to a…p, the old one to o…p\n"), "{all}");
+}
+
+#[test]
+fn rotate_takes_neither_the_old_value_nor_a_dead_one() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let same = said(&with_input(&sandbox, &["rotate", NAME, "--stdin"], OLD));
+    assert_eq!(same, (format!("raxx: {NAME}: that is the value that is to be replaced; nothing is changed"), 2));
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn rotate_puts_the_new_value_into_the_shell_that_typed_it() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    for shell in [vec!["zsh", "-f"], vec!["bash", "--norc", "--noprofile"]] {
+        let mut sandbox = sandbox(&server);
+        given(&sandbox, OLD);
+        sandbox.env(NAME, OLD);
+        let name = shell[0];
+        let script = format!(
+            "eval \"$(raxx init {name})\"; printf %s {NEW} | raxx rotate {NAME} --stdin >/dev/null 2>&1; echo in a pipe it cannot; \
+             raxx rotate {NAME} --stdin --no-check 2>/dev/null <<<{OLD}x; echo \"$? ${NAME}\"; raxx rotate NONE 2>/dev/null; echo \"$?\""
+        );
+        let out = sandbox.command(name).args(&shell[1..]).args(["-c", &script]).output().unwrap();
+        assert_eq!(text(&out.stderr), "", "{name}");
+        assert_eq!(text(&out.stdout), format!("in a pipe it cannot\n0 {OLD}x\n2\n"), "{name}");
+    }
+}
+
+#[test]
+fn import_finds_proves_stores_and_says_which_lines_to_delete() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    let zshenv = sandbox.home().join(".zshenv");
+    let env = sandbox.home().join(".env");
+    let before = format!("export PATH=\"$PATH:/opt\"\nexport {NAME}='{NEW}' # mine\nexport {NAME}=$(op read x)\n");
+    fs::write(&zshenv, &before).unwrap();
+    fs::write(&env, format!("{NAME}={OLD}\n")).unwrap();
+    sandbox.env(NAME, OLD);
+    let out = sandbox.run(&["import"]);
+    let all = text(&out.stderr);
+    assert!(out.status.success(), "{all}");
+    let (zshenv_name, env_name) = (zshenv.display(), env.display());
+    let lines = [
+        format!(
+            "raxx: {NAME} from the environment is not stored: (redacted ghp_…1old) — HTTP 401 (invalid or expired)"
+        ),
+        format!("raxx: {NAME} from {zshenv_name}:2 is stored in the store file: (redacted ghp_…2new)"),
+        format!("raxx: {zshenv_name}:2 sets {NAME}, which is in the store: delete that line"),
+        format!("raxx: {zshenv_name}:3 sets {NAME}, but not to a plain value: look there"),
+        format!("raxx: {env_name}:1 sets {NAME} to a value that the provider rejects"),
+    ];
+    for line in &lines {
+        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
+    }
+    assert!(!all.contains(OLD) && !all.contains(NEW));
+    assert_eq!(fs::read_to_string(&zshenv).unwrap(), before, "it changes no file");
+    sandbox.unset(NAME);
+    holds(&sandbox, NEW);
+    let again = sandbox.run(&["import"]);
+    assert!(text(&again.stderr).contains(&format!("raxx: {NAME} is already in the store file\n")));
+}
+
+#[test]
+fn import_never_tells_to_delete_the_only_copy_of_a_value_that_may_be_good() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let file = sandbox.home().join("tokens");
+    fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
+    let out = sandbox.run(&["import", file.to_str().unwrap()]);
+    let stays = format!("raxx: {}:1 sets {NAME} to a value that is not stored: it stays", file.display());
+    assert_eq!(said(&out), (stays, 1));
+    let absent = sandbox.run(&["import", "absent"]);
+    let (line, code) = said(&absent);
+    assert!(line.starts_with("raxx: absent: cannot be read: ") && code == 2, "{line}");
+    let nothing = sandbox.run(&["import"]);
+    let none =
+        "raxx: none of the configured names is set in the environment or in the shell files. Type: raxx store NAME";
+    assert_eq!(said(&nothing), (none.into(), 1));
+}
+
+#[test]
+fn a_stored_value_that_works_is_not_replaced_by_an_import() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env(NAME, NEW);
+    let out = sandbox.run(&["import"]);
+    assert_eq!(said(&out), (format!("raxx: {NAME}: the store file holds another value, which stays"), 0));
+    sandbox.unset(NAME);
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_machine_where_nothing_is_stored_is_told_what_to_type() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    assert!(sandbox.run(&["forget", NAME, "--yes"]).status.success());
+    let out = sandbox.run(&["check"]);
+    let steps = format!(
+        "raxx: nothing is stored yet. To store what you have, type (it asks for the value, and proves it):\n       raxx store {NAME}\n       raxx store HOMELESS\n       raxx import        finds values that are set in this shell or in its files\n"
+    );
+    assert_eq!(text(&out.stderr), steps);
+}
+
+#[test]
+fn unset_tmux_takes_the_values_from_what_new_panes_get() {
+    for shell in [vec!["zsh", "-f"], vec!["bash", "--norc", "--noprofile"]] {
+        let mut sandbox = Sandbox::new();
+        sandbox.config(&format!("[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"));
+        let sockets = sandbox.root().to_path_buf();
+        sandbox.env("TMUX_TMPDIR", sockets).env(NAME, OLD);
+        let name = shell[0];
+        let run = |script: &str| {
+            let script = format!("eval \"$(raxx init {name})\"; {script}");
+            sandbox.command(name).args(&shell[1..]).args(["-c", &script]).output().unwrap()
+        };
+        let alone = run(&format!("raxx unset --tmux; echo \"$? ${{{NAME}-gone}}\""));
+        assert_eq!(text(&alone.stdout), "1 gone\n", "{name}");
+        assert_eq!(text(&alone.stderr), "raxx: no tmux server answers: only this shell is cleared\n", "{name}");
+        let started =
+            sandbox.command("tmux").args(["-f", "/dev/null", "new-session", "-d", "-s", "t", "sleep 60"]).output();
+        assert!(started.unwrap().status.success());
+        let before = sandbox.command("tmux").args(["show-environment", "-g", NAME]).output().unwrap();
+        assert!(text(&before.stdout).starts_with(&format!("{NAME}=")), "{name}");
+        let cleared = run("raxx unset --tmux; echo $?");
+        assert_eq!((text(&cleared.stdout), text(&cleared.stderr)), ("0\n".into(), String::new()), "{name}");
+        let after = sandbox.command("tmux").args(["show-environment", "-g", NAME]).output().unwrap();
+        assert!(!after.status.success(), "{name}: {}", text(&after.stdout));
+        sandbox.command("tmux").arg("kill-server").output().unwrap();
+        let wrong = run("raxx unset ONE; echo $?");
+        assert_eq!(text(&wrong.stdout), "2\n");
+        let why =
+            "raxx: unset takes no names, it clears every variable that raxx knows; --tmux: in the tmux server too\n";
+        assert_eq!(text(&wrong.stderr), why);
+    }
+}
+
+#[test]
+fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, NEW);
+    sandbox.env(NAME, OLD);
+    let check = sandbox.run(&["check", NAME]);
+    let line = format!(
+        "[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 (invalid or expired)\n       the store file holds another value, which works. For this shell, type: raxx load\n"
+    );
+    assert_eq!((text(&check.stdout), check.status.code()), (line, Some(1)), "nobody needs to rotate");
+
+    let code = format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n");
+    let load = sandbox.run(&["load", NAME, "--shell", "zsh"]);
+    let line = format!(
+        "[PASS] {NAME}    (redacted ghp_…2new) — octo-op, from the store file (this shell held one that is bad)\n"
+    );
+    assert_eq!((text(&load.stdout), text(&load.stderr), load.status.code()), (code.clone(), line, Some(0)));
+
+    sandbox.config(
+        &fs::read_to_string(sandbox.root().join("config.toml"))
+            .unwrap()
+            .replace("[[credential]]\nname = \"HOMELESS\"\nprovider = \"github\"\n", ""),
+    );
+    assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), code, "a new terminal gets it without a word");
+    // What the store has may be bad too: then the environment's own FAIL stands.
+    server.revoke(NEW);
+    let dead = text(&sandbox.run(&["check", NAME]).stdout);
+    assert!(dead.contains("1old) — HTTP 401 (invalid or expired)\n       rotate via: "), "{dead}");
+}
+
+#[test]
+fn a_limited_token_replaces_nothing_unasked_and_nobody_is_told_to_revoke() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    let forbidden = "{\"message\":\"Resource not accessible by personal access token\",\"status\":\"403\"}";
+    server.react(NEW, Answer::json(403, forbidden));
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for command in [vec!["store", NAME, "--stdin"], vec!["rotate", NAME, "--stdin"]] {
+        let out = with_input(&sandbox, &command, NEW);
+        let why = "raxx: it is limited, so nothing is stored. To store it all the same: --no-check";
+        assert_eq!(said(&out), (why.into(), 1));
+        holds(&sandbox, OLD);
+    }
+    let unproven = with_input(&sandbox, &["rotate", NAME, "--stdin", "--no-check"], NEW);
+    let keep = format!("raxx: the new one is not proven: keep the old one until raxx check {NAME} passes");
+    assert_eq!(said(&unproven), (keep, 0));
+}
+
+#[test]
+fn an_import_replaces_only_what_the_provider_itself_rejects() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.react(OLD, Answer::json(502, "{}"));
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env(NAME, NEW);
+    assert_eq!(
+        said(&sandbox.run(&["import"])),
+        (format!("raxx: {NAME}: the store file holds another value, which stays"), 0)
+    );
+    sandbox.unset(NAME);
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_line_that_holds_more_than_a_plain_value_is_never_called_bad_or_done_with() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let file = sandbox.home().join(".zshrc");
+    fs::write(&file, format!("export {NAME}={NEW}; export FOO=bar\nif true; then\n  export {NAME}={NEW}\nfi\n"))
+        .unwrap();
+    let all = text(&sandbox.run(&["import"]).stderr);
+    let at = file.display();
+    assert!(all.contains(&format!("raxx: {at}:1 sets {NAME}, but not to a plain value: look there\n")), "{all}");
+    assert!(all.contains(&format!("raxx: {at}:3 sets {NAME}, which is in the store: take it out there\n")), "{all}");
+}
+
+#[test]
+fn a_pipe_among_the_files_holds_nobody_up() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for pipe in [".env", ".envrc"] {
+        assert!(sandbox.command("mkfifo").arg(pipe).output().unwrap().status.success());
+    }
+    let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "bash"], NEW);
+    assert!(out.status.success());
+    assert!(text(&out.stdout).starts_with("export "));
+    assert!(text(&sandbox.run(&["import"]).stderr).contains("none of the configured names is set"));
+}
+
+#[test]
+fn a_paste_of_several_lines_stores_nothing_and_runs_nothing() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let mut bash = terminal(&sandbox, "/bin/bash", &["--norc", "-i"]);
+    bash.line(&format!("raxx store {NAME}"));
+    bash.wait_for("(hidden):");
+    bash.keys(&format!("{NEW}\recho ran-$((40+2))\r"));
+    bash.wait_for("raxx: more than one line came in, so nothing is stored: paste the value alone");
+    bash.settle();
+    assert_eq!(bash.times("ran-42"), 0, "{}", bash.screen());
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn typed_on_a_terminal_stdin_is_hidden_too() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
+    store.wait_for("(hidden):");
+    store.line(NEW);
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    assert_eq!(store.times(&NEW[..12]), 0);
+}
+
+#[test]
+fn killed_at_any_moment_rotate_leaves_the_old_or_the_new_value_whole() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let (mut now, mut next) = (OLD, NEW);
+    let mut replaced = 0;
+    for round in 0..60 {
+        let mut rotate = std::process::Command::new(RAXX);
+        rotate.env_clear().envs(sandbox.environment().iter().cloned()).args(["rotate", NAME, "--stdin"]);
+        let input = fs::File::open({
+            let file = sandbox.root().join("input");
+            fs::write(&file, next).unwrap();
+            file
+        });
+        let quiet = std::process::Stdio::null;
+        let mut rotate = rotate.stdin(input.unwrap()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
+        thread::sleep(Duration::from_micros(round * 700));
+        let _ = rotate.kill();
+        rotate.wait().unwrap();
+        let held = held(&sandbox);
+        if held == format!("export {NAME}='{next}'\n") {
+            (now, next) = (next, now);
+            replaced += 1;
+        } else {
+            assert_eq!(held, format!("export {NAME}='{now}'\n"), "after round {round}");
+        }
+    }
+    assert!(replaced < 60, "no round was killed early enough");
+}
+
+#[test]
+fn no_core_dump_is_left_of_a_process_that_holds_values() {
+    let server = Loopback::start();
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut sandbox = sandbox(&server);
+    sandbox.env(NAME, OLD);
+    let mut check = std::process::Command::new(RAXX);
+    check.env_clear().envs(sandbox.environment().iter().cloned()).arg("check").stdout(std::process::Stdio::null());
+    let mut check = check.spawn().unwrap();
+    while server.attempts(OLD) == 0 {
+        thread::yield_now();
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", check.id()));
+    check.kill().unwrap();
+    check.wait().unwrap();
+    // macOS has no such file to look into.
+    if let Ok(limits) = limits {
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    }
+}
