@@ -2,7 +2,6 @@
 //!
 //! `RAXX_TEST_BASH32` and `RAXX_TEST_ZSH51` name further shells to go through, old ones above all.
 
-#[allow(dead_code)] // the made-up services are for other tests
 #[path = "support/keyring.rs"]
 mod keyring;
 #[path = "support/pty.rs"]
