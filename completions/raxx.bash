@@ -37,14 +37,23 @@ _raxx() {
             raxx,init)
                 cmd="raxx__subcmd__init"
                 ;;
+            raxx,list)
+                cmd="raxx__subcmd__list"
+                ;;
             raxx,load)
                 cmd="raxx__subcmd__load"
                 ;;
             raxx,lock)
                 cmd="raxx__subcmd__lock"
                 ;;
+            raxx,prompt)
+                cmd="raxx__subcmd__prompt"
+                ;;
             raxx,rotate)
                 cmd="raxx__subcmd__rotate"
+                ;;
+            raxx,schedule)
+                cmd="raxx__subcmd__schedule"
                 ;;
             raxx,store)
                 cmd="raxx__subcmd__store"
@@ -55,6 +64,15 @@ _raxx() {
             raxx,unset)
                 cmd="raxx__subcmd__unset"
                 ;;
+            raxx__subcmd__schedule,install)
+                cmd="raxx__subcmd__schedule__subcmd__install"
+                ;;
+            raxx__subcmd__schedule,status)
+                cmd="raxx__subcmd__schedule__subcmd__status"
+                ;;
+            raxx__subcmd__schedule,uninstall)
+                cmd="raxx__subcmd__schedule__subcmd__uninstall"
+                ;;
             *)
                 ;;
         esac
@@ -62,7 +80,7 @@ _raxx() {
 
     case "${cmd}" in
         raxx)
-            opts="-h -V --help --version check load unset store rotate forget import unlock lock export init hook completions"
+            opts="-h -V --help --version check load unset store rotate forget import unlock lock schedule export init hook completions list prompt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -76,12 +94,27 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__check)
-            opts="$(command raxx names 2>/dev/null) -q -h --quiet --json --help"
+            opts="$(command raxx names 2>/dev/null) -q -h --quiet --json --alert --test --strict --prometheus --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --prometheus)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -173,6 +206,24 @@ _raxx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        raxx__subcmd__list)
+            opts="-h --json --history --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --history)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         raxx__subcmd__load)
             opts="$(command raxx names 2>/dev/null) -h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -201,9 +252,87 @@ _raxx() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        raxx__subcmd__prompt)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         raxx__subcmd__rotate)
             opts="-h --stdin --no-check --open --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__schedule)
+            opts="-h --help install uninstall status"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__schedule__subcmd__install)
+            opts="-h --at --utc --local --print --via --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --via)
+                    COMPREPLY=($(compgen -W "launchd systemd cron" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__schedule__subcmd__status)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__schedule__subcmd__uninstall)
+            opts="-h --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Credential};
+use crate::expiry::{self, End};
 use crate::http::{Client, Fault, Request};
 use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
-use crate::report::{Cause, Kind, Row, Verdict, ago};
+use crate::report::{Cause, Kind, Row, Verdict, ago, distance, ends_soon};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
@@ -217,11 +218,15 @@ impl<'a> Run<'a> {
             Err(what) => (Asked { finding: Finding::new(Kind::NotConfigured, what), status: None, cause: None }, true),
             Ok(first) => {
                 let parts = fingerprint_parts(credential, &first);
-                let ask = self.ask(provider, first.clone(), &secret, account, Extra::default());
+                let ask = async {
+                    let mut asked = self.ask(provider, first.clone(), &secret, account, Extra::default()).await;
+                    self.look_up_expiry(provider, &secret, begun, &mut asked.finding).await;
+                    asked
+                };
                 self.remembered(&credential.name, &parts, &secret, provider, false, ask).await
             }
         };
-        let mut row = row(&credential.name, &credential.provider, asked);
+        let mut row = self.row(&credential.name, &credential.provider, asked);
         if let (Kind::Rejected, Some(oddity)) = (row.kind, secret.oddity()) {
             row.kind = Kind::Malformed;
             row.words += &format!("; {oddity}");
@@ -272,7 +277,7 @@ impl<'a> Run<'a> {
         let body = login.as_ref().map(|id| vault::login_body(id, &secret));
         let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers });
         let (asked, live) = self.remembered(vault::NAME, &parts, &secret, &provider, login.is_some(), ask).await;
-        let mut row = row(vault::NAME, "infisical", asked);
+        let mut row = self.row(vault::NAME, "infisical", asked);
         // The built-in address may be anybody's but this vault's.
         if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
             row.hint = Some(format!(
@@ -394,6 +399,40 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Where the provider's answer does not say when the value ends, but a list of the account's tokens does, and may be
+    /// asked for.
+    async fn look_up_expiry(&self, provider: &Provider, secret: &Secret, begun: Instant, finding: &mut Finding) {
+        let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
+        let Some(Ok(client)) = self.client.get() else { return };
+        // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
+        let left = (self.config.timeout * 9 / 10).saturating_sub(begun.elapsed());
+        let looking = expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
+        match tokio::time::timeout(left, looking).await.unwrap_or_else(|_| Err("the list did not come in time".into()))
+        {
+            Ok(End::At(at)) => finding.expires = Some(at),
+            Ok(End::Never) => finding.words += ", does not expire",
+            Err(why) => finding.words += &format!(", expiry not known ({why})"),
+        }
+    }
+
+    /// A row with what an answer says. The provider's clock counts, where it is known.
+    fn row(&self, name: &str, provider: &str, asked: Asked) -> Row {
+        let Finding { kind, words, hint, expires, told_at, owner } = asked.finding;
+        let mut row = Row::new(name, provider, kind, words);
+        row.hint = hint;
+        row.expires = expires;
+        row.http_status = asked.status;
+        row.cause = asked.cause;
+        row.owner = owner;
+        if let (Kind::Valid, Some(end)) = (kind, expires) {
+            let now = told_at.unwrap_or_else(Timestamp::now);
+            let ends = format!("expires {}", distance(now, end));
+            row.words += &format!(", {ends}");
+            row.warning = ends_soon(now, end, self.config.warn_before).then_some(ends);
+        }
+        row
+    }
+
     fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
         let host = provider.host();
         let why = match &fault {
@@ -443,16 +482,6 @@ fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {
     }
     headers.extend(extra.headers.iter().cloned());
     Request { post: ask.post, url: ask.url.clone(), headers: headers.into_iter().collect(), body: extra.body.clone() }
-}
-
-fn row(name: &str, provider: &str, asked: Asked) -> Row {
-    let mut row = Row::new(name, provider, asked.finding.kind, asked.finding.words);
-    row.hint = asked.finding.hint;
-    row.expires = asked.finding.expires;
-    row.http_status = asked.status;
-    row.cause = asked.cause;
-    row.owner = asked.finding.owner;
-    row
 }
 
 fn plain_row(kind: Kind, words: String) -> Checked {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::schedule::{At, Clock, Scheduler};
 use crate::shell::Shell;
 
 /// Every new terminal holds API tokens that work, and speaks up only when one does not.
@@ -36,6 +37,11 @@ pub enum Command {
     Unlock(UnlockArgs),
     /// Close the store file again
     Lock,
+    /// Check every day, and tell people when a credential fails
+    Schedule {
+        #[command(subcommand)]
+        action: ScheduleAction,
+    },
     /// Print an export line for each value found, for `eval`
     Export(ExportArgs),
     /// Print the shell's glue, for an rc file: eval "$(raxx init zsh)"
@@ -53,6 +59,10 @@ pub enum Command {
         /// The shell to print them for
         shell: CompletedShell,
     },
+    /// Show what is known of each credential, without asking anybody
+    List(ListArgs),
+    /// Print a short segment for a prompt; nothing when all is well
+    Prompt,
     /// Print the configured names, one a line (completions call it)
     #[command(hide = true)]
     Names,
@@ -84,6 +94,31 @@ pub struct CheckArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+    /// Print nothing; tell people what fails (Slack, by default)
+    #[arg(long, conflicts_with_all = ["quiet", "json"])]
+    pub alert: bool,
+    /// Check nothing; send a test message and say what became of it
+    #[arg(long, requires = "alert", conflicts_with_all = ["names", "strict", "prometheus"])]
+    pub test: bool,
+    /// Do nothing unless this time of the day has passed since the last run (launchd and cron say it)
+    #[arg(long, value_name = "HH:MM[Z]", hide = true, conflicts_with_all = ["names", "test"])]
+    pub if_due: Option<At>,
+    /// Fail on warnings too
+    #[arg(long)]
+    pub strict: bool,
+    /// Write the verdicts as metrics for node_exporter's textfile collector
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub prometheus: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Print it as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Show when the verdict of this credential changed
+    #[arg(long, value_name = "NAME")]
+    pub history: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -168,4 +203,33 @@ pub struct UnlockArgs {
     /// Read the passphrase from standard input
     #[arg(long)]
     pub stdin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ScheduleAction {
+    /// Have this machine's scheduler check once a day
+    Install(InstallArgs),
+    /// Take the daily check out again
+    Uninstall,
+    /// Say where it is installed, what the last run found, and when the next one is
+    Status,
+}
+
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// The time of the day
+    #[arg(long, value_name = "HH:MM", default_value = "08:00")]
+    pub at: Clock,
+    /// The time is UTC (the default)
+    #[arg(long)]
+    pub utc: bool,
+    /// The time is that of this machine's clock
+    #[arg(long, conflicts_with = "utc")]
+    pub local: bool,
+    /// Print what would be written, and write nothing
+    #[arg(long)]
+    pub print: bool,
+    /// The scheduler, where it is not to be the usual one of this system
+    #[arg(long)]
+    pub via: Option<Scheduler>,
 }

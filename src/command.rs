@@ -1,13 +1,17 @@
 //! The subcommands; those with a body of their own have a file each.
 
+pub mod alert;
 pub mod check;
 pub mod completions;
 pub mod export;
 pub mod forget;
 pub mod hook;
 pub mod import;
+pub mod list;
 pub mod load;
+pub mod prompt;
 pub mod rotate;
+pub mod schedule;
 pub mod store;
 pub mod unlock;
 
@@ -41,9 +45,13 @@ fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
 
 /// The credential of this name.
 fn credential<'c>(config: &'c Config, name: &str) -> Result<&'c Credential> {
-    let found = config.credentials.iter().find(|c| c.name == name);
-    let known: Vec<&str> = config.names().collect();
-    found.with_context(|| format!("no credential is named {}: {}", plain(name), instead(name, &known)))
+    // Those that alerts are sent with are no rows of the report, and are stored and rotated as all others.
+    let slack = &config.alert.slack;
+    let all = || config.credentials.iter().chain([&slack.bot_token]).chain(&slack.webhook);
+    let known: Vec<&str> = all().map(|c| c.name.as_str()).collect();
+    all()
+        .find(|c| c.name == name)
+        .with_context(|| format!("no credential is named {}: {}", plain(name), instead(name, &known)))
 }
 
 /// Opens the memory; where there is none to be had, says so once and goes on.

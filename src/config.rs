@@ -2,13 +2,15 @@
 //!
 //! Never read from the current directory: a hostile repository must not be able to send tokens elsewhere.
 
+mod alert;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::Deserialize;
 use toml::Spanned;
 use url::{Host, Url};
@@ -16,6 +18,8 @@ use url::{Host, Url};
 use crate::provider::{Catalogue, ProviderTable};
 use crate::report::{clean, plain};
 use crate::store::Item;
+
+pub use alert::{AlertSettings, SlackSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -139,8 +143,13 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// A PASS younger than this is not asked again by a new terminal.
     pub recheck_after: Duration,
+    /// A PASS that ends sooner than this comes with a warning.
+    pub warn_before: Duration,
+    /// Whether a new terminal speaks of warnings too.
+    pub warn_in_terminals: bool,
     pub infisical: Infisical,
     pub store: StoreSettings,
+    pub alert: AlertSettings,
     /// `[provider.*]` of the user's file, checked and merged by [`Config::catalogue`].
     providers: BTreeMap<String, Spanned<ProviderTable>>,
     /// Where each credential's `provider` stands in the file, for the error that it is unknown.
@@ -187,6 +196,7 @@ impl File {
 #[serde(deny_unknown_fields)]
 struct Form {
     timeout: Option<Spanned<String>>,
+    warn_before: Option<Spanned<String>>,
     #[serde(default, rename = "credential")]
     credentials: Vec<CredentialForm>,
     #[serde(default, rename = "provider")]
@@ -197,6 +207,8 @@ struct Form {
     store: StoreForm,
     #[serde(default)]
     vault: VaultForm,
+    #[serde(default)]
+    alert: alert::AlertForm,
 }
 
 #[derive(Deserialize)]
@@ -214,6 +226,7 @@ struct CredentialForm {
 #[serde(deny_unknown_fields)]
 struct HookForm {
     recheck_after: Option<Spanned<String>>,
+    warn: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -296,6 +309,14 @@ impl Config {
             )?,
             None => base.map_or(Duration::ZERO, |b| b.recheck_after),
         };
+        let warn_before = match &form.warn_before {
+            Some(text) => {
+                let year = Duration::from_secs(365 * 86_400);
+                duration(&file, text, "warn_before", ("0s", Duration::ZERO), ("365d", year))?
+            }
+            None => base.map_or(Duration::from_secs(14 * 86_400), |b| b.warn_before),
+        };
+        let warn_in_terminals = form.hook.warn.or(base.map(|b| b.warn_in_terminals)).unwrap_or(false);
         let store = store_settings(&file, &form.store)?;
         let vault = form.vault.infisical;
         let vault_url = match &vault.base_url {
@@ -329,11 +350,25 @@ impl Config {
                 account_id: form.account_id.map(Spanned::into_inner),
             });
         }
+        let built_in_alert = base.map(|b| b.alert.clone());
         if let (true, Some(defaults)) = (credentials.is_empty(), defaults) {
             credentials = defaults.credentials;
         }
+        let alert = AlertSettings::read(&file, form.alert, &credentials, built_in_alert.as_ref())?;
         let providers = form.providers;
-        Ok(Config { timeout, credentials, recheck_after, infisical, store, providers, provider_spans, file })
+        Ok(Config {
+            timeout,
+            credentials,
+            recheck_after,
+            warn_before,
+            warn_in_terminals,
+            infisical,
+            store,
+            alert,
+            providers,
+            provider_spans,
+            file,
+        })
     }
 
     /// The providers: the built-in catalogue with the file's `[provider.*]` over it.
@@ -342,6 +377,7 @@ impl Config {
     /// A table that makes no sense, or a credential whose provider is in neither.
     pub fn catalogue(&self) -> Result<Catalogue, ConfigError> {
         let mut catalogue = Catalogue::built_in(&self.infisical.base_url);
+        catalogue.move_to("slack", &self.alert.slack.base_url);
         for (id, table) in &self.providers {
             if id == "infisical" {
                 let why = "[provider.infisical]: the vault has its own table, [vault.infisical] with base_url";
@@ -465,7 +501,9 @@ fn duration(
     least: (&str, Duration),
     most: (&str, Duration),
 ) -> Result<Duration, ConfigError> {
-    let parsed = text.get_ref().parse::<SignedDuration>().ok().and_then(|d| Duration::try_from(d).ok());
+    // A day is 24 hours here: what is counted in days is not counted to the hour.
+    let span = || text.get_ref().parse::<Span>().ok()?.to_duration(SpanRelativeTo::days_are_24_hours()).ok();
+    let parsed = text.get_ref().parse::<SignedDuration>().ok().or_else(span).and_then(|d| Duration::try_from(d).ok());
     match parsed {
         Some(d) if d >= least.1 && d <= most.1 => Ok(d),
         Some(_) => {

@@ -98,19 +98,24 @@ impl Client {
         }
         .headers(headers);
         if let Some(body) = &request.body {
-            builder = builder.header("content-type", "application/json").body(body.as_bytes().to_vec());
+            // Slack wants the character set said; others are known to take it without.
+            if !request.headers.iter().any(|(name, _)| name == "content-type") {
+                builder = builder.header("content-type", "application/json");
+            }
+            builder = builder.body(body.as_bytes().to_vec());
         }
         let mut response = builder.send().await.map_err(|e| fault(&e))?;
 
         let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(n, v)| (n.as_str().to_string(), text(v))).collect();
         let status = response.status().as_u16();
-        let mut body = Vec::new();
+        // It may hold secrets. Of one size from the start: growing would leave copies behind.
+        let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
         while let Some(chunk) = response.chunk().await.map_err(|e| fault(&e))? {
-            body.extend_from_slice(&chunk);
-            if body.len() > BODY_LIMIT {
+            if body.len() + chunk.len() > BODY_LIMIT {
                 return Err(Fault::TooLong);
             }
+            body.extend_from_slice(&chunk);
         }
         let host = request.url.host_str().unwrap_or_default().to_string();
         Ok(Answer { host, status, headers, body: String::from_utf8_lossy(&body).into_owned() })

@@ -1,16 +1,21 @@
 //! raxx: every new terminal holds API tokens that work, and speaks up only when one does not.
 
+mod alert;
 mod ask;
 mod check;
 mod cli;
 mod command;
 mod config;
 mod elsewhere;
+mod expiry;
+mod history;
 mod http;
 mod keep;
 mod process;
+mod prometheus;
 mod provider;
 mod report;
+mod schedule;
 mod secret;
 mod shell;
 mod source;
@@ -27,7 +32,7 @@ use cli::{Cli, Command};
 fn main() -> ExitCode {
     process::harden();
     let result = match Cli::parse().command {
-        Command::Check(args) => command::check::run(&args),
+        Command::Check(args) => command::schedule::watched(&args),
         Command::Load(args) => command::load::run(&args),
         Command::Unset { .. } => command::unset(),
         Command::Store(args) => command::store::run(&args),
@@ -36,10 +41,13 @@ fn main() -> ExitCode {
         Command::Import(args) => command::import::run(&args),
         Command::Unlock(args) => command::unlock::unlock(&args),
         Command::Lock => command::unlock::lock(),
+        Command::Schedule { action } => command::schedule::run(&action),
         Command::Export(args) => command::export::run(&args),
         Command::Init { shell } => command::init(shell),
         Command::Hook { .. } => command::hook::run(),
         Command::Completions { shell } => command::completions::run(shell),
+        Command::List(args) => command::list::run(&args),
+        Command::Prompt => command::prompt::run(),
         Command::Names => command::names(),
     };
     result.unwrap_or_else(|error| {

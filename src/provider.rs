@@ -6,21 +6,27 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::config::base_url;
-use crate::report::{Kind, distance, plain};
+use crate::report::{Kind, plain};
 
 const CATALOGUE: &str = include_str!("providers.toml");
 
 /// GitHub has been seen to send the present moment instead of the expiry of some tokens
 /// (google/go-github#3708): a date this near to the answer's own says nothing.
 const SAME_MOMENT: i64 = 60;
+
+/// `expires` of a provider whose values are JSON web tokens: they hold their own end.
+const JWT: &str = "jwt";
 
 /// What came back from a provider.
 #[derive(Debug, Clone)]
@@ -34,19 +40,20 @@ pub struct Answer {
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
+    /// The value of a header; its name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     /// The body as JSON, where the answer says that it is JSON: a portal's page is not believed.
-    fn json(&self) -> Option<Value> {
+    pub fn json(&self) -> Option<Value> {
         let kind = self.header("content-type")?.split(';').next()?.trim().to_ascii_lowercase();
         let is_json = kind == "application/json" || kind.ends_with("+json");
         is_json.then(|| serde_json::from_str(&self.body).ok()).flatten()
     }
 
     /// The time at the provider: a laptop's clock may be wrong by days.
-    fn date(&self) -> Option<Timestamp> {
+    pub fn date(&self) -> Option<Timestamp> {
         self.header("date").and_then(|d| rfc2822::DateTimeParser::new().parse_timestamp(d).ok())
     }
 }
@@ -86,13 +93,15 @@ pub struct Finding {
     pub words: String,
     pub hint: Option<String>,
     pub expires: Option<Timestamp>,
+    /// The time at the provider when it said so: its dates are counted from there.
+    pub told_at: Option<Timestamp>,
     /// Whom the credential belongs to, where the provider says it.
     pub owner: Option<String>,
 }
 
 impl Finding {
     pub fn new(kind: Kind, words: impl Into<String>) -> Finding {
-        Finding { kind, words: words.into(), hint: None, expires: None, owner: None }
+        Finding { kind, words: words.into(), hint: None, expires: None, told_at: None, owner: None }
     }
 }
 
@@ -121,6 +130,8 @@ pub struct ProviderTable {
     owner: Option<String>,
     revoke: Option<String>,
     expires: Option<String>,
+    expiry_list: Option<Spanned<String>>,
+    list_expiry: Option<Spanned<bool>>,
     not_before: Option<String>,
     #[serde(default, rename = "probe")]
     probes: Vec<ProbeTable>,
@@ -370,6 +381,10 @@ pub struct Provider {
     identity: Option<String>,
     owner: Option<String>,
     expires: Option<String>,
+    /// Where all of the account's tokens are listed, with their ends.
+    expiry_list: Option<String>,
+    /// Whether that list may be asked for.
+    list_expiry: bool,
     not_before: Option<String>,
     probes: Vec<Probe>,
     rules: Vec<Rule>,
@@ -400,6 +415,8 @@ impl Provider {
             identity: None,
             owner: None,
             expires: None,
+            expiry_list: None,
+            list_expiry: false,
             not_before: None,
             probes: Vec::new(),
             rules: Vec::new(),
@@ -454,8 +471,19 @@ impl Provider {
         if let Some(bad) = auth_names.chain(names).find(|n| !is_header_name(n)) {
             return Err(mistake(None, format!("\"{bad}\" is no name for a header that can be set")));
         }
-        let fields = [&table.identity, &table.expires, &table.not_before].into_iter().flatten();
-        if let Some(bad) = fields.into_iter().find(|f| !f.starts_with('/') && !f.starts_with("header:")) {
+        if let Some(path) = &table.expiry_list {
+            self.expiry_list = Some(path_checked(path)?);
+        }
+        if let Some(wanted) = &table.list_expiry {
+            if *wanted.get_ref() && self.expiry_list.is_none() {
+                let why = "list_expiry = true: this provider has no expiry_list to look into";
+                return Err(mistake(Some(wanted.span()), why));
+            }
+            self.list_expiry = *wanted.get_ref();
+        }
+        let expires = table.expires.as_ref().filter(|field| *field != JWT);
+        let fields = [table.identity.as_ref(), expires, table.not_before.as_ref()].into_iter().flatten();
+        if let Some(bad) = fields.into_iter().find(|f: &&String| !f.starts_with('/') && !f.starts_with("header:")) {
             return Err(mistake(None, format!("\"{bad}\" is neither a JSON pointer (/…) nor header:NAME")));
         }
         let values = self.headers.iter().chain(self.probes.iter().flat_map(|p| &p.headers));
@@ -507,6 +535,13 @@ impl Provider {
     pub fn probe(&self, name: &str, account_id: Option<&str>) -> Option<Ask> {
         let probe = self.probes.iter().find(|p| p.name == name)?;
         Some(self.ask(Some(probe), &filled(&probe.path, account_id)?))
+    }
+
+    /// The list of all tokens of the account, where it is to be looked into: the provider does not say the end of the one
+    /// that asks.
+    pub fn expiry_list(&self) -> Option<Ask> {
+        let path = self.expiry_list.as_ref().filter(|_| self.list_expiry)?;
+        Some(self.ask(None, path))
     }
 
     fn ask(&self, probe: Option<&Probe>, path: &str) -> Ask {
@@ -563,6 +598,19 @@ fn moment(field: &str, answer: &Answer, json: Option<&Value>, now: Timestamp) ->
     }
 }
 
+/// The end that a JSON web token says of itself (RFC 7519, `exp`).
+fn jwt_end(value: &str) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let mut parts = value.split('.');
+    let (_, claims, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else { return None };
+    let claims = Zeroizing::new(URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?);
+    let exp = serde_json::from_slice::<Claims>(&claims).ok()?.exp;
+    Timestamp::from_second(exp as i64).ok().filter(|end| *end > Timestamp::UNIX_EPOCH)
+}
+
 /// RFC 3339, or one of the forms that GitHub's expiry header has been seen in: `2026-12-04 02:33:02 UTC`,
 /// `2023-04-26 23:23:18 +0200`, a day alone (which is taken to its end).
 fn date_of(text: &str) -> Option<Timestamp> {
@@ -606,6 +654,13 @@ impl Catalogue {
             *infisical = infisical.at(vault);
         }
         Catalogue { providers, front: form.front, rest: form.rest }
+    }
+
+    /// Has a built-in provider asked at another address.
+    pub fn move_to(&mut self, id: &str, base: &Url) {
+        if let Some(provider) = self.providers.get_mut(id) {
+            *provider = provider.at(base);
+        }
     }
 
     /// Puts a user's table over the built-in one, or adds it.
@@ -693,7 +748,11 @@ impl Said<'_> {
     fn accepted(&self, words: String) -> Finding {
         let told = self.answer.date();
         let now = told.unwrap_or_else(Timestamp::now);
-        let date = |field: &Option<String>| moment(field.as_deref()?, self.answer, self.json, now);
+        let date = |field: &Option<String>| match field.as_deref()? {
+            // What the value says of itself is no word of the provider: its past does not make a FAIL.
+            JWT => jwt_end(self.sent.value).filter(|end| *end > now),
+            field => moment(field, self.answer, self.json, now),
+        };
         if let Some(from) = date(&self.provider.not_before).filter(|from| *from > now) {
             let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
             finding.hint = Some("the token is good from that day on: wait, or use the one before it until then".into());
@@ -714,9 +773,7 @@ impl Said<'_> {
         };
         let who = text_at(&self.provider.identity);
         let owner = text_at(&self.provider.owner);
-        let mut said = vec![who.unwrap_or(words)];
-        said.extend(expires.map(|e| format!("expires {}", distance(now, e))));
-        Finding { expires, owner, ..Finding::new(Kind::Valid, said.join(", ")) }
+        Finding { expires, told_at: told, owner, ..Finding::new(Kind::Valid, who.unwrap_or(words)) }
     }
 
     /// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),
@@ -770,6 +827,7 @@ fn unexpected(answer: &Answer, is_json: bool) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::distance;
 
     fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
         let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
@@ -803,11 +861,26 @@ mod tests {
     }
 
     #[test]
+    fn a_json_web_token_says_its_own_end() {
+        let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+        let end = |value: &str| jwt_end(value).map(|end| end.to_string());
+        assert_eq!(end(&token(r#"{"exp":1893456000,"identityId":"x"}"#)).as_deref(), Some("2030-01-01T00:00:00Z"));
+        assert_eq!(end(&token(r#"{"exp":1893456000.5}"#)).as_deref(), Some("2030-01-01T00:00:00Z"));
+        for none in [r#"{"identityId":"x"}"#, r#"{"exp":null}"#, r#"{"exp":0}"#, r#"{"exp":1e300}"#, "[]", "no"] {
+            assert_eq!(end(&token(none)), None, "{none}");
+        }
+        for none in ["", "a.b", "a.b.c", "a.b.c.d", "st.1.2.3"] {
+            assert_eq!(end(none), None, "{none}");
+        }
+    }
+
+    #[test]
     fn a_date_is_compared_with_the_answers_own_clock() {
         let user = r#"{"login":"octo-op"}"#;
         let with = |expiry| answer(200, &[("github-authentication-token-expiration", expiry)], user);
         let good = classified("github", with("2026-06-14 08:00:00 UTC"));
-        assert_eq!((good.kind, good.words.as_str()), (Kind::Valid, "octo-op, expires in 41 days"));
+        assert_eq!((good.kind, good.words.as_str()), (Kind::Valid, "octo-op"));
+        assert_eq!(good.told_at.zip(good.expires).map(|(now, end)| distance(now, end)).as_deref(), Some("in 41 days"));
         let now = classified("github", with("2026-05-04 08:00:30 UTC"));
         assert_eq!((now.kind, now.words.as_str(), now.expires), (Kind::Valid, "octo-op", None));
     }

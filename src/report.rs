@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 /// What a run says of one credential.
@@ -82,7 +82,9 @@ pub struct Row {
     pub redacted: Option<String>,
     pub http_status: Option<u16>,
     pub expires: Option<Timestamp>,
-    /// The page to rotate it by; printed for `rejected` and `missing` alone.
+    /// What a PASS warns of: `expires in 9 days`.
+    pub warning: Option<String>,
+    /// The page to rotate it by; printed for `rejected`, `missing` and warnings alone.
     pub rotate_via: Option<String>,
     /// The provider's page where such tokens are made.
     pub manage_url: Option<String>,
@@ -121,6 +123,7 @@ impl Row {
             redacted: None,
             http_status: None,
             expires: None,
+            warning: None,
             rotate_via: None,
             manage_url: None,
             latency: None,
@@ -151,7 +154,11 @@ impl Row {
             (None, _) => clean(&self.words),
         };
         let mut out = format!("{style}[{word}]{style:#} {}    {detail}", self.name);
-        if let (Kind::Rejected | Kind::Missing, Some(page)) = (self.kind, &self.rotate_via) {
+        if self.warning.is_some() {
+            out += " — rotate soon";
+        }
+        let rotate = matches!(self.kind, Kind::Rejected | Kind::Missing) || self.warning.is_some();
+        if let Some(page) = self.rotate_via.as_ref().filter(|_| rotate) {
             let _ = write!(out, "\n       rotate via: {}", clean(page));
         }
         if let Some(hint) = &self.hint {
@@ -163,6 +170,14 @@ impl Row {
 
 /// The version of the JSON form; raised when a field changes its meaning or goes.
 const JSON_VERSION: u32 = 1;
+
+/// Which rows a report prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    All,
+    Fails,
+    FailsAndWarnings,
+}
 
 /// All verdicts of one run, in the configured order.
 #[derive(Debug)]
@@ -178,9 +193,18 @@ impl Report {
         self.rows.iter().any(|row| row.verdict() == Verdict::Fail)
     }
 
-    /// The report as lines; `quiet` leaves out all but the FAILs.
-    pub fn text(&self, styled: bool, quiet: bool) -> String {
-        let shown = |row: &&Row| !quiet || row.verdict() == Verdict::Fail;
+    /// Whether any PASS comes with a warning.
+    pub fn warned(&self) -> bool {
+        self.rows.iter().any(|row| row.warning.is_some())
+    }
+
+    /// The report as lines.
+    pub fn text(&self, styled: bool, shown: Shown) -> String {
+        let shown = |row: &&Row| match shown {
+            Shown::All => true,
+            Shown::Fails => row.verdict() == Verdict::Fail,
+            Shown::FailsAndWarnings => row.verdict() == Verdict::Fail || row.warning.is_some(),
+        };
         let lines = self.rows.iter().filter(shown);
         lines.map(|row| row.lines(styled) + "\n").collect()
     }
@@ -211,8 +235,9 @@ impl Report {
         json
     }
 
-    /// The FAILs as a new terminal says them: what has one cause is said once, with the one thing to do.
-    pub fn condensed(&self) -> String {
+    /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
+    /// thing to do.
+    pub fn condensed(&self, warn: bool) -> String {
         let fails: Vec<&Row> = self.rows.iter().filter(|r| r.verdict() == Verdict::Fail).collect();
         let mut out = String::new();
         let mut said: Vec<&Cause> = Vec::new();
@@ -240,6 +265,9 @@ impl Report {
             no_response_said |= is_no_response;
             said.push(cause);
             out += &together_line(&together, cause);
+        }
+        for row in self.rows.iter().filter(|row| warn && row.warning.is_some()) {
+            out += &(row.lines(false) + "\n");
         }
         out
     }
@@ -296,6 +324,12 @@ pub fn plain(text: &str) -> String {
     }
 }
 
+/// Whether what ends then ends so soon that a warning is due.
+pub fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
+    // Not what ends after exactly that time: `warn_before = "0s"` does not warn.
+    end.duration_since(now) < SignedDuration::try_from(warn_before).unwrap_or(SignedDuration::MAX)
+}
+
 /// `3 minutes ago`, `a moment ago`.
 pub fn ago(age: Duration, now: Timestamp) -> String {
     match age.as_secs() {
@@ -337,13 +371,13 @@ mod tests {
     fn one_cause_is_said_once() {
         let rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
         let line = "[FAIL] 3 credentials could not be checked: no response from a.test, b.test\n";
-        assert_eq!(report(rows).condensed(), line);
+        assert_eq!(report(rows).condensed(false), line);
     }
 
     #[test]
     fn a_single_failure_keeps_its_own_line() {
         let rows = vec![unanswered("A", "a.test"), Row::new("B", "x", Kind::Valid, "valid")];
-        assert_eq!(report(rows).condensed(), "[FAIL] A    no response (network/X down?)\n");
+        assert_eq!(report(rows).condensed(false), "[FAIL] A    no response (network/X down?)\n");
     }
 
     #[test]
@@ -355,7 +389,7 @@ mod tests {
             row.hint = Some("unlock it: security unlock-keychain".into());
             rows.push(row);
         }
-        let said = report(rows).condensed();
+        let said = report(rows).condensed(false);
         let line = "[FAIL] 2 credentials are in the login keychain, which is locked: A, B\n";
         assert_eq!(said, format!("{line}       unlock it: security unlock-keychain\n"));
     }
@@ -368,9 +402,9 @@ mod tests {
             row.rotate_via = Some("page.md".into());
             row
         };
-        let empty = report(vec![missing("A"), missing("B")]).condensed();
+        let empty = report(vec![missing("A"), missing("B")]).condensed(false);
         assert_eq!(empty, "[FAIL] 2 credentials are not in env or Keychain (A, B)\n       type: raxx check\n");
-        let gaps = report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed();
+        let gaps = report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed(false);
         assert_eq!(gaps.matches("rotate via: page.md").count(), 2, "{gaps}");
     }
 

@@ -63,6 +63,7 @@ impl Memory {
             words: self.words.clone(),
             hint: self.hint.clone(),
             expires: self.expires,
+            told_at: None,
             owner: None,
         }
     }
@@ -166,12 +167,12 @@ pub async fn alone_with_the_store() -> Option<File> {
     locked(lock_file(&dir.join("store.lock"))?).await
 }
 
-fn lock_file(path: &Path) -> Option<File> {
+pub fn lock_file(path: &Path) -> Option<File> {
     OpenOptions::new().create(true).append(true).mode(0o600).open(path).ok()
 }
 
 /// Gives up on a file system that knows no locks.
-async fn locked(lock: File) -> Option<File> {
+pub async fn locked(lock: File) -> Option<File> {
     loop {
         match lock.try_lock() {
             Ok(()) => return Some(lock),
@@ -199,7 +200,7 @@ fn make_key(dir: &Path) -> io::Result<[u8; 32]> {
 }
 
 /// Writes a new file (0600) and renames it over the old one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     let mut file = tempfile::NamedTempFile::new_in(dir)?;
     file.write_all(bytes)?;

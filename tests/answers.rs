@@ -1,7 +1,7 @@
 //! Every answer that a provider is known to give, and what raxx makes of it: the tables under tests/answers/.
 //!
 //! A case is an answer (`status`, `headers`, `body`) at `path` to `token`, and what must come of it: its `kind`, what the
-//! report `says` behind the dash, the `hint` under it, the date it `expires`. `then` is a second answer at another path.
+//! report `says` behind the dash, the `hint` under it, the date it `expires`, its `warning`. `then` is a second answer at another path.
 //! The verdict, the exit code, the redacted form and the page to rotate by follow from these. The clock of every answer
 //! stands at `Mon, 23 Nov 2026 07:00:00 GMT`, so that a day can be counted.
 
@@ -65,6 +65,8 @@ struct Case {
     says: String,
     hint: Option<String>,
     expires: Option<String>,
+    /// What the PASS warns of.
+    warning: Option<String>,
 }
 
 #[derive(Clone, Deserialize)]
@@ -193,8 +195,9 @@ fn differences(table: &Table, case: &Case) -> Vec<String> {
 
     let verdict = verdict(&case.kind);
     let shown = if vault { String::new() } else { format!("{} — ", redacted(token)) };
-    let mut report = format!("[{verdict}] {}    {shown}{}\n", table.name, case.says);
-    if case.kind == "rejected" {
+    let soon = if case.warning.is_some() { " — rotate soon" } else { "" };
+    let mut report = format!("[{verdict}] {}    {shown}{}{soon}\n", table.name, case.says);
+    if case.kind == "rejected" || case.warning.is_some() {
         report += &format!("       rotate via: {}\n", table.page);
     }
     if let Some(hint) = &case.hint {
@@ -232,6 +235,7 @@ fn differences(table: &Table, case: &Case) -> Vec<String> {
         ("redacted", if vault { Value::Null } else { json!(redacted(token)) }),
         ("http_status", json!(status)),
         ("expires", json!(case.expires)),
+        ("warning", json!(case.warning)),
         ("rotate_via", json!(table.page)),
     ] {
         expect(field, row[field].to_string(), wanted.to_string());

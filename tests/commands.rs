@@ -85,6 +85,7 @@ fn json_has_every_field_and_no_value() {
         "redacted",
         "http_status",
         "expires",
+        "warning",
         "rotate_via",
         "manage_url",
         "latency_ms",

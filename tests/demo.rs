@@ -95,6 +95,8 @@ fn a_closed_window_leaves_nothing_behind() {
     // It waits for its first line for ever.
     let mut child =
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the demonstration");
+    // Else `wait` closes it, and the shell inside ends by itself.
+    let open = child.stdin.take();
     // The signals are cared for before the home is furnished.
     while !left(place.path()).iter().any(|home| home.join(".hushlogin").exists()) {
         std::thread::sleep(Duration::from_millis(20));
@@ -102,6 +104,7 @@ fn a_closed_window_leaves_nothing_behind() {
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::HUP)
         .expect("a signal");
     assert_eq!(child.wait().expect("its end").code(), Some(129));
+    drop(open);
     assert_eq!(left(place.path()), [] as [PathBuf; 0]);
 }
 

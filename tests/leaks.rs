@@ -85,6 +85,13 @@ fn commands() -> Vec<(Vec<&'static str>, bool)> {
         "completions bash",
         "completions fish",
         "names",
+        "list",
+        "list --json",
+        "list --history HEROKU_API_KEY",
+        "list --history infisical --json",
+        "prompt",
+        "check --strict",
+        "check --prometheus raxx.prom",
         "unset",
         "import",
         "store HEROKU_API_KEY --stdin",
@@ -99,6 +106,12 @@ fn commands() -> Vec<(Vec<&'static str>, bool)> {
         "import --no-check",
         "unlock --stdin",
         "lock",
+        "check --alert",
+        "check --alert --test",
+        "schedule install --print --via cron",
+        "schedule install --print --via systemd",
+        "schedule install --print --via launchd",
+        "schedule status",
     ]
     .iter()
     .map(|line| (line.split_whitespace().collect(), false))

@@ -49,6 +49,9 @@ if [ "$(uname -s)" != Darwin ]; then
     need dbus-run-session dbus dbus-daemon -
     need gnome-keyring-daemon gnome-keyring gnome-keyring -
     need secret-tool libsecret-tools libsecret -
+    # The schedulers: what is written for them is read by themselves.
+    need crontab cron cronie -
+    need systemd-analyze systemd systemd -
     need keyctl keyutils keyutils -
 fi
 

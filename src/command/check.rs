@@ -8,12 +8,15 @@ use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::{memory, only, stamp};
+use super::{alert, memory, only, stamp};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
 use crate::config::Config;
+use crate::history;
 use crate::process::{block_on, say, write_whole};
-use crate::report::{Cause, Report};
+use crate::prometheus;
+use crate::report::{Cause, Report, Shown};
+use crate::schedule;
 use crate::store;
 
 /// The exit code of a run that Ctrl-C ended.
@@ -22,34 +25,71 @@ const INTERRUPTED: u8 = 130;
 /// # Errors
 /// Usage or configuration.
 pub fn run(args: &CheckArgs) -> Result<ExitCode> {
+    if args.test {
+        return alert::test();
+    }
+    let began = Timestamp::now();
     let config = Config::load()?;
+    let receivers = if args.alert { alert::receivers(&config)? } else { Vec::new() };
     let catalogue = config.catalogue()?;
     let state = memory(true);
     let store = store::open(&config);
     let mut run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
 
-    let on_terminal = !args.quiet && !args.json && io::stdout().is_terminal() && io::stderr().is_terminal();
+    let silent = args.quiet || args.json || args.alert;
+    let on_terminal = !silent && io::stdout().is_terminal() && io::stderr().is_terminal();
     let (report, _) = block_on(collect(&run, on_terminal.then(|| Progress::new(&run.names()))))?;
 
     if args.json {
         write_whole(&report.json())?;
-    } else {
+    } else if !args.alert {
         let choice = anstream::AutoStream::choice(&io::stdout());
-        write_whole(&report.text(choice != anstream::ColorChoice::Never, args.quiet))?;
+        let shown = match (args.quiet, args.strict) {
+            (false, _) => Shown::All,
+            (true, false) => Shown::Fails,
+            // What makes it fail is not kept quiet.
+            (true, true) => Shown::FailsAndWarnings,
+        };
+        write_whole(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
+    history::note(&report.rows, report.checked_at);
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));
         return Ok(ExitCode::from(INTERRUPTED));
     }
-    if !args.json && !args.quiet && args.names.is_empty() {
+    if !silent && args.names.is_empty() {
         first_steps(&run, &report);
     }
     stamp(&report, args.names.is_empty());
+    // Before anybody is told, which may take a minute.
+    let metrics = args.prometheus.as_ref().map(|file| prometheus::write(file, &report));
+    let mut told = true;
+    if args.alert {
+        let telling = async {
+            tokio::select! {
+                told = alert::tell(&config, &*store, &report, began, &receivers) => Some(told),
+                _ = tokio::signal::ctrl_c() => None,
+            }
+        };
+        let Some(done) = block_on(telling)? else {
+            say("raxx: interrupted: who was not told is told by the next run");
+            return Ok(ExitCode::from(INTERRUPTED));
+        };
+        told = done;
+    }
+    if args.names.is_empty()
+        && (args.alert || args.if_due.is_some())
+        && let Err(why) = schedule::note(began, &report, told)
+    {
+        say(&format!("raxx: warning: this run is not noted: {why}"));
+    }
     if let Some(state) = &state {
         state.prune();
     }
-    Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    metrics.transpose()?;
+    let bad = !told || report.failed() || (args.strict && report.warned());
+    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 /// Runs the checks until they are done or Ctrl-C comes. What is known by then is in the report, in the configured order,

@@ -35,18 +35,15 @@ fn text(shell: CompletedShell) -> String {
 
 /// The command without its hidden parts: clap's generators complete those too.
 fn shown(whole: &Command) -> Command {
-    let part = |sub: &Command| {
-        let mut part = Command::new(sub.get_name().to_string());
-        if let Some(about) = sub.get_about() {
-            part = part.about(about.clone());
-        }
-        part.args(sub.get_arguments().filter(|arg| !arg.is_hide_set()).cloned())
-    };
-    let subcommands = whole.get_subcommands().filter(|sub| !sub.is_hide_set());
-    Command::new("raxx")
-        .version(env!("CARGO_PKG_VERSION"))
-        .disable_help_subcommand(true)
-        .subcommands(subcommands.map(part))
+    let mut part = Command::new(whole.get_name().to_string()).disable_help_subcommand(true);
+    if let Some(about) = whole.get_about() {
+        part = part.about(about.clone());
+    }
+    if let Some(version) = whole.get_version() {
+        part = part.version(version.to_string());
+    }
+    part.args(whole.get_arguments().filter(|arg| !arg.is_hide_set()).cloned())
+        .subcommands(whole.get_subcommands().filter(|sub| !sub.is_hide_set()).map(shown))
 }
 
 /// The subcommands that take NAMEs.

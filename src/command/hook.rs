@@ -11,8 +11,9 @@ use super::export::names_before;
 use super::{memory, stamp};
 use crate::check::{Checked, Mode, Run};
 use crate::config::Config;
+use crate::history;
 use crate::process::{block_on, detach, write_whole};
-use crate::report::{Kind, Report};
+use crate::report::{Kind, Report, Row};
 use crate::shell::{export_line, names_line, say_lines, unset_line};
 use crate::store;
 
@@ -44,18 +45,21 @@ fn validated() -> Result<Zeroizing<String>> {
     let rows = found.iter().map(|c| c.row.clone()).collect();
     let report = Report { rows, unfinished: 0, checked_at: Timestamp::now() };
     // What was remembered is no validation.
-    if found.iter().all(|c| c.live) {
+    let live: Vec<Row> = found.iter().filter(|c| c.live).map(|c| c.row.clone()).collect();
+    if live.len() == report.rows.len() {
         stamp(&report, true);
     }
+    history::note(&live, report.checked_at);
     if let Some(state) = &state {
         state.prune();
     }
-    Ok(snippet(&found, &report, names_before()))
+    let said = report.condensed(config.warn_in_terminals);
+    Ok(snippet(&found, &said, names_before()))
 }
 
 /// What the shell is to evaluate: late and better values, the end of rejected ones that raxx itself had put there, and
-/// the FAILs.
-fn snippet(found: &[Checked], report: &Report, mut ours: Vec<String>) -> Zeroizing<String> {
+/// what there is to say.
+fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Zeroizing<String> {
     let mut code = Zeroizing::new(String::new());
     let before = ours.clone();
     for checked in found {
@@ -77,6 +81,6 @@ fn snippet(found: &[Checked], report: &Report, mut ours: Vec<String>) -> Zeroizi
     if ours != before {
         code.push_str(&names_line(&ours));
     }
-    code.push_str(&say_lines(&report.condensed()));
+    code.push_str(&say_lines(said));
     code
 }

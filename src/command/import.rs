@@ -10,6 +10,7 @@ use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
 use crate::config::{Config, Credential};
 use crate::elsewhere::{Line, lines_setting, usual_files};
+use crate::history;
 use crate::keep::{current, keep};
 use crate::process::{block_on, say};
 use crate::report::Kind;
@@ -142,6 +143,7 @@ async fn import(
         }
     }
     for Candidate { secret, place } in candidates {
+        let mut proved = None;
         if !no_check {
             let row = run.prove(credential, &secret).await;
             if row.kind != Kind::Valid {
@@ -151,8 +153,10 @@ async fn import(
                 }
                 continue;
             }
+            proved = Some(row);
         }
         keep(store, name, item, &secret).await?;
+        history::note_stored(proved, store.name());
         say(&format!("raxx: {name} from {place} is stored in the {}: {}", store.name(), secret.redacted()));
         settled.kept = Some(secret);
         break;

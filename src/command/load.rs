@@ -11,7 +11,9 @@ use super::{memory, only, stamp};
 use crate::check::{Mode, Run};
 use crate::cli::LoadArgs;
 use crate::config::Config;
+use crate::history;
 use crate::process::{block_on, say, write_whole};
+use crate::report::Shown;
 use crate::shell::{export_line, names_line};
 use crate::store;
 
@@ -35,11 +37,13 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
 
     let (report, checked) = block_on(collect(&run, None))?;
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    say(report.text(styled, false).trim_end());
+    say(report.text(styled, Shown::All).trim_end());
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked, nothing exported", report.unfinished));
         return Ok(ExitCode::from(130));
     }
+
+    history::note(&report.rows, report.checked_at);
 
     let mut code = Zeroizing::new(String::new());
     let mut names = super::export::names_before();

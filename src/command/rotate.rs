@@ -13,6 +13,7 @@ use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
 use crate::config::Config;
 use crate::elsewhere;
+use crate::history;
 use crate::keep::{current, keep, place};
 use crate::process::{block_on, say, write_whole};
 use crate::report::Kind;
@@ -97,6 +98,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             }
         }
         keep(&*store, name, item, &secret).await?;
+        history::note_stored(row.clone(), store.name());
         say(&format!("raxx: {name} is stored in the {}", store.name()));
 
         let mut code = Zeroizing::new(String::new());

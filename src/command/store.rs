@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::{credential, memory};
+use crate::alert::slack::prove_webhook;
 use crate::ask;
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
 use crate::config::{Config, Credential};
+use crate::history;
+use crate::http::Client;
 use crate::keep::{current, keep, place, repaired};
 use crate::process::{block_on, say};
 use crate::report::{Kind, Row};
@@ -38,10 +41,12 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
         // A locked store is told before anybody types a token.
         current(&*store, item).await?;
         let secret = input(credential, &args.value)?;
-        if !proven(&run, credential, &secret, &args.value, Duration::ZERO).await?.0 {
+        let (may, row) = proven(&run, credential, &secret, &args.value, Duration::ZERO).await?;
+        if !may {
             return Ok(ExitCode::FAILURE);
         }
         keep(&*store, &credential.name, item, &secret).await?;
+        history::note_stored(row, store.name());
         say(&format!("raxx: {} is stored in the {}", credential.name, store.name()));
         if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
             let name = &credential.name;
@@ -97,7 +102,10 @@ pub(super) async fn proven(
     let begun = Instant::now();
     let mut wait = Duration::from_secs(2);
     let row = loop {
-        let row = run.prove(credential, secret).await;
+        let row = match &run.config.alert.slack.webhook {
+            Some(webhook) if webhook.name == credential.name => webhook_proven(run, credential, secret).await?,
+            _ => run.prove(credential, secret).await,
+        };
         if row.kind != Kind::Rejected || begun.elapsed() + wait > patience {
             break row;
         }
@@ -108,6 +116,7 @@ pub(super) async fn proven(
     let mut shown = row.clone();
     // It is being rotated or stored right now.
     shown.rotate_via = None;
+    shown.warning = None;
     say(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
     let (stored, question) = match row.kind {
         Kind::Valid => return Ok((true, Some(row))),
@@ -128,6 +137,12 @@ pub(super) async fn proven(
         say("raxx: nothing is stored");
     }
     Ok((may, Some(row)))
+}
+
+/// A webhook's address is no token that a provider could be asked about.
+async fn webhook_proven(run: &Run<'_>, credential: &Credential, secret: &Secret) -> Result<Row> {
+    let client = Client::new().map_err(|fault| anyhow::anyhow!("{fault}"))?;
+    Ok(prove_webhook(&client, &credential.name, secret, run.config.timeout).await)
 }
 
 /// How long `rotate` waits for a fresh token.

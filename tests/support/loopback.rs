@@ -1,4 +1,4 @@
-//! Cloudflare, Heroku, GitHub and Infisical on one loopback port.
+//! Cloudflare, Heroku, GitHub, Infisical and Slack on one loopback port.
 //!
 //! Answers by path and by the credential that was sent, and is as strict about headers as the real ones are: a request
 //! that they would refuse is refused here. Every request is kept, so that a test can say what was sent, how often and
@@ -8,7 +8,7 @@
 
 #![allow(dead_code)] // each test program uses its own part
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
@@ -214,6 +214,8 @@ struct World {
     /// What to do for a credential at a path; an empty path is every path.
     reactions: HashMap<(String, String), Reaction>,
     always: Option<Reaction>,
+    /// What comes next at a path, before all else that holds there.
+    next: HashMap<String, VecDeque<Reaction>>,
     latency: Duration,
     gate: Option<Gate>,
     /// Failed logins of an Infisical client id, by the time they came.
@@ -294,6 +296,16 @@ impl Loopback {
     /// What to do whoever comes, whatever the headers.
     pub fn always(&self, reaction: impl Into<Reaction>) {
         self.world().always = Some(reaction.into());
+    }
+
+    /// What to do at `path`, once, after what was said so before.
+    pub fn next(&self, path: &str, reaction: impl Into<Reaction>) {
+        self.world().next.entry(path.into()).or_default().push_back(reaction.into());
+    }
+
+    /// Forgets what was to come next at `path`.
+    pub fn no_next(&self, path: &str) {
+        self.world().next.remove(path);
     }
 
     /// How long every answer takes.
@@ -477,6 +489,9 @@ impl World {
             return reaction.clone();
         }
         let path = request.path.split('?').next().unwrap_or_default();
+        if let Some(reaction) = self.next.get_mut(path).and_then(VecDeque::pop_front) {
+            return reaction;
+        }
         if let (true, Some(gate)) = (path.starts_with("/api/"), &self.gate) {
             let id = request.header("cf-access-client-id") == Some(&gate.id);
             let secret = request.header("cf-access-client-secret") == Some(&gate.secret);
@@ -503,6 +518,11 @@ impl World {
         let path = request.path.split('?').next().unwrap_or_default();
         let credential = request.credential().unwrap_or_default();
         match path {
+            "/slack/api/auth.test" => Answer::json(
+                200,
+                r#"{"ok":true,"url":"https://example.slack.com/","team":"Example","user":"raxxbot","team_id":"T0000000000","user_id":"U0000000000","bot_id":"B0000000000","is_enterprise_install":false}"#,
+            ),
+            "/slack/api/chat.postMessage" => slack_message(request),
             // An account's token is a stranger to the users' endpoint, however good it is.
             "/client/v4/user/tokens/verify" if credential.starts_with("cfat_") => {
                 cloudflare_error(401, 1000, "Invalid API Token")
@@ -568,10 +588,26 @@ impl World {
                 github_error(401, "Bad credentials", "https://docs.github.com/rest")
             }
             "/api/v1/auth/universal-auth/login" => self.failed_login(request),
+            _ if path.starts_with("/slack/api/") => slack_error("invalid_auth"),
+            _ if path.starts_with("/services/") => self.webhook(path, request),
             "/api/v1/identities/details" => {
                 infisical_error(403, "TokenError", "Your token has expired. Please re-authenticate.")
             }
             _ => not_found(path),
+        }
+    }
+
+    /// An incoming webhook, whose path is its secret.
+    fn webhook(&self, path: &str, request: &Request) -> Answer {
+        let word = |status, word: &str| Answer::foreign(status, "text/html", word);
+        if !self.known.iter().any(|known| known == path) {
+            return word(404, "no_service");
+        }
+        let message: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        match slack_refusal(&message) {
+            Some("no_text") => word(400, "no_text"),
+            Some(_) => word(400, "invalid_payload"),
+            None => word(200, "ok"),
         }
     }
 
@@ -641,9 +677,54 @@ fn refused_headers(path: &str, request: &Request) -> Option<Answer> {
             }
             None
         }
+        _ if path.starts_with("/slack/api/") => bare.then(|| slack_error("not_authed")),
         "/api/v1/identities/details" => bare.then(|| infisical_error(401, "UnauthorizedError", "Token missing")),
         _ => None,
     }
+}
+
+/// Slack says what is wrong with a status that says that nothing is.
+pub fn slack_error(code: &str) -> Answer {
+    Answer::json(200, &serde_json::json!({"ok": false, "error": code}).to_string())
+}
+
+/// Takes a message that Slack would take.
+fn slack_message(request: &Request) -> Answer {
+    if request.header("content-type") != Some("application/json; charset=utf-8") {
+        return slack_error("invalid_post_type");
+    }
+    let Ok(message) = serde_json::from_slice::<serde_json::Value>(&request.body) else {
+        return slack_error("invalid_json");
+    };
+    let Some(channel) = message["channel"].as_str() else { return slack_error("channel_not_found") };
+    match slack_refusal(&message) {
+        Some(code) => slack_error(code),
+        None => {
+            let body = serde_json::json!({"ok": true, "channel": channel, "ts": "1503435956.000247", "message": {}});
+            Answer::json(200, &body.to_string())
+        }
+    }
+}
+
+/// What is wrong with a message.
+fn slack_refusal(message: &serde_json::Value) -> Option<&'static str> {
+    let length = |value: &serde_json::Value| value.as_str().map(|text| text.chars().count());
+    let Some(text) = length(&message["text"]).filter(|length| *length > 0) else { return Some("no_text") };
+    if text > 40_000 {
+        return Some("msg_too_long");
+    }
+    let blocks = message.get("blocks")?;
+    let Some(list) = blocks.as_array().filter(|list| list.len() <= 50) else { return Some("invalid_blocks") };
+    let good = |block: &serde_json::Value| match block["type"].as_str() {
+        Some("header") => length(&block["text"]["text"]).is_some_and(|length| (1..=150).contains(&length)),
+        Some("section") => length(&block["text"]["text"]).is_some_and(|length| (1..=3_000).contains(&length)),
+        Some("context") => block["elements"].as_array().is_some_and(|all| (1..=10).contains(&all.len())),
+        _ => false,
+    };
+    if !list.iter().all(good) {
+        return Some("invalid_blocks");
+    }
+    (blocks.to_string().chars().count() > 13_200).then_some("msg_blocks_too_long")
 }
 
 fn cloudflare_error(status: u16, code: u32, message: &str) -> Answer {

@@ -1,0 +1,139 @@
+//! A program that is told: it gets the JSON report on standard input.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::Command;
+
+use super::Message;
+use crate::report::{Report, plain};
+
+/// How long it may take.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// As much of what it says on stderr as a line needs.
+const HEARD: u64 = 4096;
+
+/// Gives it the report, as `raxx check --json` prints it, with what is new under `alert`.
+///
+/// # Errors
+/// Why it did not take it, in a line.
+pub async fn tell(run: &[String], hidden: &[&str], report: &Report, message: &Message) -> Result<String, String> {
+    let (program, arguments) = run.split_first().ok_or("no program is configured")?;
+    let mut json: serde_json::Value = serde_json::from_str(&report.json()).expect("it was made a moment ago");
+    json["alert"] = serde_json::to_value(message).expect("a message is plain data");
+    let mut command = Command::new(program);
+    command.args(arguments);
+    ended(command, hidden, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
+}
+
+/// Runs a program to its good end. The credentials are taken out of its environment: it is told about them, it does not
+/// get them.
+///
+/// # Errors
+/// It cannot be started, says that it failed, or is not done in time; then all that it started is ended too.
+pub(super) async fn ended(mut command: Command, hidden: &[&str], input: &str, limit: Duration) -> Result<(), String> {
+    let name = plain(&command.as_std().get_program().to_string_lossy());
+    hidden.iter().for_each(|variable| {
+        command.env_remove(variable);
+    });
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.process_group(0).kill_on_drop(true);
+    let mut child = command.spawn().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => format!("{name} is not there: install it, or name it with its whole path"),
+        _ => format!("{name} cannot be started: {e}"),
+    })?;
+    let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+    let (stdin, stderr) = (child.stdin.take(), child.stderr.take());
+    let whole = async {
+        let write = async {
+            // Who does not read to the end may have read enough: its exit status tells.
+            if let Some(mut stdin) = stdin {
+                let _ = stdin.write_all(input.as_bytes()).await;
+            }
+        };
+        let hear = async {
+            let mut said = Vec::new();
+            if let Some(mut stderr) = stderr {
+                let _ = (&mut stderr).take(HEARD).read_to_end(&mut said).await;
+                // The rest goes nowhere, so that the program does not wait for a reader.
+                let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+            }
+            said
+        };
+        // What it leaves running may hold stderr open: the end of the program itself is what counts.
+        let mut hearing = std::pin::pin!(async { tokio::join!(write, hear).1 });
+        tokio::select! {
+            said = &mut hearing => (child.wait().await, said),
+            status = child.wait() => {
+                let said = tokio::time::timeout(Duration::from_millis(200), &mut hearing).await;
+                (status, said.unwrap_or_default())
+            }
+        }
+    };
+    let Ok((status, said)) = tokio::time::timeout(limit, whole).await else {
+        if let Some(group) = group {
+            // It may be over by now.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        return Err(format!("{name} was not done after {limit:?} and was ended"));
+    };
+    let status = status.map_err(|e| format!("{name} cannot be waited for: {e}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&said);
+    let first = said.lines().map(plain).find(|line| !line.is_empty());
+    Err(match first {
+        Some(line) => format!("{name} failed ({status}): {line}"),
+        None => format!("{name} failed ({status})"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+    use crate::process::block_on;
+
+    fn sh(script: &str, input: &str, limit: Duration) -> Result<(), String> {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        block_on(ended(command, &["HIDDEN"], input, limit)).unwrap()
+    }
+
+    const LONG: Duration = Duration::from_secs(20);
+
+    #[test]
+    fn its_exit_status_says_whether_it_took_the_alert() {
+        assert_eq!(sh("cat >/dev/null", &"x".repeat(1_000_000), LONG), Ok(()));
+        assert_eq!(sh("exit 0", &"x".repeat(1_000_000), LONG), Ok(()), "it need not read");
+        assert_eq!(sh("yes 'much to say' | head -n 100000 >&2", "", LONG), Ok(()), "it need not be heard to the end");
+        let said = sh("echo >&2; printf 'no\\033[31m way\\nmore\\n' >&2; exit 4", "", LONG);
+        assert_eq!(said, Err("sh failed (exit status: 4): no[31m way".into()));
+        assert_eq!(sh("exit 5", "", LONG), Err("sh failed (exit status: 5)".into()));
+    }
+
+    #[test]
+    fn it_is_ended_with_all_that_it_started_when_it_hangs() {
+        let place = tempfile::tempdir().unwrap();
+        let late = place.path().join("late");
+        let begun = Instant::now();
+        let script = format!("(sleep 2; touch '{}') & wait", late.display());
+        let said = sh(&script, "", Duration::from_millis(300)).unwrap_err();
+        assert_eq!(said, "sh was not done after 300ms and was ended");
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        std::thread::sleep(Duration::from_millis(2_500));
+        assert!(!late.exists(), "what it started goes on");
+    }
+
+    #[test]
+    fn what_it_leaves_running_is_not_waited_for() {
+        let begun = Instant::now();
+        assert_eq!(sh("sleep 15 & exit 0", "", LONG), Ok(()));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
+}

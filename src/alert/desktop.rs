@@ -1,0 +1,93 @@
+//! A notification on this machine's desktop.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::command::ended;
+use super::{Event, Message};
+use crate::report::clean;
+
+/// How long the desktop may take.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// More lines than this are no notification.
+const LINES: usize = 6;
+
+/// # Errors
+/// Why it is not shown, in a line.
+pub async fn tell(hidden: &[&str], message: &Message) -> Result<String, String> {
+    let title = format!("raxx: {}", message.summary());
+    let body = body(message);
+    let command = match cfg!(target_os = "macos") {
+        true => osascript(&title, &body),
+        false => notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing)),
+    };
+    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    ended(command, hidden, "", LIMIT).await.map(|()| format!("{name} took it"))
+}
+
+/// A line for each credential.
+fn body(message: &Message) -> String {
+    if message.test {
+        return format!("sent by raxx on {}", message.host);
+    }
+    let lines = message.notices.iter().take(LINES);
+    let mut lines: Vec<String> = lines.map(|n| format!("{}: {}", clean(&n.name), message.said(n))).collect();
+    if message.notices.len() > LINES {
+        lines.push(format!("and {} more: raxx check", message.notices.len() - LINES));
+    }
+    lines.join("\n")
+}
+
+/// The body may be taken for markup.
+fn notify_send(title: &str, body: &str, urgent: bool) -> Command {
+    let escaped = body.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let mut command = Command::new("notify-send");
+    command.args(["--app-name=raxx", if urgent { "--urgency=critical" } else { "--urgency=normal" }]);
+    // What follows `--` is no option, whatever it begins with.
+    command.args(["--", title, &escaped]);
+    // cron says nothing of the session; this is where its bus is.
+    if std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_none() {
+        let bus = format!("/run/user/{}/bus", rustix::process::getuid().as_raw());
+        if Path::new(&bus).exists() {
+            command.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={bus}"));
+        }
+    }
+    command
+}
+
+/// The script is constant; the text is its arguments.
+fn osascript(title: &str, body: &str) -> Command {
+    let mut command = Command::new("osascript");
+    command.args(["-e", "on run argv"]);
+    command.args(["-e", "display notification (item 1 of argv) with title (item 2 of argv)"]);
+    // The body begins with a name or a word, so it is never taken for an option.
+    command.args(["-e", "end run", body, title]);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments(command: &Command) -> Vec<String> {
+        command.as_std().get_args().map(|a| a.to_string_lossy().into_owned()).collect()
+    }
+
+    const HOSTILE: &str = "\"; do shell script \"touch /tmp/x\" -- <b>&amp;";
+
+    #[test]
+    fn text_is_never_code() {
+        let made = arguments(&osascript("title", HOSTILE));
+        assert_eq!(made.iter().filter(|a| a.contains("shell script")).collect::<Vec<_>>(), [HOSTILE]);
+        assert_eq!(&made[6..], [HOSTILE, "title"]);
+    }
+
+    #[test]
+    fn text_is_never_markup_or_an_option() {
+        let made = arguments(&notify_send("-title", "--icon=<b>&", true));
+        assert_eq!(&made[1..], ["--urgency=critical", "--", "-title", "--icon=&lt;b&gt;&amp;"]);
+    }
+}

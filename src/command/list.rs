@@ -1,0 +1,274 @@
+//! `raxx list`: what is known of each credential, from this machine's memory alone. Asks no provider, opens no store.
+
+use std::io;
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::ListArgs;
+use crate::config::{Config, instead};
+use crate::history::{self, Change, Known, Last};
+use crate::process::{say, write_whole};
+use crate::report::{Kind, Verdict, clean, distance, ends_soon, plain};
+use crate::secret::from_environment;
+use crate::source::ENVIRONMENT;
+use crate::vault::{self, Access};
+
+/// The version of the JSON forms.
+const JSON_VERSION: u32 = 1;
+
+/// What stands where there is nothing to say.
+const NOTHING: &str = "-";
+
+/// # Errors
+/// Usage or configuration.
+pub fn run(args: &ListArgs) -> Result<ExitCode> {
+    let config = Config::load()?;
+    let styled = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+    let now = Timestamp::now();
+    if let Some(name) = &args.history {
+        return changes(&config, name, args.json, styled, now);
+    }
+    let entries = entries(&config, &history::known(), now);
+    let text = if args.json { json(&entries) } else { table(&entries, now, styled) };
+    write_whole(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line of the list.
+#[derive(Debug, Serialize)]
+struct Entry {
+    name: String,
+    provider: String,
+    /// `env`; the store, by its name where the last check had the value from it; or nothing.
+    source: Option<String>,
+    verdict: Option<Verdict>,
+    kind: Option<Kind>,
+    words: Option<String>,
+    warning: Option<String>,
+    checked_at: Option<Timestamp>,
+    failing_since: Option<Timestamp>,
+    last_good: Option<Timestamp>,
+    expires: Option<Timestamp>,
+}
+
+impl Entry {
+    fn new(
+        config: &Config,
+        name: &str,
+        provider: &str,
+        source: Option<String>,
+        last: Option<&Last>,
+        now: Timestamp,
+    ) -> Entry {
+        // Another provider's verdict is another credential's.
+        let last = last.filter(|last| last.provider == provider);
+        let expires = last.and_then(|last| last.expires);
+        let valid = last.is_some_and(|last| last.kind == Kind::Valid);
+        let soon = expires.filter(|end| valid && ends_soon(now, *end, config.warn_before));
+        Entry {
+            name: name.into(),
+            provider: provider.into(),
+            source,
+            verdict: last.map(|last| last.kind.verdict()),
+            kind: last.map(|last| last.kind),
+            words: last.map(|last| last.words.clone()),
+            warning: soon.map(|end| ending(now, end)),
+            checked_at: last.map(|last| last.at),
+            failing_since: last.and_then(Last::failing_since),
+            last_good: last.and_then(|last| last.good),
+            expires,
+        }
+    }
+}
+
+fn ending(now: Timestamp, end: Timestamp) -> String {
+    let word = if end <= now { "expired" } else { "expires" };
+    format!("{word} {}", distance(now, end))
+}
+
+fn entries(config: &Config, known: &Known, now: Timestamp) -> Vec<Entry> {
+    let entry = |name: &str, provider: &str, source| Entry::new(config, name, provider, source, known.get(name), now);
+    let mut entries = Vec::new();
+    for credential in &config.credentials {
+        let source = match (from_environment(&credential.name), &credential.store) {
+            (Some(_), _) => Some(ENVIRONMENT.into()),
+            // Whether it is there only the store itself can say.
+            (None, Some(_)) => Some(store_name(known.get(&credential.name))),
+            (None, None) => None,
+        };
+        entries.push(entry(&credential.name, &credential.provider, source));
+    }
+    if config.infisical.enabled {
+        let set = !matches!(vault::access(), Access::NotSet(_));
+        entries.push(entry(vault::NAME, "infisical", set.then(|| ENVIRONMENT.into())));
+    }
+    entries
+}
+
+fn store_name(last: Option<&Last>) -> String {
+    let seen = last.and_then(|last| last.source.clone()).filter(|source| source != ENVIRONMENT);
+    seen.unwrap_or_else(|| "store".into())
+}
+
+fn json(entries: &[Entry]) -> String {
+    #[derive(Serialize)]
+    struct Form<'a> {
+        version: u32,
+        credentials: &'a [Entry],
+    }
+    pretty(&Form { version: JSON_VERSION, credentials: entries })
+}
+
+fn pretty(form: &impl Serialize) -> String {
+    serde_json::to_string_pretty(form).expect("plain data") + "\n"
+}
+
+fn table(entries: &[Entry], now: Timestamp, styled: bool) -> String {
+    let mut rows = vec![["NAME", "PROVIDER", "SOURCE", "VERDICT", "CHECKED", "EXPIRES"].map(String::from)];
+    let nothing = || NOTHING.to_string();
+    for entry in entries {
+        let verdict = entry.verdict.zip(entry.kind).map_or_else(nothing, |(verdict, kind)| word(verdict, kind));
+        rows.push([
+            clean(&entry.name),
+            clean(&entry.provider),
+            entry.source.as_deref().map_or_else(nothing, clean),
+            verdict,
+            entry.checked_at.map_or_else(|| "never".into(), |at| ago(now, at)),
+            entry.expires.map_or_else(nothing, |end| distance(now, end)),
+        ]);
+    }
+    let widths: [usize; 6] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut out = String::new();
+    for (i, row) in rows.iter().enumerate() {
+        let entry = i.checked_sub(1).map(|i| &entries[i]);
+        let mut line = String::new();
+        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+            let colour = entry.filter(|_| styled).and_then(|entry| colour(entry, column));
+            let style = Style::new().fg_color(colour.map(Into::into));
+            let padding = " ".repeat(width - cell.chars().count() + 2);
+            line += &format!("{style}{cell}{style:#}{padding}");
+        }
+        out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+fn colour(entry: &Entry, column: usize) -> Option<AnsiColor> {
+    match (column, entry.verdict?) {
+        (3, Verdict::Pass) => Some(AnsiColor::Green),
+        (3, Verdict::Fail) => Some(AnsiColor::Red),
+        (3, Verdict::Skip) => Some(AnsiColor::Yellow),
+        (5, _) if entry.warning.is_some() => Some(AnsiColor::Yellow),
+        _ => None,
+    }
+}
+
+/// `PASS`, `FAIL rejected`, `SKIP`.
+fn word(verdict: Verdict, kind: Kind) -> String {
+    let plain = |value| serde_json::to_value(value).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
+    match verdict {
+        Verdict::Pass => "PASS".into(),
+        Verdict::Skip => "SKIP".into(),
+        Verdict::Fail => format!("FAIL {}", plain(kind)),
+    }
+}
+
+/// A time of the past; one from the future is of a clock that was set back.
+fn ago(now: Timestamp, at: Timestamp) -> String {
+    match now.as_second() - at.as_second() {
+        0..60 => "just now".into(),
+        _ => distance(now, at),
+    }
+}
+
+/// `raxx list --history NAME`.
+fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp) -> Result<ExitCode> {
+    // On the command line the vault's row has a short name.
+    let name = if name == "infisical" { vault::NAME } else { name };
+    let changes = history::of(name);
+    let configured = config.names().any(|known| known == name) || name == vault::NAME;
+    // What is not configured any more may have a history all the same.
+    if !configured && changes.is_empty() {
+        let known: Vec<&str> = config.names().chain(["infisical"]).collect();
+        bail!("no credential is named {}: {}", plain(name), instead(name, &known));
+    }
+    let last = history::known().remove(name);
+    if json {
+        write_whole(&history_json(name, &changes, last.as_ref()))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if changes.is_empty() {
+        say(&format!("raxx: nothing is known of {name} yet. Type: raxx check"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    write_whole(&history_text(&changes, last.as_ref(), now, styled))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn history_json(name: &str, changes: &[Change], last: Option<&Last>) -> String {
+    #[derive(Serialize)]
+    struct Form<'a> {
+        version: u32,
+        name: &'a str,
+        failing_since: Option<Timestamp>,
+        last_good: Option<Timestamp>,
+        changes: Vec<Line<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Line<'a> {
+        at: Timestamp,
+        provider: &'a str,
+        verdict: Verdict,
+        kind: Kind,
+        words: &'a str,
+    }
+    impl<'a> From<&'a Change> for Line<'a> {
+        fn from(c: &'a Change) -> Line<'a> {
+            Line { at: c.at, provider: &c.provider, verdict: c.kind.verdict(), kind: c.kind, words: &c.words }
+        }
+    }
+    pretty(&Form {
+        version: JSON_VERSION,
+        name,
+        failing_since: last.and_then(Last::failing_since),
+        last_good: last.and_then(|last| last.good),
+        changes: changes.iter().map(Line::from).collect(),
+    })
+}
+
+/// A line for each change, the newest last, and below what follows from them.
+fn history_text(changes: &[Change], last: Option<&Last>, now: Timestamp, styled: bool) -> String {
+    let mut out = String::new();
+    let verdicts: Vec<String> = changes.iter().map(|c| word(c.kind.verdict(), c.kind)).collect();
+    let width = verdicts.iter().map(String::len).max().unwrap_or(0);
+    for (change, verdict) in changes.iter().zip(&verdicts) {
+        let colour = match change.kind.verdict() {
+            Verdict::Pass => AnsiColor::Green,
+            Verdict::Fail => AnsiColor::Red,
+            Verdict::Skip => AnsiColor::Yellow,
+        };
+        let style = Style::new().fg_color(Some(colour.into()).filter(|_| styled));
+        let padding = " ".repeat(width - verdict.len());
+        out += &format!("{}  {style}{verdict}{style:#}{padding}  {}\n", day(change.at), clean(&change.words));
+    }
+    if let Some(last) = last {
+        let at = |at: Timestamp| format!("{} ({})", day(at), ago(now, at));
+        if let Some(since) = last.failing_since() {
+            out += &format!("failing since {}; ", at(since));
+            out += &last.good.map_or("never seen to be good\n".into(), |good| format!("last good {}\n", at(good)));
+        } else if let Some(good) = last.good {
+            out += &format!("last good {}\n", at(good));
+        }
+    }
+    out
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}

@@ -1,0 +1,119 @@
+//! `raxx prompt`: one short segment for a prompt, from what the last runs found. Asks nobody.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use jiff::Timestamp;
+
+use crate::config::Config;
+use crate::history::{self, Known};
+use crate::process::write_whole;
+use crate::report::{Kind, Verdict, ends_soon};
+use crate::vault;
+
+/// # Errors
+/// stdout cannot be written. A prompt is no place for any other message: `raxx check` and new terminals have them.
+pub fn run() -> Result<ExitCode> {
+    let known = history::known();
+    if !known.is_empty()
+        && let Ok(config) = Config::load()
+    {
+        let _ = write_whole(&segment(&config, &known, Timestamp::now()));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `✗ HEROKU_API_KEY`, `✗ 2 tokens`, `! GITHUB_API_SECRETS_TOKEN 9d`; what fails comes before what will.
+fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
+    let mut failing = Vec::new();
+    let mut ending = Vec::new();
+    for name in config.names().chain(config.infisical.enabled.then_some(vault::NAME)) {
+        let Some(last) = known.get(name) else { continue };
+        // Without network nothing is wrong with a token, and there is nothing to do about it.
+        let unknown = history::says_nothing(last.settled);
+        let over = last.settled == Kind::Valid && last.expires.is_some_and(|end| end <= now);
+        if (last.settled.verdict() == Verdict::Fail && !unknown) || over {
+            failing.push(name);
+        } else if let (Kind::Valid, Some(end)) = (last.settled, last.expires)
+            && ends_soon(now, end, config.warn_before)
+        {
+            ending.push((name, end));
+        }
+    }
+    // The vault's row has a name for reports.
+    let short = |name| if name == vault::NAME { "infisical" } else { name };
+    match (failing.as_slice(), ending.as_slice()) {
+        ([], []) => String::new(),
+        ([name], _) => format!("✗ {}\n", short(name)),
+        ([_, ..], _) => format!("✗ {} tokens\n", failing.len()),
+        ([], [(name, end)]) => format!("! {} {}\n", short(name), left(now, *end)),
+        ([], [_, ..]) => format!("! {} tokens\n", ending.len()),
+    }
+}
+
+/// `9d`, `5h`, `30m`.
+fn left(now: Timestamp, end: Timestamp) -> String {
+    match end.as_second() - now.as_second() {
+        s if s >= 86_400 => format!("{}d", s / 86_400),
+        s if s >= 3_600 => format!("{}h", s / 3_600),
+        s => format!("{}m", s / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::Last;
+
+    const DAY: i64 = 86_400;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    /// The segment at second 0 for these verdicts and ends.
+    fn shown(last: &[(&str, Kind, Kind, Option<i64>)]) -> String {
+        let one = |(name, kind, settled, end): &(&str, Kind, Kind, Option<i64>)| {
+            let last = Last {
+                provider: "x".into(),
+                kind: *kind,
+                settled: *settled,
+                words: String::new(),
+                source: None,
+                expires: end.map(at),
+                at: at(0),
+                since: at(0),
+                good: None,
+            };
+            (name.to_string(), last)
+        };
+        segment(&Config::built_in(), &last.iter().map(one).collect(), at(0))
+    }
+
+    #[test]
+    fn nothing_is_said_when_all_is_well() {
+        let valid = |name, end| (name, Kind::Valid, Kind::Valid, end);
+        assert_eq!(shown(&[]), "");
+        assert_eq!(shown(&[valid("HEROKU_API_KEY", None), valid("CF_WORKER_DEPLOY", Some(15 * DAY))]), "");
+        assert_eq!(shown(&[(vault::NAME, Kind::NotConfigured, Kind::NotConfigured, None)]), "");
+        assert_eq!(shown(&[("HEROKU_API_KEY", Kind::Unreachable, Kind::Unreachable, None)]), "", "no network");
+        assert_eq!(shown(&[("HEROKU_API_KEY", Kind::Unreachable, Kind::Valid, None)]), "", "no network");
+        assert_eq!(shown(&[("NOT_CONFIGURED_ANY_MORE", Kind::Rejected, Kind::Rejected, None)]), "");
+    }
+
+    #[test]
+    fn what_fails_comes_before_what_will() {
+        let bad = |name| (name, Kind::Rejected, Kind::Rejected, None);
+        let ending = ("GITHUB_API_SECRETS_TOKEN", Kind::Valid, Kind::Valid, Some(9 * DAY + 5));
+        assert_eq!(shown(&[ending]), "! GITHUB_API_SECRETS_TOKEN 9d\n");
+        assert_eq!(shown(&[("CF_WORKER_DEPLOY", Kind::Valid, Kind::Valid, Some(7_300))]), "! CF_WORKER_DEPLOY 2h\n");
+        assert_eq!(shown(&[("CF_WORKER_DEPLOY", Kind::Valid, Kind::Valid, Some(DAY)), ending]), "! 2 tokens\n");
+        assert_eq!(shown(&[bad("HEROKU_API_KEY"), ending]), "✗ HEROKU_API_KEY\n");
+        assert_eq!(shown(&[bad("HEROKU_API_KEY"), bad("CF_WORKER_DEPLOY")]), "✗ 2 tokens\n");
+        assert_eq!(shown(&[bad(vault::NAME)]), "✗ infisical\n");
+        let offline = ("HEROKU_API_KEY", Kind::Unreachable, Kind::Rejected, None);
+        assert_eq!(shown(&[offline]), "✗ HEROKU_API_KEY\n", "an outage mends no token");
+        let over = ("HEROKU_API_KEY", Kind::Valid, Kind::Valid, Some(-5));
+        assert_eq!(shown(&[over]), "✗ HEROKU_API_KEY\n", "its day has come since");
+    }
+}

@@ -1,0 +1,239 @@
+//! `raxx schedule`: has the machine's own scheduler check once a day; and the check as a scheduler starts it.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Result, anyhow};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::alert::receivers;
+use crate::cli::{CheckArgs, InstallArgs, ScheduleAction};
+use crate::config::{Config, Credential};
+use crate::process::{block_on, say, write_whole};
+use crate::report::{distance, plain};
+use crate::schedule::{self, At, Change, Job, Memory, Scheduler};
+use crate::source::{STORE, Stored, environment, stored};
+use crate::store::{self, Lookup};
+
+/// The PATH that launchd and cron start a program with.
+const SHORT_PATH: [&str; 2] = ["/usr/bin", "/bin"];
+
+/// `raxx schedule`.
+///
+/// # Errors
+/// Usage, or a scheduler that does not do what it is told.
+pub fn run(action: &ScheduleAction) -> Result<ExitCode> {
+    match action {
+        ScheduleAction::Install(args) => install(args),
+        ScheduleAction::Uninstall => uninstall(),
+        ScheduleAction::Status => status(),
+    }
+}
+
+/// `raxx check`, which a scheduler starts more often than it is due.
+///
+/// # Errors
+/// As `raxx check`.
+pub fn watched(args: &CheckArgs) -> Result<ExitCode> {
+    let Some(at) = &args.if_due else { return super::check::run(args) };
+    let Some(_turn) = schedule::turn(at) else { return Ok(ExitCode::SUCCESS) };
+    super::check::run(args).inspect_err(|why| {
+        let _ = schedule::note_broken(&format!("{why:#}"));
+    })
+}
+
+fn install(args: &InstallArgs) -> Result<ExitCode> {
+    let at = At::new(args.at, !args.local);
+    let scheduler = match args.via {
+        Some(scheduler) => scheduler,
+        None => Scheduler::here().map_err(|why| anyhow!(why))?,
+    };
+    let job = Job::new(at).map_err(|why| anyhow!(why))?;
+    if args.print {
+        return print(scheduler, &job);
+    }
+    // What is wrong with the configuration is told now, to a person, not every morning to a log.
+    let config = Config::load()?;
+    config.catalogue()?;
+    receivers(&config)?;
+    // First: an agent that is started at once must not take this for a check that was missed.
+    schedule::begin().map_err(|why| anyhow!(why))?;
+    let change = scheduler.install(&job).map_err(|why| anyhow!(why))?;
+    let (kind, when) = (scheduler.words(), at.words());
+    match change {
+        Change::Made => say(&format!("raxx: the daily check is installed: {kind}, every day at {when}")),
+        Change::None => say(&format!("raxx: the daily check is installed already: {kind}, every day at {when}")),
+    }
+    // Two schedulers would be one too many.
+    for other in Scheduler::ALL.into_iter().filter(|other| *other != scheduler) {
+        match other.uninstall() {
+            Ok(Change::Made) => say(&format!("raxx: the one of before is taken out: {}", other.words())),
+            Ok(Change::None) => {}
+            Err(why) => say(&format!("raxx: warning: whether another one is installed cannot be told: {why}")),
+        }
+    }
+    if let Some(caveat) = scheduler.caveat().filter(|_| change == Change::Made) {
+        say(&format!("raxx: {caveat}"));
+    }
+    unseen(&config)?;
+    if change == Change::Made {
+        say("raxx: to see that its messages arrive, type: raxx check --alert --test");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says what works in this shell and will not where a scheduler starts the check: it has neither this shell's variables nor
+/// its PATH.
+fn unseen(config: &Config) -> Result<()> {
+    let store = store::open(config);
+    let slack = config.alert.slack.enabled.then(|| config.alert.slack.credential());
+    let here = config.credentials.iter().filter(|c| environment(&c.name).is_some());
+    let asked: Vec<&Credential> = here.chain(slack).collect();
+    let found = block_on(stored(&*store, &asked, STORE))?;
+    for (credential, stored) in asked.iter().zip(found) {
+        // A store that is locked or slow may have it.
+        if !matches!(stored, Stored::Not(Lookup::Absent | Lookup::Unavailable(_) | Lookup::Broken(_))) {
+            continue;
+        }
+        let name = &credential.name;
+        let what = match environment(name) {
+            Some(_) => format!("{name} is only in this shell, which the daily check does not see"),
+            None => format!("{name} is not stored, so Slack cannot be told"),
+        };
+        say(&format!("raxx: warning: {what}; type: raxx store {name}"));
+    }
+    if let Some(program) = config.alert.command.as_ref().and_then(|command| command.first())
+        && !program.contains('/')
+        && !SHORT_PATH.iter().any(|dir| Path::new(dir).join(program).is_file())
+    {
+        let program = plain(program);
+        say(&format!(
+            "raxx: warning: schedulers find {program} only by its whole path; write that under [alert.command]"
+        ));
+    }
+    Ok(())
+}
+
+fn print(scheduler: Scheduler, job: &Job) -> Result<ExitCode> {
+    let texts = scheduler.texts(job).map_err(|why| anyhow!(why))?;
+    let several = texts.len() > 1;
+    let mut out = String::new();
+    for (place, text) in texts {
+        if several {
+            // A comment, so that what is printed can still be read by the scheduler's own tools.
+            out += &format!("# {place}\n");
+        } else {
+            say(&format!("raxx: {place}:"));
+        }
+        out += &text;
+        if several {
+            out += "\n";
+        }
+    }
+    write_whole(out.trim_end())?;
+    write_whole("\n")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn uninstall() -> Result<ExitCode> {
+    let mut failed = None;
+    let mut found = false;
+    for scheduler in Scheduler::ALL {
+        match scheduler.uninstall() {
+            Ok(Change::Made) => {
+                found = true;
+                say(&format!("raxx: the daily check is taken out: {}", scheduler.words()));
+            }
+            Ok(Change::None) => {}
+            Err(why) => failed = Some(why),
+        }
+    }
+    if let Some(why) = failed {
+        return Err(anyhow!(why));
+    }
+    schedule::forget().map_err(|why| anyhow!(why))?;
+    if !found {
+        say("raxx: the daily check is not installed");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn status() -> Result<ExitCode> {
+    let now = Timestamp::now();
+    let memory = Memory::load();
+    let mut out = String::new();
+    let mut well = true;
+    let mut wrong = |out: &mut String, what: String| {
+        well = false;
+        *out += &format!("           {what}\n");
+    };
+    let mut time = None;
+    for scheduler in Scheduler::ALL {
+        match scheduler.installed() {
+            Ok(None) => {}
+            Ok(Some((place, None))) => {
+                out += &format!("installed: {} ({place})\n", scheduler.words());
+                wrong(&mut out, "it was changed by hand; to write it anew: raxx schedule install".into());
+            }
+            Ok(Some((place, Some(written)))) => {
+                let when = written.at.words();
+                out += &format!("installed: {}, every day at {when} ({place})\n", scheduler.words());
+                if !written.program.is_file() {
+                    let gone = written.program.display();
+                    wrong(&mut out, format!("{gone} is gone; to write it anew: raxx schedule install"));
+                }
+                if let Some(why) = scheduler.idle() {
+                    wrong(&mut out, why);
+                }
+                time = Some(written.at);
+            }
+            Err(why) => wrong(&mut out, format!("{}: {why}", scheduler.words())),
+        }
+    }
+    if !out.contains("installed:") {
+        well = false;
+        out += "installed: no; type: raxx schedule install\n";
+    }
+    let at = time.unwrap_or_else(|| At::new("00:00".parse().expect("a constant"), true));
+    match &memory.ran {
+        Some(ran) => {
+            out += &format!("last run:  {} — {}\n", moment(&at, now, ran.at), ran.words());
+            if !ran.answered {
+                out += "           no provider answered: is there a network?\n";
+            }
+            if !ran.told {
+                out += "           not everybody could be told; to see why: raxx check --alert --test\n";
+            }
+        }
+        None => out += "last run:  never\n",
+    }
+    if let Some(broken) = &memory.broken {
+        well = false;
+        out += &format!("           it could not run {}: {}\n", moment(&at, now, broken.at), broken.why);
+    }
+    if let Some(at) = &time {
+        if let Some(missed) = memory.late(at, now) {
+            well = false;
+            let when = moment(at, now, missed);
+            out += &format!("           it should have run at {when}, and has not: is the scheduler running?\n");
+        }
+        out += &match memory.next(at, now) {
+            Some(next) => format!("next run:  {}\n", moment(at, now, next)),
+            None => "next run:  due, within the hour\n".to_string(),
+        };
+    }
+    write_whole(&out)?;
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// `2026-08-20 08:00 UTC (in 21 hours)`.
+fn moment(at: &At, now: Timestamp, then: Timestamp) -> String {
+    let zone = if at.utc { TimeZone::UTC } else { TimeZone::system() };
+    let far = match now.duration_since(then).abs().as_secs() {
+        0..60 if then > now => "in less than a minute".into(),
+        0..60 => "just now".into(),
+        _ => distance(now, then),
+    };
+    format!("{} ({far})", then.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M %Z"))
+}

@@ -1,0 +1,222 @@
+//! `[alert]`: who is told, how, and how often.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use url::Url;
+
+use super::{ConfigError, Credential, File, base_url, duration, is_identifier};
+use crate::report::plain;
+use crate::store::Item;
+
+/// The bot token's variable. It is no row of the report: it is what the report is sent with.
+pub const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";
+
+const ACCOUNT: &str = "claude-bootstrap";
+
+const DAY: u64 = 86_400;
+
+/// Who is told what a run with `--alert` finds.
+#[derive(Debug, Clone)]
+pub struct AlertSettings {
+    /// The same trouble is told again after this.
+    pub repeat: Duration,
+    /// How long a receiver that does not take the alert is tried.
+    pub retry_for: Duration,
+    pub slack: SlackSettings,
+    pub desktop: bool,
+    /// A program and its arguments.
+    pub command: Option<Vec<String>>,
+}
+
+/// Slack, by a bot or by an incoming webhook.
+#[derive(Debug, Clone)]
+pub struct SlackSettings {
+    pub enabled: bool,
+    pub channel: String,
+    pub base_url: Url,
+    pub bot_token: Credential,
+    /// Its value is the whole address, which is a secret; it comes before the bot token.
+    pub webhook: Option<Credential>,
+}
+
+impl SlackSettings {
+    /// The credential that messages are sent with.
+    pub fn credential(&self) -> &Credential {
+        self.webhook.as_ref().unwrap_or(&self.bot_token)
+    }
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlertForm {
+    repeat: Option<Spanned<String>>,
+    retry_for: Option<Spanned<String>>,
+    #[serde(default)]
+    slack: SlackForm,
+    #[serde(default)]
+    desktop: DesktopForm,
+    #[serde(default)]
+    command: CommandForm,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct SlackForm {
+    enabled: Option<bool>,
+    channel: Option<Spanned<String>>,
+    base_url: Option<Spanned<String>>,
+    webhook: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct DesktopForm {
+    enabled: Option<bool>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct CommandForm {
+    run: Option<Spanned<Vec<String>>>,
+}
+
+impl AlertSettings {
+    /// What the file says, over what is built in.
+    pub(super) fn read(
+        file: &File,
+        form: AlertForm,
+        credentials: &[Credential],
+        base: Option<&AlertSettings>,
+    ) -> Result<AlertSettings, ConfigError> {
+        let time = |text: &Option<Spanned<String>>, key, most: (&str, u64), built_in: Option<Duration>| match text {
+            Some(text) => duration(file, text, key, ("0s", Duration::ZERO), (most.0, Duration::from_secs(most.1))),
+            None => Ok(built_in.expect("the defaults have one")),
+        };
+        let refuse = |text: &Spanned<String>, why: String| Err(file.error(Some(text.span()), why));
+        let channel = match &form.slack.channel {
+            Some(text) if !is_channel(text.get_ref()) => {
+                let shown = plain(text.get_ref());
+                return refuse(
+                    text,
+                    format!("channel = \"{shown}\" is no channel: write its id (C…, D…, U…) or its #name"),
+                );
+            }
+            Some(text) => text.get_ref().clone(),
+            None => base.map(|b| b.slack.channel.clone()).expect("the defaults have one"),
+        };
+        let address = match &form.slack.base_url {
+            Some(text) => base_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?,
+            None => base.map(|b| b.slack.base_url.clone()).expect("the defaults have one"),
+        };
+        let webhook = match &form.slack.webhook {
+            Some(text) if !is_identifier(text.get_ref()) => {
+                // A whole address here would be a secret in a file: it is not repeated.
+                let why = "webhook is the name of the credential that holds the address, as in \"SLACK_WEBHOOK_URL\"";
+                return refuse(text, why.into());
+            }
+            Some(text) => {
+                let service = format!("raxx-{}", text.get_ref().to_ascii_lowercase().replace('_', "-"));
+                Some(named(credentials, text.get_ref(), &service))
+            }
+            None => None,
+        };
+        let command = match form.command.run {
+            Some(run) if run.get_ref().first().is_none_or(String::is_empty) => {
+                let why = "run = [\"program\", \"argument\"] names no program";
+                return Err(file.error(Some(run.span()), why));
+            }
+            Some(run) if run.get_ref().iter().any(|word| word.contains('\0')) => {
+                return Err(file.error(Some(run.span()), "run holds a NUL, which no program can be given"));
+            }
+            Some(run) => Some(run.into_inner()),
+            None => base.and_then(|b| b.command.clone()),
+        };
+        Ok(AlertSettings {
+            repeat: time(&form.repeat, "repeat", ("720h", 30 * DAY), base.map(|b| b.repeat))?,
+            retry_for: time(&form.retry_for, "retry_for", ("5m", 300), base.map(|b| b.retry_for))?,
+            slack: SlackSettings {
+                enabled: form.slack.enabled.unwrap_or(base.is_none_or(|b| b.slack.enabled)),
+                channel,
+                base_url: address,
+                bot_token: named(credentials, BOT_TOKEN, "raxx-slack-bot-token"),
+                webhook,
+            },
+            desktop: form.desktop.enabled.unwrap_or(base.is_some_and(|b| b.desktop)),
+            command,
+        })
+    }
+}
+
+/// The credential of this name in the list, or else one that stands outside it.
+fn named(credentials: &[Credential], name: &str, service: &str) -> Credential {
+    let listed = credentials.iter().find(|c| c.name == name).cloned();
+    listed.unwrap_or_else(|| Credential {
+        name: name.into(),
+        provider: "slack".into(),
+        store: Some(Item { service: service.into(), account: ACCOUNT.into() }),
+        rotate_via: None,
+        scope: Some("chat:write".into()),
+        account_id: None,
+    })
+}
+
+fn is_channel(text: &str) -> bool {
+    let name = text.strip_prefix('#').unwrap_or(text);
+    // Names may have letters of any language.
+    (1..=80).contains(&name.chars().count())
+        && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::*;
+
+    fn read(text: &str) -> Result<AlertSettings, String> {
+        Config::parse("c.toml", text.into(), Some(Config::built_in())).map(|c| c.alert).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn without_a_table_the_runbooks_channel_is_told() {
+        let alert = read("").unwrap();
+        assert_eq!((alert.repeat, alert.retry_for), (Duration::from_secs(DAY), Duration::from_secs(60)));
+        assert_eq!(alert.slack.channel, "D0AJ7K184TV");
+        assert_eq!(alert.slack.base_url.as_str(), "https://slack.com/api");
+        let item = Item { service: "raxx-slack-bot-token".into(), account: "claude-bootstrap".into() };
+        assert_eq!(alert.slack.credential().store, Some(item));
+        assert!(alert.slack.enabled && !alert.desktop && alert.command.is_none());
+    }
+
+    #[test]
+    fn a_table_says_who_else_and_how_often() {
+        let alert = read(
+            "[alert]\nrepeat = \"6h\"\n[alert.slack]\nenabled = false\nchannel = \"#ops\"\nwebhook = \"OPS_HOOK\"\n\
+             [alert.desktop]\nenabled = true\n[alert.command]\nrun = [\"tell\", \"-x\"]\n",
+        )
+        .unwrap();
+        assert_eq!(alert.repeat, Duration::from_secs(6 * 3600));
+        assert!(!alert.slack.enabled && alert.desktop);
+        assert_eq!(alert.slack.credential().store.as_ref().unwrap().service, "raxx-ops-hook");
+        assert_eq!(alert.command.unwrap(), ["tell", "-x"]);
+    }
+
+    #[test]
+    fn each_mistake_is_one_line_with_its_place() {
+        let wrong = |text: &str| read(text).unwrap_err();
+        assert_eq!(
+            wrong("[alert.slack]\nchannel = \"a b\"\n"),
+            "c.toml:2: channel = \"a b\" is no channel: write its id (C…, D…, U…) or its #name"
+        );
+        let said = wrong("[alert.slack]\nwebhook = \"https://hooks.slack.com/services/T/B/secret\"\n");
+        assert!(
+            said.starts_with("c.toml:2: webhook is the name of the credential") && !said.contains("secret"),
+            "{said}"
+        );
+        assert!(wrong("[alert.slack]\nbase_url = \"http://slack.com/api\"\n").contains("must be https"));
+        assert!(wrong("[alert.command]\nrun = []\n").starts_with("c.toml:2: run = "));
+        assert!(wrong("[alert]\nrepeat = \"often\"\n").starts_with("c.toml:2: repeat = \"often\" is no duration"));
+        assert!(wrong("[alert.slak]\n").contains("unknown key `slak`"));
+    }
+}

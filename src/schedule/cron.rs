@@ -1,0 +1,205 @@
+//! cron: one line of the person's crontab, between two marks. Every other byte of it stays as it is.
+
+use super::{Call, Change, Job, Written, call, last_words};
+
+const OPENING: &str = "# >>> raxx >>>";
+const CLOSING: &str = "# <<< raxx <<<";
+
+/// What a command may be long: cron cuts what is longer (MAX_COMMAND of Vixie's cron, and a little room).
+const LONGEST: usize = 900;
+
+/// A word for the shell that cron starts, which may be any; cron itself makes a line end of `%`.
+fn quoted(text: &str) -> String {
+    shell_escape::unix::escape(text.into()).replace('%', "\\%")
+}
+
+/// The line between its marks.
+pub fn block(job: &Job) -> Result<String, String> {
+    let mut command = String::new();
+    if !job.environment.is_empty() {
+        command += "env";
+        for (name, value) in &job.environment {
+            command += &format!(" {name}={}", quoted(value));
+        }
+        command += " ";
+    }
+    command += &format!("{} check --alert --if-due {}", quoted(&job.program), job.at);
+    if command.len() > LONGEST {
+        return Err(format!("the command is longer than the {LONGEST} bytes that cron reads: {}", command));
+    }
+    let minute = job.at.minute_now();
+    Ok(format!(
+        "{OPENING} the daily check at {}: once an hour raxx looks whether it is due\n\
+         {minute} * * * * {command}\n\
+         {CLOSING}\n",
+        job.at.words()
+    ))
+}
+
+fn read(block: &[u8]) -> Option<Written> {
+    let text = std::str::from_utf8(block).ok()?;
+    let line = text.lines().find(|line| !line.starts_with('#'))?;
+    let words = shlex::split(&line.replace("\\%", "%"))?;
+    let due = words.iter().position(|word| word == "--if-due")?;
+    // PROGRAM check --alert --if-due AT
+    Some(Written { at: words.get(due + 1)?.parse().ok()?, program: words.get(due.checked_sub(3)?)?.into() })
+}
+
+/// The crontab; none where there is none yet.
+fn current() -> Result<Option<Vec<u8>>, String> {
+    match call("crontab", &["-l"], b"") {
+        Call::Answered(output) if output.status.success() => Ok(Some(output.stdout)),
+        Call::Answered(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
+            // Vixie's, cronie's, Apple's; then BusyBox's.
+            if said.contains("no crontab for") || (said.contains("can't open") && said.contains("no such file")) {
+                return Ok(None);
+            }
+            Err(format!("crontab -l: {}", last_words(&output)))
+        }
+        other => other.must("crontab -l").map(|_| None),
+    }
+}
+
+pub fn is_here() -> bool {
+    !matches!(call("crontab", &["-l"], b""), Call::Missing)
+}
+
+/// A crontab around raxx's block.
+#[derive(Debug, PartialEq, Eq)]
+struct Parts<'t> {
+    before: &'t [u8],
+    block: &'t [u8],
+    after: &'t [u8],
+}
+
+/// # Errors
+/// The marks do not make one block: what is between them may be the person's own.
+fn parts(text: &[u8]) -> Result<Parts<'_>, String> {
+    let (mut opening, mut closing) = (Vec::new(), Vec::new());
+    let mut start = 0;
+    for line in text.split_inclusive(|b| *b == b'\n') {
+        let end = start + line.len();
+        if line.starts_with(OPENING.as_bytes()) {
+            opening.push(start);
+        } else if line.starts_with(CLOSING.as_bytes()) {
+            closing.push(end);
+        }
+        start = end;
+    }
+    match (&opening[..], &closing[..]) {
+        ([], []) => Ok(Parts { before: text, block: b"", after: b"" }),
+        ([from], [to]) if from < to => {
+            Ok(Parts { before: &text[..*from], block: &text[*from..*to], after: &text[*to..] })
+        }
+        _ => Err(format!(
+            "the marks `{OPENING}` and `{CLOSING}` do not make one block in the crontab; \
+             delete them and raxx's line with: crontab -e"
+        )),
+    }
+}
+
+/// Puts a crontab in place, and looks whether it is there.
+fn put(text: &[u8]) -> Result<(), String> {
+    if text.is_empty() {
+        // An empty crontab is none.
+        return call("crontab", &["-r"], b"").must("crontab -r").map(|_| ());
+    }
+    call("crontab", &["-"], text).must("crontab")?;
+    match current()? {
+        Some(there) if there == text => Ok(()),
+        _ => Err("crontab took the lines, but does not give them back as they are: look with crontab -l".into()),
+    }
+}
+
+pub fn install(job: &Job) -> Result<Change, String> {
+    let block = block(job)?;
+    let old = current()?.unwrap_or_default();
+    let parts = parts(&old)?;
+    if parts.block == block.as_bytes() {
+        return Ok(Change::None);
+    }
+    let mut new = parts.before.to_vec();
+    if !new.is_empty() && !new.ends_with(b"\n") {
+        new.push(b'\n');
+    }
+    new.extend_from_slice(block.as_bytes());
+    new.extend_from_slice(parts.after);
+    put(&new)?;
+    Ok(Change::Made)
+}
+
+pub fn uninstall() -> Result<Change, String> {
+    if !is_here() {
+        return Ok(Change::None);
+    }
+    let Some(old) = current()? else { return Ok(Change::None) };
+    let parts = parts(&old)?;
+    if parts.block.is_empty() {
+        return Ok(Change::None);
+    }
+    put(&[parts.before, parts.after].concat())?;
+    Ok(Change::Made)
+}
+
+pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
+    if !is_here() {
+        return Ok(None);
+    }
+    let Some(text) = current()? else { return Ok(None) };
+    let parts = parts(&text)?;
+    Ok((!parts.block.is_empty()).then(|| ("crontab -l".into(), read(parts.block))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job {
+            program: "/home/o'p 50%/raxx".into(),
+            at: "08:00Z".parse().expect("a time"),
+            environment: vec![("RAXX_CONFIG".into(), "/a b%/c".into())],
+            home: "/home/op".into(),
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let block = block(&job()).expect("a block");
+        let written = read(block.as_bytes()).expect("it can be read");
+        assert_eq!(written, Written { at: job().at, program: job().program.into() });
+        assert_eq!(block.lines().count(), 3);
+        assert!(!block.replace("\\%", "").contains('%'), "cron would end the line there: {block}");
+    }
+
+    #[test]
+    fn the_block_is_found_among_foreign_bytes() {
+        let block = block(&job()).expect("a block");
+        let before = b"MAILTO=op\n\xff\xfe broken bytes\r\n\n# comment\n".as_slice();
+        let after = b"0 5 * * * tar\n\n\n".as_slice();
+        let text = [before, block.as_bytes(), after].concat();
+        assert_eq!(parts(&text), Ok(Parts { before, block: block.as_bytes(), after }));
+        assert_eq!(parts(before), Ok(Parts { before, block: b"", after: b"" }));
+    }
+
+    #[test]
+    fn damaged_marks_are_refused() {
+        let lines = |lines: &[&str]| lines.join("\n") + "\n";
+        for damaged in [
+            lines(&[OPENING, "0 8 * * * x"]),
+            lines(&["0 8 * * * x", CLOSING]),
+            lines(&[CLOSING, OPENING]),
+            lines(&[OPENING, CLOSING, OPENING, CLOSING]),
+        ] {
+            assert!(parts(damaged.as_bytes()).is_err(), "{damaged}");
+        }
+    }
+
+    #[test]
+    fn a_command_that_cron_would_cut_is_refused() {
+        let mut job = job();
+        job.program = format!("/{}/raxx", "x".repeat(1000));
+        assert!(block(&job).is_err());
+    }
+}

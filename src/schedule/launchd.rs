@@ -1,0 +1,186 @@
+//! launchd: an agent of the person's graphical session, where the Keychain can be read.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Call, Change, Job, LABEL, Written, call, delete, holds, last_words, write};
+use crate::process::say;
+
+/// Under the home directory.
+const AGENTS: &str = "Library/LaunchAgents";
+const LOGS: &str = "Library/Logs/raxx";
+const LOG: &str = "check.log";
+
+/// `launchctl bootout` returns before the agent is gone: until then `bootstrap` fails.
+const TRIES: usize = 10;
+const BETWEEN: Duration = Duration::from_millis(300);
+
+/// What `launchctl bootstrap` ends with where nobody is logged in on the screen: "Domain does not support specified action".
+const NO_SESSION: i32 = 125;
+
+fn home() -> Result<PathBuf, String> {
+    dirs::home_dir().ok_or_else(|| "there is no home directory".into())
+}
+
+/// The property list.
+pub fn file() -> Result<PathBuf, String> {
+    Ok(home()?.join(AGENTS).join(format!("{LABEL}.plist")))
+}
+
+fn domain() -> String {
+    format!("gui/{}", rustix::process::getuid().as_raw())
+}
+
+fn target() -> String {
+    format!("{}/{LABEL}", domain())
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+fn unescape(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
+pub fn plist(job: &Job) -> String {
+    let string = |text: &str| format!("<string>{}</string>", escape(text));
+    let arguments = [job.program.as_str(), "check", "--alert", "--if-due", &job.at.to_string()]
+        .map(|argument| format!("    {}\n", string(argument)))
+        .concat();
+    let mut environment = String::new();
+    if !job.environment.is_empty() {
+        environment += "  <key>EnvironmentVariables</key>\n  <dict>\n";
+        for (name, value) in &job.environment {
+            environment += &format!("    <key>{}</key>\n    {}\n", escape(name), string(value));
+        }
+        environment += "  </dict>\n";
+    }
+    let log = string(&job.home.join(LOGS).join(LOG).to_string_lossy());
+    let minute = job.at.minute_now();
+    // Once an hour, at the minute, and at log-in: raxx itself knows whether the check is due.
+    format!(
+        r#"<?xml version="1.0" encoding="UTF-8"?>
+<!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
+<plist version="1.0">
+<dict>
+  <key>Label</key>
+  <string>{LABEL}</string>
+  <key>ProgramArguments</key>
+  <array>
+{arguments}  </array>
+{environment}  <key>StartCalendarInterval</key>
+  <dict>
+    <key>Minute</key>
+    <integer>{minute}</integer>
+  </dict>
+  <key>RunAtLoad</key>
+  <true/>
+  <key>StandardOutPath</key>
+  {log}
+  <key>StandardErrorPath</key>
+  {log}
+</dict>
+</plist>
+"#
+    )
+}
+
+fn read(text: &str) -> Option<Written> {
+    let (_, arguments) = text.split_once("<key>ProgramArguments</key>")?;
+    let (arguments, _) = arguments.split_once("</array>")?;
+    let strings: Vec<String> = arguments
+        .split("<string>")
+        .skip(1)
+        .filter_map(|s| s.split_once("</string>"))
+        .map(|(text, _)| unescape(text))
+        .collect();
+    let due = strings.iter().position(|s| s == "--if-due")?;
+    Some(Written { at: strings.get(due + 1)?.parse().ok()?, program: strings.first()?.into() })
+}
+
+fn loaded() -> bool {
+    call("launchctl", &["print", &target()], b"").went()
+}
+
+pub fn install(job: &Job) -> Result<Change, String> {
+    let (file, text) = (file()?, plist(job));
+    let logs = job.home.join(LOGS);
+    // launchd makes the log, not its directory.
+    std::fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
+    let new = !file.exists();
+    if holds(&file, &text) && loaded() {
+        return Ok(Change::None);
+    }
+    write(&file, &text)?;
+    let path = file.to_str().ok_or("the home directory is not UTF-8")?;
+    // It may be loaded in an older form, or switched off.
+    let _ = call("launchctl", &["bootout", &target()], b"");
+    let _ = call("launchctl", &["enable", &target()], b"");
+    let mut left = TRIES;
+    loop {
+        match call("launchctl", &["bootstrap", &domain(), path], b"") {
+            Call::Answered(output) if output.status.success() => return Ok(Change::Made),
+            Call::Answered(output) if output.status.code() == Some(NO_SESSION) => {
+                say(
+                    "raxx: nobody is logged in on this Mac's screen: the daily check begins with the next log-in there",
+                );
+                return Ok(Change::Made);
+            }
+            Call::Answered(_) if left > 0 => {
+                left -= 1;
+                std::thread::sleep(BETWEEN);
+            }
+            call => {
+                if new {
+                    let _ = uninstall();
+                }
+                return Err(match call {
+                    Call::Answered(output) => format!("launchctl bootstrap: {}", last_words(&output)),
+                    other => other.must("launchctl bootstrap").expect_err("it did not go"),
+                });
+            }
+        }
+    }
+}
+
+pub fn uninstall() -> Result<Change, String> {
+    let file = file()?;
+    if file.exists() {
+        // It is no error that it was not loaded.
+        let _ = call("launchctl", &["bootout", &target()], b"");
+    }
+    let change = delete(&file)?;
+    let logs = home()?.join(LOGS);
+    delete(&logs.join(LOG))?;
+    // Other files may be there.
+    let _ = std::fs::remove_dir(logs);
+    Ok(change)
+}
+
+pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
+    let file = file()?;
+    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(None) };
+    Ok(Some((file.display().to_string(), read(&text))))
+}
+
+pub fn idle() -> Option<String> {
+    (!loaded()).then(|| "launchd has not loaded it: log in on the screen, or type: raxx schedule install".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let job = Job {
+            program: "/Users/op <&> \"x\"/bin/raxx".into(),
+            at: "08:00Z".parse().expect("a time"),
+            environment: vec![("RAXX_CONFIG".into(), "/a&b".into())],
+            home: "/Users/op".into(),
+        };
+        let written = read(&plist(&job)).expect("it can be read");
+        assert_eq!(written, Written { at: job.at, program: job.program.into() });
+    }
+}

@@ -1,0 +1,223 @@
+//! systemd: a timer of the person's own manager. It knows UTC, and makes up for what was missed.
+
+use std::path::PathBuf;
+
+use super::{At, Change, Job, Written, call, delete, holds, write};
+
+const NAME: &str = "raxx-session-bootstrap";
+const UNITS: &str = "systemd/user";
+
+fn timer() -> String {
+    format!("{NAME}.timer")
+}
+
+/// Whether the person's own manager answers; and then the directories that it reads units from.
+fn unit_path() -> Option<String> {
+    let output = call("systemctl", &["--user", "show", "--property=UnitPath", "--value"], b"").must("").ok()?;
+    String::from_utf8(output.stdout).ok()
+}
+
+pub fn runs() -> bool {
+    unit_path().is_some()
+}
+
+/// Where units of a person may be.
+fn directories() -> Result<Vec<PathBuf>, String> {
+    let home = dirs::home_dir().ok_or("there is no home directory")?.join(".config").join(UNITS);
+    let set = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let mut directories: Vec<PathBuf> = set.map(|path| path.join(UNITS)).into_iter().collect();
+    if !directories.contains(&home) {
+        directories.push(home);
+    }
+    Ok(directories)
+}
+
+/// The one that the manager reads: `$XDG_CONFIG_HOME` of this shell need not be the manager's.
+fn directory() -> Result<PathBuf, String> {
+    let mut directories = directories()?;
+    if directories.len() > 1 {
+        let known = unit_path().unwrap_or_default();
+        directories.retain(|d| known.trim().is_empty() || known.split_whitespace().any(|k| d.as_os_str() == k));
+    }
+    directories
+        .into_iter()
+        .next()
+        .ok_or_else(|| "systemd reads units neither from $XDG_CONFIG_HOME nor ~/.config".into())
+}
+
+/// A word as systemd reads it: in quotes, and its own signs doubled.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
+}
+
+fn unquoted(text: &str) -> Option<String> {
+    let mut out = String::new();
+    let mut rest = text.strip_prefix('"')?.chars();
+    loop {
+        match rest.next()? {
+            '"' => return Some(out.replace("%%", "%")),
+            '\\' => out.push(rest.next()?),
+            c => out.push(c),
+        }
+    }
+}
+
+fn service(job: &Job) -> String {
+    let environment: String = job
+        .environment
+        .iter()
+        .map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))))
+        .collect();
+    // The colon: a dollar sign in the path is one.
+    format!(
+        "[Unit]\nDescription=raxx: the daily check of the API tokens\n\n\
+         [Service]\nType=oneshot\n{environment}ExecStart=:{} check --alert\nTimeoutStartSec=10min\n",
+        quoted(&job.program)
+    )
+}
+
+fn calendar(at: &At) -> String {
+    format!("*-*-* {}:00{}", at.time.strftime("%H:%M"), if at.utc { " UTC" } else { "" })
+}
+
+fn timer_text(job: &Job) -> String {
+    format!(
+        "[Unit]\nDescription=raxx: the daily check of the API tokens at {}\n\n\
+         [Timer]\nOnCalendar={}\nPersistent=true\n\n\
+         [Install]\nWantedBy=timers.target\n",
+        job.at.words(),
+        calendar(&job.at)
+    )
+}
+
+/// The units.
+pub fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
+    let directory = directory()?;
+    if job.program.contains(['"', '\'', '\\']) {
+        let program = crate::report::plain(&job.program);
+        return Err(format!("systemd starts no program with a quote or a backslash in its path: {program}"));
+    }
+    Ok([(directory.join(format!("{NAME}.service")), service(job)), (directory.join(timer()), timer_text(job))])
+}
+
+fn active() -> bool {
+    call("systemctl", &["--user", "is-active", "--quiet", &timer()], b"").went()
+        && call("systemctl", &["--user", "is-enabled", "--quiet", &timer()], b"").went()
+}
+
+pub fn install(job: &Job) -> Result<Change, String> {
+    let files = files(job)?;
+    if files.iter().all(|(path, text)| holds(path, text)) && active() {
+        return Ok(Change::None);
+    }
+    let new = !files.iter().any(|(path, _)| path.exists());
+    let put = || -> Result<(), String> {
+        for (path, text) in &files {
+            write(path, text)?;
+        }
+        // A timer that runs already takes a new time by being started again.
+        for arguments in [&["daemon-reload"][..], &["enable", &timer()], &["restart", &timer()]] {
+            let all: Vec<&str> = ["--user"].iter().chain(arguments).copied().collect();
+            call("systemctl", &all, b"").must(&format!("systemctl --user {}", arguments[0]))?;
+        }
+        Ok(())
+    };
+    put().inspect_err(|_| {
+        if new {
+            let _ = uninstall();
+        }
+    })?;
+    Ok(Change::Made)
+}
+
+pub fn uninstall() -> Result<Change, String> {
+    let directories = directories()?;
+    let units = [format!("{NAME}.service"), timer()];
+    let there: Vec<PathBuf> =
+        directories.iter().flat_map(|d| units.iter().map(|unit| d.join(unit))).filter(|path| path.exists()).collect();
+    if there.is_empty() {
+        return Ok(Change::None);
+    }
+    // Where no manager runs any more, the files are all there is.
+    let _ = call("systemctl", &["--user", "disable", "--now", &timer()], b"");
+    for directory in &directories {
+        delete(&directory.join("timers.target.wants").join(timer()))?;
+        let _ = std::fs::remove_dir(directory.join("timers.target.wants"));
+    }
+    for path in &there {
+        delete(path)?;
+    }
+    let _ = call("systemctl", &["--user", "daemon-reload"], b"");
+    let _ = call("systemctl", &["--user", "reset-failed", &units[0], &units[1]], b"");
+    // When a persistent timer last went off.
+    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.into_iter().chain(dirs::home_dir().map(|home| home.join(".local/share")));
+    let stamps: Vec<PathBuf> = data.map(|data| data.join("systemd/timers")).collect();
+    for directory in &stamps {
+        delete(&directory.join(format!("stamp-{}", timer())))?;
+    }
+    // Where nothing else is in them, the directories go too.
+    for directory in directories.iter().chain(&stamps) {
+        let _ = std::fs::remove_dir(directory);
+        let _ = directory.parent().map(std::fs::remove_dir);
+    }
+    Ok(Change::Made)
+}
+
+fn read(service: &str, timer: &str) -> Option<Written> {
+    let calendar = timer.lines().find_map(|line| line.strip_prefix("OnCalendar=*-*-* "))?;
+    let (time, utc) = match calendar.strip_suffix(" UTC") {
+        Some(time) => (time, true),
+        None => (calendar, false),
+    };
+    let program = service.lines().find_map(|line| line.strip_prefix("ExecStart=:"))?;
+    Some(Written { at: At::new(time.strip_suffix(":00")?.parse().ok()?, utc), program: unquoted(program)?.into() })
+}
+
+pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
+    for directory in directories()? {
+        let path = directory.join(timer());
+        let Ok(timer) = std::fs::read_to_string(&path) else { continue };
+        let service = std::fs::read_to_string(directory.join(format!("{NAME}.service"))).unwrap_or_default();
+        return Ok(Some((path.display().to_string(), read(&service, &timer))));
+    }
+    Ok(None)
+}
+
+pub fn idle() -> Option<String> {
+    if !runs() {
+        return Some("`systemctl --user` does not answer here".into());
+    }
+    (!active()).then(|| format!("the timer is not active; type: systemctl --user enable --now {}", timer()))
+}
+
+/// Without lingering the manager ends with the last session.
+pub fn caveat() -> Option<String> {
+    let user = call("id", &["-un"], b"").must("id").ok()?;
+    let user = String::from_utf8(user.stdout).ok()?;
+    let lingers = PathBuf::from("/var/lib/systemd/linger").join(user.trim()).exists();
+    (!lingers).then(|| {
+        "it runs while you are logged in, and makes up for a missed check at the next log-in. \
+         To have it run always: loginctl enable-linger"
+            .into()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        for at in ["08:00Z", "17:45"] {
+            let job = Job {
+                program: "/home/op 50%/$b %h/raxx".into(),
+                at: at.parse().expect("a time"),
+                environment: Vec::new(),
+                home: "/home/op".into(),
+            };
+            let written = read(&service(&job), &timer_text(&job)).expect("it can be read");
+            assert_eq!(written, Written { at: job.at, program: job.program.into() });
+        }
+    }
+}

@@ -1,0 +1,657 @@
+//! `raxx check --alert`: people are told of what fails, once, and nothing that was to be told is lost.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use support::loopback::{Answer, ClosedPort, Fault, Loopback, Request, slack_error};
+use support::{RAXX, Sandbox, text};
+
+const NAME: &str = "HEROKU_API_KEY";
+const KEY: &str = "HRKU-MadeUpForTheAlertTests-000000001234";
+const BOT: &str = "xoxb-MadeUpForTheAlertTests-00000000beef";
+const POST: &str = "/slack/api/chat.postMessage";
+const TEST: &str = "/slack/api/auth.test";
+
+/// One Heroku key, and Slack, on a loopback server. `more` stands under `[alert]`, and may go on with other tables.
+fn sandbox(server: &Loopback, more: &str) -> Sandbox {
+    sandbox_with(&server.config(), &format!("{}/slack/api", server.url()), more)
+}
+
+fn sandbox_with(providers: &str, slack: &str, more: &str) -> Sandbox {
+    sandbox_patient(providers, slack, "0s", more)
+}
+
+fn sandbox_patient(providers: &str, slack: &str, retry_for: &str, more: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"2s\"\n{providers}enabled = false\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"heroku\"\nrotate_via = \"docs/heroku.md\"\n\
+         [store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n\
+         [alert.slack]\nbase_url = \"{slack}\"\n\
+         [alert]\nretry_for = \"{retry_for}\"\n{more}"
+    ));
+    sandbox.env(NAME, KEY).env("SLACK_BOT_TOKEN", BOT);
+    sandbox
+}
+
+/// Runs the daily check. It prints nothing on stdout, ever, and shows no value.
+fn alert(sandbox: &Sandbox) -> Output {
+    let out = sandbox.run(&["check", "--alert"]);
+    assert_eq!(text(&out.stdout), "");
+    for secret in [KEY, BOT] {
+        assert!(!text(&out.stderr).contains(secret), "a value is shown: {}", text(&out.stderr));
+    }
+    out
+}
+
+/// The same, where everybody takes what there is to tell.
+fn quietly(sandbox: &Sandbox) -> i32 {
+    let out = alert(sandbox);
+    assert_eq!(text(&out.stderr), "");
+    out.status.code().expect("it exits by itself")
+}
+
+/// The messages that reached Slack, as requests and as what a person reads.
+fn messages(server: &Loopback) -> Vec<Request> {
+    server.requests().into_iter().filter(|r| r.path == POST || r.path.starts_with("/services/")).collect()
+}
+
+fn read(message: &Request) -> String {
+    let body: Value = serde_json::from_slice(&message.body).expect("JSON");
+    let blocks = body["blocks"].as_array().expect("blocks");
+    let text = |b: &Value| b["text"]["text"].as_str().or(b["elements"][0]["text"].as_str()).map(String::from);
+    blocks.iter().filter_map(text).collect::<Vec<_>>().join("\n")
+}
+
+fn book_file(sandbox: &Sandbox) -> PathBuf {
+    sandbox.state().join("alerts.json")
+}
+
+/// Moves every time in the book, as if so much time had gone by since.
+fn age(sandbox: &Sandbox, by: SignedDuration) {
+    fn walk(value: &mut Value, by: SignedDuration) {
+        match value {
+            Value::Object(map) => map.values_mut().for_each(|v| walk(v, by)),
+            Value::Array(list) => list.iter_mut().for_each(|v| walk(v, by)),
+            Value::String(text) => {
+                if let Ok(at) = text.parse::<Timestamp>() {
+                    *text = at.checked_sub(by).expect("a time").to_string();
+                }
+            }
+            _ => {}
+        }
+    }
+    for file in ["alerts.json", "last.json"] {
+        let file = sandbox.state().join(file);
+        let mut value: Value = serde_json::from_slice(&fs::read(&file).expect("the file")).expect("JSON");
+        walk(&mut value, by);
+        fs::write(file, value.to_string()).expect("written");
+    }
+}
+
+/// No file that raxx keeps holds a value.
+fn assert_value_free(sandbox: &Sandbox) {
+    let files = fs::read_dir(sandbox.state()).expect("the state").map(|e| e.unwrap().path());
+    for file in files.filter(|f| f.is_file()) {
+        let bytes = String::from_utf8_lossy(&fs::read(&file).unwrap()).into_owned();
+        assert!(!bytes.contains(KEY) && !bytes.contains(BOT) && !bytes.contains("/services/"), "{}", file.display());
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o077, 0, "{}", file.display());
+    }
+}
+
+#[test]
+fn a_failure_is_told_once_again_after_a_day_and_its_end_once() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let sandbox = sandbox(&server, "");
+    assert_eq!(quietly(&sandbox), 1);
+    let told = messages(&server);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].header("authorization"), Some(format!("Bearer {BOT}").as_str()));
+    let body: Value = serde_json::from_slice(&told[0].body).unwrap();
+    assert_eq!((body["channel"].as_str(), body["unfurl_links"].as_bool()), (Some("D0AJ7K184TV"), Some(false)));
+    let said = read(&told[0]);
+    assert!(
+        said.starts_with("raxx: 1 credential fails\n🔴 *HEROKU_API_KEY* — HTTP 401 (invalid or revoked)\n"),
+        "{said}"
+    );
+    assert!(said.contains("\nfailing since 20") && said.contains("rotate via: docs/heroku.md · <https://"), "{said}");
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").map(|h| h.trim().to_string());
+    assert!(host.map_or(true, |host| said.contains(&format!("\non {host} · checked 20"))), "{said}");
+    assert!(!told[0].holds(KEY) && !said.contains("HRKU"), "not even the ends of a value leave the machine: {said}");
+    assert_value_free(&sandbox);
+
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "told twice");
+    age(&sandbox, SignedDuration::from_hours(12));
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "told twice");
+    age(&sandbox, SignedDuration::from_hours(12));
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 2), "not repeated after a day");
+    assert!(read(&messages(&server)[1]).contains("still failing since 20"), "{}", read(&messages(&server)[1]));
+
+    server.accept(KEY);
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 3));
+    let said = read(&messages(&server)[2]);
+    assert!(said.starts_with("raxx: 1 works again\n🟢 *HEROKU_API_KEY* works again, was failing for 24 h\n"), "{said}");
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 3));
+}
+
+#[test]
+fn all_well_tells_nobody_and_asks_slack_nothing() {
+    let server = Loopback::start();
+    server.accept(KEY);
+    let mut sandbox = sandbox(&server, "");
+    sandbox.unset("SLACK_BOT_TOKEN");
+    assert_eq!(quietly(&sandbox), 0);
+    assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")));
+}
+
+#[test]
+fn a_warning_is_told_and_fails_nothing() {
+    let server = Loopback::start();
+    let mut sandbox = Sandbox::new();
+    let token = "ghp_MadeUpForTheAlertTests0000000000cdef";
+    let soon =
+        (Timestamp::now() + SignedDuration::from_hours(9 * 24 + 1)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let user = Answer::json(200, r#"{"login":"octo-op"}"#).with("github-authentication-token-expiration", &soon);
+    server.react(token, user);
+    let url = server.url();
+    sandbox.config(&format!(
+        "{}enabled = false\n[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate_via = \"docs/pat.md\"\n\
+         [alert.slack]\nbase_url = \"{url}/slack/api\"\n",
+        server.config()
+    ));
+    sandbox.env("A", token).env("SLACK_BOT_TOKEN", BOT);
+    server.accept(BOT);
+    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (0, 0));
+    assert_eq!(messages(&server).len(), 1);
+    let said = read(&messages(&server)[0]);
+    assert!(said.starts_with("raxx: 1 warning\n🟡 *A* — expires in 9 days\nrotate via: docs/pat.md"), "{said}");
+}
+
+#[test]
+fn no_network_is_told_by_the_second_run_and_never_when_it_was_nothing() {
+    let server = Loopback::start();
+    server.accept(KEY);
+    server.accept(BOT);
+    let down = Answer::json(503, "{}");
+    let sandbox = sandbox(&server, "");
+    server.next("/account", down.clone());
+    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 0));
+    assert_eq!(messages(&server).len(), 0, "a laptop without network is no incident");
+    server.next("/account", down.clone());
+    server.next("/account", down);
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 0));
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+    assert!(read(&messages(&server)[0]).contains("Heroku down?"), "{}", read(&messages(&server)[0]));
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 2));
+    assert!(read(&messages(&server)[1]).contains("works again"));
+}
+
+/// What Slack answers to a message that it does not take, and what a person is to do about it.
+const REFUSALS: [(&str, &str); 14] = [
+    ("invalid_auth", "raxx store SLACK_BOT_TOKEN"),
+    ("not_authed", "raxx store SLACK_BOT_TOKEN"),
+    ("account_inactive", "install the app again"),
+    ("token_revoked", "install the app again"),
+    ("token_expired", "token rotation"),
+    ("channel_not_found", "set channel under [alert.slack]"),
+    ("not_in_channel", "invite it"),
+    ("is_archived", "set another channel"),
+    ("msg_too_long", "report"),
+    ("no_text", "report"),
+    ("restricted_action", "ask its owner"),
+    ("rate_limited", "posts too much"),
+    ("fatal_error", "may have posted"),
+    ("something_new", "https://api.slack.com/"),
+];
+
+#[test]
+fn whatever_slack_says_becomes_a_sentence_and_the_alert_is_kept() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server, "");
+    for (code, what) in REFUSALS {
+        server.react_at(POST, BOT, slack_error(code));
+        let out = alert(&sandbox);
+        let said = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(1));
+        let begins =
+            format!("raxx: Slack was not told (1 credential fails), kept for the next run: Slack says {code}: ");
+        assert!(said.starts_with(&begins) && said.contains(what) && said.lines().count() == 1, "{said}");
+    }
+    let needed = r#"{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"channels:read"}"#;
+    server.react_at(POST, BOT, Answer::json(200, needed));
+    assert!(text(&alert(&sandbox).stderr).contains("lacks the scope chat:write"));
+    assert_value_free(&sandbox);
+
+    // And then it works, by the time that the key does too.
+    server.accept(KEY);
+    let out = alert(&sandbox);
+    assert_eq!(out.status.code(), Some(1), "who could not tell has failed");
+    server.react_at(POST, BOT, Answer::json(200, r#"{"ok":true,"channel":"D1","ts":"1.1"}"#));
+    assert_eq!(quietly(&sandbox), 0);
+    assert!(read(messages(&server).last().unwrap()).contains("works again, was failing for"));
+    let count = messages(&server).len();
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, count));
+}
+
+#[test]
+fn what_is_not_slack_is_not_believed() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server, "");
+    for (answer, what) in [
+        (Answer::html(200, "<html>welcome to the hotel</html>"), "captive portal"),
+        (Answer::redirect("https://portal.example.test/"), "a redirect"),
+        (Answer::json(503, "{}"), "Slack is down?"),
+        (Answer::json(200, "{}"), "no answer of Slack's"),
+    ] {
+        server.react_at(POST, BOT, answer);
+        let said = text(&alert(&sandbox).stderr);
+        assert!(said.contains(what) && said.lines().count() == 1, "{said}");
+    }
+    for fault in [Fault::Reset, Fault::HangBeforeHeaders, Fault::DripBody, Fault::Endless, Fault::Noise] {
+        server.react_at(POST, BOT, fault);
+        let begun = Instant::now();
+        let said = text(&alert(&sandbox).stderr);
+        assert!(said.contains("kept for the next run: no answer from 127.0.0.1: "), "{fault:?}: {said}");
+        assert!(begun.elapsed() < Duration::from_secs(6), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_bad_moment_is_waited_out() {
+    let server = Loopback::start();
+    let limited = Answer::json(429, r#"{"ok":false,"error":"ratelimited"}"#);
+    // Which comes first, and how often Slack is asked.
+    let patient = |retry_for| sandbox_patient(&server.config(), &format!("{}/slack/api", server.url()), retry_for, "");
+    let moments: [(Answer, usize); 3] =
+        [(limited.clone().with("Retry-After", "1"), 2), (Answer::json(503, ""), 2), (slack_error("invalid_auth"), 2)];
+    for (first, times) in moments {
+        let sandbox = patient("20s");
+        let before = messages(&server).len();
+        server.accept(BOT);
+        server.next(POST, first);
+        let begun = Instant::now();
+        assert_eq!(quietly(&sandbox), 1);
+        assert_eq!(messages(&server).len() - before, times);
+        assert!(begun.elapsed() >= Duration::from_secs(1), "Slack is given no time");
+    }
+
+    // A wait that is longer than there is time for is left to the next run.
+    let patient = patient("5s");
+    server.next(POST, limited.with("Retry-After", "300"));
+    let begun = Instant::now();
+    let said = text(&alert(&patient).stderr);
+    assert!(said.contains("Slack wants no message for 300 s (HTTP 429)"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(4));
+
+    // A dead token stays dead, however often it is sent: twice is enough.
+    let before = messages(&server).len();
+    server.react_at(POST, BOT, slack_error("token_revoked"));
+    alert(&patient);
+    assert_eq!(messages(&server).len() - before, 2);
+
+    // Text that Slack does not take as blocks is sent as text.
+    let plain = Loopback::start();
+    plain.accept(BOT);
+    plain.next(POST, slack_error("invalid_blocks"));
+    let sandbox = sandbox_with(&plain.config(), &format!("{}/slack/api", plain.url()), "");
+    assert_eq!(quietly(&sandbox), 1);
+    let second: Value = serde_json::from_slice(&messages(&plain)[1].body).unwrap();
+    assert!(second.get("blocks").is_none() && second["text"].as_str().unwrap().contains("*HEROKU_API_KEY*"));
+}
+
+#[test]
+fn without_a_token_or_a_network_the_next_run_tells() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let mut sandbox = sandbox(&server, "");
+    sandbox.unset("SLACK_BOT_TOKEN");
+    let said = text(&alert(&sandbox).stderr);
+    assert!(said.contains("SLACK_BOT_TOKEN is not in env or store file; type: raxx store SLACK_BOT_TOKEN"), "{said}");
+    sandbox.env("SLACK_BOT_TOKEN", "two\nlines");
+    let said = text(&alert(&sandbox).stderr);
+    assert!(said.contains("SLACK_BOT_TOKEN is not a token: contains a newline"), "{said}");
+    sandbox.env("SLACK_BOT_TOKEN", BOT);
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+
+    let closed = ClosedPort::new();
+    let dark = sandbox_with(&server.config(), &closed.url(), "");
+    assert!(text(&alert(&dark).stderr).contains("no answer from 127.0.0.1: connection refused"));
+}
+
+#[test]
+fn a_run_that_is_killed_before_it_has_sent_loses_nothing() {
+    for (signal, exit) in [(rustix::process::Signal::KILL, None), (rustix::process::Signal::INT, Some(130))] {
+        let server = Loopback::start();
+        let sandbox = sandbox(&server, "");
+        server.next(POST, Fault::HangBeforeHeaders);
+        let mut child = std::process::Command::new(RAXX)
+            .args(["check", "--alert"])
+            .env_clear()
+            .envs(sandbox.environment().iter().cloned())
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("raxx starts");
+        let until = Instant::now() + Duration::from_secs(20);
+        while messages(&server).is_empty() {
+            assert!(Instant::now() < until, "Slack was not asked");
+            thread::sleep(Duration::from_millis(10));
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, signal).expect("it runs");
+        assert_eq!(child.wait().expect("ended").code(), exit);
+        // By now the key works again: that there was something to tell is known all the same.
+        server.accept(KEY);
+        server.accept(BOT);
+        assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 2));
+        assert!(read(&messages(&server)[1]).contains("works again, was failing for"));
+    }
+}
+
+#[test]
+fn two_runs_at_once_tell_once() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    server.latency(Duration::from_millis(300));
+    let sandbox = sandbox(&server, "");
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| assert_eq!(quietly(&sandbox), 1));
+        }
+    });
+    assert_eq!(messages(&server).len(), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_back_repeats_nothing() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let sandbox = sandbox(&server, "");
+    quietly(&sandbox);
+    age(&sandbox, SignedDuration::from_hours(-50));
+    quietly(&sandbox);
+    quietly(&sandbox);
+    assert_eq!(messages(&server).len(), 1);
+    age(&sandbox, SignedDuration::from_hours(24));
+    quietly(&sandbox);
+    assert_eq!(messages(&server).len(), 2, "silenced for ever");
+    fs::write(book_file(&sandbox), "{ half a b").unwrap();
+    quietly(&sandbox);
+    assert_eq!(messages(&server).len(), 3, "a damaged book costs one message");
+}
+
+#[test]
+fn fifty_failures_are_one_message_and_text_of_a_provider_is_only_text() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let mut sandbox = Sandbox::new();
+    let url = server.url();
+    let mut config = format!(
+        "[vault.infisical]\nenabled = false\n[alert.slack]\nbase_url = \"{url}/slack/api\"\nchannel = \"C0FFEE\"\n\
+         [provider.own]\nbase_url = \"{url}\"\npath = \"/user\"\nidentity = \"/login\"\n\
+         [[provider.own.rule]]\nstatus = 401\njson = {{ \"/message\" = {{ present = true }} }}\nkind = \"rejected\"\n\
+         words = \"{{/message}}\"\n"
+    );
+    for i in 0..50 {
+        let token = format!("made-up-token-number-{i:02}-of-fifty");
+        let words = json!({ "message": format!("no {i:02} <!channel> & <https://evil.test|click>\u{1b}[31m") });
+        server.react(&token, Answer::json(401, &words.to_string()));
+        config +=
+            &format!("[[credential]]\nname = \"TOKEN_{i:02}\"\nprovider = \"own\"\nrotate_via = \"docs/{i}.md\"\n");
+        sandbox.env(format!("TOKEN_{i:02}"), token);
+    }
+    sandbox.config(&config).env("SLACK_BOT_TOKEN", BOT);
+    assert_eq!(quietly(&sandbox), 1);
+    let told = messages(&server);
+    assert_eq!(told.len(), 1);
+    assert!(told[0].holds("\"channel\":\"C0FFEE\""));
+    let said = read(&told[0]);
+    assert!(said.starts_with("raxx: 50 credentials fail\n"), "{said}");
+    for i in 0..50 {
+        let line = format!("🔴 *TOKEN_{i:02}* — no {i:02} &lt;!channel&gt; &amp; &lt;https://evil.test|click&gt;");
+        assert!(said.contains(&line), "{i}: {said}");
+    }
+    assert!(!said.contains('<') && !said.contains('\u{1b}'), "{said}");
+}
+
+#[test]
+fn a_test_message_says_whose_token_it_is_and_what_slack_answered() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let sandbox = sandbox(&server, "");
+    let test = || {
+        let out = sandbox.run(&["check", "--alert", "--test"]);
+        assert_eq!(text(&out.stderr), "");
+        (text(&out.stdout), out.status.code().unwrap())
+    };
+    let good = "[PASS] Slack    the bot is raxxbot of Example (https://example.slack.com/); sent to D0AJ7K184TV\n";
+    assert_eq!(test(), (good.into(), 0));
+    assert!(read(&messages(&server)[0]).starts_with("raxx: a test: alerts arrive here\n"));
+    assert!(!server.requests().iter().any(|r| r.path == "/account"), "nothing is checked");
+
+    let rotating =
+        r#"{"ok":true,"url":"https://example.slack.com/","team":"Example","user":"raxxbot","expires_in":36000}"#;
+    server.next(TEST, Answer::json(200, rotating));
+    assert!(test().0.contains("whose token expires in 600 min; sent"));
+    for (code, what) in REFUSALS {
+        for path in [TEST, POST] {
+            server.next(path, slack_error(code));
+            // A message is sent once more as text where Slack does not like its form.
+            server.next(path, slack_error(code));
+            let (said, exit) = test();
+            assert!(said.starts_with(&format!("[FAIL] Slack    Slack says {code}: ")) && said.contains(what), "{said}");
+            assert_eq!((said.lines().count(), exit), (1, 1), "{path} {code}: {said}");
+            server.no_next(path);
+        }
+    }
+    server.next(TEST, Answer::json(429, r#"{"ok":false,"error":"ratelimited"}"#).with("Retry-After", "30"));
+    assert_eq!(test(), ("[FAIL] Slack    Slack wants no message for 30 s (HTTP 429)\n".into(), 1));
+    assert!(!book_file(&sandbox).exists(), "a test is no alert");
+}
+
+#[test]
+fn a_webhook_is_told_and_its_address_is_a_secret() {
+    let server = Loopback::start();
+    let path = "/services/T00000000/B00000000/MadeUpForTheAlertTests";
+    server.accept(path);
+    let mut sandbox = sandbox(&server, "[alert.command]\nrun = [\"true\"]\n");
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&config.replace("[alert.slack]\n", "[alert.slack]\nwebhook = \"OPS_WEBHOOK\"\n"));
+    let address = format!("{}{path}", server.url());
+    sandbox.unset("SLACK_BOT_TOKEN").env("OPS_WEBHOOK", &address);
+    assert_eq!(quietly(&sandbox), 1);
+    assert_eq!(messages(&server).len(), 1);
+    assert_eq!(messages(&server)[0].header("authorization"), None);
+    assert!(read(&messages(&server)[0]).starts_with("raxx: 1 credential fails\n"));
+    assert_value_free(&sandbox);
+
+    let test = |sandbox: &Sandbox| text(&sandbox.run(&["check", "--alert", "--test"]).stdout);
+    assert!(test(&sandbox).starts_with("[PASS] Slack    sent by the webhook\n"));
+    server.revoke(path);
+    let said = test(&sandbox);
+    assert!(said.starts_with("[FAIL] Slack    Slack says no_service: the webhook is dead"), "{said}");
+    sandbox.env("OPS_WEBHOOK", "not an address MadeUpForTheAlertTests");
+    let said = test(&sandbox);
+    assert!(said.starts_with("[FAIL] Slack    the webhook's value is no https address"), "{said}");
+    assert!(!said.contains("MadeUp"));
+
+    // It is stored as any other secret, proven by a message that posts nothing.
+    sandbox.unset("OPS_WEBHOOK");
+    let store = |value: &str| {
+        let out = sandbox.raxx().args(["store", "OPS_WEBHOOK", "--stdin"]).write_stdin(value).output().unwrap();
+        assert!(!text(&out.stderr).contains("MadeUp"), "{}", text(&out.stderr));
+        (text(&out.stderr), out.status.code().unwrap())
+    };
+    let (said, exit) = store(&address);
+    assert!(said.contains("Slack says no_service: the webhook is dead") && exit == 1, "{said}");
+    server.accept(path);
+    let before = messages(&server).len();
+    let (said, exit) = store(&address);
+    assert!(said.contains("the webhook is alive") && exit == 0, "{said}");
+    assert_eq!(messages(&server)[before].body, b"{}", "nothing is posted");
+    assert!(test(&sandbox).starts_with("[PASS] Slack    sent by the webhook\n"));
+}
+
+#[test]
+fn the_bot_token_is_stored_proven_and_is_no_row() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server, "");
+    sandbox.unset("SLACK_BOT_TOKEN");
+    let store = || {
+        let out = sandbox.raxx().args(["store", "SLACK_BOT_TOKEN", "--stdin"]).write_stdin(BOT).output().unwrap();
+        (text(&out.stderr), out.status.code().unwrap())
+    };
+    let (said, exit) = store();
+    assert!(said.contains("[FAIL] SLACK_BOT_TOKEN    (redacted xoxb…beef) — Slack says invalid_auth"), "{said}");
+    assert_eq!(exit, 1);
+    server.accept(BOT);
+    let (said, exit) = store();
+    assert!(said.contains("[PASS] SLACK_BOT_TOKEN    (redacted xoxb…beef) — raxxbot"), "{said}");
+    assert_eq!(exit, 0);
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "it is read from the store");
+    let out = sandbox.run(&["check"]);
+    assert!(!text(&out.stdout).contains("SLACK"), "{}", text(&out.stdout));
+    assert!(!text(&sandbox.run(&["export", "sh"]).stdout).contains("SLACK"), "no shell gets it");
+}
+
+#[test]
+fn slack_is_a_provider_too_for_who_wants_its_token_in_the_report() {
+    let server = Loopback::start();
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "[vault.infisical]\nenabled = false\n[alert.slack]\nbase_url = \"{}/slack/api\"\n\
+         [[credential]]\nname = \"SLACK_BOT_TOKEN\"\nprovider = \"slack\"\n",
+        server.url()
+    ));
+    sandbox.env("SLACK_BOT_TOKEN", BOT);
+    let user =
+        r#"{"ok":true,"url":"https://example.slack.com/","team":"Example","user":"raxxbot","user_id":"U0000000000"}"#;
+    let rotating = r#"{"ok":true,"team":"Example","user":"raxxbot","user_id":"U0000000000","expires_in":36000}"#;
+    let limited = Answer::json(429, r#"{"ok":false,"error":"ratelimited"}"#).with("Retry-After", "30");
+    let scope = r#"{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"channels:read"}"#;
+    for (answer, kind, words) in [
+        (Answer::json(200, user), "valid", "raxxbot"),
+        (Answer::json(200, rotating), "valid", "raxxbot, expires in 10 hours"),
+        (slack_error("invalid_auth"), "rejected", "Slack says invalid_auth"),
+        (slack_error("token_revoked"), "rejected", "Slack says token_revoked"),
+        (slack_error("token_expired"), "rejected", "Slack says token_expired"),
+        (
+            slack_error("account_inactive"),
+            "rejected",
+            "Slack says account_inactive: the bot's user or its workspace is gone",
+        ),
+        (slack_error("not_authed"), "malformed", "Slack says not_authed: it took the value for no token at all"),
+        (Answer::json(200, scope), "limited", "Slack says missing_scope (chat:write)"),
+        (slack_error("rate_limited"), "unreachable", "Slack says rate_limited"),
+        (limited, "unreachable", "HTTP 429 (rate limited, try again in 30 s)"),
+    ] {
+        server.next(TEST, answer);
+        let out = sandbox.run(&["check", "--json"]);
+        let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let row = &report["credentials"][0];
+        assert_eq!((row["kind"].as_str(), row["words"].as_str()), (Some(kind), Some(words)));
+    }
+    assert!(server.requests().iter().all(|r| r.method == "POST"), "Slack's methods are asked by POST");
+}
+
+/// A program in the sandbox's home, and its path.
+fn program(sandbox: &Sandbox, name: &str, script: &str) -> PathBuf {
+    let file = sandbox.home().join(name);
+    fs::write(&file, format!("#!/bin/sh\n{script}")).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    file
+}
+
+#[test]
+fn a_command_gets_the_report_on_standard_input_and_no_secret() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let mut sandbox = sandbox(&server, "");
+    let home = sandbox.home();
+    let teller = program(
+        &sandbox,
+        "tell",
+        "[ -e \"$HOME/down\" ] && { echo 'the pager is down' >&2; exit 3; }\n\
+         cat >\"$HOME/stdin-$$\"; printf '%s\\n' \"$@\" >\"$HOME/arguments\"; env >\"$HOME/environment\"\n",
+    );
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    let run = format!("{config}[alert.command]\nrun = [{:?}, \"--to\", \"$(id)\"]\n", teller.display().to_string());
+    sandbox.config(&run);
+    fs::write(home.join("down"), "").unwrap();
+    let out = alert(&sandbox);
+    let said = text(&out.stderr);
+    assert!(
+        said.starts_with("raxx: the alert command was not told (1 credential fails), kept for the next run: "),
+        "{said}"
+    );
+    assert!(said.contains("tell failed (exit status: 3): the pager is down\n"), "{said}");
+    assert_eq!(messages(&server).len(), 1, "one receiver's fault is not the other's");
+
+    fs::remove_file(home.join("down")).unwrap();
+    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 1));
+    assert_eq!(messages(&server).len(), 1);
+    let given: Vec<PathBuf> = fs::read_dir(&home)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("stdin-"))
+        .collect();
+    assert_eq!(given.len(), 1, "told twice");
+    let report: Value = serde_json::from_slice(&fs::read(&given[0]).unwrap()).unwrap();
+    assert_eq!((&report["version"], &report["verdict"]), (&json!(1), &json!("FAIL")));
+    assert_eq!(report["credentials"][0]["kind"], "rejected");
+    let notice = &report["alert"]["notices"][0];
+    assert_eq!(
+        (&notice["name"], &notice["event"], &notice["repeated"]),
+        (&json!(NAME), &json!("failing"), &json!(false))
+    );
+    assert!(notice["since"].as_str().unwrap().parse::<Timestamp>().is_ok());
+    assert_eq!(fs::read_to_string(home.join("arguments")).unwrap(), "--to\n$(id)\n", "no shell reads them");
+    let environment = fs::read_to_string(home.join("environment")).unwrap();
+    assert!(!environment.contains(KEY) && !environment.contains(BOT) && environment.contains("HOME="), "{environment}");
+
+    let missing = sandbox_with(&server.config(), &server.url(), "[alert.command]\nrun = [\"no-such-program\"]\n");
+    assert!(text(&alert(&missing).stderr).contains("no-such-program is not there: install it"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_desktop_shows_text_as_text() {
+    let server = Loopback::start();
+    server.react(KEY, Answer::json(401, r#"{"id":"unauthorized","message":"<b>&$(id)"}"#));
+    let mut sandbox = sandbox(&server, "[alert.desktop]\nenabled = true\n");
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&config.replace("[alert.slack]\n", "[alert.slack]\nenabled = false\n"));
+    program(&sandbox, "notify-send", "printf '%s\\n' \"$@\" >>\"$HOME/shown\"\n");
+    let path = format!("{}:/usr/bin:/bin", sandbox.home().display());
+    sandbox.env("PATH", path);
+    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 1));
+    let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
+    let begins = "--app-name=raxx\n--urgency=critical\n--\nraxx: 1 credential fails\nHEROKU_API_KEY: ";
+    assert!(shown.starts_with(begins) && shown.matches("--app-name").count() == 1, "{shown}");
+    assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "Slack is off");
+}
+
+#[test]
+fn nobody_to_tell_and_options_that_fight_are_mistakes() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server, "");
+    for args in [&["check", "--test"][..], &["check", "--alert", "--json"], &["check", "--alert", "--quiet"]] {
+        assert_eq!(sandbox.run(args).status.code(), Some(2), "{args:?}");
+    }
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&config.replace("[alert.slack]\n", "[alert.slack]\nenabled = false\n"));
+    let out = sandbox.run(&["check", "--alert"]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).starts_with("raxx: nobody is to be told: "), "{}", text(&out.stderr));
+    assert!(server.requests().is_empty());
+}

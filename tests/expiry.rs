@@ -1,0 +1,304 @@
+//! What is told of the end of a token: the warning on a PASS, what it makes of the exit code and of a new terminal, and the
+//! ends that a provider tells by a list alone.
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use support::loopback::{Answer, Fault, Loopback};
+use support::{Sandbox, text};
+
+const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
+const TOKEN: &str = "ghp_MadeUpForTheExpiryTests0123456789cdef";
+const HEROKU: &str = "HRKU-AAMadeUpForTheExpiryTests0123456789abcdefghijklmnopq1234";
+const OTHERS: &str = "HRKU-AAThisIsSomebodyElsesMadeUpToken0123456789abcdefghijk9876";
+
+/// A machine with one GitHub token that the provider accepts.
+fn github(server: &Loopback, more: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"5s\"\n{more}\n{}enabled = false\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nrotate_via = \"page.md\"\n",
+        server.config()
+    ));
+    sandbox.env(NAME, TOKEN);
+    sandbox
+}
+
+/// GitHub says that the token ends so long from now, and a minute: counting it takes time.
+fn ends_in(server: &Loopback, left: SignedDuration) -> Timestamp {
+    let end = Timestamp::from_second((Timestamp::now() + left).as_second() + 60).unwrap();
+    let header = end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let user = Answer::json(200, r#"{"login":"octo-op","id":1}"#);
+    server.react(TOKEN, user.with("github-authentication-token-expiration", &header));
+    end
+}
+
+fn days(days: i64) -> SignedDuration {
+    SignedDuration::from_hours(24 * days)
+}
+
+fn line(words: &str) -> String {
+    format!("[PASS] {NAME}    (redacted ghp_…cdef) — {words}\n")
+}
+
+#[test]
+fn a_pass_warns_of_its_end_and_stays_a_pass() {
+    let server = Loopback::start();
+    let sandbox = github(&server, "");
+    let end = ends_in(&server, days(9));
+    let warned = line("octo-op, expires in 9 days — rotate soon") + "       rotate via: page.md\n";
+
+    let check = sandbox.run(&["check"]);
+    assert_eq!((text(&check.stdout), check.status.code()), (warned.clone(), Some(0)));
+    let strict = sandbox.run(&["check", "--strict"]);
+    assert_eq!((text(&strict.stdout), strict.status.code()), (warned.clone(), Some(1)));
+    let quiet = sandbox.run(&["check", "--quiet"]);
+    assert_eq!((text(&quiet.stdout), quiet.status.code()), (String::new(), Some(0)));
+    let both = sandbox.run(&["check", "--quiet", "--strict"]);
+    assert_eq!((text(&both.stdout), both.status.code()), (warned.clone(), Some(1)), "it says why it fails");
+    let load = sandbox.run(&["load", "--shell", "bash"]);
+    assert_eq!((text(&load.stderr), load.status.code()), (warned, Some(0)));
+
+    let out = sandbox.run(&["check", "--json", "--strict"]);
+    assert_eq!(out.status.code(), Some(1));
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let row = &report["credentials"][0];
+    assert_eq!(report["verdict"], "PASS");
+    assert_eq!((&row["verdict"], &row["kind"]), (&json!("PASS"), &json!("valid")));
+    assert_eq!(row["words"], "octo-op, expires in 9 days");
+    assert_eq!(row["warning"], "expires in 9 days");
+    assert_eq!(row["expires"], json!(end));
+
+    assert!(sandbox.home().join(".raxx-session-bootstrap-last-validated").exists(), "a warning is no FAIL");
+}
+
+#[test]
+fn what_ends_late_is_no_warning() {
+    let server = Loopback::start();
+    ends_in(&server, days(14));
+    let sandbox = github(&server, "");
+    let out = sandbox.run(&["check", "--strict"]);
+    assert_eq!((text(&out.stdout), out.status.code()), (line("octo-op, expires in 14 days"), Some(0)));
+
+    let sandbox = github(&server, "warn_before = \"15d\"");
+    assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(1));
+
+    ends_in(&server, SignedDuration::from_mins(5));
+    let sandbox = github(&server, "warn_before = \"0s\"");
+    assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(0), "0s never warns");
+    let sandbox = github(&server, "warn_before = \"10m\"");
+    assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(1));
+}
+
+#[test]
+fn a_wrong_warn_before_is_one_line() {
+    let server = Loopback::start();
+    for (value, said) in [
+        ("\"soon\"", "warn_before = \"soon\" is no duration"),
+        ("\"2y\"", "warn_before = \"2y\" "),
+        ("\"400d\"", "must be from 0s to 365d"),
+        ("\"-3d\"", "warn_before = \"-3d\" "),
+        ("14", "invalid type: integer `14`"),
+    ] {
+        let out = github(&server, &format!("warn_before = {value}")).run(&["check"]);
+        let error = text(&out.stderr);
+        assert_eq!(out.status.code(), Some(2), "{error}");
+        assert!(error.contains("config.toml:2: ") && error.contains(said) && error.lines().count() == 1, "{error}");
+    }
+}
+
+#[test]
+fn a_new_terminal_is_silent_on_warnings_unless_it_is_asked_to_speak() {
+    let server = Loopback::start();
+    ends_in(&server, days(3));
+    let sandbox = github(&server, "");
+    assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "");
+    let sandbox = github(&server, "[hook]\nwarn = true");
+    let said = text(&sandbox.run(&["hook", "zsh"]).stdout);
+    let warning = line("octo-op, expires in 3 days — rotate soon");
+    assert!(said.contains(&format!("'{}'", warning.trim_end())) && said.contains("rotate via: page.md"), "{said}");
+    assert!(!said.contains("export"), "{said}");
+    ends_in(&server, days(30));
+    assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "", "nothing to warn of");
+}
+
+#[test]
+fn a_remembered_pass_counts_the_days_from_now() {
+    let server = Loopback::start();
+    ends_in(&server, days(20));
+    let sandbox = github(&server, "[hook]\nwarn = true\nrecheck_after = \"168h\"");
+    assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "");
+    // Seven days pass.
+    let verdicts = fs::read_dir(sandbox.state().join("verdicts")).unwrap().flatten().map(|e| e.path());
+    let file = verdicts.into_iter().find(|p| p.extension().is_some_and(|e| e == "json")).unwrap();
+    let mut memory: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let end: Timestamp = memory["expires"].as_str().unwrap().parse().unwrap();
+    memory["expires"] = json!(end - days(7));
+    fs::write(&file, memory.to_string()).unwrap();
+    let said = text(&sandbox.run(&["hook", "zsh"]).stdout);
+    assert!(said.contains("octo-op, expires in 13 days — rotate soon"), "{said}");
+    assert_eq!(server.attempts(TOKEN), 1, "it was asked again");
+}
+
+// ---- Heroku: the list of authorizations --------------------------------------------------------------------------------
+
+/// A machine with one Heroku token that the provider accepts.
+fn heroku(server: &Loopback, more: &str) -> Sandbox {
+    server.accept(HEROKU);
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"2s\"\n[provider.heroku]\nbase_url = \"{}\"\n{more}\n[vault.infisical]\nenabled = false\n\
+         [[credential]]\nname = \"HEROKU_API_KEY\"\nprovider = \"heroku\"\nrotate_via = \"page.md\"\n",
+        server.url()
+    ));
+    sandbox.env("HEROKU_API_KEY", HEROKU);
+    sandbox
+}
+
+fn entry(token: &str, expires_in: Value) -> Value {
+    json!({
+        "id": "01234567-89ab-cdef-0123-456789abcdef", "description": "made up", "scope": ["global"],
+        "created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z", "client": null, "grant": null,
+        "access_token": {"id": "01234567-89ab-cdef-0123-456789abcdef", "token": token, "expires_in": expires_in},
+        "refresh_token": {"id": "01234567-89ab-cdef-0123-456789abcdef", "token": OTHERS, "expires_in": null},
+        "session": null, "user": {"id": "01234567-89ab-cdef-0123-456789abcdef", "email": "ops@example.test"},
+    })
+}
+
+const LIST: &str = "/oauth/authorizations";
+
+/// The words of the PASS when the list is this answer.
+fn with_list(list: impl Into<support::loopback::Reaction>) -> String {
+    let server = Loopback::start();
+    let sandbox = heroku(&server, "list_expiry = true");
+    server.react_at(LIST, HEROKU, list);
+    let out = sandbox.run(&["check"]);
+    assert_eq!(out.status.code(), Some(0), "the token is good: {}", text(&out.stdout));
+    let said = text(&out.stdout) + &text(&out.stderr);
+    assert!(!said.contains(OTHERS) && !said.contains(HEROKU), "{said}");
+    let first = said.lines().next().unwrap();
+    first.strip_prefix("[PASS] HEROKU_API_KEY    (redacted HRKU…1234) — ").unwrap_or_else(|| panic!("{said}")).into()
+}
+
+#[test]
+fn herokus_list_is_asked_for_only_when_that_is_configured() {
+    let server = Loopback::start();
+    server.react_at(LIST, HEROKU, Answer::json(200, "[]"));
+    let sandbox = heroku(&server, "");
+    assert!(text(&sandbox.run(&["check"]).stdout).ends_with(" — valid\n"));
+    let sandbox = heroku(&server, "list_expiry = false");
+    assert!(sandbox.run(&["check"]).status.success());
+    assert!(server.requests().iter().all(|r| r.path == "/account"), "the list was asked for");
+
+    let sandbox = heroku(&server, "list_expiry = true");
+    sandbox.run(&["check"]);
+    let requests = server.requests();
+    let list = requests.iter().find(|r| r.path == LIST).expect("it is asked for");
+    assert_eq!(list.method, "GET");
+    assert_eq!(list.header("accept"), Some("application/vnd.heroku+json; version=3"));
+    assert_eq!(list.credential().as_deref(), Some(HEROKU));
+}
+
+#[test]
+fn a_provider_without_a_list_cannot_be_asked_for_one() {
+    let mut sandbox = Sandbox::new();
+    sandbox.config("[provider.github]\nlist_expiry = true\n");
+    let out = sandbox.run(&["check"]);
+    let said = text(&out.stderr);
+    let mend = "[provider.github] list_expiry = true: this provider has no expiry_list to look into\n";
+    assert!(said.ends_with(mend) && said.contains("config.toml:2: "), "{said}");
+    assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn herokus_list_tells_the_end_of_the_token() {
+    let list = |entries: &[Value]| Answer::json(200, &Value::from(entries.to_vec()).to_string());
+    let other = entry(OTHERS, json!(60));
+    let nine = json!(9 * 86_400 + 60);
+    let soon = "valid, expires in 9 days — rotate soon";
+    assert_eq!(with_list(list(&[other.clone(), entry(HEROKU, nine.clone())])), soon);
+    let redacted = format!("{}**********{}", &HEROKU[..8], &HEROKU[HEROKU.len() - 4..]);
+    assert_eq!(with_list(list(&[other.clone(), entry(&redacted, nine.clone())])), soon);
+    assert_eq!(with_list(list(&[other.clone(), entry(HEROKU, Value::Null)])), "valid, does not expire");
+    let unknown = "valid, expiry not known (it is not in the list)";
+    assert_eq!(with_list(list(&[other, json!({"access_token": null})])), unknown);
+    assert_eq!(with_list(list(&[])), unknown);
+}
+
+#[test]
+fn a_list_of_many_pages_is_followed() {
+    let page = Answer { status: 206, ..Answer::json(200, &json!([entry(OTHERS, json!(60))]).to_string()) };
+    let server = Loopback::start();
+    let sandbox = heroku(&server, "list_expiry = true");
+    server.react_at(LIST, HEROKU, page.with("Next-Range", "]01234567-89ab-cdef-0123-456789abcdef..; max=40"));
+    let said = text(&sandbox.run(&["check"]).stdout);
+    assert!(said.contains("valid, expiry not known (the list is too long)"), "{said}");
+    let ranges: Vec<String> = server
+        .requests()
+        .iter()
+        .filter(|r| r.path == LIST)
+        .filter_map(|r| r.header("range").map(String::from))
+        .collect();
+    assert_eq!(ranges.len(), 10, "a list without an end ends");
+    assert_eq!(ranges[0], "id ..; max=40");
+    assert!(ranges[1..].iter().all(|r| r == "]01234567-89ab-cdef-0123-456789abcdef..; max=40"), "{ranges:?}");
+}
+
+#[test]
+fn a_list_that_does_not_come_leaves_the_token_good() {
+    let error = |status, id: &str| Answer::json(status, &json!({"id": id, "message": OTHERS}).to_string());
+    assert_eq!(
+        with_list(error(403, "forbidden")),
+        "valid, expiry not known (HTTP 403 to the list, which its scope must allow)"
+    );
+    assert_eq!(with_list(error(503, "down")), "valid, expiry not known (HTTP 503 to the list)");
+    assert_eq!(with_list(Answer::html(200, OTHERS)), "valid, expiry not known (the list cannot be read)");
+    assert_eq!(with_list(Fault::Reset), "valid, expiry not known (no list: the connection broke off)");
+    assert_eq!(with_list(Fault::Endless), "valid, expiry not known (the list is too long)");
+    assert_eq!(with_list(Fault::HangBeforeHeaders), "valid, expiry not known (the list did not come in time)");
+    assert_eq!(
+        with_list(Answer::redirect("https://elsewhere.test/")),
+        "valid, expiry not known (HTTP 302 to the list)"
+    );
+}
+
+#[test]
+fn a_slow_answer_and_a_slow_list_keep_the_deadline() {
+    let server = Loopback::start();
+    server.latency(Duration::from_millis(1200));
+    server.react_at(LIST, HEROKU, Answer::json(200, "[]"));
+    let sandbox = heroku(&server, "list_expiry = true");
+    let begun = std::time::Instant::now();
+    let said = text(&sandbox.run(&["check"]).stdout);
+    assert!(said.contains("valid, expiry not known (the list did not come in time)"), "{said}");
+    assert!(begun.elapsed() < Duration::from_millis(2500), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn other_tokens_of_the_list_are_kept_nowhere() {
+    let server = Loopback::start();
+    let sandbox = heroku(&server, "list_expiry = true");
+    let entries = json!([entry(OTHERS, json!(60)), entry(HEROKU, json!(86_400))]);
+    server.react_at(LIST, HEROKU, Answer::json(200, &entries.to_string()));
+    for command in ["check", "check --json", "hook zsh", "list", "list --json", "list --history HEROKU_API_KEY"] {
+        let out = sandbox.run(&command.split(' ').collect::<Vec<_>>());
+        assert!(!text(&out.stdout).contains(OTHERS) && !text(&out.stderr).contains(OTHERS), "{command}");
+    }
+    let mut seen = 0;
+    for directory in [sandbox.state(), sandbox.state().join("verdicts")] {
+        for file in fs::read_dir(directory).unwrap().flatten().filter(|e| e.path().is_file()) {
+            let bytes = fs::read(file.path()).unwrap();
+            for token in [OTHERS, HEROKU] {
+                let part = &token.as_bytes()[7..16];
+                assert!(!bytes.windows(part.len()).any(|w| w == part), "{:?}", file.path());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 4, "the state was looked at");
+}

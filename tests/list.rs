@@ -1,0 +1,296 @@
+//! `raxx list` and `raxx prompt`: what the last runs found, told without asking anybody.
+
+mod support;
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use support::loopback::{Answer, Loopback};
+use support::{Sandbox, text};
+
+const GITHUB: &str = "GITHUB_API_SECRETS_TOKEN";
+const HEROKU: &str = "HEROKU_API_KEY";
+const GOOD: &str = "ghp_MadeUpForTheListTests00123456789cdef";
+const BAD: &str = "HRKU-AAMadeUpForTheListTests0123456789abcdefghijklmnopq1234";
+
+/// Two credentials, of which one is good, and a place in a store for both.
+fn machine(server: &Loopback) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"5s\"\n{}\
+         [[credential]]\nname = \"{GITHUB}\"\nprovider = \"github\"\nrotate_via = \"page.md\"\n\
+         [[credential]]\nname = \"{HEROKU}\"\nprovider = \"heroku\"\n\
+         store = {{ service = \"raxx-heroku-api-key\", account = \"claude-bootstrap\" }}\nrotate_via = \"page.md\"\n",
+        server.config()
+    ));
+    server.accept(GOOD);
+    sandbox.env(GITHUB, GOOD).env(HEROKU, BAD);
+    sandbox
+}
+
+fn shown(sandbox: &Sandbox, args: &[&str]) -> String {
+    let out = sandbox.run(args);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    assert_eq!(text(&out.stderr), "");
+    text(&out.stdout)
+}
+
+fn list(sandbox: &Sandbox) -> Vec<Vec<String>> {
+    let table = shown(sandbox, &["list"]);
+    let cells = |line: &str| line.split("  ").map(str::trim).filter(|c| !c.is_empty()).map(String::from).collect();
+    table.lines().map(cells).collect()
+}
+
+fn json_of(sandbox: &Sandbox, args: &[&str]) -> Value {
+    serde_json::from_str(&shown(sandbox, args)).expect("JSON")
+}
+
+/// Moves everything that is noted into the past.
+fn age(sandbox: &Sandbox, by: SignedDuration) {
+    let older = |value: &mut Value, fields: &[&str]| {
+        for field in fields {
+            if let Some(at) = value[field].as_str() {
+                value[*field] = json!(at.parse::<Timestamp>().unwrap() - by);
+            }
+        }
+    };
+    let file = sandbox.state().join("last.json");
+    let mut known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    known.as_object_mut().unwrap().values_mut().for_each(|last| older(last, &["at", "since", "good"]));
+    fs::write(&file, known.to_string()).unwrap();
+    let file = sandbox.state().join("history.jsonl");
+    let mut lines = String::new();
+    for line in fs::read_to_string(&file).unwrap().lines() {
+        let mut change: Value = serde_json::from_str(line).unwrap();
+        older(&mut change, &["at"]);
+        lines += &format!("{change}\n");
+    }
+    fs::write(&file, lines).unwrap();
+}
+
+fn ends_in(server: &Loopback, left: SignedDuration) -> Timestamp {
+    let end = Timestamp::from_second((Timestamp::now() + left).as_second() + 60).unwrap();
+    let header = end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let user = Answer::json(200, r#"{"login":"octo-op","id":1}"#);
+    server.react(GOOD, user.with("github-authentication-token-expiration", &header));
+    end
+}
+
+#[test]
+fn before_the_first_check_the_list_says_what_is_configured() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    sandbox.unset(HEROKU);
+    assert_eq!(
+        list(&sandbox),
+        [
+            vec!["NAME", "PROVIDER", "SOURCE", "VERDICT", "CHECKED", "EXPIRES"],
+            vec![GITHUB, "github", "env", "-", "never", "-"],
+            vec![HEROKU, "heroku", "store", "-", "never", "-"],
+            vec!["infisical auth (universal-auth)", "infisical", "-", "-", "never", "-"],
+        ]
+    );
+    sandbox.unset(GITHUB);
+    assert_eq!(list(&sandbox)[1], [GITHUB, "github", "-", "-", "never", "-"], "it has no place in the store");
+    assert!(server.requests().is_empty(), "somebody was asked");
+    assert!(!sandbox.state().exists(), "looking leaves no trace");
+}
+
+#[test]
+fn the_list_shows_the_last_verdicts_and_asks_nobody() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    let end = ends_in(&server, SignedDuration::from_hours(9 * 24));
+    let begun = Timestamp::now();
+    assert_eq!(sandbox.run(&["check"]).status.code(), Some(1));
+    age(&sandbox, SignedDuration::from_mins(185));
+    let asked = server.requests().len();
+    assert_eq!(
+        list(&sandbox)[1..],
+        [
+            vec![GITHUB, "github", "env", "PASS", "3 hours ago", "in 9 days"],
+            vec![HEROKU, "heroku", "env", "FAIL rejected", "3 hours ago", "-"],
+            vec!["infisical auth (universal-auth)", "infisical", "-", "SKIP", "3 hours ago", "-"],
+        ]
+    );
+    let listed = json_of(&sandbox, &["list", "--json"]);
+    assert_eq!(listed["version"], 1);
+    let github = &listed["credentials"][0];
+    assert_eq!(github["name"], GITHUB);
+    assert_eq!((&github["verdict"], &github["kind"]), (&json!("PASS"), &json!("valid")));
+    assert_eq!((&github["source"], &github["provider"]), (&json!("env"), &json!("github")));
+    assert_eq!((&github["expires"], &github["warning"]), (&json!(end), &json!("expires in 9 days")));
+    assert_eq!(github["failing_since"], Value::Null);
+    let heroku = &listed["credentials"][1];
+    assert_eq!((&heroku["verdict"], &heroku["kind"]), (&json!("FAIL"), &json!("rejected")));
+    assert_eq!(heroku["words"], "HTTP 401 (invalid or revoked)");
+    assert_eq!(heroku["failing_since"], heroku["checked_at"]);
+    assert_eq!(heroku["last_good"], Value::Null);
+    let checked: Timestamp = heroku["checked_at"].as_str().unwrap().parse().unwrap();
+    let noted = checked + SignedDuration::from_mins(185);
+    assert!(noted >= begun && noted <= Timestamp::now(), "{noted}");
+    assert_eq!(server.requests().len(), asked, "somebody was asked");
+}
+
+#[test]
+fn a_verdict_of_another_provider_is_not_shown() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    sandbox.run(&["check"]);
+    sandbox.config(&format!("{}[[credential]]\nname = \"{GITHUB}\"\nprovider = \"heroku\"\n", server.config()));
+    assert_eq!(list(&sandbox)[1], [GITHUB, "heroku", "env", "-", "never", "-"]);
+}
+
+#[test]
+fn the_history_tells_when_it_began_to_fail_and_when_it_was_last_good() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    let nothing = sandbox.run(&["list", "--history", GITHUB]);
+    assert_eq!(text(&nothing.stderr), format!("raxx: nothing is known of {GITHUB} yet. Type: raxx check\n"));
+    assert_eq!((text(&nothing.stdout), nothing.status.code()), (String::new(), Some(0)));
+
+    for _ in 0..3 {
+        sandbox.run(&["check"]);
+    }
+    age(&sandbox, SignedDuration::from_hours(72));
+    server.revoke(GOOD);
+    sandbox.run(&["check"]);
+    sandbox.run(&["check"]);
+    let told = shown(&sandbox, &["list", "--history", GITHUB]);
+    let lines: Vec<&str> = told.lines().collect();
+    assert_eq!(lines.len(), 3, "changes alone are kept: {told}");
+    assert!(lines[0].ends_with(" UTC  PASS           octo-op"), "{told}");
+    assert!(lines[1].ends_with(" UTC  FAIL rejected  HTTP 401 (invalid or expired)"), "{told}");
+    assert!(lines[2].starts_with("failing since 20") && lines[2].ends_with(" UTC (3 days ago)"), "{told}");
+    assert!(lines[2].contains(" UTC (just now); last good 20"), "{told}");
+
+    let history = json_of(&sandbox, &["list", "--json", "--history", GITHUB]);
+    assert_eq!(history["name"], GITHUB);
+    let kinds: Vec<&Value> = history["changes"].as_array().unwrap().iter().map(|c| &c["kind"]).collect();
+    assert_eq!(kinds, ["valid", "rejected"]);
+    assert_eq!(history["failing_since"], history["changes"][1]["at"]);
+
+    server.accept(GOOD);
+    sandbox.run(&["load", "--shell", "bash"]);
+    let told = shown(&sandbox, &["list", "--history", GITHUB]);
+    assert_eq!(told.lines().count(), 4, "{told}");
+    assert!(told.lines().last().unwrap().starts_with("last good 20"), "{told}");
+    let vault = shown(&sandbox, &["list", "--history", "infisical"]);
+    assert!(vault.contains("SKIP  INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set"), "{vault}");
+}
+
+#[test]
+fn a_name_that_is_not_known_is_one_line() {
+    let server = Loopback::start();
+    let out = machine(&server).run(&["list", "--history", "HEROKU_APIKEY"]);
+    assert_eq!(text(&out.stderr), "raxx: no credential is named HEROKU_APIKEY: did you mean HEROKU_API_KEY?\n");
+    assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn a_new_terminal_notes_what_it_asked_and_not_what_it_remembered() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    sandbox.run(&["hook", "zsh"]);
+    let first = json_of(&sandbox, &["list", "--json"]);
+    assert_eq!(first["credentials"][1]["kind"], "rejected");
+    sandbox.run(&["hook", "zsh"]);
+    let second = json_of(&sandbox, &["list", "--json"]);
+    let checked = |listed: &Value, i: usize| listed["credentials"][i]["checked_at"].as_str().unwrap().to_string();
+    assert!(checked(&second, 0) > checked(&first, 0), "the PASS was asked again");
+    assert_eq!(checked(&second, 1), checked(&first, 1), "the FAIL was remembered");
+}
+
+#[test]
+fn what_is_stored_anew_fails_no_more() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    sandbox.unset(HEROKU).unset(GITHUB);
+    fs::create_dir_all(sandbox.home().join(".config/raxx")).unwrap();
+    let identity = sandbox.home().join("identity.txt");
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&format!("{config}[store]\nbackend = \"file\"\nidentity = \"{}\"\n", identity.display()));
+    sandbox.run(&["check", HEROKU]);
+    assert_eq!(list(&sandbox)[2][2..4], ["store", "FAIL missing"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {HEROKU}\n"));
+    let new = "HRKU-AAMadeUpAndRotatedForTheListTests0123456789abcdefghij5678";
+    server.accept(new);
+    let out = sandbox.raxx().args(["store", HEROKU, "--stdin"]).write_stdin(new).output().unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_eq!(list(&sandbox)[2][2..4], ["store file", "PASS"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+}
+
+#[test]
+fn the_prompt_is_silent_when_all_is_well_and_short_when_not() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    assert_eq!(shown(&sandbox, &["prompt"]), "", "nothing is known");
+    sandbox.run(&["check"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {HEROKU}\n"));
+    server.accept(BAD);
+    sandbox.run(&["check"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+    ends_in(&server, SignedDuration::from_hours(9 * 24));
+    sandbox.run(&["check"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("! {GITHUB} 9d\n"));
+    server.always(Answer::json(503, "{}"));
+    sandbox.run(&["check"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("! {GITHUB} 9d\n"), "an outage is no word on a token");
+    // A prompt is no place for a configuration's mistakes.
+    sandbox.config("timeout = 3\n");
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+}
+
+#[test]
+fn the_prompt_does_not_mind_what_is_wrong() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    sandbox.run(&["check"]);
+    let known = sandbox.state().join("last.json");
+    for bytes in [&b""[..], b"{", b"null", b"[]", b"{\"HEROKU_API_KEY\":{\"kind\":\"new\"}}", b"\xff\xfe"] {
+        fs::write(&known, bytes).unwrap();
+        assert_eq!(shown(&sandbox, &["prompt"]), "");
+        assert_eq!(list(&sandbox)[2][3..], ["-", "never", "-"]);
+    }
+    // The next check mends it.
+    sandbox.run(&["check"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {HEROKU}\n"));
+    sandbox.env("XDG_STATE_HOME", "/proc/nope");
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+    sandbox.unset("XDG_STATE_HOME").unset("HOME");
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+}
+
+#[test]
+fn a_store_that_hangs_and_providers_that_hang_hold_nothing_up() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    sandbox.run(&["check"]);
+    sandbox.unset(GITHUB).unset(HEROKU);
+    // A bus that takes connections and says nothing.
+    let bus = sandbox.root().join("bus");
+    let listener = std::os::unix::net::UnixListener::bind(&bus).unwrap();
+    listener.set_nonblocking(true).unwrap();
+    sandbox.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display()));
+    let begun = Instant::now();
+    shown(&sandbox, &["list"]);
+    shown(&sandbox, &["prompt"]);
+    assert!(begun.elapsed() < Duration::from_millis(1000), "{:?}", begun.elapsed());
+    assert!(listener.accept().is_err(), "the store was asked");
+}
+
+#[test]
+fn what_is_noted_is_ours_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    sandbox.run(&["check"]);
+    for file in ["last.json", "history.jsonl", "history.lock"] {
+        let mode = fs::metadata(sandbox.state().join(file)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode, 0o600, "{file}");
+    }
+}

@@ -1,0 +1,168 @@
+//! `raxx check --prometheus FILE`, read by a parser of the format.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use prometheus_parse::{Scrape, Value};
+
+use support::loopback::{Answer, Loopback};
+use support::{Sandbox, text};
+
+const GOOD: &str = "ghp_MadeUpForTheMetricTests0123456789cdef";
+const BAD: &str = "HRKU-AAMadeUpForTheMetricTests0123456789abcdefghijklmno1234";
+
+fn machine(server: &Loopback) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"5s\"\n{}\
+         [[credential]]\nname = \"GOOD\"\nprovider = \"github\"\n\
+         [[credential]]\nname = \"BAD\"\nprovider = \"heroku\"\n\
+         [[credential]]\nname = \"GONE\"\nprovider = \"heroku\"\n\
+         [[credential]]\nname = \"DOWN\"\nprovider = \"odd\\\"na\\\\me\"\n\
+         [provider.'odd\"na\\me']\nbase_url = \"http://127.0.0.1:9\"\npath = \"/\"\n\
+         [[provider.'odd\"na\\me'.rule]]\nstatus = 200\nkind = \"valid\"\n",
+        server.config()
+    ));
+    server.accept(GOOD);
+    sandbox.env("GOOD", GOOD).env("BAD", BAD).env("DOWN", "made-up-token-of-nobody");
+    sandbox
+}
+
+fn file(sandbox: &Sandbox) -> PathBuf {
+    sandbox.root().join("raxx.prom")
+}
+
+fn check(sandbox: &Sandbox, more: &[&str]) -> std::process::Output {
+    let path = file(sandbox);
+    sandbox.raxx().arg("check").args(more).arg("--prometheus").arg(path).output().unwrap()
+}
+
+/// The samples of one metric by the credential's name; each is a gauge.
+fn samples(scrape: &Scrape, metric: &str) -> BTreeMap<String, f64> {
+    let of = scrape.samples.iter().filter(|s| s.metric == metric);
+    of.map(|s| match s.value {
+        Value::Gauge(value) => (s.labels.get("name").expect("a name").to_string(), value),
+        ref other => panic!("{metric}: {other:?}"),
+    })
+    .collect()
+}
+
+fn parsed(sandbox: &Sandbox) -> Scrape {
+    let text = fs::read_to_string(file(sandbox)).unwrap();
+    assert!(text.ends_with('\n'));
+    Scrape::parse(text.lines().map(|line| Ok(line.to_string()))).expect("the text format")
+}
+
+#[test]
+fn a_real_parser_reads_the_verdicts() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    let end = Timestamp::from_second((Timestamp::now() + SignedDuration::from_hours(240)).as_second()).unwrap();
+    let header = end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let user = Answer::json(200, r#"{"login":"octo-op","id":1}"#);
+    server.react(GOOD, user.with("github-authentication-token-expiration", &header));
+    let begun = Timestamp::now().as_second() as f64;
+    let out = check(&sandbox, &[]);
+    let done = Timestamp::now().as_second() as f64;
+    assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
+    assert!(text(&out.stdout).starts_with("[PASS] GOOD"), "the report is printed all the same");
+
+    let scrape = parsed(&sandbox);
+    let named = |list: &[(&str, f64)]| list.iter().map(|(n, v)| (n.to_string(), *v)).collect::<BTreeMap<_, _>>();
+    let valid = samples(&scrape, "raxx_credential_valid");
+    assert_eq!(valid, named(&[("GOOD", 1.0), ("BAD", 0.0), ("GONE", 0.0), ("DOWN", 0.0)]), "SKIP is left out");
+    let expiry = samples(&scrape, "raxx_credential_expiry_timestamp_seconds");
+    assert_eq!(expiry, named(&[("GOOD", end.as_second() as f64)]));
+    let checked = samples(&scrape, "raxx_credential_last_check_timestamp_seconds");
+    assert_eq!(checked.len(), 4);
+    assert!(checked.values().all(|at| (begun..=done).contains(at)), "{checked:?}");
+
+    let label = |metric: &str, name: &str, label: &str| {
+        let mut found = scrape.samples.iter().filter(|s| s.metric == metric && s.labels.get("name") == Some(name));
+        found.next().and_then(|s| s.labels.get(label)).map(String::from)
+    };
+    assert_eq!(label("raxx_credential_valid", "GOOD", "provider").as_deref(), Some("github"));
+    for (name, kind) in [("GOOD", "valid"), ("BAD", "rejected"), ("GONE", "missing"), ("DOWN", "unreachable")] {
+        assert_eq!(label("raxx_credential_kind", name, "kind").as_deref(), Some(kind));
+    }
+    for metric in scrape.samples.iter().map(|s| &s.metric) {
+        assert!(scrape.docs.contains_key(metric), "{metric} has no HELP");
+    }
+    let raw = fs::read_to_string(file(&sandbox)).unwrap();
+    assert!(raw.contains(r#"raxx_credential_valid{name="DOWN",provider="odd\"na\\me"} 0"#), "{raw}");
+    for value in [GOOD, BAD, "made-up-token"] {
+        assert!(!raw.contains(value));
+    }
+}
+
+/// The rules of `promtool check metrics`, and of the format where the parser is lenient.
+#[test]
+fn every_family_stands_together_with_its_help_and_type() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    check(&sandbox, &[]);
+    let raw = fs::read_to_string(file(&sandbox)).unwrap();
+    let mut family = String::new();
+    let mut seen = Vec::new();
+    let mut lines = raw.lines();
+    while let Some(line) = lines.next() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            family = help.split(' ').next().unwrap().to_string();
+            assert!(!seen.contains(&family), "{family} is there twice");
+            assert_eq!(lines.next(), Some(format!("# TYPE {family} gauge").as_str()));
+            seen.push(family.clone());
+            // What promtool asks of names: no type in them, no colon, a base unit at the end.
+            assert!(family.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{family}");
+            assert!(!family.ends_with("_total") && !family.contains("gauge"), "{family}");
+            continue;
+        }
+        assert!(line.starts_with(&format!("{family}{{name=\"")), "{line}");
+    }
+    assert_eq!(seen.len(), 4);
+}
+
+#[test]
+fn the_file_is_replaced_whole_and_others_may_read_it() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    let path = file(&sandbox);
+    fs::write(&path, "old").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let reader = fs::File::open(&path).unwrap();
+    check(&sandbox, &["--quiet"]);
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "old", "it was written into, not replaced");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644, "node_exporter is another user");
+    let beside = |e: fs::DirEntry| e.file_name().to_string_lossy().contains("tmp") && e.path().is_file();
+    assert!(!fs::read_dir(sandbox.root()).unwrap().flatten().any(beside), "half a file is left");
+
+    let link = sandbox.root().join("link.prom");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    fs::write(&path, "old").unwrap();
+    sandbox.raxx().args(["check", "--prometheus"]).arg(&link).output().unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert!(fs::read_to_string(&path).unwrap().starts_with("# HELP "));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_one_line_and_exit_2() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    let nowhere = sandbox.root().join("nowhere/raxx.prom");
+    let out = sandbox.raxx().args(["check", "--quiet", "--prometheus"]).arg(&nowhere).output().unwrap();
+    let said = text(&out.stderr);
+    assert!(said.starts_with(&format!("raxx: {}: the metrics are not written: ", nowhere.display())), "{said}");
+    assert_eq!((said.lines().count(), out.status.code()), (1, Some(2)));
+
+    // As on a full disk: the old file stays whole.
+    let path = file(&sandbox);
+    fs::write(&path, "old").unwrap();
+    let line = format!("trap '' XFSZ; ulimit -f 0; exec raxx check --quiet --prometheus {}", path.display());
+    let full = sandbox.command("sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(full.status.code(), Some(2));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+}
