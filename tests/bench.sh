@@ -46,10 +46,10 @@ config() {
   done
   export RAXX_CONFIG=$work/config.toml
 }
-# mean NAME COMMAND…: the mean time of the command in ms.
-mean() {
+# median COMMAND…: the median time of each command in ms (a dropped SYN of the loopback costs a run a whole second).
+median() {
   hyperfine --style none --shell none --ignore-failure --warmup 3 --runs "${runs:-30}" --export-json "$work/m.json" "$@" >/dev/null 2>&1
-  python3 -c 'import json,sys; print(*["%.1f" % (r["mean"]*1000) for r in json.load(open(sys.argv[1]))["results"]])' "$work/m.json"
+  python3 -c 'import json,sys; print(*["%.1f" % (r["median"]*1000) for r in json.load(open(sys.argv[1]))["results"]])' "$work/m.json"
 }
 row() { printf '| %s | %s | %s | %s |\n' "$@"; }
 
@@ -63,7 +63,7 @@ printf 'eval "$(raxx init zsh)"\n%s\n' "$stop" >"$work/hooked/.zshrc"
 provider 100
 config 4 10s
 # Means of runs that alternate: what else the machine does falls on both.
-read -r plain hooked < <(runs=60 mean "env ZDOTDIR=$work/plain script -qec zsh /dev/null" "env ZDOTDIR=$work/hooked script -qec zsh /dev/null")
+read -r plain hooked < <(runs=60 median "env ZDOTDIR=$work/plain script -qec zsh /dev/null" "env ZDOTDIR=$work/hooked script -qec zsh /dev/null")
 row 'first prompt, all variables inherited, against the same shell without raxx' '+ 5 ms' \
   "+ $(python3 -c "print('%.1f' % ($hooked - $plain))") ms ($hooked ms)" "zsh alone: $plain ms"
 
@@ -84,11 +84,11 @@ unset BENCH_1 BENCH_2 BENCH_3 BENCH_4
 "$@"
 kill "$daemon"
 INNER
-  export -f mean
+  export -f median
   XDG_RUNTIME_DIR=$(mktemp -d -p "$work")
   export work XDG_RUNTIME_DIR
   # shellcheck disable=SC2016 # expanded inside the session
-  read -r plain hooked < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" bash -c 'runs=60 mean \
+  read -r plain hooked < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" bash -c 'runs=60 median \
     "env ZDOTDIR=$work/plain script -qec zsh /dev/null" "env ZDOTDIR=$work/hooked script -qec zsh /dev/null"' 2>/dev/null)
   row 'first prompt, four values read from the Secret Service' '+ 20 ms' \
     "+ $(python3 -c "print('%.1f' % ($hooked - $plain))") ms ($hooked ms)" "zsh alone: $plain ms"
@@ -97,7 +97,7 @@ else
 fi
 
 if command -v zoxide >/dev/null; then
-  read -r ours theirs < <(runs=200 mean "$raxx init zsh" "zoxide init zsh")
+  read -r ours theirs < <(runs=200 median "$raxx init zsh" "zoxide init zsh")
   row "\`raxx init zsh\` against \`zoxide init zsh\`" '1.2 ×' \
     "$(python3 -c "print('%.2f' % ($ours / $theirs))") × ($ours ms)" "zoxide: $theirs ms"
 else
@@ -110,11 +110,11 @@ for i in 1 2 3 4; do
   curl -sS --max-time 10 -o /dev/null -H "Authorization: Bearer \${!name}" "$(url)/user"
 done
 E2
-read -r ours serial < <(mean "$raxx check" "bash $work/serial.sh")
+read -r ours serial < <(median "$raxx check" "bash $work/serial.sh")
 row "\`raxx check\`, 4 credentials" '130 ms' "$ours ms" "serial script: $serial ms"
 
 config 200 10s
-row "\`raxx check\`, 200 credentials" '250 ms' "$(mean "$raxx check") ms" ''
+row "\`raxx check\`, 200 credentials" '250 ms' "$(median "$raxx check") ms" ''
 memory=$(python3 -c '
 import resource, subprocess, sys
 subprocess.run([sys.argv[1], "check"], stdout=subprocess.DEVNULL)
@@ -122,10 +122,10 @@ print("%.1f" % (resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024))'
 
 provider 60000
 config 4 1s
-ours=$(runs=3 mean "$raxx check")
+ours=$(runs=3 median "$raxx check")
 sed -i.old 's/--max-time 10/--max-time 1/' "$work/serial.sh"
 sed -i.old "s|http://[^/]*/user|$(url)/user|" "$work/serial.sh"
-serial=$(runs=3 mean "bash $work/serial.sh")
+serial=$(runs=3 median "bash $work/serial.sh")
 row 'every provider hangs (a timeout of 1 s here)' 'timeout + 0.3 s' "$ours ms" "serial script: $serial ms"
 row "peak memory of \`check\`, 200 credentials" '20 MB' "$memory MB" ''
 row 'size of the release binary' '8 MB' "$(python3 -c 'import os,sys; print("%.1f" % (os.path.getsize(sys.argv[1])/1e6))' "$raxx") MB" ''
