@@ -165,10 +165,14 @@ fn a_bus_that_never_answers_is_waited_for_no_longer_than_allowed() {
 
 /// 300 ms where a shell starts, 1.5 s elsewhere, and words of its own.
 fn assert_slow(sandbox: &Sandbox) {
-    let started = Instant::now();
-    assert_eq!(export(sandbox, &["--missing"]), "");
-    assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
-    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    // The fastest of three: the machine may have been busy elsewhere.
+    let taken = (0..3).map(|_| {
+        let started = Instant::now();
+        assert_eq!(export(sandbox, &["--missing"]), "");
+        started.elapsed()
+    });
+    let taken = taken.min().unwrap();
+    assert!((Duration::from_millis(300)..Duration::from_millis(1400)).contains(&taken), "{taken:?}");
 
     let started = Instant::now();
     for row in check(sandbox) {
@@ -253,12 +257,22 @@ fn it_only_searches_and_reads_over_one_connection() {
     assert_eq!(service.logins(), 1);
     let mut calls = service.calls();
     calls.sort();
-    assert_eq!(calls, ["GetSecret", "GetSecret", "Hello", "OpenSession", "SearchItems", "SearchItems"]);
+    assert_eq!(calls, ["GetSecret", "GetSecret", "Hello", "OpenSession", "Ping", "SearchItems", "SearchItems"]);
     for attributes in service.searches() {
         assert_eq!(attributes.len(), 2, "{attributes:?}");
         assert_eq!(attributes["account"], "claude-bootstrap");
         assert!(attributes["service"].starts_with("raxx-token-"), "{attributes:?}");
     }
+}
+
+/// gnome-keyring aborts now and then when a connection that it has not met asks it for something.
+#[test]
+fn nothing_is_asked_of_a_service_that_has_not_answered_yet() {
+    let mut sandbox = sandbox();
+    let items = vec![stored("raxx-token-a", VALUE)];
+    let service = serve(&mut sandbox, Service { items, ignores_pings: true, ..Service::default() });
+    assert_eq!(export(&sandbox, &["--missing"]), "");
+    assert_eq!(service.calls(), ["Hello", "Ping"]);
 }
 
 #[test]
@@ -269,7 +283,7 @@ fn what_is_locked_is_left_locked() {
     for row in check(&sandbox) {
         assert_row(&row, "locked", "in the work collection, which is locked");
     }
-    assert_eq!(service.calls(), ["Hello", "OpenSession", "SearchItems", "SearchItems"]);
+    assert_eq!(service.calls(), ["Hello", "Ping", "OpenSession", "SearchItems", "SearchItems"]);
 }
 
 #[test]

@@ -241,13 +241,12 @@ fn kill(sandbox: &Sandbox, at: usize) -> [usize; 3] {
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
 
-        let now = value(sandbox, at).unwrap_or_else(|| panic!("nothing is left after a kill at {moment:?}"));
+        // Not by secret-tool: so many of those at once now and then make gnome-keyring abort, see `greet`.
+        let now = exported(sandbox, &name);
         assert!(now == old || now == new, "{turn}: after {moment:?} it holds {now:?}");
         *(if now == new { &mut replaced } else { &mut kept }) += 1;
         old = now;
     }
-    assert_eq!(items(sandbox, at).0, 1);
-    assert_eq!(exported(sandbox, &name), old);
     [killed, replaced, kept]
 }
 
@@ -261,6 +260,10 @@ fn killed_at_any_moment_it_leaves_the_old_value_or_the_new_one_whole() {
         let counts = lanes.into_iter().map(|lane| lane.join().unwrap());
         counts.fold([0; 3], |all, of_one| std::array::from_fn(|at| all[at] + of_one[at]))
     });
+    for at in 0..4 {
+        assert_eq!(items(sandbox, at).0, 1);
+        assert_eq!(value(sandbox, at), Some(exported(sandbox, &format!("TOKEN_{at}"))));
+    }
     // Otherwise the moments were not spread over the whole of it.
     assert!(killed >= 50 && replaced >= 10 && kept >= 10, "{killed} killed, {replaced} replaced, {kept} kept");
 }

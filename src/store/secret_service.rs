@@ -103,6 +103,7 @@ impl Talk {
             zbus::Error::Address(_) => failure(&bus, &Error::Unavailable),
             error => failure(&bus, &error.into()),
         })?;
+        greet(&connection).await.map_err(|error| failure(&bus, &error.into()))?;
         let service = secret_service::SecretService::connect_with_existing(EncryptionType::Plain, connection.clone());
         let service = service.await.map_err(|error| failure(&bus, &error))?;
         Ok(Self { bus, connection, service })
@@ -154,6 +155,18 @@ impl Talk {
         // A provider that keeps no prompt which was not opened has nothing to forget.
         _ = self.call::<_, ()>(prompt, "Prompt.Dismiss", &()).await;
         Err(Lookup::Consent(CHANGE_DENIED.into()))
+    }
+}
+
+/// Lets the service meet this connection before it is asked for anything. gnome-keyring (42 to 50) notes a new caller on
+/// one thread and answers it on another: when many connect at once, as when tmux brings its panes back, it now and then
+/// looks for a caller that is not noted yet and aborts, which leaves the whole desktop with a locked keyring
+/// (omacom/omarchy#11590, basecamp/hey-cli#352). A ping is answered without the note.
+async fn greet(connection: &zbus::Connection) -> zbus::Result<()> {
+    let ping = connection.call_method(Some(PROVIDER), SERVICE, Some("org.freedesktop.DBus.Peer"), "Ping", &()).await;
+    match ping {
+        Err(error) if !matches!(error, zbus::Error::MethodError(..)) => Err(error),
+        _ => Ok(()), // a refusal is an answer too, and what is asked next is refused in its own words
     }
 }
 
