@@ -71,6 +71,11 @@ function raxx {
     \builtin return 2
   fi
   __raxx_want=''
+  # What is started now must not inherit the answer that is on its way.
+  if [[ -n "${__raxx_fd-}" ]]; then
+    \builtin eval "\\exec ${__raxx_fd}<&-" || \builtin :
+    __raxx_fd=''
+  fi 2>/dev/null
   __raxx_word=''
   __raxx_rest="${__raxx_names} ${__RAXX_NAMES-} "
   while [[ -n "${__raxx_rest}" ]]; do
@@ -125,6 +130,7 @@ function __raxx_take {
     __raxx_text="${__raxx_text:${#__raxx_line}+1}"
     case "${__raxx_line}" in
       "builtin printf "*) \builtin eval "\\${__raxx_line}" || \builtin : ;;
+      "\\builtin test "*) \builtin eval "${__raxx_line}" 2>/dev/null || \builtin : ;;
       "export "* | "unset "*) \builtin eval "\\builtin ${__raxx_line}" 2>/dev/null || \builtin : ;;
       *) ;;
     esac
@@ -142,7 +148,10 @@ function __raxx_prompt {
       __raxx_collect
       __raxx_take
     fi
-    if [[ "${__raxx_want-}" == next ]]; then
+    if [[ -n "${__raxx_said-}" ]]; then
+      \builtin printf '%s\n' "${__raxx_said}" >&2
+      __raxx_said='' __raxx_want=''
+    elif [[ "${__raxx_want-}" == next ]]; then
       __raxx_start
     fi
     [[ -z "${__raxx_trace}" ]] || \builtin set -x
@@ -171,14 +180,24 @@ function __raxx_start {
   else
     __raxx_sh="{ ${__raxx_sh}; } &"
   fi
-  # In an eval because `<(…)` is a syntax error in posix mode before bash 5.1, and the number of a descriptor cannot be a variable
-  # before 4.1. `builtin exec` would close it again.
+  # `<(…)` is a syntax error in posix mode before bash 5.1. Leaving that mode takes its variable away, which may be exported.
+  \builtin local __raxx_posix=''
+  if [[ -o posix ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] < 501)); then
+    __raxx_posix="$(\builtin declare -p POSIXLY_CORRECT 2>/dev/null) on"
+    \builtin set +o posix
+  fi
+  # In an eval for that reason, and because the number of a descriptor cannot be a variable before 4.1. `builtin exec` would close it
+  # again.
   if \builtin eval "\\exec ${__raxx_fd}< <(\\exec sh -c \"\${__raxx_sh}\" </dev/null 2>/dev/null)"; then
     __raxx_want="${__raxx_fd}"
     __raxx_pid=''
   else
     __raxx_fd=''
   fi 2>/dev/null
+  if [[ -n "${__raxx_posix}" ]]; then
+    \builtin set -o posix
+    [[ "${__raxx_posix}" != 'declare -x'* ]] || \builtin export POSIXLY_CORRECT
+  fi
 }
 
 # Takes the hook's answer when it is there. Closes the pipe when nobody wants it any more: `raxx unset`, or the rc file was read again.
@@ -201,17 +220,25 @@ function __raxx_collect {
 
 # What the rc file is read for, in an interactive shell only.
 function __raxx_init {
-  \builtin local __raxx_name='' __raxx_text='' __raxx_rest='@NAMES@ ' __raxx_trace="${-//[!x]/}"
+  \builtin local __raxx_name='' __raxx_text='' __raxx_code=0 __raxx_rest='@NAMES@ ' __raxx_trace="${-//[!x]/}"
   \builtin set +x
+  __raxx_said=''
 
   # A nested shell has inherited everything: no program is started.
   while [[ -n "${__raxx_rest}" ]]; do
     __raxx_name="${__raxx_rest%% *}"
     __raxx_rest="${__raxx_rest#* }"
     if [[ -n "${__raxx_name}" && -z "${!__raxx_name-}" ]]; then
-      __raxx_text="$(\command raxx export bash --missing </dev/null)" || __raxx_text=''
-      __raxx_text="${__raxx_text}"$'\n'
-      __raxx_take
+      __raxx_text="$(\command raxx export bash --missing </dev/null 2>&1)" || __raxx_code="$?"
+      case "${__raxx_code}" in
+        0)
+          __raxx_text="${__raxx_text}"$'\n'
+          __raxx_take
+          ;;
+        # A broken configuration: said at the first prompt, where the checks would only say it again, one prompt later.
+        2) __raxx_said="${__raxx_text}" ;;
+        *) ;;
+      esac
       \builtin break
     fi
   done

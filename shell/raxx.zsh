@@ -114,6 +114,7 @@ function __raxx_take {
   for __raxx_line in "${(@f)__raxx_text%$'\n'*}"; do
     case "$__raxx_line" in
     ('builtin printf '*) \builtin eval "$__raxx_line" ;;
+    ('\builtin test '*) \builtin eval "$__raxx_line" 2>/dev/null ;;
     ('export '*|'unset '*) \builtin eval "builtin $__raxx_line" 2>/dev/null ;;
     esac
   done

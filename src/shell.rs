@@ -50,6 +50,14 @@ pub fn unset_line(name: &str) -> String {
     format!("unset {name}\n")
 }
 
+/// `line`, in case that `name` still has the value that it had when `before` was read: a person may have set it meanwhile.
+/// Like every line for the glue it is one statement on one line, so `before` must not hold a line end.
+pub fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
+    let before = Zeroizing::new(quoted(&Zeroizing::new(format!("x{before}"))));
+    // The letter in front because `test` takes some values for its own operators.
+    Zeroizing::new(format!("\\builtin test \"x${{{name}-}}\" != {} || \\builtin {line}", *before))
+}
+
 /// Notes the names that raxx put into this shell, for `raxx unset` here and in shells started from it.
 pub fn names_line(names: &[String]) -> String {
     format!("export {NAMES_VARIABLE}={}\n", quoted(&names.join(" ")))
@@ -70,6 +78,14 @@ mod tests {
         assert_eq!(quoted("=ls"), "'=ls'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
         assert_eq!(quoted(""), "''");
+    }
+
+    #[test]
+    fn a_guarded_line_is_one_statement() {
+        assert_eq!(
+            *unless_changed("NAME", "it's", "unset NAME\n"),
+            "\\builtin test \"x${NAME-}\" != 'xit'\\''s' || \\builtin unset NAME\n"
+        );
     }
 
     #[test]

@@ -247,6 +247,7 @@ in_each_shell! {
     a_fail_that_comes_while_a_command_runs_stands_above_the_next_prompt,
     the_first_command_has_its_variables,
     a_late_value_arrives_without_a_word,
+    a_late_value_does_not_replace_what_was_typed_meanwhile,
     unset_works_without_the_program,
     unset_stops_what_is_under_way,
     unset_before_the_first_prompt_starts_nothing,
@@ -410,6 +411,26 @@ fn a_late_value_arrives_without_a_word(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("printenv HEROKU_API_KEY"), Ran::well(HEROKU.1));
     assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 4 variables"));
     assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
+}
+
+fn a_late_value_does_not_replace_what_was_typed_meanwhile(kind: Kind, shell: &Path) {
+    let (desk, _keyring) = at_a_keyring(kind, shell);
+    let [name, odd] = [HEROKU.0, TOKENS[3].0];
+    // One is missing here, one is dead here and rotated in the store; both are on their way.
+    desk.hold();
+    desk.rc(&format!("export {odd}='a dead $(one)'\n{}unset {name}\n", desk.init()));
+    let mut terminal = desk.open();
+    assert_eq!(terminal.run(&format!("export {name}='=typed*' {odd}='(typed too)'")), Ran::well(""));
+    desk.release();
+    terminal.run("true");
+    assert_eq!(terminal.run(&format!("printenv {name} {odd}")), Ran::well("=typed*\n(typed too)"));
+
+    // What nobody touched is replaced as ever.
+    desk.hold();
+    let mut terminal = desk.open();
+    desk.release();
+    terminal.run("true");
+    assert_eq!(terminal.run(&format!("printenv {name} {odd}")), Ran::well(&format!("{}\n{}", HEROKU.1, TOKENS[3].1)));
 }
 
 fn unset_works_without_the_program(kind: Kind, shell: &Path) {
@@ -979,22 +1000,24 @@ fn a_read_only_prompt_command_stays() {
     }
 }
 
-/// In posix mode, bash before 5.1 does not even parse what starts the checks: then there are none, and no word of it.
+/// In posix mode, bash before 5.1 does not even parse what starts the checks.
 #[test]
 fn posix_mode_is_no_obstacle() {
     for shell in shells(Bash) {
-        let desk = Desk::with_a_dead_one(Bash, &shell);
-        desk.hold();
-        desk.rc(&format!("set -o posix\n{}", desk.init()));
-        let mut terminal = desk.open();
-        terminal.run("true");
-        assert_eq!(terminal.screen().lines().filter(|line| line.contains("bash")).count(), 0, "{}", terminal.screen());
-        if desk.prints("((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 501)) && echo starts").ends_with("starts\n") {
+        for (mode, exported) in [("set -o posix", 0), ("export POSIXLY_CORRECT=y", 1)] {
+            let desk = Desk::with_a_dead_one(Bash, &shell);
+            desk.hold();
+            desk.rc(&format!("{mode}\n{}", desk.init()));
+            let mut terminal = desk.open();
+            terminal.run("true");
+            let screen = terminal.screen();
+            assert_eq!(screen.lines().filter(|line| line.contains("bash")).count(), 0, "{screen}");
+            assert_eq!(terminal.run("shopt -qo posix && printenv | grep -c POSIXLY").output, exported.to_string());
             desk.release();
             desk.wait_for_a_fail(&mut terminal);
             assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
+            assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 4 variables"));
         }
-        assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 4 variables"));
     }
 }
 
@@ -1083,6 +1106,19 @@ fn commands_do_not_inherit_the_pipe() {
     let mut terminal = desk.with_raxx();
     assert_eq!(terminal.run("ls -l /proc/self/fd >list; grep -c pipe: list").output, "0");
     desk.release();
+}
+
+/// bash cannot keep its pipe from the commands that it starts. What is started after the emergency clear has no answer to read.
+#[cfg(target_os = "linux")]
+#[test]
+fn after_unset_nothing_inherits_the_pipe() {
+    for shell in shells(Bash) {
+        let desk = Desk::with_values(Bash, &shell);
+        desk.hold();
+        let mut terminal = desk.with_raxx();
+        assert_eq!(terminal.run("raxx unset 2>/dev/null; ls -l /proc/self/fd >list; grep -c pipe: list").output, "0");
+        desk.release();
+    }
 }
 
 /// Where install.sh puts the completions, zsh does not look by itself.

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Kind, Report, Row};
-use crate::shell::{export_line, names_line, say_lines, unset_line};
+use crate::shell::{export_line, names_line, say_lines, unless_changed, unset_line};
 use crate::store;
 
 /// # Errors
@@ -66,13 +66,13 @@ fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Zeroizing<St
         let name = &checked.row.name;
         match &checked.good {
             Some(good) if !good.in_environment => {
-                code.push_str(&export_line(name, &good.secret));
+                code.push_str(&unless_set_meanwhile(name, &export_line(name, &good.secret)));
                 if !ours.contains(name) {
                     ours.push(name.clone());
                 }
             }
             None if checked.row.kind == Kind::Rejected && ours.contains(name) => {
-                code.push_str(&unset_line(name));
+                code.push_str(&unless_set_meanwhile(name, &unset_line(name)));
                 ours.retain(|n| n != name);
             }
             _ => {}
@@ -83,4 +83,14 @@ fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Zeroizing<St
     }
     code.push_str(&say_lines(said));
     code
+}
+
+/// The answer may come ten seconds late: what a person has typed for this name by then stays.
+fn unless_set_meanwhile(name: &str, line: &str) -> Zeroizing<String> {
+    let before = Zeroizing::new(std::env::var_os(name).unwrap_or_default().into_encoded_bytes());
+    match std::str::from_utf8(&before) {
+        Ok(before) if !before.contains(char::is_control) => unless_changed(name, before, line),
+        // Nothing that a person typed: it cannot be said on one line.
+        _ => Zeroizing::new(line.into()),
+    }
 }
