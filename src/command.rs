@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 
 use crate::check::Run;
-use crate::config::{Config, Credential, instead};
+use crate::config::{self, Config, Credential, instead};
 use crate::process::write_whole;
 use crate::report::{Report, plain};
 use crate::shell::Shell;
@@ -74,8 +74,7 @@ fn stamp(report: &Report, whole: bool) {
 
 /// `raxx init`: constant text. A broken configuration must not break the shell: the hook will tell of it.
 pub fn init(shell: Shell) -> Result<ExitCode> {
-    let config = Config::load().unwrap_or_else(|_| Config::built_in());
-    write_whole(&shell.glue(config.names()))?;
+    write_whole(&shell.glue(&config::names()))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,7 +88,6 @@ pub fn names() -> Result<ExitCode> {
 
 /// `raxx unset` without the shell function: a child cannot clear its parent's variables, so it says what to type.
 pub fn unset() -> Result<ExitCode> {
-    let config = Config::load().unwrap_or_else(|_| Config::built_in());
-    let names: Vec<&str> = config.names().collect();
-    bail!("this shell has no raxx function, which clears the variables. Type: unset {}", names.join(" "))
+    let names = config::names().join(" ");
+    bail!("this shell has no raxx function, which clears the variables. Type: unset {names}")
 }

@@ -18,15 +18,17 @@ pub enum Shell {
 
 impl Shell {
     /// The glue of this shell with the names put in. Constant text, no secret: users cache it.
-    pub fn glue<'n>(self, names: impl Iterator<Item = &'n str>) -> String {
+    pub fn glue(self, names: &[String]) -> String {
         let file = match self {
             Shell::Zsh => include_str!("../shell/raxx.zsh"),
             Shell::Bash => include_str!("../shell/raxx.bash"),
         };
         // Without its comments: `shopt -u interactive_comments` makes a bash take them for commands.
-        let code = file.lines().filter(|line| !line.trim_start().starts_with('#'));
-        let code: String = code.flat_map(|line| [line, "\n"]).collect();
-        code.replace("@NAMES@", &names.collect::<Vec<_>>().join(" "))
+        let mut code = String::with_capacity(file.len());
+        for line in file.split_inclusive('\n').filter(|line| !line.trim_ascii_start().starts_with('#')) {
+            code.push_str(line);
+        }
+        code.replace("@NAMES@", &names.join(" "))
     }
 }
 

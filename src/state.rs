@@ -123,6 +123,19 @@ impl State {
         serde_json::from_slice(&fs::read(self.verdicts.join(format!("{print}.json"))).ok()?).ok()
     }
 
+    /// Whether a verdict younger than this is one of those. Cheap: a terminal waits for it.
+    pub fn any(&self, younger: Duration, wanted: impl Fn(&Memory) -> bool) -> bool {
+        let entries = fs::read_dir(&self.verdicts).into_iter().flatten().flatten();
+        let young = |path: &Path| {
+            let written = fs::metadata(path).and_then(|m| m.modified());
+            written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < younger))
+        };
+        entries.map(|entry| entry.path()).filter(|path| young(path)).any(|path| {
+            let read = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            read.is_some_and(|memory| wanted(&memory))
+        })
+    }
+
     /// # Errors
     /// The directory is not writable, or the disk is full: the old verdict stays whole.
     pub fn remember(&self, print: &str, memory: &Memory) -> io::Result<()> {

@@ -168,14 +168,27 @@ fn a_broken_configuration_is_one_line_with_its_place() {
         let said = refused(&sandbox.run(&command));
         assert!(said.starts_with(&why), "{said}");
     }
-    // A new terminal starts all the same, and says it above the prompt.
-    let init = sandbox.run(&["init", "zsh"]);
-    assert!(init.status.success() && text(&init.stdout).contains("HEROKU_API_KEY"));
+    // A new terminal starts all the same, clears what is named there, and says it above the prompt.
+    let names = |sandbox: &Sandbox| {
+        let init = sandbox.run(&["init", "zsh"]);
+        assert!(init.status.success(), "{}", text(&init.stderr));
+        let glue = text(&init.stdout);
+        glue.split("__raxx_names='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_string()
+    };
+    assert_eq!(names(&sandbox), "A");
     let hook = sandbox.run(&["hook", "zsh"]);
     assert!(hook.status.success());
     let said = text(&hook.stdout);
     assert!(said.starts_with("builtin printf '%s\\n' 'raxx: ") && said.contains(&why.replace('\'', "'\\''")), "{said}");
     assert_eq!(said.lines().count(), 1);
+
+    // Where nothing can be understood, or a name would be code, the runbook's are cleared.
+    let built_in = "CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN";
+    for unusable in ["[[credential]\n", "[[credential]]\nname = \"A'; id\"\n", "[[credential]]\nname = \"PATH\"\n", ""]
+    {
+        sandbox.config(unusable);
+        assert_eq!(names(&sandbox), built_in, "{unusable}");
+    }
 }
 
 #[test]

@@ -112,8 +112,9 @@ struct Rejections {
 
 impl Rejections {
     fn open(config: &Config) -> Rejections {
-        // Nothing was ever rejected where there is no memory yet: then the catalogue need not be read.
+        // To read the catalogue takes longer than all the rest of a new terminal's export.
         let state = crate::state::directory().filter(|d| d.join("verdicts").is_dir()).and_then(|_| State::open().ok());
+        let state = state.filter(|s| s.any(REJECTED_RESTS, |m| matches!(m.kind, Kind::Rejected | Kind::Malformed)));
         let catalogue = state.is_some().then(|| config.catalogue().ok()).flatten();
         Rejections { state, catalogue }
     }
