@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Measures what docs/performance.md promises, in one run, beside a serial curl script and zoxide:  bash tests/bench.sh
-# Needs hyperfine, curl, zsh, script (util-linux) and, for their rows, zoxide and gnome-keyring with secret-tool. Prints a
-# table; what could not be measured is named. Nothing here leaves the loopback.
+# Needs hyperfine, curl, zsh, python3 and, for their rows, zoxide and gnome-keyring with secret-tool. Prints a table; what could
+# not be measured is named. Nothing here leaves the loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-for program in hyperfine curl zsh script python3; do
+for program in hyperfine curl zsh python3; do
   command -v "$program" >/dev/null || { echo "bench: $program is missing: install it first" >&2; exit 2; }
 done
 cargo build --quiet --release
@@ -36,9 +36,11 @@ provider() {
   until grep -q vault "$work/provider.toml" 2>/dev/null; do sleep 0.05; done
 }
 url() { sed -n 's/^base_url = "\(.*\)\/client\/v4"$/\1/p' "$work/provider.toml"; }
-# config COUNT TIMEOUT: one configuration with so many credentials, all set in the environment.
+# config COUNT TIMEOUT [BACKEND]: one configuration with so many credentials, all set in the environment.
 config() {
   { echo "timeout = \"$2\""; cat "$work/provider.toml"; } >"$work/config.toml"
+  printf '[store]\nbackend = "%s"\npath = "%s"\nidentity = "%s"\n' \
+    "${3:-secret-service}" "$work/store.age" "$work/identity.txt" >>"$work/config.toml"
   for i in $(seq "$1"); do
     printf '[[credential]]\nname = "BENCH_%d"\nprovider = "%s"\nstore = { service = "raxx-bench-%d", account = "bench" }\n' \
       "$i" "$( ((i % 2)) && echo github || echo cloudflare)" "$i" >>"$work/config.toml"
@@ -49,8 +51,32 @@ config() {
 # median COMMAND…: the median time of each command in ms (a dropped SYN of the loopback costs a run a whole second).
 median() {
   hyperfine --style none --shell none --ignore-failure --warmup 3 --runs "${runs:-30}" --export-json "$work/m.json" "$@" >/dev/null 2>&1
-  python3 -c 'import json,sys; print(*["%.1f" % (r["median"]*1000) for r in json.load(open(sys.argv[1]))["results"]])' "$work/m.json"
+  python3 -c 'import json,sys; print(*["%.2f" % (r["median"]*1000) for r in json.load(open(sys.argv[1]))["results"]])' "$work/m.json"
 }
+# prompts: the median time in ms from the start of a zsh on a terminal of its own to its first prompt, without raxx and with it.
+# They take turns, so that what else the machine does falls on both.
+prompts() {
+  python3 - "$work/plain" "$work/hooked" <<'PY'
+import os, pty, statistics, sys, time
+def start(home):
+    begun = time.perf_counter()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe("zsh", ["zsh", "-d", "-i"], {**os.environ, "ZDOTDIR": home, "TERM": "xterm"})
+    try:
+        while os.read(terminal, 65536):
+            pass
+    except OSError:
+        pass
+    os.waitpid(pid, 0)
+    os.close(terminal)
+    return (time.perf_counter() - begun) * 1000
+times = [[start(home) for home in sys.argv[1:]] for _ in range(155)][5:]
+print(*["%.2f" % statistics.median(column) for column in zip(*times)])
+PY
+}
+# more BEFORE AFTER: the difference, in ms.
+more() { python3 -c 'import sys; print("+ %.1f ms (%s ms)" % (float(sys.argv[2]) - float(sys.argv[1]), sys.argv[2]))' "$1" "$2"; }
 row() { printf '| %s | %s | %s | %s |\n' "$@"; }
 
 printf '| figure | bound | measured | beside it |\n|---|---|---|---|\n'
@@ -62,10 +88,9 @@ echo "$stop" >"$work/plain/.zshrc"
 printf 'eval "$(raxx init zsh)"\n%s\n' "$stop" >"$work/hooked/.zshrc"
 provider 100
 config 4 10s
-# Means of runs that alternate: what else the machine does falls on both.
-read -r plain hooked < <(runs=60 median "env ZDOTDIR=$work/plain script -qec zsh /dev/null" "env ZDOTDIR=$work/hooked script -qec zsh /dev/null")
-row 'first prompt, all variables inherited, against the same shell without raxx' '+ 5 ms' \
-  "+ $(python3 -c "print('%.1f' % ($hooked - $plain))") ms ($hooked ms)" "zsh alone: $plain ms"
+read -r plain hooked < <(prompts)
+row 'first prompt, all variables inherited, against the same shell without raxx' '+ 5 ms' "$(more "$plain" "$hooked")" \
+  "zsh alone: $plain ms"
 
 if command -v gnome-keyring-daemon secret-tool dbus-run-session >/dev/null; then
   cat >"$work/keyring.sh" <<'INNER'
@@ -84,14 +109,12 @@ unset BENCH_1 BENCH_2 BENCH_3 BENCH_4
 "$@"
 kill "$daemon"
 INNER
-  export -f median
+  export -f prompts
   XDG_RUNTIME_DIR=$(mktemp -d -p "$work")
   export work XDG_RUNTIME_DIR
   # shellcheck disable=SC2016 # expanded inside the session
-  read -r plain hooked < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" bash -c 'runs=60 median \
-    "env ZDOTDIR=$work/plain script -qec zsh /dev/null" "env ZDOTDIR=$work/hooked script -qec zsh /dev/null"' 2>/dev/null)
-  row 'first prompt, four values read from the Secret Service' '+ 20 ms' \
-    "+ $(python3 -c "print('%.1f' % ($hooked - $plain))") ms ($hooked ms)" "zsh alone: $plain ms"
+  read -r plain hooked < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" bash -c prompts 2>/dev/null)
+  row 'first prompt, four values read from the Secret Service' '+ 20 ms' "$(more "$plain" "$hooked")" "zsh alone: $plain ms"
 else
   row 'first prompt, four values read from the Secret Service' '+ 20 ms' 'not measured: gnome-keyring or secret-tool is missing' ''
 fi
@@ -112,6 +135,23 @@ done
 E2
 read -r ours serial < <(median "$raxx check" "bash $work/serial.sh")
 row "\`raxx check\`, 4 credentials" '130 ms' "$ours ms" "serial script: $serial ms"
+
+# What needs no network: the store file with an identity, and what a prompt or a person asks of the last verdicts.
+config 4 10s file
+for i in 1 2 3 4; do
+  name=BENCH_$i
+  printf %s "${!name}" | "$raxx" store "$name" --stdin --no-check 2>/dev/null
+done
+read -r empty full < <(
+  unset BENCH_1 BENCH_2 BENCH_3 BENCH_4
+  mv "$work/store.age" "$work/kept.age"
+  runs=200 median "$raxx export bash" | tr '\n' ' '
+  mv "$work/kept.age" "$work/store.age"
+  runs=200 median "$raxx export bash"
+)
+row "\`raxx export\`, four values from the unlocked store file, against none stored" '+ 5 ms' "$(more "$empty" "$full")" ''
+row "\`raxx list\`" '10 ms' "$(runs=200 median "$raxx list") ms" ''
+row "\`raxx prompt\`" '2 ms' "$(runs=200 median "$raxx prompt") ms" ''
 
 config 200 10s
 row "\`raxx check\`, 200 credentials" '250 ms' "$(median "$raxx check") ms" ''
