@@ -257,7 +257,7 @@ fn it_only_searches_and_reads_over_one_connection() {
     assert_eq!(service.logins(), 1);
     let mut calls = service.calls();
     calls.sort();
-    assert_eq!(calls, ["GetSecret", "GetSecret", "Hello", "OpenSession", "Ping", "SearchItems", "SearchItems"]);
+    assert_eq!(calls, ["GetSecret", "GetSecret", "Hello", "OpenSession", "ReadAlias", "SearchItems", "SearchItems"]);
     for attributes in service.searches() {
         assert_eq!(attributes.len(), 2, "{attributes:?}");
         assert_eq!(attributes["account"], "claude-bootstrap");
@@ -270,9 +270,9 @@ fn it_only_searches_and_reads_over_one_connection() {
 fn nothing_is_asked_of_a_service_that_has_not_answered_yet() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE)];
-    let service = serve(&mut sandbox, Service { items, ignores_pings: true, ..Service::default() });
+    let service = serve(&mut sandbox, Service { items, ignores_greetings: true, ..Service::default() });
     assert_eq!(export(&sandbox, &["--missing"]), "");
-    assert_eq!(service.calls(), ["Hello", "Ping"]);
+    assert_eq!(service.calls(), ["Hello", "ReadAlias"]);
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn what_is_locked_is_left_locked() {
     for row in check(&sandbox) {
         assert_row(&row, "locked", "in the work collection, which is locked");
     }
-    assert_eq!(service.calls(), ["Hello", "Ping", "OpenSession", "SearchItems", "SearchItems"]);
+    assert_eq!(service.calls(), ["Hello", "ReadAlias", "OpenSession", "SearchItems", "SearchItems"]);
 }
 
 #[test]

@@ -158,13 +158,14 @@ impl Talk {
     }
 }
 
-/// Lets the service meet this connection before it is asked for anything. gnome-keyring (42 to 50) notes a new caller on
-/// one thread and answers it on another: when many connect at once, as when tmux brings its panes back, it now and then
+/// Lets the service meet this connection before it is asked for anything. gnome-keyring (42 to 50) notes a new caller in one
+/// turn of its loop and answers in another: when many connect at once, as when tmux brings its panes back, it now and then
 /// looks for a caller that is not noted yet and aborts, which leaves the whole desktop with a locked keyring
-/// (omacom/omarchy#11590, basecamp/hey-cli#352). A ping is answered without the note.
+/// (omacom/omarchy#11590, basecamp/hey-cli#352). An alias that nobody has is looked up without the note, and in the very
+/// loop that takes it: once that is answered, the note is there. (A ping is answered beside the loop.)
 async fn greet(connection: &zbus::Connection) -> zbus::Result<()> {
-    let ping = connection.call_method(Some(PROVIDER), SERVICE, Some("org.freedesktop.DBus.Peer"), "Ping", &()).await;
-    match ping {
+    let interface = Some("org.freedesktop.Secret.Service");
+    match connection.call_method(Some(PROVIDER), SERVICE, interface, "ReadAlias", &"raxx").await {
         Err(error) if !matches!(error, zbus::Error::MethodError(..)) => Err(error),
         _ => Ok(()), // a refusal is an answer too, and what is asked next is refused in its own words
     }

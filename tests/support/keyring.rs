@@ -184,8 +184,8 @@ pub struct Service {
     pub prompts: bool,
     /// There is no default collection, as before the first one is made.
     pub no_collection: bool,
-    /// A ping is never answered.
-    pub ignores_pings: bool,
+    /// The greeting is never answered.
+    pub ignores_greetings: bool,
 }
 
 /// One item of it.
@@ -315,7 +315,7 @@ fn answer(service: &Service, seen: &Mutex<Seen>, path: &str, method: &str, mut b
             out.string(":1.1");
             "s"
         }
-        "Ping" if service.ignores_pings => return None,
+        "ReadAlias" if service.ignores_greetings => return None,
         "OpenSession" => {
             out.variant("s").string("");
             out.string("/org/freedesktop/secrets/session/1");
