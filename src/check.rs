@@ -18,15 +18,12 @@ use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
 use crate::report::{Cause, Kind, Row, Verdict, ago, distance, ends_soon};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
-use crate::state::{Memory, State};
+use crate::state::{Memory, REJECTED_RESTS, State};
 use crate::store::{Lookup, Store};
 use crate::vault::{self, Access};
 
-/// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
-/// who sends bad tokens, and Infisical locks the identity for everybody after three.
-pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
-
-/// A log-in that went well is not repeated by a new terminal for so long: each one counts as a use of the client secret.
+/// A log-in that the vault answered is not repeated by a new terminal for so long: each one counts as a use of the client
+/// secret, or towards the lock.
 const LOGIN_RESTS: Duration = Duration::from_secs(600);
 
 /// Who asks.
@@ -346,7 +343,7 @@ impl<'a> Run<'a> {
             Ok(Err(remembered)) => remembered,
             Ok(Ok(asked)) => {
                 // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &asked.memory(name, began));
+                let _ = state.remember(&print, &asked.memory(name, began).after(state.recall(&print)));
                 (asked, true)
             }
             Err(_) => (out_of_time(), true),
@@ -355,18 +352,23 @@ impl<'a> Run<'a> {
 
     /// The remembered verdict, where a new terminal does not ask again.
     fn still_good(&self, memory: Memory, login: bool) -> Option<Asked> {
+        let memory = memory.rejection().unwrap_or(&memory);
+        let now = Timestamp::now();
         let age = memory.age()?;
-        let mut asked = Asked::from(&memory);
-        match memory.kind {
-            Kind::Rejected if age < REJECTED_RESTS => {
-                asked.finding.words += &format!(", asked {}", ago(age, Timestamp::now()));
-                Some(asked)
-            }
+        let login = login && age < LOGIN_RESTS;
+        let rests = match memory.kind {
+            Kind::Rejected => age < REJECTED_RESTS,
             // A date that has come since is the provider's to judge.
-            Kind::Valid if memory.expires.is_some_and(|at| at <= Timestamp::now()) => None,
-            Kind::Valid if age < self.config.recheck_after || (login && age < LOGIN_RESTS) => Some(asked),
-            _ => None,
+            Kind::Valid => memory.expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
+            // What stands in front let nothing through that would count.
+            Kind::Blocked => false,
+            _ => (memory.rests && age < REJECTED_RESTS) || (login && memory.http_status.is_some()),
+        };
+        let mut asked = Asked::from(memory);
+        if memory.kind != Kind::Valid {
+            asked.finding.words += &format!(", asked {}", ago(age, now));
         }
+        rests.then_some(asked)
     }
 
     /// Asks, and asks again where an answer says that another probe decides.
@@ -417,7 +419,7 @@ impl<'a> Run<'a> {
 
     /// A row with what an answer says. The provider's clock counts, where it is known.
     fn row(&self, name: &str, provider: &str, asked: Asked) -> Row {
-        let Finding { kind, words, hint, expires, told_at, owner } = asked.finding;
+        let Finding { kind, words, hint, expires, told_at, owner, rests: _ } = asked.finding;
         let mut row = Row::new(name, provider, kind, words);
         row.hint = hint;
         row.expires = expires;

@@ -97,11 +97,13 @@ pub struct Finding {
     pub told_at: Option<Timestamp>,
     /// Whom the credential belongs to, where the provider says it.
     pub owner: Option<String>,
+    /// The provider takes nothing for a while: asking again makes it longer.
+    pub rests: bool,
 }
 
 impl Finding {
     pub fn new(kind: Kind, words: impl Into<String>) -> Finding {
-        Finding { kind, words: words.into(), hint: None, expires: None, told_at: None, owner: None }
+        Finding { kind, words: words.into(), hint: None, expires: None, told_at: None, owner: None, rests: false }
     }
 }
 
@@ -218,6 +220,9 @@ struct Rule {
     kind: Kind,
     words: Option<String>,
     hint: Option<String>,
+    /// A new terminal does not ask again for some minutes.
+    #[serde(default)]
+    rests: bool,
     /// Ask this probe; `kind` and `words` stand when it cannot be asked or was asked already.
     then: Option<String>,
 }
@@ -705,7 +710,7 @@ impl Catalogue {
             return Step::Done(said.accepted(words.unwrap_or_else(|| "valid".into())));
         }
         let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
-        Step::Done(Finding { hint, ..Finding::new(rule.kind, words) })
+        Step::Done(Finding { hint, rests: rule.rests, ..Finding::new(rule.kind, words) })
     }
 }
 

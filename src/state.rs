@@ -22,6 +22,10 @@ const KEPT: Duration = Duration::from_secs(30 * 86_400);
 /// How often a terminal that waits for another one's validation looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
+/// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
+/// who sends bad tokens, and Infisical locks the identity for everybody after three.
+pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
+
 /// A verdict as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Memory {
@@ -35,6 +39,12 @@ pub struct Memory {
     pub expires: Option<Timestamp>,
     /// The host that gave no answer.
     pub silent: Option<String>,
+    /// The provider takes nothing for a while: asking again makes it longer.
+    #[serde(default)]
+    pub rests: bool,
+    /// The rejection that this answer, which says nothing of the value, did not undo.
+    #[serde(default)]
+    before: Option<Box<Memory>>,
 }
 
 impl Memory {
@@ -54,7 +64,24 @@ impl Memory {
             http_status,
             expires: finding.expires,
             silent,
+            rests: finding.rests,
+            before: None,
         }
+    }
+
+    /// The same, where `old` was remembered of the value before: a provider's word on it outlives what networks and
+    /// lock-outs say.
+    pub fn after(mut self, old: Option<Memory>) -> Memory {
+        if matches!(self.kind, Kind::Unreachable | Kind::Blocked) {
+            self.before = old.and_then(|old| old.rejection().cloned()).map(Box::new);
+        }
+        self
+    }
+
+    /// The rejection that is so young that the value is not sent again.
+    pub fn rejection(&self) -> Option<&Memory> {
+        let rejection = if self.kind == Kind::Rejected { self } else { self.before.as_deref()? };
+        rejection.age().is_some_and(|age| age < REJECTED_RESTS).then_some(rejection)
     }
 
     pub fn finding(&self) -> Finding {
@@ -65,6 +92,7 @@ impl Memory {
             expires: self.expires,
             told_at: None,
             owner: None,
+            rests: self.rests,
         }
     }
 

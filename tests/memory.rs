@@ -106,6 +106,59 @@ fn an_outage_is_asked_about_again_at_once() {
     assert_eq!(server.attempts(TOKEN), 2);
 }
 
+/// GitHub's, after too many bad tokens.
+fn locked_out() -> Answer {
+    Answer::json(403, r#"{"message":"Maximum number of login attempts exceeded. Please try again later."}"#)
+}
+
+#[test]
+fn a_rejection_outlives_the_answers_that_say_nothing_of_the_value() {
+    let front = "<html>log in to this network</html>";
+    let later = [Answer::json(503, "{}"), Answer::html(200, front), locked_out()];
+    for (answer, says) in later.into_iter().zip(["HTTP 503", "a web page", "takes no log-ins"]) {
+        let server = Loopback::start();
+        let sandbox = one(&server, "");
+        hook(&sandbox);
+        server.react(TOKEN, answer);
+        let check = text(&sandbox.run(&["check"]).stdout);
+        assert!(check.contains(says), "{check}");
+        assert_eq!(server.attempts(TOKEN), 2);
+        let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired), asked a moment ago");
+        for _ in 0..2 {
+            assert!(hook(&sandbox).contains(&line), "{says}");
+        }
+        assert_eq!(server.attempts(TOKEN), 2, "{says}: the bad value was sent again");
+        // Nor do two such answers.
+        sandbox.run(&["check"]);
+        assert!(hook(&sandbox).contains(&line), "{says}");
+        assert_eq!(server.attempts(TOKEN), 3, "{says}");
+    }
+}
+
+#[test]
+fn a_rejection_ends_with_a_word_of_the_provider() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    hook(&sandbox);
+    server.accept(TOKEN);
+    assert!(sandbox.run(&["check"]).status.success());
+    assert_eq!(hook(&sandbox), "");
+    assert_eq!(server.attempts(TOKEN), 3);
+}
+
+#[test]
+fn a_lock_out_rests_too() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    server.react(TOKEN, locked_out());
+    assert!(hook(&sandbox).contains("this says nothing of the token'"));
+    assert!(hook(&sandbox).contains("this says nothing of the token, asked a moment ago'"));
+    assert_eq!(server.attempts(TOKEN), 1, "each new terminal prolongs it");
+    age(&sandbox, SignedDuration::from_mins(11));
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
 #[test]
 fn a_pass_is_asked_again_unless_recheck_after_says_not() {
     let server = Loopback::start();
@@ -160,6 +213,71 @@ fn a_log_in_is_not_repeated_by_new_terminals() {
     assert_eq!(server.attempts(SECRET), 1, "each log-in counts as a use of the client secret");
     assert!(sandbox.run(&["check"]).status.success());
     assert_eq!(server.attempts(SECRET), 2, "a check is from scratch");
+}
+
+/// The ids of a log-in, in the environment.
+fn log_in(sandbox: &mut Sandbox, secret: &str) {
+    sandbox.env("INFISICAL_CLIENT_ID", "made-up-id").env("INFISICAL_CLIENT_SECRET", secret);
+    sandbox.env("INFISICAL_PROJECT_ID", "made-up-project");
+}
+
+#[test]
+fn a_log_in_that_went_wrong_is_not_repeated_whatever_came_after() {
+    const SECRET: &str = "made-up-client-secret-that-is-wrong";
+    let locked = r#"{"reqId":"r","statusCode":401,"message":"This identity auth method is temporarily locked, please try again later","error":"UnauthorizedError"}"#;
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    log_in(&mut sandbox, SECRET);
+    assert!(hook(&sandbox).contains("HTTP 401 — credentials rejected'"));
+    server.react(SECRET, Answer::json(401, locked));
+    assert!(text(&sandbox.run(&["check", "infisical"]).stdout).contains("has locked this identity"));
+    for _ in 0..2 {
+        assert!(hook(&sandbox).contains("HTTP 401 — credentials rejected, asked a moment ago'"));
+    }
+    assert_eq!(server.attempts(SECRET), 2, "each failed log-in locks the identity again for everybody");
+}
+
+#[test]
+fn a_log_in_that_the_vault_answered_rests_whatever_it_said() {
+    const SECRET: &str = "made-up-client-secret-0123456789";
+    let error = |status: u16, message: &str| {
+        let body = json!({"reqId": "r", "statusCode": status, "message": message, "error": "UnauthorizedError"});
+        Answer::json(status, &body.to_string())
+    };
+    for answer in [
+        error(401, "This identity auth method is temporarily locked, please try again later"),
+        error(401, "Failed to authenticate"),
+        error(403, "You are not allowed to access this resource from the current IP address"),
+        error(429, "Rate limit exceeded"),
+        Answer::json(502, "{}"),
+    ] {
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        let server = Loopback::start();
+        server.accept(TOKEN);
+        server.react(SECRET, answer);
+        let mut sandbox = one(&server, "");
+        log_in(&mut sandbox, SECRET);
+        assert!(hook(&sandbox).contains("[FAIL] infisical"), "{said}");
+        assert!(hook(&sandbox).contains(", asked a moment ago'"), "{said}");
+        assert_eq!(server.attempts(SECRET), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_log_in_that_did_not_reach_the_vault_is_tried_again() {
+    const SECRET: &str = "made-up-client-secret-0123456789";
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.accept(SECRET);
+    server.behind_access("madeup.access", "cfast_MadeUpForTheTests0123456789", Answer::access_login("vault.test"));
+    let mut sandbox = one(&server, "");
+    log_in(&mut sandbox, SECRET);
+    assert!(hook(&sandbox).contains("Cloudflare Access stands in front"));
+    // Who does what the line says need not wait.
+    sandbox.env("CF_ACCESS_CLIENT_ID", "madeup.access");
+    sandbox.env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
+    assert_eq!(hook(&sandbox), "");
 }
 
 #[test]
