@@ -385,6 +385,7 @@ impl<'a> Run<'a> {
             Err(fault) => return self.no_answer(provider, fault.clone()),
         };
         let mut asked = Vec::new();
+        let mut before: Option<(Finding, u16)> = None;
         let mut ask = first;
         loop {
             let answer = match client.send(&request(&ask, secret, &extra)).await {
@@ -393,11 +394,18 @@ impl<'a> Run<'a> {
             };
             asked.push(ask.probe.clone());
             let also = extra.headers.iter().map(|(_, value)| value.as_str()).collect();
-            let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked };
-            match self.catalogue.classify(provider, &answer, &sent) {
-                Step::Done(finding) => return Asked { finding, status: Some(answer.status), cause: None },
-                Step::Then(name) => ask = provider.probe(&name, account).expect("only what can be asked is asked"),
-            }
+            let kind = before.as_ref().map(|(finding, _)| finding.kind);
+            let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked, before: kind };
+            let (finding, status) = match self.catalogue.classify(provider, &answer, &sent) {
+                Step::Done(finding) => (finding, answer.status),
+                Step::Before => before.expect("there was one"),
+                Step::Then(name, finding) => {
+                    ask = provider.probe(&name, account).expect("only what can be asked is asked");
+                    before = Some((finding, answer.status));
+                    continue;
+                }
+            };
+            return Asked { finding, status: Some(status), cause: None };
         }
     }
 

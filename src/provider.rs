@@ -82,8 +82,10 @@ pub enum Auth {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Step {
     Done(Finding),
-    /// This answer decides nothing: ask the probe of this name.
-    Then(String),
+    /// This answer decides nothing: ask the probe of this name. What it would mean alone, where that one does not either.
+    Then(String, Finding),
+    /// Nor does this one: what the answer before it meant stands.
+    Before,
 }
 
 /// A verdict's kind and words.
@@ -699,18 +701,23 @@ impl Catalogue {
         };
         let said = Said { provider, answer, json, sent };
         let hint = rule.hint.as_ref().map(|hint| said.fill(hint));
-        let new = |name: &&str| !sent.asked.iter().any(|asked| asked.as_deref() == Some(name));
-        if let Some(name) = rule.then.as_deref().filter(new)
-            && provider.probe(name, sent.account_id).is_some()
-        {
-            return Step::Then(name.into());
-        }
         let words = rule.words.as_ref().map(|words| said.fill(words));
-        if rule.kind == Kind::Valid {
-            return Step::Done(said.accepted(words.unwrap_or_else(|| "valid".into())));
+        let finding = match rule.kind {
+            Kind::Valid => said.accepted(words.unwrap_or_else(|| "valid".into())),
+            kind => {
+                let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
+                Finding { hint, rests: rule.rests, ..Finding::new(kind, words) }
+            }
+        };
+        let new = |name: &&str| !sent.asked.iter().any(|asked| asked.as_deref() == Some(name));
+        match rule.then.as_deref() {
+            Some(name) if new(&name) && provider.probe(name, sent.account_id).is_some() => {
+                Step::Then(name.into(), finding)
+            }
+            // A value that was recognised is not called bad by an answer that decides nothing.
+            Some(_) if finding.kind == Kind::Rejected && sent.before == Some(Kind::Limited) => Step::Before,
+            _ => Step::Done(finding),
         }
-        let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
-        Step::Done(Finding { hint, rests: rule.rests, ..Finding::new(rule.kind, words) })
     }
 }
 
@@ -721,6 +728,8 @@ pub struct Sent<'a> {
     pub also: Vec<&'a str>,
     pub account_id: Option<&'a str>,
     pub asked: &'a [Option<String>],
+    /// What the answer before this one would mean alone.
+    pub before: Option<Kind>,
 }
 
 impl Sent<'_> {
@@ -847,10 +856,11 @@ mod tests {
 
     fn classified(id: &str, answer: Answer) -> Finding {
         let catalogue = Catalogue::built_in(&base_url("https://vault.test").unwrap());
-        let sent = Sent { value: "ghp_made-up", also: Vec::new(), account_id: None, asked: &[Some("apps".into())] };
+        let asked = [Some("apps".into())];
+        let sent = Sent { value: "ghp_made-up", also: Vec::new(), account_id: None, asked: &asked, before: None };
         match catalogue.classify(catalogue.get(id).unwrap(), &answer, &sent) {
             Step::Done(finding) => finding,
-            Step::Then(probe) => panic!("asks {probe}"),
+            other => panic!("{other:?}"),
         }
     }
 
