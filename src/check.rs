@@ -157,13 +157,17 @@ impl<'a> Run<'a> {
             }
             Err(why) => malformed(credential, why, ENVIRONMENT),
         };
-        if !matches!(checked.row.kind, Kind::Rejected | Kind::Malformed) || credential.store.is_none() {
+        if !checked.row.kind.is_bad() || credential.store.is_none() {
             return checked;
         }
         // A stale environment (an old pane, a tmux server) against the store: another value there may be the rotated one.
         let mut found = stored(self.store, &[credential], self.store_limit).await;
         let Some(Stored::Value(secret)) = found.pop() else { return checked };
         if environment(&credential.name).is_some_and(|v| v.is_ok_and(|v| v == secret)) {
+            // A new shell gets it from there again.
+            if checked.row.kind == Kind::Malformed {
+                checked.row.hint = store_again(credential, self.store.name());
+            }
             return checked;
         }
         let mut better = self.validated(credential, secret, self.store.name(), false).await;
@@ -236,7 +240,7 @@ impl<'a> Run<'a> {
         if row.kind == Kind::Malformed {
             row.hint = store_again(credential, source);
         }
-        let exportable = !matches!(row.kind, Kind::Rejected | Kind::Malformed);
+        let exportable = !row.kind.is_bad();
         Checked { row, good: exportable.then_some(Good { secret, in_environment }), live }
     }
 
@@ -357,7 +361,7 @@ impl<'a> Run<'a> {
         let age = memory.age()?;
         let login = login && age < LOGIN_RESTS;
         let rests = match memory.kind {
-            Kind::Rejected => age < REJECTED_RESTS,
+            Kind::Rejected | Kind::Malformed => age < REJECTED_RESTS,
             // A date that has come since is the provider's to judge.
             Kind::Valid => memory.expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
             // What stands in front let nothing through that would count.

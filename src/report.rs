@@ -51,6 +51,11 @@ impl Kind {
             _ => Verdict::Fail,
         }
     }
+
+    /// Whether the value is of no use to anybody: it is neither sent again nor exported.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Kind::Rejected | Kind::Malformed)
+    }
 }
 
 /// What several rows may have in common, so that a new terminal says it once.

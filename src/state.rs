@@ -80,7 +80,7 @@ impl Memory {
 
     /// The rejection that is so young that the value is not sent again.
     pub fn rejection(&self) -> Option<&Memory> {
-        let rejection = if self.kind == Kind::Rejected { self } else { self.before.as_deref()? };
+        let rejection = if self.kind.is_bad() { self } else { self.before.as_deref()? };
         rejection.age().is_some_and(|age| age < REJECTED_RESTS).then_some(rejection)
     }
 

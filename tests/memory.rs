@@ -523,3 +523,65 @@ fn the_stamp_replaces_no_device_and_no_link() {
     assert!(sandbox.run(&["check"]).status.success());
     assert!(reader.join().unwrap().ends_with("Z\n"));
 }
+
+/// Cloudflare's word for a value that is no token.
+fn mangled() -> Answer {
+    Answer::json(
+        400,
+        r#"{"success":false,"errors":[{"code":6003,"message":"Invalid request headers"}],"messages":[],"result":null}"#,
+    )
+}
+
+/// The same machine with a store file.
+fn one_stored(server: &Loopback, provider: &str, value: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"6s\"\n{}enabled = false\n[store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"{provider}\"\nrotate_via = \"page.md\"\n\
+         store = {{ service = \"raxx-test\", account = \"test\" }}\n",
+        server.config()
+    ));
+    let stored = sandbox.raxx().args(["store", NAME, "--stdin", "--no-check"]).write_stdin(value).output().unwrap();
+    assert!(stored.status.success(), "{}", text(&stored.stderr));
+    sandbox
+}
+
+#[test]
+fn a_value_that_the_provider_calls_no_token_is_treated_as_a_rejected_one() {
+    let server = Loopback::start();
+    let mut sandbox = one_stored(&server, "cloudflare", TOKEN);
+    server.react(TOKEN, mangled());
+    // As a new shell has it: raxx put it there, from the store.
+    let exported = text(&sandbox.run(&["export", "zsh", "--missing"]).stdout);
+    assert_eq!(exported, format!("export {NAME}='{TOKEN}'\nexport __RAXX_NAMES='{NAME}'\n"));
+    sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
+    let first = hook(&sandbox);
+    assert!(first.starts_with(&format!("unset {NAME}\nexport __RAXX_NAMES=''\n")), "{first}");
+    let again = format!("       store it again: raxx store {NAME}");
+    assert!(first.contains(&format!("'{again}'")), "{first}");
+    assert!(hook(&sandbox).contains("the value is mangled, asked a moment ago'"));
+    assert_eq!(server.attempts(TOKEN), 1, "each new terminal sends it again");
+    // A new shell does not get it.
+    sandbox.unset(NAME).unset("__RAXX_NAMES");
+    assert_eq!(text(&sandbox.run(&["export", "zsh", "--missing"]).stdout), "");
+    // One that the person set stays theirs to mend.
+    let own = TOKEN.replace("cdef", "0000");
+    server.react(&own, mangled());
+    sandbox.env(NAME, &own);
+    let said = hook(&sandbox);
+    assert!(!said.contains("unset") && said.contains(&format!("set {NAME} again, whole and on one line")), "{said}");
+}
+
+#[test]
+fn a_rejected_value_with_a_quote_at_its_end_is_stored_again() {
+    let server = Loopback::start();
+    let quoted = format!("\"{TOKEN}\"");
+    let mut sandbox = one_stored(&server, "github", &quoted);
+    sandbox.env(NAME, &quoted).env("__RAXX_NAMES", NAME);
+    let said = hook(&sandbox);
+    assert!(said.starts_with(&format!("unset {NAME}\n")), "{said}");
+    assert!(said.contains("it begins or ends with a quote"), "{said}");
+    assert!(said.contains(&format!("store it again: raxx store {NAME}")), "{said}");
+    hook(&sandbox);
+    assert_eq!(server.attempts(&quoted), 1);
+}
