@@ -585,3 +585,23 @@ fn a_rejected_value_with_a_quote_at_its_end_is_stored_again() {
     hook(&sandbox);
     assert_eq!(server.attempts(&quoted), 1);
 }
+
+#[test]
+fn load_takes_back_what_raxx_had_exported_and_is_bad() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    sandbox.env("__RAXX_NAMES", format!("{NAME} OTHER"));
+    let load = |sandbox: &Sandbox| text(&sandbox.run(&["load", "--shell", "zsh"]).stdout);
+    assert_eq!(load(&sandbox), format!("unset {NAME}\nexport __RAXX_NAMES='OTHER'\n"));
+    // What the person set is theirs.
+    sandbox.env("__RAXX_NAMES", "OTHER");
+    assert_eq!(load(&sandbox), "");
+    // An outage takes nothing.
+    sandbox.env("__RAXX_NAMES", NAME);
+    server.react(TOKEN, Answer::json(503, "{}"));
+    assert_eq!(load(&sandbox), format!("export {NAME}='{TOKEN}'\nexport __RAXX_NAMES='{NAME}'\n"));
+    server.react(TOKEN, mangled());
+    let cloudflare = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&cloudflare.replace("provider = \"github\"", "provider = \"cloudflare\""));
+    assert_eq!(load(&sandbox), format!("unset {NAME}\nexport __RAXX_NAMES=''\n"));
+}
