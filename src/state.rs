@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -251,10 +251,12 @@ pub fn stamp(at: Timestamp) -> Result<(), String> {
         _ => path,
     };
     let time = at.strftime("%Y-%m-%dT%H:%M:%SZ\n").to_string();
-    // A link stays a link; and what is no file (/dev/null, say) is written to, not replaced.
+    // A link stays a link; and a device (/dev/null, say) is written to, not replaced.
     let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-    let written = match fs::metadata(&real) {
-        Ok(there) if !there.is_file() => fs::write(&real, time),
+    let written = match fs::metadata(&real).map(|there| there.file_type()) {
+        Ok(kind) if kind.is_char_device() => fs::write(&real, time),
+        // A pipe that nobody reads would hold the run for ever.
+        Ok(kind) if !kind.is_file() => Err(io::Error::other("is no file")),
         _ => replace(&real, time.as_bytes()),
     };
     written.map_err(|e| format!("{}: {e}", path.display()))

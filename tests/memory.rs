@@ -512,16 +512,29 @@ fn the_stamp_replaces_no_device_and_no_link() {
     assert!(sandbox.run(&["check"]).status.success());
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::read_to_string(&target).unwrap().ends_with("Z\n"));
-    // A pipe stands for what is no file: it is written to, as /dev/null is.
+    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", "/dev/null");
+    let out = sandbox.run(&["check"]);
+    assert!(out.status.success());
+    assert_eq!(text(&out.stderr), "");
+    assert!(std::os::unix::fs::FileTypeExt::is_char_device(&fs::metadata("/dev/null").unwrap().file_type()));
+}
+
+#[test]
+fn a_stamp_that_nobody_reads_holds_nothing_up() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
     let pipe = sandbox.home().join("pipe");
     assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
-    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &pipe);
-    let reader = {
-        let pipe = pipe.clone();
-        std::thread::spawn(move || fs::read_to_string(pipe).unwrap())
-    };
-    assert!(sandbox.run(&["check"]).status.success());
-    assert!(reader.join().unwrap().ends_with("Z\n"));
+    for place in [pipe, sandbox.home()] {
+        sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &place);
+        let out = sandbox.run(&["check"]);
+        assert!(out.status.success());
+        let warned = format!("raxx: warning: the time of this run is not noted: {}: is no file\n", place.display());
+        assert_eq!(text(&out.stderr), warned);
+        let hook = sandbox.run(&["hook", "zsh"]);
+        assert_eq!((text(&hook.stdout), text(&hook.stderr)), (String::new(), warned));
+    }
 }
 
 /// Cloudflare's word for a value that is no token.
