@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
+use tokio::time::timeout_at;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, Credential};
@@ -149,11 +150,12 @@ impl<'a> Run<'a> {
     }
 
     async fn of_environment(&self, credential: &Credential, value: Result<Secret, Malformed>) -> Checked {
+        let end = self.end();
         let mut checked = match value {
             Ok(secret) => {
                 // The trimmed form is what is asked about; where the variable holds more, the shell gets the trimmed one.
                 let same = std::env::var(&credential.name).is_ok_and(|v| secret.is(Zeroizing::new(v).as_bytes()));
-                self.validated(credential, secret, ENVIRONMENT, same).await
+                self.validated(credential, secret, ENVIRONMENT, same, end).await
             }
             Err(why) => malformed(credential, why, ENVIRONMENT),
         };
@@ -161,7 +163,8 @@ impl<'a> Run<'a> {
             return checked;
         }
         // A stale environment (an old pane, a tmux server) against the store: another value there may be the rotated one.
-        let mut found = stored(self.store, &[credential], self.store_limit).await;
+        let limit = self.store_limit.min(end.saturating_duration_since(Instant::now()));
+        let mut found = stored(self.store, &[credential], limit).await;
         let Some(Stored::Value(secret)) = found.pop() else { return checked };
         if environment(&credential.name).is_some_and(|v| v.is_ok_and(|v| v == secret)) {
             // A new shell gets it from there again.
@@ -170,8 +173,13 @@ impl<'a> Run<'a> {
             }
             return checked;
         }
-        let mut better = self.validated(credential, secret, self.store.name(), false).await;
+        let mut better = self.validated(credential, secret, self.store.name(), false, end).await;
         if better.row.verdict() != Verdict::Pass {
+            if better.row.kind == Kind::Unreachable && Instant::now() >= end {
+                let other = "holds another value, which could not be checked in time. Type: raxx check";
+                checked.row.hint = Some(format!("the {} {other}", self.store.name()));
+                checked.row.rotate_via = None;
+            }
             return checked;
         }
         match self.mode {
@@ -194,7 +202,7 @@ impl<'a> Run<'a> {
 
     async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
         match value {
-            Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false).await,
+            Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false, self.end()).await,
             Stored::Malformed(why) => malformed(credential, why, self.store.name()),
             Stored::Not(lookup) => {
                 let mut row = without_value(credential, &lookup, self.store);
@@ -206,11 +214,23 @@ impl<'a> Run<'a> {
 
     /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
     pub async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
-        self.validated(credential, secret.clone(), "input", false).await.row
+        self.validated(credential, secret.clone(), "input", false, self.end()).await.row
     }
 
-    /// Asks the provider about a value.
-    async fn validated(&self, credential: &Credential, secret: Secret, source: &str, in_environment: bool) -> Checked {
+    /// When a credential that is begun with now must be done.
+    fn end(&self) -> Instant {
+        Instant::now() + self.config.timeout
+    }
+
+    /// Asks the provider about a value, until `end` at most.
+    async fn validated(
+        &self,
+        credential: &Credential,
+        secret: Secret,
+        source: &str,
+        in_environment: bool,
+        end: Instant,
+    ) -> Checked {
         let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
         let account = credential.account_id.as_deref();
         let token = |prefix: &str| secret.expose().starts_with(prefix);
@@ -221,10 +241,10 @@ impl<'a> Run<'a> {
                 let parts = fingerprint_parts(credential, &first);
                 let ask = async {
                     let mut asked = self.ask(provider, first.clone(), &secret, account, Extra::default()).await;
-                    self.look_up_expiry(provider, &secret, begun, &mut asked.finding).await;
+                    self.look_up_expiry(provider, &secret, end, &mut asked.finding).await;
                     asked
                 };
-                self.remembered(&credential.name, &parts, &secret, provider, false, ask).await
+                self.remembered(&parts, &secret, provider, false, end, ask).await
             }
         };
         let mut row = self.row(&credential.name, &credential.provider, asked);
@@ -277,7 +297,7 @@ impl<'a> Run<'a> {
         let parts = [vault::NAME, "infisical", first.url.as_str(), id];
         let body = login.as_ref().map(|id| vault::login_body(id, &secret));
         let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers });
-        let (asked, live) = self.remembered(vault::NAME, &parts, &secret, &provider, login.is_some(), ask).await;
+        let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
         let mut row = self.row(vault::NAME, "infisical", asked);
         // The built-in address may be anybody's but this vault's.
         if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
@@ -293,21 +313,20 @@ impl<'a> Run<'a> {
         Checked { row, good: None, live }
     }
 
-    /// Runs `ask` inside the deadline, after looking into the memory where this mode has one, and keeps what comes out.
-    /// Tells also whether it was asked for this run.
+    /// Runs `ask` until `end` at most, after looking into the memory where this mode has one, and keeps what comes out.
+    /// Tells also whether it was asked for this run. The first of `parts` is the row's name.
     async fn remembered(
         &self,
-        name: &str,
-        parts: &[&str],
+        parts: &[&str; 4],
         secret: &Secret,
         provider: &Provider,
         login: bool,
+        end: Instant,
         ask: impl Future<Output = Asked>,
     ) -> (Asked, bool) {
-        let limit = self.config.timeout;
         let out_of_time = || self.no_answer(provider, Fault::TimedOut);
         let Some(state) = self.state else {
-            return (tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| out_of_time()), true);
+            return (timeout_at(end.into(), ask).await.unwrap_or_else(|_| out_of_time()), true);
         };
         let print = state.fingerprint(parts, secret);
         if self.mode == Mode::Hook
@@ -322,7 +341,8 @@ impl<'a> Run<'a> {
             // so that `raxx check` keeps its deadline.
             if self.mode == Mode::Hook || login {
                 // Not for ever: a raxx that was stopped by ^Z holds its lock.
-                match tokio::time::timeout(limit / 2, state.flight(&print)).await {
+                let wait = end.saturating_duration_since(Instant::now()) / 2;
+                match tokio::time::timeout(wait, state.flight(&print)).await {
                     Ok(lock) => flight = lock,
                     Err(_) if login => return Err((busy(), false)),
                     Err(_) => {}
@@ -343,11 +363,11 @@ impl<'a> Run<'a> {
             began = Timestamp::now();
             Ok(ask.await)
         };
-        match tokio::time::timeout(limit, asking).await {
+        match timeout_at(end.into(), asking).await {
             Ok(Err(remembered)) => remembered,
             Ok(Ok(asked)) => {
                 // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &asked.memory(name, began).after(state.recall(&print)));
+                let _ = state.remember(&print, &asked.memory(parts[0], began).after(state.recall(&print)));
                 (asked, true)
             }
             Err(_) => (out_of_time(), true),
@@ -415,14 +435,13 @@ impl<'a> Run<'a> {
 
     /// Where the provider's answer does not say when the value ends, but a list of the account's tokens does, and may be
     /// asked for.
-    async fn look_up_expiry(&self, provider: &Provider, secret: &Secret, begun: Instant, finding: &mut Finding) {
+    async fn look_up_expiry(&self, provider: &Provider, secret: &Secret, end: Instant, finding: &mut Finding) {
         let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
         let Some(Ok(client)) = self.client.get() else { return };
         // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
-        let left = (self.config.timeout * 9 / 10).saturating_sub(begun.elapsed());
+        let end = end - self.config.timeout / 10;
         let looking = expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
-        match tokio::time::timeout(left, looking).await.unwrap_or_else(|_| Err("the list did not come in time".into()))
-        {
+        match timeout_at(end.into(), looking).await.unwrap_or_else(|_| Err("the list did not come in time".into())) {
             Ok(End::At(at)) => finding.expires = Some(at),
             Ok(End::Never) => finding.words += ", does not expire",
             Err(why) => finding.words += &format!(", expiry not known ({why})"),

@@ -618,3 +618,18 @@ fn load_takes_back_what_raxx_had_exported_and_is_bad() {
     sandbox.config(&cloudflare.replace("provider = \"github\"", "provider = \"cloudflare\""));
     assert_eq!(load(&sandbox), format!("unset {NAME}\nexport __RAXX_NAMES=''\n"));
 }
+
+#[test]
+fn the_environment_and_the_store_share_one_deadline() {
+    let server = Loopback::start();
+    let good = TOKEN.replace("cdef", "9999");
+    server.accept(&good);
+    let mut sandbox = one_stored(&server, "github", &good);
+    sandbox.env(NAME, TOKEN);
+    // Each answer inside the six seconds, both together not.
+    server.latency(Duration::from_millis(3_500));
+    let said = text(&sandbox.run(&["check"]).stdout);
+    let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired)\n");
+    let hint = "       the store file holds another value, which could not be checked in time. Type: raxx check\n";
+    assert_eq!(said, line + hint);
+}
