@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::config::{Config, Credential};
 use crate::expiry::{self, End};
-use crate::http::{Client, Fault, Request};
+use crate::http::{Client, Fault, ProxyFault, Request};
 use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
 use crate::report::{Cause, Kind, Row, Verdict, ago, distance, ends_soon};
 use crate::secret::{Malformed, Secret};
@@ -468,31 +468,43 @@ impl<'a> Run<'a> {
 
     fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
         let host = provider.host();
-        let why = match &fault {
-            Fault::TimedOut => format!("timed out after {:?}", self.config.timeout),
-            Fault::Dns => format!("the name {host} could not be resolved"),
-            other => other.to_string(),
+        let down = |why: &str| format!("no response (network/{} down?): {why}", provider.label);
+        let timed_out = || format!("timed out after {:?}", self.config.timeout);
+        let silent = |host: &str, why: String| Some(Cause::NoResponse { host: host.into(), why });
+        let (kind, words, cause) = match &fault {
+            Fault::NotSent(why) => {
+                (Kind::Unreachable, format!("not asked: {why}"), Some(Cause::NotAsked { why: why.clone() }))
+            }
+            Fault::Proxy { host: proxy, fault: ProxyFault::Silent(why) } => {
+                (Kind::Unreachable, down(&fault.to_string()), silent(&format!("the proxy {proxy}"), why.clone()))
+            }
+            Fault::Proxy { .. } => {
+                let words = format!("{fault}; {host} was not asked");
+                (Kind::Blocked, words, Some(Cause::NotAsked { why: fault.to_string() }))
+            }
+            Fault::TimedOut => (Kind::Unreachable, down(&timed_out()), silent(&host, timed_out())),
+            Fault::Dns => {
+                let words = down(&format!("the name {host} could not be resolved"));
+                (Kind::Unreachable, words, silent(&host, "not resolved".into()))
+            }
+            Fault::Refused | Fault::Other(_) => {
+                (Kind::Unreachable, down(&fault.to_string()), silent(&host, fault.to_string()))
+            }
+            Fault::Tls(_) | Fault::BrokeOff | Fault::TooLong => (Kind::Unreachable, down(&fault.to_string()), None),
         };
-        let silent = matches!(fault, Fault::TimedOut | Fault::Dns | Fault::Refused | Fault::Other(_));
-        let finding = Finding::new(Kind::Unreachable, format!("no response (network/{} down?): {why}", provider.label));
-        Asked { finding, status: None, cause: silent.then_some(Cause::NoResponse { host }) }
+        Asked { finding: Finding::new(kind, words), status: None, cause }
     }
 }
 
 impl From<&Memory> for Asked {
     fn from(memory: &Memory) -> Asked {
-        let cause = memory.silent.clone().map(|host| Cause::NoResponse { host });
-        Asked { finding: memory.finding(), status: memory.http_status, cause }
+        Asked { finding: memory.finding(), status: memory.http_status, cause: memory.cause.clone() }
     }
 }
 
 impl Asked {
     fn memory(&self, name: &str, began: Timestamp) -> Memory {
-        let silent = match &self.cause {
-            Some(Cause::NoResponse { host }) => Some(host.clone()),
-            _ => None,
-        };
-        Memory::new(name, began, &self.finding, self.status, silent)
+        Memory::new(name, began, &self.finding, self.status, self.cause.clone())
     }
 }
 

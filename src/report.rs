@@ -59,10 +59,12 @@ impl Kind {
 }
 
 /// What several rows may have in common, so that a new terminal says it once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub enum Cause {
     /// The host gave no answer at all.
-    NoResponse { host: String },
+    NoResponse { host: String, why: String },
+    /// No provider was asked: something of this machine, or its proxy, is in the way.
+    NotAsked { why: String },
     /// The store cannot be read; what it is ("the login keychain, which is locked").
     Store { what: String },
     /// In no source.
@@ -283,17 +285,20 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
     let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
     let count = rows.len();
     let mut out = match cause {
-        Cause::NoResponse { .. } => {
+        Cause::NoResponse { why, .. } => {
             let hosts: BTreeSet<&str> = rows
                 .iter()
                 .filter_map(|r| match &r.cause {
-                    Some(Cause::NoResponse { host }) => Some(host.as_str()),
+                    Some(Cause::NoResponse { host, .. }) => Some(host.as_str()),
                     _ => None,
                 })
                 .collect();
             let hosts: Vec<&str> = hosts.into_iter().collect();
-            format!("{count} credentials could not be checked: no response from {}", hosts.join(", "))
+            let same = |row: &&Row| matches!(&row.cause, Some(Cause::NoResponse { why: other, .. }) if other == why);
+            let why = if rows.iter().all(same) { format!(" ({why})") } else { String::new() };
+            format!("{count} credentials could not be checked: no response from {}{why}", hosts.join(", "))
         }
+        Cause::NotAsked { why } => format!("{count} credentials could not be checked: {why}"),
         Cause::Store { what } => format!("{count} credentials are in {what}: {}", names.join(", ")),
         Cause::NotStored | Cause::NoStore => {
             format!("{count} credentials are {} ({})", rows[0].words, names.join(", "))
@@ -301,9 +306,9 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
     };
     out = format!("[FAIL] {out}\n");
     match (cause, &rows[0].hint) {
-        (Cause::NotStored | Cause::NoStore, _) => out += "       type: raxx check\n",
-        (_, Some(hint)) => out += &format!("       {hint}\n"),
-        _ => {}
+        (Cause::Store { .. }, Some(hint)) => out += &format!("       {hint}\n"),
+        (Cause::Store { .. }, None) => {}
+        _ => out += "       type: raxx check\n",
     }
     out
 }
@@ -368,15 +373,33 @@ mod tests {
 
     fn unanswered(name: &str, host: &str) -> Row {
         let mut row = Row::new(name, "x", Kind::Unreachable, "no response (network/X down?)");
-        row.cause = Some(Cause::NoResponse { host: host.into() });
+        row.cause = Some(Cause::NoResponse { host: host.into(), why: "connection refused".into() });
+        row
+    }
+
+    fn not_asked(name: &str, why: &str) -> Row {
+        let mut row = Row::new(name, "x", Kind::Unreachable, format!("not asked: {why}"));
+        row.cause = Some(Cause::NotAsked { why: why.into() });
         row
     }
 
     #[test]
     fn one_cause_is_said_once() {
-        let rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
-        let line = "[FAIL] 3 credentials could not be checked: no response from a.test, b.test\n";
-        assert_eq!(report(rows).condensed(false), line);
+        let mut rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
+        let line = "[FAIL] 3 credentials could not be checked: no response from a.test, b.test";
+        let next = "       type: raxx check";
+        assert_eq!(report(rows.clone()).condensed(false), format!("{line} (connection refused)\n{next}\n"));
+        // Two reasons are none to name.
+        rows[2].cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
+        assert_eq!(report(rows).condensed(false), format!("{line}\n{next}\n"));
+    }
+
+    #[test]
+    fn where_nobody_was_asked_nobody_was_silent() {
+        let rows =
+            vec![not_asked("A", "no certificates"), unanswered("B", "b.test"), not_asked("C", "no certificates")];
+        let line = "[FAIL] 2 credentials could not be checked: no certificates\n       type: raxx check\n";
+        assert_eq!(report(rows).condensed(false), format!("{line}[FAIL] B    no response (network/X down?)\n"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::Finding;
-use crate::report::Kind;
+use crate::report::{Cause, Kind};
 use crate::secret::Secret;
 
 /// Verdicts of values that nobody has asked about for so long are deleted.
@@ -37,8 +37,8 @@ pub struct Memory {
     pub hint: Option<String>,
     pub http_status: Option<u16>,
     pub expires: Option<Timestamp>,
-    /// The host that gave no answer.
-    pub silent: Option<String>,
+    #[serde(default)]
+    pub cause: Option<Cause>,
     /// The provider takes nothing for a while: asking again makes it longer.
     #[serde(default)]
     pub rests: bool,
@@ -53,7 +53,7 @@ impl Memory {
         began: Timestamp,
         finding: &Finding,
         http_status: Option<u16>,
-        silent: Option<String>,
+        cause: Option<Cause>,
     ) -> Memory {
         Memory {
             name: name.into(),
@@ -63,7 +63,7 @@ impl Memory {
             hint: finding.hint.clone(),
             http_status,
             expires: finding.expires,
-            silent,
+            cause,
             rests: finding.rests,
             before: None,
         }
