@@ -16,7 +16,7 @@ use toml::Spanned;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::config::base_url;
+use crate::address::base_url;
 use crate::report::{Kind, plain};
 
 const CATALOGUE: &str = include_str!("providers.toml");
