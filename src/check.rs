@@ -2,30 +2,29 @@
 //!
 //! Each verdict comes out as a [`Checked`] as soon as it is known: its row goes on to the report, its value to the glue.
 
+mod asking;
+mod memory;
+
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
-use tokio::time::timeout_at;
 use zeroize::Zeroizing;
 
+use asking::{Asked, Extra};
+pub use memory::fingerprint_parts;
+
 use crate::config::{Config, Credential};
-use crate::expiry::{self, End};
-use crate::http::{Client, Fault, ProxyFault, Request};
-use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
-use crate::report::{Cause, Kind, Row, Verdict, ago, distance, ends_soon};
+use crate::http::{Client, Fault};
+use crate::provider::{Catalogue, Finding};
+use crate::report::{Kind, Row, Verdict, distance, ends_soon};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
-use crate::state::{Memory, REJECTED_RESTS, State};
+use crate::state::State;
 use crate::store::{Lookup, Store};
 use crate::vault::{self, Access};
-
-/// A log-in that the vault answered is not repeated by a new terminal for so long: each one counts as a use of the client
-/// secret, or towards the lock.
-const LOGIN_RESTS: Duration = Duration::from_secs(600);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,20 +66,6 @@ pub struct Run<'a> {
     pub store_limit: Duration,
     began: Timestamp,
     client: OnceCell<Result<Client, Fault>>,
-}
-
-/// What the vault's requests hold beside the credential: a log-in's body, and the headers for the gate in front.
-#[derive(Default)]
-struct Extra {
-    body: Option<Zeroizing<String>>,
-    headers: Vec<(String, Zeroizing<String>)>,
-}
-
-/// An answer's meaning, and the status it came with.
-struct Asked {
-    finding: Finding,
-    status: Option<u16>,
-    cause: Option<Cause>,
 }
 
 impl<'a> Run<'a> {
@@ -178,6 +163,7 @@ impl<'a> Run<'a> {
             if better.row.kind == Kind::Unreachable && Instant::now() >= end {
                 let other = "holds another value, which could not be checked in time. Type: raxx check";
                 checked.row.hint = Some(format!("the {} {other}", self.store.name()));
+                // It may be the rotated one.
                 checked.row.rotate_via = None;
             }
             return checked;
@@ -313,141 +299,6 @@ impl<'a> Run<'a> {
         Checked { row, good: None, live }
     }
 
-    /// Runs `ask` until `end` at most, after looking into the memory where this mode has one, and keeps what comes out.
-    /// Tells also whether it was asked for this run. The first of `parts` is the row's name.
-    async fn remembered(
-        &self,
-        parts: &[&str; 4],
-        secret: &Secret,
-        provider: &Provider,
-        login: bool,
-        end: Instant,
-        ask: impl Future<Output = Asked>,
-    ) -> (Asked, bool) {
-        let out_of_time = || self.no_answer(provider, Fault::TimedOut);
-        let Some(state) = self.state else {
-            return (timeout_at(end.into(), ask).await.unwrap_or_else(|_| out_of_time()), true);
-        };
-        let print = state.fingerprint(parts, secret);
-        if self.mode == Mode::Hook
-            && let Some(asked) = state.recall(&print).and_then(|memory| self.still_good(memory, login))
-        {
-            return (asked, false);
-        }
-        let mut flight = None;
-        let mut began = Timestamp::now();
-        let asking = async {
-            // A log-in is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
-            // so that `raxx check` keeps its deadline.
-            if self.mode == Mode::Hook || login {
-                // Not for ever: a raxx that was stopped by ^Z holds its lock.
-                let wait = end.saturating_duration_since(Instant::now()) / 2;
-                match tokio::time::timeout(wait, state.flight(&print)).await {
-                    Ok(lock) => flight = lock,
-                    Err(_) if login => return Err((busy(), false)),
-                    Err(_) => {}
-                }
-                if let Some(memory) = state.recall(&print) {
-                    // Somebody else asked since this run began: that is as fresh as asking now.
-                    if memory.began >= self.began && memory.age().is_some() {
-                        return Err((Asked::from(&memory), true));
-                    }
-                    // Or was rejected while this one waited.
-                    if let Some(asked) = self.still_good(memory, login).filter(|_| self.mode == Mode::Hook) {
-                        return Err((asked, false));
-                    }
-                }
-            } else {
-                flight = state.try_flight(&print);
-            }
-            began = Timestamp::now();
-            Ok(ask.await)
-        };
-        match timeout_at(end.into(), asking).await {
-            Ok(Err(remembered)) => remembered,
-            Ok(Ok(asked)) => {
-                // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &asked.memory(parts[0], began).after(state.recall(&print)));
-                (asked, true)
-            }
-            Err(_) => (out_of_time(), true),
-        }
-    }
-
-    /// The remembered verdict, where a new terminal does not ask again.
-    fn still_good(&self, memory: Memory, login: bool) -> Option<Asked> {
-        let memory = memory.rejection().unwrap_or(&memory);
-        let now = Timestamp::now();
-        let age = memory.age()?;
-        let login = login && age < LOGIN_RESTS;
-        let rests = match memory.kind {
-            Kind::Rejected | Kind::Malformed => age < REJECTED_RESTS,
-            // A date that has come since is the provider's to judge.
-            Kind::Valid => memory.expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
-            // What stands in front let nothing through that would count.
-            Kind::Blocked => false,
-            _ => (memory.rests && age < REJECTED_RESTS) || (login && memory.http_status.is_some()),
-        };
-        let mut asked = Asked::from(memory);
-        if memory.kind != Kind::Valid {
-            asked.finding.words += &format!(", asked {}", ago(age, now));
-        }
-        rests.then_some(asked)
-    }
-
-    /// Asks, and asks again where an answer says that another probe decides.
-    async fn ask(
-        &self,
-        provider: &Provider,
-        first: Ask,
-        secret: &Secret,
-        account: Option<&str>,
-        extra: Extra,
-    ) -> Asked {
-        let client = match self.client.get_or_init(Client::new) {
-            Ok(client) => client,
-            Err(fault) => return self.no_answer(provider, fault.clone()),
-        };
-        let mut asked = Vec::new();
-        let mut before: Option<(Finding, u16)> = None;
-        let mut ask = first;
-        loop {
-            let answer = match client.send(&request(&ask, secret, &extra)).await {
-                Ok(answer) => answer,
-                Err(fault) => return self.no_answer(provider, fault),
-            };
-            asked.push(ask.probe.clone());
-            let also = extra.headers.iter().map(|(_, value)| value.as_str()).collect();
-            let kind = before.as_ref().map(|(finding, _)| finding.kind);
-            let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked, before: kind };
-            let (finding, status) = match self.catalogue.classify(provider, &answer, &sent) {
-                Step::Done(finding) => (finding, answer.status),
-                Step::Before => before.expect("there was one"),
-                Step::Then(name, finding) => {
-                    ask = provider.probe(&name, account).expect("only what can be asked is asked");
-                    before = Some((finding, answer.status));
-                    continue;
-                }
-            };
-            return Asked { finding, status: Some(status), cause: None };
-        }
-    }
-
-    /// Where the provider's answer does not say when the value ends, but a list of the account's tokens does, and may be
-    /// asked for.
-    async fn look_up_expiry(&self, provider: &Provider, secret: &Secret, end: Instant, finding: &mut Finding) {
-        let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
-        let Some(Ok(client)) = self.client.get() else { return };
-        // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
-        let end = end - self.config.timeout / 10;
-        let looking = expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
-        match timeout_at(end.into(), looking).await.unwrap_or_else(|_| Err("the list did not come in time".into())) {
-            Ok(End::At(at)) => finding.expires = Some(at),
-            Ok(End::Never) => finding.words += ", does not expire",
-            Err(why) => finding.words += &format!(", expiry not known ({why})"),
-        }
-    }
-
     /// A row with what an answer says. The provider's clock counts, where it is known.
     fn row(&self, name: &str, provider: &str, asked: Asked) -> Row {
         let Finding { kind, words, hint, expires, told_at, owner, rests: _ } = asked.finding;
@@ -465,68 +316,6 @@ impl<'a> Run<'a> {
         }
         row
     }
-
-    fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
-        let host = provider.host();
-        let down = |why: &str| format!("no response (network/{} down?): {why}", provider.label);
-        let timed_out = || format!("timed out after {:?}", self.config.timeout);
-        let silent = |host: &str, why: String| Some(Cause::NoResponse { host: host.into(), why });
-        let (kind, words, cause) = match &fault {
-            Fault::NotSent(why) => {
-                (Kind::Unreachable, format!("not asked: {why}"), Some(Cause::NotAsked { why: why.clone() }))
-            }
-            Fault::Proxy { host: proxy, fault: ProxyFault::Silent(why) } => {
-                (Kind::Unreachable, down(&fault.to_string()), silent(&format!("the proxy {proxy}"), why.clone()))
-            }
-            Fault::Proxy { .. } => {
-                let words = format!("{fault}; {host} was not asked");
-                (Kind::Blocked, words, Some(Cause::NotAsked { why: fault.to_string() }))
-            }
-            Fault::TimedOut => (Kind::Unreachable, down(&timed_out()), silent(&host, timed_out())),
-            Fault::Dns => {
-                let words = down(&format!("the name {host} could not be resolved"));
-                (Kind::Unreachable, words, silent(&host, "not resolved".into()))
-            }
-            Fault::Refused | Fault::Other(_) => {
-                (Kind::Unreachable, down(&fault.to_string()), silent(&host, fault.to_string()))
-            }
-            Fault::Tls(_) | Fault::BrokeOff | Fault::TooLong => (Kind::Unreachable, down(&fault.to_string()), None),
-        };
-        Asked { finding: Finding::new(kind, words), status: None, cause }
-    }
-}
-
-impl From<&Memory> for Asked {
-    fn from(memory: &Memory) -> Asked {
-        Asked { finding: memory.finding(), status: memory.http_status, cause: memory.cause.clone() }
-    }
-}
-
-impl Asked {
-    fn memory(&self, name: &str, began: Timestamp) -> Memory {
-        Memory::new(name, began, &self.finding, self.status, self.cause.clone())
-    }
-}
-
-/// What a verdict is remembered under, beside the value: another account's answer is another verdict.
-pub fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
-    [&credential.name, &credential.provider, first.url.as_str(), credential.account_id.as_deref().unwrap_or_default()]
-}
-
-/// A log-in is under way in another raxx, which does not come to an end.
-fn busy() -> Asked {
-    let words = "not asked: another raxx has been trying the same log-in for some time";
-    Asked { finding: Finding::new(Kind::Unreachable, words), status: None, cause: None }
-}
-
-fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {
-    let mut headers: HashMap<String, Zeroizing<String>> =
-        ask.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Zeroizing::new(v.clone()))).collect();
-    if let Auth::Header { name, prefix } = &ask.auth {
-        headers.insert(name.clone(), Zeroizing::new(format!("{prefix}{}", secret.expose())));
-    }
-    headers.extend(extra.headers.iter().cloned());
-    Request { post: ask.post, url: ask.url.clone(), headers: headers.into_iter().collect(), body: extra.body.clone() }
 }
 
 fn plain_row(kind: Kind, words: String) -> Checked {
