@@ -94,7 +94,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__check)
-            opts="$(command raxx names 2>/dev/null) -q -h --quiet --json --alert --test --strict --prometheus --help"
+            opts="$(command raxx names 2>/dev/null) infisical -q -h --quiet --json --alert --test --strict --prometheus --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -151,7 +151,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__forget)
-            opts="-y -h --yes --help"
+            opts="$(command raxx names 2>/dev/null) -y -h --yes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -214,7 +214,7 @@ _raxx() {
             fi
             case "${prev}" in
                 --history)
-                    COMPREPLY=($(compgen -f "${cur}"))
+                    COMPREPLY=($(compgen -W "$(command raxx names 2>/dev/null)" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -225,7 +225,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__load)
-            opts="$(command raxx names 2>/dev/null) -h --help"
+            opts="$(command raxx names 2>/dev/null) infisical -h --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -267,7 +267,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__rotate)
-            opts="-h --stdin --no-check --open --help"
+            opts="$(command raxx names 2>/dev/null) -h --stdin --no-check --open --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -345,7 +345,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__store)
-            opts="-h --stdin --no-check --repair --help"
+            opts="$(command raxx names 2>/dev/null) -h --stdin --no-check --repair --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

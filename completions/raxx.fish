@@ -86,7 +86,7 @@ complete -c raxx -n "__fish_raxx_using_subcommand export" -s h -l help -d 'Print
 complete -c raxx -n "__fish_raxx_using_subcommand init" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand hook" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c raxx -n "__fish_raxx_using_subcommand list" -l history -d 'Show when the verdict of this credential changed' -r
+complete -c raxx -n "__fish_raxx_using_subcommand list" -l history -d 'Show when the verdict of this credential changed' -r -f -a "(command raxx names 2>/dev/null)"
 complete -c raxx -n "__fish_raxx_using_subcommand list" -l json -d 'Print it as JSON'
 complete -c raxx -n "__fish_raxx_using_subcommand list" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand prompt" -s h -l help -d 'Print help'
@@ -94,4 +94,5 @@ complete -c raxx -n "__fish_raxx_using_subcommand export" -f -a "zsh bash sh"
 complete -c raxx -n "__fish_raxx_using_subcommand init" -f -a "zsh bash"
 complete -c raxx -n "__fish_raxx_using_subcommand hook" -f -a "zsh bash"
 complete -c raxx -n "__fish_raxx_using_subcommand completions" -f -a "zsh bash fish"
-complete -c raxx -n "__fish_raxx_using_subcommand check load export" -f -a "(command raxx names 2>/dev/null)"
+complete -c raxx -n "__fish_raxx_using_subcommand check load store rotate forget export" -f -a "(command raxx names 2>/dev/null)"
+complete -c raxx -n "__fish_raxx_using_subcommand check load" -f -a "infisical"

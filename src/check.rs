@@ -2,8 +2,10 @@
 //!
 //! Each verdict comes out as a [`Checked`] as soon as it is known: its row goes on to the report, its value to the glue.
 
+mod asking;
+mod memory;
+
 use std::cell::OnceCell;
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
@@ -11,23 +13,18 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
+use asking::{Asked, Extra};
+pub use memory::fingerprint_parts;
+
 use crate::config::{Config, Credential};
-use crate::expiry::{self, End};
-use crate::http::{Client, Fault, Request};
-use crate::provider::{Ask, Auth, Catalogue, Finding, Provider, Sent, Step};
-use crate::report::{Cause, Kind, Row, Verdict, ago, distance, ends_soon};
+use crate::http::{Client, Fault};
+use crate::provider::{Catalogue, Finding};
+use crate::report::{Kind, Row, Verdict, distance, ends_soon};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
-use crate::state::{Memory, State};
+use crate::state::State;
 use crate::store::{Lookup, Store};
 use crate::vault::{self, Access};
-
-/// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
-/// who sends bad tokens, and Infisical locks the identity for everybody after three.
-pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
-
-/// A log-in that went well is not repeated by a new terminal for so long: each one counts as a use of the client secret.
-const LOGIN_RESTS: Duration = Duration::from_secs(600);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,20 +66,6 @@ pub struct Run<'a> {
     pub store_limit: Duration,
     began: Timestamp,
     client: OnceCell<Result<Client, Fault>>,
-}
-
-/// What the vault's requests hold beside the credential: a log-in's body, and the headers for the gate in front.
-#[derive(Default)]
-struct Extra {
-    body: Option<Zeroizing<String>>,
-    headers: Vec<(String, Zeroizing<String>)>,
-}
-
-/// An answer's meaning, and the status it came with.
-struct Asked {
-    finding: Finding,
-    status: Option<u16>,
-    cause: Option<Cause>,
 }
 
 impl<'a> Run<'a> {
@@ -152,25 +135,37 @@ impl<'a> Run<'a> {
     }
 
     async fn of_environment(&self, credential: &Credential, value: Result<Secret, Malformed>) -> Checked {
+        let end = self.end();
         let mut checked = match value {
             Ok(secret) => {
                 // The trimmed form is what is asked about; where the variable holds more, the shell gets the trimmed one.
                 let same = std::env::var(&credential.name).is_ok_and(|v| secret.is(Zeroizing::new(v).as_bytes()));
-                self.validated(credential, secret, ENVIRONMENT, same).await
+                self.validated(credential, secret, ENVIRONMENT, same, end).await
             }
             Err(why) => malformed(credential, why, ENVIRONMENT),
         };
-        if !matches!(checked.row.kind, Kind::Rejected | Kind::Malformed) || credential.store.is_none() {
+        if !checked.row.kind.is_bad() || credential.store.is_none() {
             return checked;
         }
         // A stale environment (an old pane, a tmux server) against the store: another value there may be the rotated one.
-        let mut found = stored(self.store, &[credential], self.store_limit).await;
+        let limit = self.store_limit.min(end.saturating_duration_since(Instant::now()));
+        let mut found = stored(self.store, &[credential], limit).await;
         let Some(Stored::Value(secret)) = found.pop() else { return checked };
         if environment(&credential.name).is_some_and(|v| v.is_ok_and(|v| v == secret)) {
+            // A new shell gets it from there again.
+            if checked.row.kind == Kind::Malformed {
+                checked.row.hint = store_again(credential, self.store.name());
+            }
             return checked;
         }
-        let mut better = self.validated(credential, secret, self.store.name(), false).await;
+        let mut better = self.validated(credential, secret, self.store.name(), false, end).await;
         if better.row.verdict() != Verdict::Pass {
+            if better.row.kind == Kind::Unreachable && Instant::now() >= end {
+                let other = "holds another value, which could not be checked in time. Type: raxx check";
+                checked.row.hint = Some(format!("the {} {other}", self.store.name()));
+                // It may be the rotated one.
+                checked.row.rotate_via = None;
+            }
             return checked;
         }
         match self.mode {
@@ -193,7 +188,7 @@ impl<'a> Run<'a> {
 
     async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
         match value {
-            Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false).await,
+            Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false, self.end()).await,
             Stored::Malformed(why) => malformed(credential, why, self.store.name()),
             Stored::Not(lookup) => {
                 let mut row = without_value(credential, &lookup, self.store);
@@ -205,11 +200,23 @@ impl<'a> Run<'a> {
 
     /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
     pub async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
-        self.validated(credential, secret.clone(), "input", false).await.row
+        self.validated(credential, secret.clone(), "input", false, self.end()).await.row
     }
 
-    /// Asks the provider about a value.
-    async fn validated(&self, credential: &Credential, secret: Secret, source: &str, in_environment: bool) -> Checked {
+    /// When a credential that is begun with now must be done.
+    fn end(&self) -> Instant {
+        Instant::now() + self.config.timeout
+    }
+
+    /// Asks the provider about a value, until `end` at most.
+    async fn validated(
+        &self,
+        credential: &Credential,
+        secret: Secret,
+        source: &str,
+        in_environment: bool,
+        end: Instant,
+    ) -> Checked {
         let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
         let account = credential.account_id.as_deref();
         let token = |prefix: &str| secret.expose().starts_with(prefix);
@@ -220,10 +227,10 @@ impl<'a> Run<'a> {
                 let parts = fingerprint_parts(credential, &first);
                 let ask = async {
                     let mut asked = self.ask(provider, first.clone(), &secret, account, Extra::default()).await;
-                    self.look_up_expiry(provider, &secret, begun, &mut asked.finding).await;
+                    self.look_up_expiry(provider, &secret, end, &mut asked.finding).await;
                     asked
                 };
-                self.remembered(&credential.name, &parts, &secret, provider, false, ask).await
+                self.remembered(&parts, &secret, provider, false, end, ask).await
             }
         };
         let mut row = self.row(&credential.name, &credential.provider, asked);
@@ -239,7 +246,7 @@ impl<'a> Run<'a> {
         if row.kind == Kind::Malformed {
             row.hint = store_again(credential, source);
         }
-        let exportable = !matches!(row.kind, Kind::Rejected | Kind::Malformed);
+        let exportable = !row.kind.is_bad();
         Checked { row, good: exportable.then_some(Good { secret, in_environment }), live }
     }
 
@@ -276,7 +283,7 @@ impl<'a> Run<'a> {
         let parts = [vault::NAME, "infisical", first.url.as_str(), id];
         let body = login.as_ref().map(|id| vault::login_body(id, &secret));
         let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers });
-        let (asked, live) = self.remembered(vault::NAME, &parts, &secret, &provider, login.is_some(), ask).await;
+        let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
         let mut row = self.row(vault::NAME, "infisical", asked);
         // The built-in address may be anybody's but this vault's.
         if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
@@ -292,132 +299,9 @@ impl<'a> Run<'a> {
         Checked { row, good: None, live }
     }
 
-    /// Runs `ask` inside the deadline, after looking into the memory where this mode has one, and keeps what comes out.
-    /// Tells also whether it was asked for this run.
-    async fn remembered(
-        &self,
-        name: &str,
-        parts: &[&str],
-        secret: &Secret,
-        provider: &Provider,
-        login: bool,
-        ask: impl Future<Output = Asked>,
-    ) -> (Asked, bool) {
-        let limit = self.config.timeout;
-        let out_of_time = || self.no_answer(provider, Fault::TimedOut);
-        let Some(state) = self.state else {
-            return (tokio::time::timeout(limit, ask).await.unwrap_or_else(|_| out_of_time()), true);
-        };
-        let print = state.fingerprint(parts, secret);
-        if self.mode == Mode::Hook
-            && let Some(asked) = state.recall(&print).and_then(|memory| self.still_good(memory, login))
-        {
-            return (asked, false);
-        }
-        let mut flight = None;
-        let mut began = Timestamp::now();
-        let asking = async {
-            // A log-in is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
-            // so that `raxx check` keeps its deadline.
-            if self.mode == Mode::Hook || login {
-                // Not for ever: a raxx that was stopped by ^Z holds its lock.
-                match tokio::time::timeout(limit / 2, state.flight(&print)).await {
-                    Ok(lock) => flight = lock,
-                    Err(_) if login => return Err((busy(), false)),
-                    Err(_) => {}
-                }
-                if let Some(memory) = state.recall(&print) {
-                    // Somebody else asked since this run began: that is as fresh as asking now.
-                    if memory.began >= self.began && memory.age().is_some() {
-                        return Err((Asked::from(&memory), true));
-                    }
-                    // Or was rejected while this one waited.
-                    if let Some(asked) = self.still_good(memory, login).filter(|_| self.mode == Mode::Hook) {
-                        return Err((asked, false));
-                    }
-                }
-            } else {
-                flight = state.try_flight(&print);
-            }
-            began = Timestamp::now();
-            Ok(ask.await)
-        };
-        match tokio::time::timeout(limit, asking).await {
-            Ok(Err(remembered)) => remembered,
-            Ok(Ok(asked)) => {
-                // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &asked.memory(name, began));
-                (asked, true)
-            }
-            Err(_) => (out_of_time(), true),
-        }
-    }
-
-    /// The remembered verdict, where a new terminal does not ask again.
-    fn still_good(&self, memory: Memory, login: bool) -> Option<Asked> {
-        let age = memory.age()?;
-        let mut asked = Asked::from(&memory);
-        match memory.kind {
-            Kind::Rejected if age < REJECTED_RESTS => {
-                asked.finding.words += &format!(", asked {}", ago(age, Timestamp::now()));
-                Some(asked)
-            }
-            // A date that has come since is the provider's to judge.
-            Kind::Valid if memory.expires.is_some_and(|at| at <= Timestamp::now()) => None,
-            Kind::Valid if age < self.config.recheck_after || (login && age < LOGIN_RESTS) => Some(asked),
-            _ => None,
-        }
-    }
-
-    /// Asks, and asks again where an answer says that another probe decides.
-    async fn ask(
-        &self,
-        provider: &Provider,
-        first: Ask,
-        secret: &Secret,
-        account: Option<&str>,
-        extra: Extra,
-    ) -> Asked {
-        let client = match self.client.get_or_init(Client::new) {
-            Ok(client) => client,
-            Err(fault) => return self.no_answer(provider, fault.clone()),
-        };
-        let mut asked = Vec::new();
-        let mut ask = first;
-        loop {
-            let answer = match client.send(&request(&ask, secret, &extra)).await {
-                Ok(answer) => answer,
-                Err(fault) => return self.no_answer(provider, fault),
-            };
-            asked.push(ask.probe.clone());
-            let also = extra.headers.iter().map(|(_, value)| value.as_str()).collect();
-            let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked };
-            match self.catalogue.classify(provider, &answer, &sent) {
-                Step::Done(finding) => return Asked { finding, status: Some(answer.status), cause: None },
-                Step::Then(name) => ask = provider.probe(&name, account).expect("only what can be asked is asked"),
-            }
-        }
-    }
-
-    /// Where the provider's answer does not say when the value ends, but a list of the account's tokens does, and may be
-    /// asked for.
-    async fn look_up_expiry(&self, provider: &Provider, secret: &Secret, begun: Instant, finding: &mut Finding) {
-        let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
-        let Some(Ok(client)) = self.client.get() else { return };
-        // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
-        let left = (self.config.timeout * 9 / 10).saturating_sub(begun.elapsed());
-        let looking = expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
-        match tokio::time::timeout(left, looking).await.unwrap_or_else(|_| Err("the list did not come in time".into()))
-        {
-            Ok(End::At(at)) => finding.expires = Some(at),
-            Ok(End::Never) => finding.words += ", does not expire",
-            Err(why) => finding.words += &format!(", expiry not known ({why})"),
-        }
-    }
-
     /// A row with what an answer says. The provider's clock counts, where it is known.
     fn row(&self, name: &str, provider: &str, asked: Asked) -> Row {
-        let Finding { kind, words, hint, expires, told_at, owner } = asked.finding;
+        let Finding { kind, words, hint, expires, told_at, owner, rests: _ } = asked.finding;
         let mut row = Row::new(name, provider, kind, words);
         row.hint = hint;
         row.expires = expires;
@@ -432,56 +316,6 @@ impl<'a> Run<'a> {
         }
         row
     }
-
-    fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
-        let host = provider.host();
-        let why = match &fault {
-            Fault::TimedOut => format!("timed out after {:?}", self.config.timeout),
-            Fault::Dns => format!("the name {host} could not be resolved"),
-            other => other.to_string(),
-        };
-        let silent = matches!(fault, Fault::TimedOut | Fault::Dns | Fault::Refused | Fault::Other(_));
-        let finding = Finding::new(Kind::Unreachable, format!("no response (network/{} down?): {why}", provider.label));
-        Asked { finding, status: None, cause: silent.then_some(Cause::NoResponse { host }) }
-    }
-}
-
-impl From<&Memory> for Asked {
-    fn from(memory: &Memory) -> Asked {
-        let cause = memory.silent.clone().map(|host| Cause::NoResponse { host });
-        Asked { finding: memory.finding(), status: memory.http_status, cause }
-    }
-}
-
-impl Asked {
-    fn memory(&self, name: &str, began: Timestamp) -> Memory {
-        let silent = match &self.cause {
-            Some(Cause::NoResponse { host }) => Some(host.clone()),
-            _ => None,
-        };
-        Memory::new(name, began, &self.finding, self.status, silent)
-    }
-}
-
-/// What a verdict is remembered under, beside the value: another account's answer is another verdict.
-pub fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
-    [&credential.name, &credential.provider, first.url.as_str(), credential.account_id.as_deref().unwrap_or_default()]
-}
-
-/// A log-in is under way in another raxx, which does not come to an end.
-fn busy() -> Asked {
-    let words = "not asked: another raxx has been trying the same log-in for some time";
-    Asked { finding: Finding::new(Kind::Unreachable, words), status: None, cause: None }
-}
-
-fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {
-    let mut headers: HashMap<String, Zeroizing<String>> =
-        ask.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Zeroizing::new(v.clone()))).collect();
-    if let Auth::Header { name, prefix } = &ask.auth {
-        headers.insert(name.clone(), Zeroizing::new(format!("{prefix}{}", secret.expose())));
-    }
-    headers.extend(extra.headers.iter().cloned());
-    Request { post: ask.post, url: ask.url.clone(), headers: headers.into_iter().collect(), body: extra.body.clone() }
 }
 
 fn plain_row(kind: Kind, words: String) -> Checked {

@@ -13,8 +13,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::Deserialize;
 use toml::Spanned;
-use url::{Host, Url};
+use url::Url;
 
+use crate::address::base_url;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::report::{clean, plain};
 use crate::store::Item;
@@ -548,34 +549,6 @@ fn duration(
     }
 }
 
-/// Checks an address that tokens are sent to: https, or http on loopback; no user info, query or fragment.
-///
-/// # Errors
-/// What is wrong with it, without the address where it may hold a password.
-pub fn base_url(text: &str) -> Result<Url, String> {
-    // What stands before an @ or behind a ? may be a secret that was put into the wrong place.
-    let shown = if text.contains(['@', '?']) { "…" } else { text };
-    let url = Url::parse(text).map_err(|e| format!("base_url \"{shown}\" is no address: {e}"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("base_url has a user name or password in it: take them out".into());
-    }
-    let loopback = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err(format!("base_url \"{shown}\" names no host")),
-    };
-    match url.scheme() {
-        "https" => {}
-        "http" if loopback => {}
-        _ => return Err(format!("base_url \"{shown}\" must be https: tokens are sent there (http only on loopback)")),
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("base_url \"{shown}\" has a ? or # in it: it is only the part before the path"));
-    }
-    Ok(url)
-}
-
 /// The nearest known word: one that holds this one, or else one that is a slip of the fingers away.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
@@ -694,22 +667,5 @@ mod tests {
             wrong("[store]\nbackend = \"secret-service\"\n"),
             "c.toml:2: macos has no backend \"secret-service\": there are: auto, keychain, file"
         );
-    }
-
-    #[test]
-    fn tokens_go_to_https_or_loopback_alone() {
-        for good in ["https://api.example.com/v4", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:9/x"] {
-            base_url(good).unwrap();
-        }
-        for bad in [
-            "http://example.com",
-            "ftp://localhost",
-            "file:///etc/passwd",
-            "https://a.test/?x=1",
-            "localhost:80",
-            "http://127.0.0.1.evil.test",
-        ] {
-            base_url(bad).unwrap_err();
-        }
     }
 }

@@ -36,7 +36,33 @@ pub enum Fault {
     BrokeOff,
     /// The body has not ended after 64 KiB.
     TooLong,
+    /// The proxy at `host` answered in place of the provider, or gave no answer itself.
+    Proxy {
+        host: String,
+        fault: ProxyFault,
+    },
+    /// Nothing was sent: it is this machine's.
+    NotSent(String),
     Other(String),
+}
+
+/// What a proxy did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProxyFault {
+    WantsLogin,
+    Refuses,
+    /// It gave no whole answer; why.
+    Silent(String),
+}
+
+impl fmt::Display for ProxyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ProxyFault::WantsLogin => "wants a login (HTTP 407)",
+            ProxyFault::Refuses => "refuses the connection",
+            ProxyFault::Silent(why) => why,
+        })
+    }
 }
 
 impl fmt::Display for Fault {
@@ -48,13 +74,19 @@ impl fmt::Display for Fault {
             Fault::Tls(why) => write!(f, "TLS: {why}"),
             Fault::BrokeOff => f.write_str("the connection broke off"),
             Fault::TooLong => f.write_str("the answer does not end after 64 KiB"),
-            Fault::Other(why) => f.write_str(why),
+            Fault::Proxy { host, fault: ProxyFault::Silent(why) } => write!(f, "the proxy {host}: {why}"),
+            Fault::Proxy { host, fault } => write!(f, "the proxy {host} {fault}"),
+            Fault::NotSent(why) | Fault::Other(why) => f.write_str(why),
         }
     }
 }
 
 /// The client. Building it reads the machine's certificates (milliseconds): only done where the network is used.
-pub struct Client(reqwest::Client);
+pub struct Client {
+    client: reqwest::Client,
+    /// The proxy's host and port; its address may hold a password.
+    proxy: String,
+}
 
 impl Client {
     /// # Errors
@@ -64,10 +96,13 @@ impl Client {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
         // For https alone, which a proxy passes on unread: http is loopback, and a proxy would see the credential.
-        let set = |name: &&str| std::env::var(name).ok().filter(|v| !v.is_empty());
-        if let Some(proxy) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().find_map(set) {
-            let proxy = reqwest::Proxy::https(proxy).map_err(|_| Fault::Other("HTTPS_PROXY is no address".into()))?;
+        let set = |name: &&'static str| Some((*name, std::env::var(name).ok().filter(|v| !v.is_empty())?));
+        let mut proxy_host = String::new();
+        if let Some((name, address)) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().find_map(set) {
+            let proxy = reqwest::Proxy::https(&address)
+                .map_err(|_| Fault::NotSent(format!("{name} is no address of a proxy")))?;
             builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
+            proxy_host = host_and_port(&address);
         }
         let client = builder
             // GitHub answers 403 without one, Cloudflare's integrity check 1010.
@@ -76,7 +111,8 @@ impl Client {
             .redirect(Policy::none())
             .referer(false)
             .build();
-        client.map(Client).map_err(|e| Fault::Other(chain(&e)))
+        let client = client.map_err(|e| Fault::NotSent(chain(&e)))?;
+        Ok(Client { client, proxy: proxy_host })
     }
 
     /// Sends it and reads the answer.
@@ -86,15 +122,16 @@ impl Client {
     pub async fn send(&self, request: &Request) -> Result<Answer, Fault> {
         let mut headers = HeaderMap::new();
         for (name, value) in &request.headers {
-            let name = HeaderName::try_from(name.as_str()).map_err(|_| Fault::Other(format!("{name} is no header")))?;
+            let name =
+                HeaderName::try_from(name.as_str()).map_err(|_| Fault::NotSent(format!("{name} is no header")))?;
             let mut value = HeaderValue::try_from(value.as_bytes())
-                .map_err(|_| Fault::Other("the value cannot stand in a header".into()))?;
+                .map_err(|_| Fault::NotSent("the value cannot stand in a header".into()))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
         let mut builder = match request.post {
-            true => self.0.post(request.url.clone()),
-            false => self.0.get(request.url.clone()),
+            true => self.client.post(request.url.clone()),
+            false => self.client.get(request.url.clone()),
         }
         .headers(headers);
         if let Some(body) = &request.body {
@@ -104,7 +141,7 @@ impl Client {
             }
             builder = builder.body(body.as_bytes().to_vec());
         }
-        let mut response = builder.send().await.map_err(|e| fault(&e))?;
+        let mut response = builder.send().await.map_err(|e| self.fault(&e))?;
 
         let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(n, v)| (n.as_str().to_string(), text(v))).collect();
@@ -119,6 +156,37 @@ impl Client {
         }
         let host = request.url.host_str().unwrap_or_default().to_string();
         Ok(Answer { host, status, headers, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    /// The fault, and whose it is: the provider's or that of the proxy on the way.
+    fn fault(&self, error: &reqwest::Error) -> Fault {
+        const TUNNEL: &str = "tunnel error: ";
+        let mut source = error.source();
+        while let Some(cause) = source {
+            // The library does not export the error's type.
+            if let Some(what) = cause.to_string().strip_prefix(TUNNEL) {
+                let fault = match what {
+                    "proxy authorization required" => ProxyFault::WantsLogin,
+                    "unsuccessful" => ProxyFault::Refuses,
+                    _ => ProxyFault::Silent(fault(error).to_string()),
+                };
+                return Fault::Proxy { host: self.proxy.clone(), fault };
+            }
+            source = cause.source();
+        }
+        fault(error)
+    }
+}
+
+/// An address without its user and password.
+fn host_and_port(address: &str) -> String {
+    let parsed = |address: &str| Url::parse(address).ok().filter(Url::has_host);
+    let url = parsed(address).or_else(|| parsed(&format!("http://{address}")));
+    let host = |url: Url| Some((url.host_str()?.to_string(), url.port()));
+    match url.and_then(host) {
+        Some((host, Some(port))) => format!("{host}:{port}"),
+        Some((host, None)) => host,
+        None => String::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! raxx: every new terminal holds API tokens that work, and speaks up only when one does not.
 
+mod address;
 mod alert;
 mod ask;
 mod check;

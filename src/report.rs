@@ -2,13 +2,17 @@
 //!
 //! Nothing here can hold a secret: a [`Row`] has the redacted form alone.
 
-use std::collections::BTreeSet;
+mod condensed;
+mod words;
+
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
+
+pub use words::{ago, clean, distance, ends_soon, plain};
 
 /// What a run says of one credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -51,13 +55,20 @@ impl Kind {
             _ => Verdict::Fail,
         }
     }
+
+    /// Whether the value is of no use to anybody: it is neither sent again nor exported.
+    pub fn is_bad(self) -> bool {
+        matches!(self, Kind::Rejected | Kind::Malformed)
+    }
 }
 
 /// What several rows may have in common, so that a new terminal says it once.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub enum Cause {
     /// The host gave no answer at all.
-    NoResponse { host: String },
+    NoResponse { host: String, why: String },
+    /// No provider was asked: something of this machine, or its proxy, is in the way.
+    NotAsked { why: String },
     /// The store cannot be read; what it is ("the login keychain, which is locked").
     Store { what: String },
     /// In no source.
@@ -233,193 +244,5 @@ impl Report {
         let mut json = serde_json::to_string_pretty(&form).expect("a report is plain data");
         json.push('\n');
         json
-    }
-
-    /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
-    /// thing to do.
-    pub fn condensed(&self, warn: bool) -> String {
-        let fails: Vec<&Row> = self.rows.iter().filter(|r| r.verdict() == Verdict::Fail).collect();
-        let mut out = String::new();
-        let mut said: Vec<&Cause> = Vec::new();
-        let mut no_response_said = false;
-        for row in &fails {
-            let together: Vec<&Row> = match &row.cause {
-                Some(Cause::NoResponse { .. }) => {
-                    let same = |r: &&&Row| matches!(r.cause, Some(Cause::NoResponse { .. }));
-                    fails.iter().filter(same).copied().collect()
-                }
-                // One missing credential among good ones needs its own rotation page; a machine where nothing is
-                // stored needs one sentence.
-                Some(Cause::NotStored | Cause::NoStore) if self.rows.iter().any(|r| r.kind == Kind::Valid) => vec![row],
-                Some(cause) => fails.iter().filter(|r| r.cause.as_ref() == Some(cause)).copied().collect(),
-                None => vec![row],
-            };
-            let Some(cause) = row.cause.as_ref().filter(|_| together.len() > 1) else {
-                out += &(row.lines(false) + "\n");
-                continue;
-            };
-            let is_no_response = matches!(cause, Cause::NoResponse { .. });
-            if said.contains(&cause) || (is_no_response && no_response_said) {
-                continue;
-            }
-            no_response_said |= is_no_response;
-            said.push(cause);
-            out += &together_line(&together, cause);
-        }
-        for row in self.rows.iter().filter(|row| warn && row.warning.is_some()) {
-            out += &(row.lines(false) + "\n");
-        }
-        out
-    }
-}
-
-/// One line for several rows with one cause.
-fn together_line(rows: &[&Row], cause: &Cause) -> String {
-    let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
-    let count = rows.len();
-    let mut out = match cause {
-        Cause::NoResponse { .. } => {
-            let hosts: BTreeSet<&str> = rows
-                .iter()
-                .filter_map(|r| match &r.cause {
-                    Some(Cause::NoResponse { host }) => Some(host.as_str()),
-                    _ => None,
-                })
-                .collect();
-            let hosts: Vec<&str> = hosts.into_iter().collect();
-            format!("{count} credentials could not be checked: no response from {}", hosts.join(", "))
-        }
-        Cause::Store { what } => format!("{count} credentials are in {what}: {}", names.join(", ")),
-        Cause::NotStored | Cause::NoStore => {
-            format!("{count} credentials are {} ({})", rows[0].words, names.join(", "))
-        }
-    };
-    out = format!("[FAIL] {out}\n");
-    match (cause, &rows[0].hint) {
-        (Cause::NotStored | Cause::NoStore, _) => out += "       type: raxx check\n",
-        (_, Some(hint)) => out += &format!("       {hint}\n"),
-        _ => {}
-    }
-    out
-}
-
-/// Strips what could act on a terminal, and keeps it to a line.
-pub fn clean(text: &str) -> String {
-    // Format characters (right-to-left marks, zero-width ones) can make a line read other than it is.
-    let hidden = |c: &char| {
-        c.is_control()
-            || matches!(*c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    spaced.filter(|c| !hidden(c)).collect::<String>().trim().to_string()
-}
-
-/// The same for text that a provider sent, cut to what a line can hold.
-pub fn plain(text: &str) -> String {
-    const MOST: usize = 200;
-    let clean = clean(text);
-    match clean.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &clean[..end]),
-        None => clean,
-    }
-}
-
-/// Whether what ends then ends so soon that a warning is due.
-pub fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
-    // Not what ends after exactly that time: `warn_before = "0s"` does not warn.
-    end.duration_since(now) < SignedDuration::try_from(warn_before).unwrap_or(SignedDuration::MAX)
-}
-
-/// `3 minutes ago`, `a moment ago`.
-pub fn ago(age: Duration, now: Timestamp) -> String {
-    match age.as_secs() {
-        0..60 => "a moment ago".into(),
-        seconds => distance(now, now - Duration::from_secs(seconds)),
-    }
-}
-
-/// `in 41 days`, `in 5 hours`: how far `then` is from `now`, in the largest unit that says it.
-pub fn distance(now: Timestamp, then: Timestamp) -> String {
-    let seconds = then.as_second() - now.as_second();
-    let (count, unit) = match seconds.unsigned_abs() {
-        s if s >= 86_400 => (s / 86_400, "day"),
-        s if s >= 3_600 => (s / 3_600, "hour"),
-        s => (s / 60, "minute"),
-    };
-    let plural = if count == 1 { "" } else { "s" };
-    match seconds < 0 {
-        false => format!("in {count} {unit}{plural}"),
-        true => format!("{count} {unit}{plural} ago"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn report(rows: Vec<Row>) -> Report {
-        Report { rows, unfinished: 0, checked_at: Timestamp::UNIX_EPOCH }
-    }
-
-    fn unanswered(name: &str, host: &str) -> Row {
-        let mut row = Row::new(name, "x", Kind::Unreachable, "no response (network/X down?)");
-        row.cause = Some(Cause::NoResponse { host: host.into() });
-        row
-    }
-
-    #[test]
-    fn one_cause_is_said_once() {
-        let rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
-        let line = "[FAIL] 3 credentials could not be checked: no response from a.test, b.test\n";
-        assert_eq!(report(rows).condensed(false), line);
-    }
-
-    #[test]
-    fn a_single_failure_keeps_its_own_line() {
-        let rows = vec![unanswered("A", "a.test"), Row::new("B", "x", Kind::Valid, "valid")];
-        assert_eq!(report(rows).condensed(false), "[FAIL] A    no response (network/X down?)\n");
-    }
-
-    #[test]
-    fn a_locked_store_is_one_line_with_what_to_type() {
-        let mut rows = Vec::new();
-        for name in ["A", "B"] {
-            let mut row = Row::new(name, "x", Kind::Locked, "…");
-            row.cause = Some(Cause::Store { what: "the login keychain, which is locked".into() });
-            row.hint = Some("unlock it: security unlock-keychain".into());
-            rows.push(row);
-        }
-        let said = report(rows).condensed(false);
-        let line = "[FAIL] 2 credentials are in the login keychain, which is locked: A, B\n";
-        assert_eq!(said, format!("{line}       unlock it: security unlock-keychain\n"));
-    }
-
-    #[test]
-    fn an_empty_machine_is_one_line_and_a_single_gap_names_its_page() {
-        let missing = |name: &str| {
-            let mut row = Row::new(name, "x", Kind::Missing, "not in env or Keychain");
-            row.cause = Some(Cause::NotStored);
-            row.rotate_via = Some("page.md".into());
-            row
-        };
-        let empty = report(vec![missing("A"), missing("B")]).condensed(false);
-        assert_eq!(empty, "[FAIL] 2 credentials are not in env or Keychain (A, B)\n       type: raxx check\n");
-        let gaps = report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed(false);
-        assert_eq!(gaps.matches("rotate via: page.md").count(), 2, "{gaps}");
-    }
-
-    #[test]
-    fn a_providers_text_cannot_reach_the_terminal_as_more_than_text() {
-        assert_eq!(plain("a\x1b[31mb\u{202e}c\r\nd"), "a[31mbc  d");
-        assert_eq!(plain(&"x".repeat(500)).chars().count(), 201);
-    }
-
-    #[test]
-    fn distances_read_in_the_largest_unit() {
-        let at = |s| Timestamp::from_second(s).unwrap();
-        assert_eq!(distance(at(0), at(41 * 86_400 + 5)), "in 41 days");
-        assert_eq!(distance(at(0), at(86_400)), "in 1 day");
-        assert_eq!(distance(at(0), at(7_200)), "in 2 hours");
-        assert_eq!(distance(at(180), at(0)), "3 minutes ago");
     }
 }

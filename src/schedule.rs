@@ -177,7 +177,8 @@ impl Ran {
             report.rows.iter().filter(|row| wanted(row)).map(|row| row.name.clone()).collect()
         };
         let count = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
-        let silent = |row: &crate::report::Row| matches!(row.cause, Some(Cause::NoResponse { .. }));
+        let silent =
+            |row: &crate::report::Row| matches!(row.cause, Some(Cause::NoResponse { .. } | Cause::NotAsked { .. }));
         let spoke = |row: &crate::report::Row| {
             !silent(row)
                 && matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Limited | Kind::Unreachable | Kind::Blocked)

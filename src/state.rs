@@ -5,7 +5,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::provider::Finding;
-use crate::report::Kind;
+use crate::report::{Cause, Kind};
 use crate::secret::Secret;
 
 /// Verdicts of values that nobody has asked about for so long are deleted.
@@ -21,6 +21,10 @@ const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// How often a terminal that waits for another one's validation looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
+
+/// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
+/// who sends bad tokens, and Infisical locks the identity for everybody after three.
+pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
 
 /// A verdict as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -33,8 +37,14 @@ pub struct Memory {
     pub hint: Option<String>,
     pub http_status: Option<u16>,
     pub expires: Option<Timestamp>,
-    /// The host that gave no answer.
-    pub silent: Option<String>,
+    #[serde(default)]
+    pub cause: Option<Cause>,
+    /// The provider takes nothing for a while: asking again makes it longer.
+    #[serde(default)]
+    pub rests: bool,
+    /// The rejection that this answer, which says nothing of the value, did not undo.
+    #[serde(default)]
+    before: Option<Box<Memory>>,
 }
 
 impl Memory {
@@ -43,7 +53,7 @@ impl Memory {
         began: Timestamp,
         finding: &Finding,
         http_status: Option<u16>,
-        silent: Option<String>,
+        cause: Option<Cause>,
     ) -> Memory {
         Memory {
             name: name.into(),
@@ -53,8 +63,25 @@ impl Memory {
             hint: finding.hint.clone(),
             http_status,
             expires: finding.expires,
-            silent,
+            cause,
+            rests: finding.rests,
+            before: None,
         }
+    }
+
+    /// The same, where `old` was remembered of the value before: a provider's word on it outlives what networks and
+    /// lock-outs say.
+    pub fn after(mut self, old: Option<Memory>) -> Memory {
+        if matches!(self.kind, Kind::Unreachable | Kind::Blocked) {
+            self.before = old.and_then(|old| old.rejection().cloned()).map(Box::new);
+        }
+        self
+    }
+
+    /// The rejection that is so young that the value is not sent again.
+    pub fn rejection(&self) -> Option<&Memory> {
+        let rejection = if self.kind.is_bad() { self } else { self.before.as_deref()? };
+        rejection.age().is_some_and(|age| age < REJECTED_RESTS).then_some(rejection)
     }
 
     pub fn finding(&self) -> Finding {
@@ -65,6 +92,7 @@ impl Memory {
             expires: self.expires,
             told_at: None,
             owner: None,
+            rests: self.rests,
         }
     }
 
@@ -123,16 +151,16 @@ impl State {
         serde_json::from_slice(&fs::read(self.verdicts.join(format!("{print}.json"))).ok()?).ok()
     }
 
-    /// Whether a verdict younger than this is one of those. Cheap: a terminal waits for it.
-    pub fn any(&self, younger: Duration, wanted: impl Fn(&Memory) -> bool) -> bool {
+    /// Whether any value is held back for a rejection. Cheap: a terminal waits for it.
+    pub fn any_rejection(&self) -> bool {
         let entries = fs::read_dir(&self.verdicts).into_iter().flatten().flatten();
         let young = |path: &Path| {
             let written = fs::metadata(path).and_then(|m| m.modified());
-            written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < younger))
+            written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < REJECTED_RESTS))
         };
         entries.map(|entry| entry.path()).filter(|path| young(path)).any(|path| {
-            let read = fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            read.is_some_and(|memory| wanted(&memory))
+            let read = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
+            read.is_some_and(|memory| memory.rejection().is_some())
         })
     }
 
@@ -236,10 +264,12 @@ pub fn stamp(at: Timestamp) -> Result<(), String> {
         _ => path,
     };
     let time = at.strftime("%Y-%m-%dT%H:%M:%SZ\n").to_string();
-    // A link stays a link; and what is no file (/dev/null, say) is written to, not replaced.
+    // A link stays a link; and a device (/dev/null, say) is written to, not replaced.
     let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-    let written = match fs::metadata(&real) {
-        Ok(there) if !there.is_file() => fs::write(&real, time),
+    let written = match fs::metadata(&real).map(|there| there.file_type()) {
+        Ok(kind) if kind.is_char_device() => fs::write(&real, time),
+        // A pipe that nobody reads would hold the run for ever.
+        Ok(kind) if !kind.is_file() => Err(io::Error::other("is no file")),
         _ => replace(&real, time.as_bytes()),
     };
     written.map_err(|e| format!("{}: {e}", path.display()))

@@ -7,7 +7,8 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::config::{Infisical, base_url};
+use crate::address::base_url;
+use crate::config::Infisical;
 use crate::secret::{Malformed, Secret, from_environment};
 
 /// The row's name.

@@ -61,6 +61,8 @@ struct Case {
     then: Option<Second>,
     /// How many requests one run makes, where it is not one for each answer.
     requests: Option<usize>,
+    /// The status of the answer that decides, where it is not the last one.
+    decides: Option<u16>,
     kind: String,
     says: String,
     hint: Option<String>,
@@ -222,7 +224,7 @@ fn differences(table: &Table, case: &Case) -> Vec<String> {
     let out = sandbox.run(&["check", "--json"]);
     let report: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| json!(format!("no JSON: {e}")));
     let row = &report["credentials"][usize::from(vault)];
-    let status = case.then.as_ref().map(|second| second.status).or(case.status);
+    let status = case.decides.or(case.then.as_ref().map(|second| second.status)).or(case.status);
     expect("exit code with --json", format!("{:?}", out.status.code()), format!("{:?}", Some(exit)));
     for (field, wanted) in [
         ("name", json!(table.name)),

@@ -41,7 +41,7 @@ fn bash_completes_commands_options_and_names() {
             &["bash", "--norc", "--noprofile", "-eu", "-c"],
             &format!(
                 "source \"$COMPLETIONS/raxx.bash\"; complete -p raxx >/dev/null; COMP_WORDS=({words}); COMP_CWORD={last}; \
-                 _raxx raxx \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\"; echo \"${{COMPREPLY[*]-}}\""
+                 _raxx raxx \"${{COMP_WORDS[{last}]}}\" \"${{COMP_WORDS[{last}-1]}}\" || :; echo \"${{COMPREPLY[*]-}}\""
             ),
         )
     };
@@ -49,6 +49,12 @@ fn bash_completes_commands_options_and_names() {
     assert_eq!(complete("raxx check --j", 2), "--json\n");
     assert_eq!(complete("raxx check COMP", 2), "COMPLETED_NAME\n");
     assert_eq!(complete("raxx export bash COMP", 3), "COMPLETED_NAME\n");
+    for command in ["load", "store", "rotate", "forget"] {
+        assert_eq!(complete(&format!("raxx {command} COMP"), 2), "COMPLETED_NAME\n", "{command}");
+    }
+    assert_eq!(complete("raxx list --history COMP", 3), "COMPLETED_NAME\n");
+    assert_eq!(complete("raxx check inf", 2), "infisical\n");
+    assert_eq!(complete("raxx store inf", 2), "\n");
     assert_eq!(complete("raxx init z", 2), "zsh\n");
 }
 
@@ -61,7 +67,11 @@ fn fish_completes_commands_options_and_names() {
     };
     assert_eq!(complete("raxx ch"), "check\n");
     assert_eq!(complete("raxx check --j"), "--json\n");
-    assert_eq!(complete("raxx check COMP"), "COMPLETED_NAME\n");
+    for command in ["check", "load", "store", "rotate", "forget", "list --history"] {
+        assert_eq!(complete(&format!("raxx {command} COMP")), "COMPLETED_NAME\n", "{command}");
+    }
+    assert_eq!(complete("raxx check inf"), "infisical\n");
+    assert_eq!(complete("raxx store inf"), "");
     assert_eq!(complete("raxx init z"), "zsh\n");
 }
 
@@ -89,6 +99,10 @@ zpty -d shell
     };
     assert_eq!(typed("raxx ch"), "raxx check");
     assert_eq!(typed("raxx check --j"), "raxx check --json");
-    assert_eq!(typed("raxx check COMP"), "raxx check COMPLETED_NAME");
+    for command in ["check", "load", "export zsh", "store", "rotate", "forget", "list --history"] {
+        assert_eq!(typed(&format!("raxx {command} COMP")), format!("raxx {command} COMPLETED_NAME"));
+    }
+    assert_eq!(typed("raxx check inf"), "raxx check infisical");
+    assert_eq!(typed("raxx store inf"), "raxx store inf");
     assert_eq!(typed("raxx init z"), "raxx init zsh");
 }

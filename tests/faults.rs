@@ -300,26 +300,71 @@ fn redirects_on_the_same_host_are_not_followed() {
 
 /// A proxy gets the name of the host to connect to; what is inside the tunnel, it does not.
 #[test]
-fn a_proxy_never_sees_a_credential() {
-    let proxy = Loopback::start();
-    proxy.always(Answer::html(407, "<html>log in</html>").with("Proxy-Authenticate", "Basic realm=\"proxy\""));
-    let mut sandbox = machine("https://raxx.example.test");
-    sandbox.env("HTTPS_PROXY", proxy.url());
-    sandbox
-        .env("CF_ACCESS_CLIENT_ID", "madeup.access")
-        .env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
-    let out = sandbox.run(&["check"]);
-    let said = text(&out.stdout);
-    assert_eq!((out.status.code(), said.matches("[FAIL]").count()), (Some(1), 4), "{said}");
-    assert!(!said.contains("rotate via"), "{said}");
-    let requests = proxy.requests();
-    assert_eq!(requests.len(), 4, "{requests:#?}");
-    for request in &requests {
-        assert_eq!((request.method.as_str(), request.path.as_str()), ("CONNECT", "raxx.example.test:443"));
-        assert_eq!(request.header("authorization"), None);
-        assert!(!request.holds("cfast_MadeUp"), "{request:?}");
+fn a_proxy_that_refuses_is_named_and_never_sees_a_credential() {
+    let html = |status| Answer::html(status, "<html>not you</html>");
+    for (answer, why) in [
+        (html(407).with("Proxy-Authenticate", "Basic realm=\"proxy\""), "wants a login (HTTP 407)"),
+        (html(403), "refuses the connection"),
+    ] {
+        let proxy = Loopback::start();
+        proxy.always(answer);
+        let mut sandbox = machine("https://raxx.example.test");
+        let host = proxy.url().replace("http://", "");
+        sandbox.env("HTTPS_PROXY", format!("http://made-up-user:made-up-word@{host}"));
+        sandbox
+            .env("CF_ACCESS_CLIENT_ID", "madeup.access")
+            .env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
+        all_fail(&sandbox, "blocked", &format!("the proxy {host} {why}; raxx.example.test was not asked"));
+        let requests = proxy.requests();
+        assert_eq!(requests.len(), 8, "{requests:#?}");
+        for request in &requests {
+            assert_eq!((request.method.as_str(), request.path.as_str()), ("CONNECT", "raxx.example.test:443"));
+            assert_eq!(request.header("authorization"), None);
+            assert!(!request.holds("cfast_MadeUp"), "{request:?}");
+        }
+        ROWS.iter().for_each(|row| assert_eq!(proxy.attempts(row.value), 0));
+        let line =
+            format!("[FAIL] 4 credentials could not be checked: the proxy {host} {why}\n       type: raxx check\n");
+        assert_eq!(in_a_new_terminal(&sandbox, "bash"), line);
     }
-    ROWS.iter().for_each(|row| assert_eq!(proxy.attempts(row.value), 0));
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_named() {
+    let port = ClosedPort::new();
+    let host = port.url().replace("http://", "");
+    let mut sandbox = machine("https://raxx.example.test");
+    sandbox.env("HTTPS_PROXY", &host);
+    let words = format!("no response (network/{{label}} down?): the proxy {host}: connection refused");
+    all_fail(&sandbox, "unreachable", &words);
+    let line = format!(
+        "[FAIL] 4 credentials could not be checked: no response from the proxy {host} (connection refused)\n       type: raxx check\n"
+    );
+    assert_eq!(in_a_new_terminal(&sandbox, "zsh"), line);
+}
+
+/// Nobody was asked, so nobody did not answer.
+#[test]
+fn a_proxy_that_is_no_address_is_this_machines_fault() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server.url());
+    for name in ["HTTPS_PROXY", "all_proxy"] {
+        sandbox.env(name, "::::");
+        all_fail(&sandbox, "unreachable", &format!("not asked: {name} is no address of a proxy"));
+        let line = format!(
+            "[FAIL] 4 credentials could not be checked: {name} is no address of a proxy\n       type: raxx check\n"
+        );
+        assert_eq!(in_a_new_terminal(&sandbox, "bash"), line);
+        sandbox.unset(name);
+    }
+    assert_eq!(server.requests().len(), 0);
+}
+
+/// What the hook has this shell say.
+fn in_a_new_terminal(sandbox: &Sandbox, shell: &str) -> String {
+    let code = text(&sandbox.run(&["hook", shell]).stdout);
+    let out = sandbox.command(shell).args(["-c", &code]).output().expect("a shell");
+    text(&out.stderr)
 }
 
 /// One that hangs does not hold up the others.
@@ -393,7 +438,7 @@ fn an_outage_leaves_a_new_terminal_its_values() {
         sandbox.env("__RAXX_NAMES", ROWS[..3].iter().map(|row| row.name).collect::<Vec<_>>().join(" "));
         let code = text(&sandbox.run(&["hook", shell]).stdout);
         assert!(!code.contains("unset"), "{code}");
-        let out = sandbox.command(shell).args(["-c", &code]).output().expect("a shell");
-        assert_eq!(text(&out.stderr), "[FAIL] 4 credentials could not be checked: no response from 127.0.0.1\n");
+        let line = "[FAIL] 4 credentials could not be checked: no response from 127.0.0.1 (connection refused)\n       type: raxx check\n";
+        assert_eq!(in_a_new_terminal(&sandbox, shell), line);
     }
 }

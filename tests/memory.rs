@@ -106,6 +106,59 @@ fn an_outage_is_asked_about_again_at_once() {
     assert_eq!(server.attempts(TOKEN), 2);
 }
 
+/// GitHub's, after too many bad tokens.
+fn locked_out() -> Answer {
+    Answer::json(403, r#"{"message":"Maximum number of login attempts exceeded. Please try again later."}"#)
+}
+
+#[test]
+fn a_rejection_outlives_the_answers_that_say_nothing_of_the_value() {
+    let front = "<html>log in to this network</html>";
+    let later = [Answer::json(503, "{}"), Answer::html(200, front), locked_out()];
+    for (answer, says) in later.into_iter().zip(["HTTP 503", "a web page", "takes no log-ins"]) {
+        let server = Loopback::start();
+        let sandbox = one(&server, "");
+        hook(&sandbox);
+        server.react(TOKEN, answer);
+        let check = text(&sandbox.run(&["check"]).stdout);
+        assert!(check.contains(says), "{check}");
+        assert_eq!(server.attempts(TOKEN), 2);
+        let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired), asked a moment ago");
+        for _ in 0..2 {
+            assert!(hook(&sandbox).contains(&line), "{says}");
+        }
+        assert_eq!(server.attempts(TOKEN), 2, "{says}: the bad value was sent again");
+        // Nor do two such answers.
+        sandbox.run(&["check"]);
+        assert!(hook(&sandbox).contains(&line), "{says}");
+        assert_eq!(server.attempts(TOKEN), 3, "{says}");
+    }
+}
+
+#[test]
+fn a_rejection_ends_with_a_word_of_the_provider() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    hook(&sandbox);
+    server.accept(TOKEN);
+    assert!(sandbox.run(&["check"]).status.success());
+    assert_eq!(hook(&sandbox), "");
+    assert_eq!(server.attempts(TOKEN), 3);
+}
+
+#[test]
+fn a_lock_out_rests_too() {
+    let server = Loopback::start();
+    let sandbox = one(&server, "");
+    server.react(TOKEN, locked_out());
+    assert!(hook(&sandbox).contains("this says nothing of the token'"));
+    assert!(hook(&sandbox).contains("this says nothing of the token, asked a moment ago'"));
+    assert_eq!(server.attempts(TOKEN), 1, "each new terminal prolongs it");
+    age(&sandbox, SignedDuration::from_mins(11));
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
 #[test]
 fn a_pass_is_asked_again_unless_recheck_after_says_not() {
     let server = Loopback::start();
@@ -160,6 +213,71 @@ fn a_log_in_is_not_repeated_by_new_terminals() {
     assert_eq!(server.attempts(SECRET), 1, "each log-in counts as a use of the client secret");
     assert!(sandbox.run(&["check"]).status.success());
     assert_eq!(server.attempts(SECRET), 2, "a check is from scratch");
+}
+
+/// The ids of a log-in, in the environment.
+fn log_in(sandbox: &mut Sandbox, secret: &str) {
+    sandbox.env("INFISICAL_CLIENT_ID", "made-up-id").env("INFISICAL_CLIENT_SECRET", secret);
+    sandbox.env("INFISICAL_PROJECT_ID", "made-up-project");
+}
+
+#[test]
+fn a_log_in_that_went_wrong_is_not_repeated_whatever_came_after() {
+    const SECRET: &str = "made-up-client-secret-that-is-wrong";
+    let locked = r#"{"reqId":"r","statusCode":401,"message":"This identity auth method is temporarily locked, please try again later","error":"UnauthorizedError"}"#;
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    log_in(&mut sandbox, SECRET);
+    assert!(hook(&sandbox).contains("HTTP 401 — credentials rejected'"));
+    server.react(SECRET, Answer::json(401, locked));
+    assert!(text(&sandbox.run(&["check", "infisical"]).stdout).contains("has locked this identity"));
+    for _ in 0..2 {
+        assert!(hook(&sandbox).contains("HTTP 401 — credentials rejected, asked a moment ago'"));
+    }
+    assert_eq!(server.attempts(SECRET), 2, "each failed log-in locks the identity again for everybody");
+}
+
+#[test]
+fn a_log_in_that_the_vault_answered_rests_whatever_it_said() {
+    const SECRET: &str = "made-up-client-secret-0123456789";
+    let error = |status: u16, message: &str| {
+        let body = json!({"reqId": "r", "statusCode": status, "message": message, "error": "UnauthorizedError"});
+        Answer::json(status, &body.to_string())
+    };
+    for answer in [
+        error(401, "This identity auth method is temporarily locked, please try again later"),
+        error(401, "Failed to authenticate"),
+        error(403, "You are not allowed to access this resource from the current IP address"),
+        error(429, "Rate limit exceeded"),
+        Answer::json(502, "{}"),
+    ] {
+        let said = String::from_utf8_lossy(&answer.body).into_owned();
+        let server = Loopback::start();
+        server.accept(TOKEN);
+        server.react(SECRET, answer);
+        let mut sandbox = one(&server, "");
+        log_in(&mut sandbox, SECRET);
+        assert!(hook(&sandbox).contains("[FAIL] infisical"), "{said}");
+        assert!(hook(&sandbox).contains(", asked a moment ago'"), "{said}");
+        assert_eq!(server.attempts(SECRET), 1, "{said}");
+    }
+}
+
+#[test]
+fn a_log_in_that_did_not_reach_the_vault_is_tried_again() {
+    const SECRET: &str = "made-up-client-secret-0123456789";
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.accept(SECRET);
+    server.behind_access("madeup.access", "cfast_MadeUpForTheTests0123456789", Answer::access_login("vault.test"));
+    let mut sandbox = one(&server, "");
+    log_in(&mut sandbox, SECRET);
+    assert!(hook(&sandbox).contains("Cloudflare Access stands in front"));
+    // Who does what the line says need not wait.
+    sandbox.env("CF_ACCESS_CLIENT_ID", "madeup.access");
+    sandbox.env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
+    assert_eq!(hook(&sandbox), "");
 }
 
 #[test]
@@ -320,7 +438,7 @@ fn two_terminals_without_a_network_say_it_in_one_line_each() {
     let hooks: Vec<Child> = (0..6).map(start).collect();
     for hook in hooks {
         let said = text(&hook.wait_with_output().unwrap().stdout);
-        assert_eq!(said.lines().count(), 1, "{said}");
+        assert_eq!((said.lines().count(), said.matches("[FAIL]").count()), (2, 1), "{said}");
         assert!(said.contains("[FAIL] 4 credentials could not be checked: no response from 127.0.0.1"), "{said}");
     }
 }
@@ -394,14 +512,129 @@ fn the_stamp_replaces_no_device_and_no_link() {
     assert!(sandbox.run(&["check"]).status.success());
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert!(fs::read_to_string(&target).unwrap().ends_with("Z\n"));
-    // A pipe stands for what is no file: it is written to, as /dev/null is.
+    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", "/dev/null");
+    let out = sandbox.run(&["check"]);
+    assert!(out.status.success());
+    assert_eq!(text(&out.stderr), "");
+    assert!(std::os::unix::fs::FileTypeExt::is_char_device(&fs::metadata("/dev/null").unwrap().file_type()));
+}
+
+#[test]
+fn a_stamp_that_nobody_reads_holds_nothing_up() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
     let pipe = sandbox.home().join("pipe");
     assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
-    sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &pipe);
-    let reader = {
-        let pipe = pipe.clone();
-        std::thread::spawn(move || fs::read_to_string(pipe).unwrap())
-    };
-    assert!(sandbox.run(&["check"]).status.success());
-    assert!(reader.join().unwrap().ends_with("Z\n"));
+    for place in [pipe, sandbox.home()] {
+        sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &place);
+        let out = sandbox.run(&["check"]);
+        assert!(out.status.success());
+        let warned = format!("raxx: warning: the time of this run is not noted: {}: is no file\n", place.display());
+        assert_eq!(text(&out.stderr), warned);
+        let hook = sandbox.run(&["hook", "zsh"]);
+        assert_eq!((text(&hook.stdout), text(&hook.stderr)), (String::new(), warned));
+    }
+}
+
+/// Cloudflare's word for a value that is no token.
+fn mangled() -> Answer {
+    Answer::json(
+        400,
+        r#"{"success":false,"errors":[{"code":6003,"message":"Invalid request headers"}],"messages":[],"result":null}"#,
+    )
+}
+
+/// The same machine with a store file.
+fn one_stored(server: &Loopback, provider: &str, value: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"6s\"\n{}enabled = false\n[store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"{provider}\"\nrotate_via = \"page.md\"\n\
+         store = {{ service = \"raxx-test\", account = \"test\" }}\n",
+        server.config()
+    ));
+    let stored = sandbox.raxx().args(["store", NAME, "--stdin", "--no-check"]).write_stdin(value).output().unwrap();
+    assert!(stored.status.success(), "{}", text(&stored.stderr));
+    sandbox
+}
+
+/// What the hook says to a shell that holds this bad value: a value that was typed meanwhile stays.
+fn taken_back(value: &str) -> String {
+    format!("\\builtin test \"x${{{NAME}-}}\" != 'x{value}' || \\builtin unset {NAME}\n")
+}
+
+#[test]
+fn a_value_that_the_provider_calls_no_token_is_treated_as_a_rejected_one() {
+    let server = Loopback::start();
+    let mut sandbox = one_stored(&server, "cloudflare", TOKEN);
+    server.react(TOKEN, mangled());
+    // As a new shell has it: raxx put it there, from the store.
+    let exported = text(&sandbox.run(&["export", "zsh", "--missing"]).stdout);
+    assert_eq!(exported, format!("export {NAME}='{TOKEN}'\nexport __RAXX_NAMES='{NAME}'\n"));
+    sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
+    let first = hook(&sandbox);
+    assert!(first.starts_with(&format!("{}export __RAXX_NAMES=''\n", taken_back(TOKEN))), "{first}");
+    let again = format!("       store it again: raxx store {NAME}");
+    assert!(first.contains(&format!("'{again}'")), "{first}");
+    assert!(hook(&sandbox).contains("the value is mangled, asked a moment ago'"));
+    assert_eq!(server.attempts(TOKEN), 1, "each new terminal sends it again");
+    // A new shell does not get it.
+    sandbox.unset(NAME).unset("__RAXX_NAMES");
+    assert_eq!(text(&sandbox.run(&["export", "zsh", "--missing"]).stdout), "");
+    // One that the person set stays theirs to mend.
+    let own = TOKEN.replace("cdef", "0000");
+    server.react(&own, mangled());
+    sandbox.env(NAME, &own);
+    let said = hook(&sandbox);
+    assert!(!said.contains("unset") && said.contains(&format!("set {NAME} again, whole and on one line")), "{said}");
+}
+
+#[test]
+fn a_rejected_value_with_a_quote_at_its_end_is_stored_again() {
+    let server = Loopback::start();
+    let quoted = format!("\"{TOKEN}\"");
+    let mut sandbox = one_stored(&server, "github", &quoted);
+    sandbox.env(NAME, &quoted).env("__RAXX_NAMES", NAME);
+    let said = hook(&sandbox);
+    assert!(said.starts_with(&taken_back(&quoted)), "{said}");
+    assert!(said.contains("it begins or ends with a quote"), "{said}");
+    assert!(said.contains(&format!("store it again: raxx store {NAME}")), "{said}");
+    hook(&sandbox);
+    assert_eq!(server.attempts(&quoted), 1);
+}
+
+#[test]
+fn load_takes_back_what_raxx_had_exported_and_is_bad() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    sandbox.env("__RAXX_NAMES", format!("{NAME} OTHER"));
+    let load = |sandbox: &Sandbox| text(&sandbox.run(&["load", "--shell", "zsh"]).stdout);
+    assert_eq!(load(&sandbox), format!("unset {NAME}\nexport __RAXX_NAMES='OTHER'\n"));
+    // What the person set is theirs.
+    sandbox.env("__RAXX_NAMES", "OTHER");
+    assert_eq!(load(&sandbox), "");
+    // An outage takes nothing.
+    sandbox.env("__RAXX_NAMES", NAME);
+    server.react(TOKEN, Answer::json(503, "{}"));
+    assert_eq!(load(&sandbox), format!("export {NAME}='{TOKEN}'\nexport __RAXX_NAMES='{NAME}'\n"));
+    server.react(TOKEN, mangled());
+    let cloudflare = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&cloudflare.replace("provider = \"github\"", "provider = \"cloudflare\""));
+    assert_eq!(load(&sandbox), format!("unset {NAME}\nexport __RAXX_NAMES=''\n"));
+}
+
+#[test]
+fn the_environment_and_the_store_share_one_deadline() {
+    let server = Loopback::start();
+    let good = TOKEN.replace("cdef", "9999");
+    server.accept(&good);
+    let mut sandbox = one_stored(&server, "github", &good);
+    sandbox.env(NAME, TOKEN);
+    // Each answer inside the six seconds, both together not.
+    server.latency(Duration::from_millis(3_500));
+    let said = text(&sandbox.run(&["check"]).stdout);
+    let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired)\n");
+    let hint = "       the store file holds another value, which could not be checked in time. Type: raxx check\n";
+    assert_eq!(said, line + hint);
 }

@@ -509,6 +509,12 @@ fn load_exports_and_passes_its_code(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
     assert_eq!(terminal.run("printenv CF_WORKER_DEPLOY"), Ran::well(TOKENS[1].1));
     assert_eq!(terminal.run("raxx load CF_WORKER_DEPLOY 2>/dev/null").code, 0);
+    // What raxx had exported goes when it is bad, as a new terminal would have it.
+    desk.providers.accept(hostile);
+    assert_eq!(terminal.run("raxx load 2>/dev/null; printenv HEROKU_API_KEY"), Ran::well(hostile));
+    desk.providers.revoke(hostile);
+    assert_eq!(terminal.run("raxx load 2>/dev/null").code, 1);
+    assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
 
     let wrong = terminal.run("raxx load NO_SUCH_NAME");
     assert!(wrong.output.contains("NO_SUCH_NAME"), "{}", wrong.output);

@@ -10,7 +10,8 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{Event, Message, Notice, moment};
-use crate::config::{SlackSettings, base_url};
+use crate::address::base_url;
+use crate::config::SlackSettings;
 use crate::http::{Client, Fault, Request};
 use crate::provider::Answer;
 use crate::report::{Kind, Row, clean, plain};

@@ -27,7 +27,7 @@ fn text(shell: CompletedShell) -> String {
         String::from_utf8(out).expect("clap writes text")
     };
     match shell {
-        CompletedShell::Zsh => zsh(&generated(Shell::Zsh)),
+        CompletedShell::Zsh => zsh(&generated(Shell::Zsh), &shown(&Cli::command())),
         CompletedShell::Bash => bash(&generated(Shell::Bash), &shown(&Cli::command())),
         CompletedShell::Fish => fish(&generated(Shell::Fish), &shown(&Cli::command())),
     }
@@ -46,41 +46,96 @@ fn shown(whole: &Command) -> Command {
         .subcommands(whole.get_subcommands().filter(|sub| !sub.is_hide_set()).map(shown))
 }
 
-/// The subcommands that take NAMEs.
-fn named(command: &Command) -> impl Iterator<Item = &str> {
-    let takes_names = |sub: &&Command| sub.get_positionals().any(|arg| arg.get_id() == "names");
-    command.get_subcommands().filter(takes_names).map(Command::get_name)
+/// What a subcommand takes: its arguments that are names, and whether the vault's row is one of them.
+struct Named<'c> {
+    command: &'c str,
+    /// Behind this option; else as positional arguments.
+    option: Option<&'c str>,
+    vault: bool,
 }
 
-fn zsh(text: &str) -> String {
-    let names = format!(
-        "(( $+functions[_raxx_names] )) ||\n_raxx_names() {{\n    local -a names\n    names=(${{(f)\"$({NAMES})\"}})\n    compadd -a names\n}}\n\n"
+/// The subcommands that take names.
+fn named(command: &Command) -> Vec<Named<'_>> {
+    let is_name = |arg: &&clap::Arg| matches!(arg.get_id().as_str(), "names" | "name" | "history");
+    let one = |sub| -> Option<Named<'_>> {
+        let arg = Command::get_arguments(sub).find(is_name)?;
+        let vault = matches!(sub.get_name(), "check" | "load");
+        Some(Named { command: sub.get_name(), option: arg.get_long(), vault })
+    };
+    command.get_subcommands().filter_map(one).collect()
+}
+
+fn zsh(text: &str, command: &Command) -> String {
+    let function = format!(
+        "(( $+functions[_raxx_names] )) ||\n_raxx_names() {{\n    local -a names\n    names=(${{(f)\"$({NAMES})\"}} $@)\n    compadd -a names\n}}\n\n"
     );
-    let text = text.replace("names -- Only these credentials:_default", "names -- Only these credentials:_raxx_names");
-    text.replacen("_raxx() {", &format!("{names}_raxx() {{"), 1)
+    let named = named(command);
+    let mut current = None;
+    let mut out = String::new();
+    for line in text.lines() {
+        if let Some(name) = line.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+            current = named.iter().find(|named| named.command == name);
+        }
+        // With a blank before it nothing is put between the function and what is said to it.
+        let action = current.map(|named| if named.vault { ": _raxx_names infisical" } else { ": _raxx_names" });
+        let is_name = ["names -- Only these credentials:_default", "':name:_default", ":NAME:_default"];
+        match action.filter(|_| is_name.iter().any(|part| line.contains(part))) {
+            Some(action) => out += &line.replacen(":_default", action, 1),
+            None => out += line,
+        }
+        out.push('\n');
+    }
+    out.replacen("_raxx() {", &format!("{function}_raxx() {{"), 1)
 }
 
 fn bash(text: &str, command: &Command) -> String {
-    named(command).fold(text.to_string(), |text, name| {
-        let block = format!("raxx__subcmd__{name})\n            opts=\"");
-        text.replace(&block, &format!("{block}$({NAMES}) "))
+    named(command).iter().fold(text.to_string(), |text, named| match named.option {
+        Some(option) => {
+            let files = format!("--{option})\n                    COMPREPLY=($(compgen -f \"${{cur}}\"))");
+            text.replace(&files, &files.replace("-f \"", &format!("-W \"$({NAMES})\" -- \"")))
+        }
+        None => {
+            let vault = if named.vault { "infisical " } else { "" };
+            let block = format!("raxx__subcmd__{})\n            opts=\"", named.command);
+            text.replace(&block, &format!("{block}$({NAMES}) {vault}"))
+        }
     })
 }
 
 fn fish(text: &str, command: &Command) -> String {
-    let mut text = text.to_string();
+    let named = named(command);
+    let mut out = String::new();
+    for line in text.lines() {
+        let is_name = |named: &&Named<'_>| {
+            let option = named.option.map(|option| format!("subcommand {}\" -l {option} ", named.command));
+            option.is_some_and(|option| line.contains(&option))
+        };
+        out += line;
+        if named.iter().any(|n| is_name(&n)) {
+            out += &format!(" -f -a \"({NAMES})\"");
+        }
+        out.push('\n');
+    }
     // clap gives fish no values for positional arguments.
     for sub in command.get_subcommands() {
         let values = sub.get_positionals().flat_map(|arg| arg.get_possible_values());
         let values: Vec<String> = values.map(|value| value.get_name().to_string()).collect();
         if !values.is_empty() {
-            text += &format!(
+            out += &format!(
                 "complete -c raxx -n \"__fish_raxx_using_subcommand {}\" -f -a \"{}\"\n",
                 sub.get_name(),
                 values.join(" ")
             );
         }
     }
-    let named: Vec<&str> = named(command).collect();
-    text + &format!("complete -c raxx -n \"__fish_raxx_using_subcommand {}\" -f -a \"({NAMES})\"\n", named.join(" "))
+    let those = |wanted: &dyn Fn(&&Named<'_>) -> bool| {
+        named.iter().filter(wanted).map(|named| named.command).collect::<Vec<_>>().join(" ")
+    };
+    for (commands, values) in [
+        (those(&|named| named.option.is_none()), format!("({NAMES})")),
+        (those(&|named| named.vault), "infisical".into()),
+    ] {
+        out += &format!("complete -c raxx -n \"__fish_raxx_using_subcommand {commands}\" -f -a \"{values}\"\n");
+    }
+    out
 }

@@ -7,11 +7,11 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use crate::check::{REJECTED_RESTS, fingerprint_parts};
+use crate::check::fingerprint_parts;
 use crate::cli::ExportArgs;
 use crate::config::{Config, Credential, instead, is_identifier};
 use crate::process::{block_on, say, write_whole};
-use crate::report::{Kind, ago, plain};
+use crate::report::{ago, plain};
 use crate::secret::Secret;
 use crate::shell::{NAMES_VARIABLE, export_line, names_line};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
@@ -114,7 +114,7 @@ impl Rejections {
     fn open(config: &Config) -> Rejections {
         // To read the catalogue takes longer than all the rest of a new terminal's export.
         let state = crate::state::directory().filter(|d| d.join("verdicts").is_dir()).and_then(|_| State::open().ok());
-        let state = state.filter(|s| s.any(REJECTED_RESTS, |m| matches!(m.kind, Kind::Rejected | Kind::Malformed)));
+        let state = state.filter(|s| s.any_rejection());
         let catalogue = state.is_some().then(|| config.catalogue().ok()).flatten();
         Rejections { state, catalogue }
     }
@@ -123,8 +123,6 @@ impl Rejections {
         let provider = self.catalogue.as_ref()?.get(&credential.provider)?;
         let first = provider.first(credential.account_id.as_deref(), &|p| secret.expose().starts_with(p)).ok()?;
         let state = self.state.as_ref()?;
-        let memory = state.recall(&state.fingerprint(&fingerprint_parts(credential, &first), secret))?;
-        let fresh = memory.age().is_some_and(|age| age < REJECTED_RESTS);
-        (fresh && memory.kind == Kind::Rejected).then_some(memory)
+        state.recall(&state.fingerprint(&fingerprint_parts(credential, &first), secret))?.rejection().cloned()
     }
 }

@@ -13,7 +13,7 @@ use crate::check::{Checked, Mode, Run};
 use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, detach, write_whole};
-use crate::report::{Kind, Report, Row};
+use crate::report::{Report, Row};
 use crate::shell::{export_line, names_line, say_lines, unless_changed, unset_line};
 use crate::store;
 
@@ -57,7 +57,7 @@ fn validated() -> Result<Zeroizing<String>> {
     Ok(snippet(&found, &said, names_before()))
 }
 
-/// What the shell is to evaluate: late and better values, the end of rejected ones that raxx itself had put there, and
+/// What the shell is to evaluate: late and better values, the end of bad ones that raxx itself had put there, and
 /// what there is to say.
 fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Zeroizing<String> {
     let mut code = Zeroizing::new(String::new());
@@ -71,7 +71,7 @@ fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Zeroizing<St
                     ours.push(name.clone());
                 }
             }
-            None if checked.row.kind == Kind::Rejected && ours.contains(name) => {
+            None if checked.row.kind.is_bad() && ours.contains(name) => {
                 code.push_str(&unless_set_meanwhile(name, &unset_line(name)));
                 ours.retain(|n| n != name);
             }

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, say, write_whole};
 use crate::report::Shown;
-use crate::shell::{export_line, names_line};
+use crate::shell::{export_line, names_line, unset_line};
 use crate::store;
 
 /// # Errors
@@ -48,9 +48,17 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
     let mut code = Zeroizing::new(String::new());
     let mut names = super::export::names_before();
     for checked in &checked {
-        if let Some(good) = checked.good.as_ref() {
-            code.push_str(&export_line(&checked.row.name, &good.secret));
-            names.push(checked.row.name.clone());
+        let name = &checked.row.name;
+        match &checked.good {
+            Some(good) => {
+                code.push_str(&export_line(name, &good.secret));
+                names.push(name.clone());
+            }
+            None if checked.row.kind.is_bad() && names.contains(name) => {
+                code.push_str(&unset_line(name));
+                names.retain(|ours| ours != name);
+            }
+            None => {}
         }
     }
     if !code.is_empty() {

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use super::{ConfigError, Credential, File, base_url, duration, is_identifier};
+use super::{ConfigError, Credential, File, duration, is_identifier};
+use crate::address::base_url;
 use crate::report::plain;
 use crate::store::Item;
 

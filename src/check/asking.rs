@@ -1,0 +1,128 @@
+//! Asking a provider about one value, and what comes of it when there is no answer.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use tokio::time::timeout_at;
+use zeroize::Zeroizing;
+
+use super::Run;
+use crate::expiry::{self, End};
+use crate::http::{Client, Fault, ProxyFault, Request};
+use crate::provider::{Ask, Auth, Finding, Provider, Sent, Step};
+use crate::report::{Cause, Kind};
+use crate::secret::Secret;
+
+/// What the vault's requests hold beside the credential: a log-in's body, and the headers for the gate in front.
+#[derive(Default)]
+pub(super) struct Extra {
+    pub(super) body: Option<Zeroizing<String>>,
+    pub(super) headers: Vec<(String, Zeroizing<String>)>,
+}
+
+/// An answer's meaning, and the status it came with.
+pub(super) struct Asked {
+    pub(super) finding: Finding,
+    pub(super) status: Option<u16>,
+    pub(super) cause: Option<Cause>,
+}
+
+impl Run<'_> {
+    /// Asks, and asks again where an answer says that another probe decides.
+    pub(super) async fn ask(
+        &self,
+        provider: &Provider,
+        first: Ask,
+        secret: &Secret,
+        account: Option<&str>,
+        extra: Extra,
+    ) -> Asked {
+        let client = match self.client.get_or_init(Client::new) {
+            Ok(client) => client,
+            Err(fault) => return self.no_answer(provider, fault.clone()),
+        };
+        let mut asked = Vec::new();
+        let mut before: Option<(Finding, u16)> = None;
+        let mut ask = first;
+        loop {
+            let answer = match client.send(&request(&ask, secret, &extra)).await {
+                Ok(answer) => answer,
+                Err(fault) => return self.no_answer(provider, fault),
+            };
+            asked.push(ask.probe.clone());
+            let also = extra.headers.iter().map(|(_, value)| value.as_str()).collect();
+            let kind = before.as_ref().map(|(finding, _)| finding.kind);
+            let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked, before: kind };
+            let (finding, status) = match self.catalogue.classify(provider, &answer, &sent) {
+                Step::Done(finding) => (finding, answer.status),
+                Step::Before => before.expect("there was one"),
+                Step::Then(name, finding) => {
+                    ask = provider.probe(&name, account).expect("only what can be asked is asked");
+                    before = Some((finding, answer.status));
+                    continue;
+                }
+            };
+            return Asked { finding, status: Some(status), cause: None };
+        }
+    }
+
+    /// Where the provider's answer does not say when the value ends, but a list of the account's tokens does, and may be
+    /// asked for.
+    pub(super) async fn look_up_expiry(
+        &self,
+        provider: &Provider,
+        secret: &Secret,
+        end: Instant,
+        finding: &mut Finding,
+    ) {
+        let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
+        let Some(Ok(client)) = self.client.get() else { return };
+        // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
+        let end = end - self.config.timeout / 10;
+        let looking = expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
+        match timeout_at(end.into(), looking).await.unwrap_or_else(|_| Err("the list did not come in time".into())) {
+            Ok(End::At(at)) => finding.expires = Some(at),
+            Ok(End::Never) => finding.words += ", does not expire",
+            Err(why) => finding.words += &format!(", expiry not known ({why})"),
+        }
+    }
+
+    pub(super) fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
+        let host = provider.host();
+        let down = |why: &str| format!("no response (network/{} down?): {why}", provider.label);
+        let timed_out = || format!("timed out after {:?}", self.config.timeout);
+        let silent = |host: &str, why: String| Some(Cause::NoResponse { host: host.into(), why });
+        let (kind, words, cause) = match &fault {
+            Fault::NotSent(why) => {
+                (Kind::Unreachable, format!("not asked: {why}"), Some(Cause::NotAsked { why: why.clone() }))
+            }
+            Fault::Proxy { host: proxy, fault: ProxyFault::Silent(why) } => {
+                (Kind::Unreachable, down(&fault.to_string()), silent(&format!("the proxy {proxy}"), why.clone()))
+            }
+            Fault::Proxy { .. } => {
+                let words = format!("{fault}; {host} was not asked");
+                (Kind::Blocked, words, Some(Cause::NotAsked { why: fault.to_string() }))
+            }
+            Fault::TimedOut => (Kind::Unreachable, down(&timed_out()), silent(&host, timed_out())),
+            Fault::Dns => {
+                let words = down(&format!("the name {host} could not be resolved"));
+                (Kind::Unreachable, words, silent(&host, "not resolved".into()))
+            }
+            Fault::Refused | Fault::Other(_) => {
+                (Kind::Unreachable, down(&fault.to_string()), silent(&host, fault.to_string()))
+            }
+            Fault::Tls(_) | Fault::BrokeOff | Fault::TooLong => (Kind::Unreachable, down(&fault.to_string()), None),
+        };
+        Asked { finding: Finding::new(kind, words), status: None, cause }
+    }
+}
+
+fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {
+    let mut headers: HashMap<String, Zeroizing<String>> =
+        ask.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Zeroizing::new(v.clone()))).collect();
+    if let Auth::Header { name, prefix } = &ask.auth {
+        headers.insert(name.clone(), Zeroizing::new(format!("{prefix}{}", secret.expose())));
+    }
+    headers.extend(extra.headers.iter().cloned());
+    Request { post: ask.post, url: ask.url.clone(), headers: headers.into_iter().collect(), body: extra.body.clone() }
+}

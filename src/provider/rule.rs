@@ -1,0 +1,184 @@
+//! A rule: the conditions on an answer, and what it then means.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::verdict::Sent;
+use super::{Answer, Probe};
+use crate::report::Kind;
+
+/// One rule: all conditions that it names must hold.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rule {
+    status: Option<Statuses>,
+    /// JSON pointer → what must be there.
+    #[serde(default)]
+    json: BTreeMap<String, Want>,
+    #[serde(default)]
+    header: BTreeMap<String, Want>,
+    /// The body contains this.
+    body: Option<String>,
+    /// The value begins with this.
+    token: Option<String>,
+    /// It is the answer of the probe of this name.
+    probe: Option<String>,
+    /// The answer is not JSON.
+    #[serde(default)]
+    not_json: bool,
+    pub(super) kind: Kind,
+    pub(super) words: Option<String>,
+    pub(super) hint: Option<String>,
+    /// A new terminal does not ask again for some minutes.
+    #[serde(default)]
+    pub(super) rests: bool,
+    /// Ask this probe; `kind` and `words` stand when it cannot be asked or was asked already.
+    pub(super) then: Option<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, expecting = "status must be a number, \"4xx\" or a list of them")]
+enum Statuses {
+    One(Status),
+    Many(Vec<Status>),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Status {
+    Code(u16),
+    Class(String),
+}
+
+impl Statuses {
+    fn has(&self, status: u16) -> bool {
+        let one = |s: &Status| match s {
+            Status::Code(code) => *code == status,
+            Status::Class(class) => class.strip_suffix("xx").and_then(|c| c.parse().ok()) == Some(status / 100),
+        };
+        match self {
+            Statuses::One(s) => one(s),
+            Statuses::Many(list) => list.iter().any(one),
+        }
+    }
+
+    fn all(&self) -> &[Status] {
+        match self {
+            Statuses::One(s) => std::slice::from_ref(s),
+            Statuses::Many(list) => list,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a condition is a value, { contains = \"…\" }, { present = true }, { list = true } or { object = true }"
+)]
+enum Want {
+    Is(Scalar),
+    Like(Like),
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Bool(bool),
+    Int(i64),
+    Text(String),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Like {
+    Contains(String),
+    /// There, and not null.
+    Present(bool),
+    List(bool),
+    Object(bool),
+}
+
+impl Want {
+    fn holds(&self, value: Option<&Value>) -> bool {
+        match (self, value) {
+            (Want::Is(Scalar::Bool(b)), Some(Value::Bool(v))) => b == v,
+            (Want::Is(Scalar::Int(i)), Some(Value::Number(n))) => n.as_i64() == Some(*i),
+            (Want::Is(Scalar::Text(t)), Some(Value::String(s))) => t == s,
+            (Want::Like(Like::Contains(part)), Some(Value::String(s))) => s.contains(part.as_str()),
+            (Want::Like(Like::Present(wanted)), v) => v.is_some_and(|v| !v.is_null()) == *wanted,
+            (Want::Like(Like::List(wanted)), v) => v.is_some_and(Value::is_array) == *wanted,
+            (Want::Like(Like::Object(wanted)), v) => v.is_some_and(Value::is_object) == *wanted,
+            _ => false,
+        }
+    }
+}
+
+impl Want {
+    /// Whether it asks for something to be there.
+    fn is_positive(&self) -> bool {
+        !matches!(self, Want::Like(Like::Present(false) | Like::List(false) | Like::Object(false)))
+    }
+}
+
+impl Rule {
+    pub(super) fn holds(&self, answer: &Answer, json: Option<&Value>, sent: &Sent<'_>) -> bool {
+        let header = |(name, want): (&String, &Want)| {
+            // Header values have no case that means anything in `contains`: text/HTML is text/html.
+            let value = answer.header(name);
+            match want {
+                Want::Like(Like::Contains(part)) => {
+                    value.is_some_and(|v| v.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
+                }
+                want => want.holds(value.map(|v| Value::String(v.into())).as_ref()),
+            }
+        };
+        self.status.as_ref().is_none_or(|s| s.has(answer.status))
+            && (self.json.is_empty()
+                || json.is_some_and(|json| self.json.iter().all(|(at, want)| want.holds(json.pointer(at)))))
+            && self.header.iter().all(header)
+            && self.body.as_ref().is_none_or(|part| answer.body.contains(part.as_str()))
+            && self.token.as_ref().is_none_or(|prefix| sent.value.starts_with(prefix.as_str()))
+            && self.probe.as_ref().is_none_or(|name| sent.asked.last().is_some_and(|p| p.as_ref() == Some(name)))
+            && !(self.not_json && json.is_some())
+    }
+
+    pub(super) fn check(&self, probes: &[Probe]) -> Result<(), String> {
+        for class in self.status.iter().flat_map(Statuses::all) {
+            if let Status::Class(text) = class
+                && !matches!(text.as_str(), "1xx" | "2xx" | "3xx" | "4xx" | "5xx")
+            {
+                return Err(format!("status \"{text}\": write a number or one of \"2xx\", \"3xx\", \"4xx\", \"5xx\""));
+            }
+        }
+        if let Some(pointer) = self.json.keys().find(|p| !p.is_empty() && !p.starts_with('/')) {
+            return Err(format!("json \"{pointer}\" is no JSON pointer: it begins with /"));
+        }
+        if self.body.as_ref().is_some_and(String::is_empty) {
+            return Err("body = \"\" holds for every answer: leave it out".into());
+        }
+        let own_words = self.body.is_some() || self.json.values().any(Want::is_positive);
+        if self.kind == Kind::Rejected && !own_words {
+            return Err("kind \"rejected\" needs the provider's own words: add a json or body condition".into());
+        }
+        if self.kind == Kind::Valid && self.status.is_none() && !own_words {
+            return Err("kind \"valid\" needs a condition: a status, json or body".into());
+        }
+        if self.status.as_ref().is_some_and(|s| s.all().is_empty()) {
+            return Err("status = [] holds for no answer: leave it out, or name one".into());
+        }
+        if let Some(name) = self.probe.as_ref().filter(|name| !probes.iter().any(|p| p.name == **name)) {
+            return Err(format!("probe = \"{name}\": there is no such probe"));
+        }
+        if matches!(self.kind, Kind::Missing | Kind::Locked | Kind::NotConfigured) {
+            return Err("kind must be valid, rejected, malformed, limited, unreachable or blocked".into());
+        }
+        match &self.then {
+            Some(name) if !probes.iter().any(|p| p.name == *name) => {
+                Err(format!("then = \"{name}\": there is no such probe"))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What answers mean, beyond the tables under tests/answers/.
+
+use super::*;
+use crate::address::base_url;
+use crate::report::distance;
+
+fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
+    let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+    if !headers.iter().any(|(n, _)| *n == "content-type") {
+        all.push(("content-type".into(), "application/json".into()));
+    }
+    if !headers.iter().any(|(n, _)| *n == "date") {
+        all.push(("date".into(), "Mon, 04 May 2026 08:00:00 GMT".into()));
+    }
+    Answer { host: "api.test".into(), status, headers: all, body: body.into() }
+}
+
+fn classified(id: &str, answer: Answer) -> Finding {
+    let catalogue = Catalogue::built_in(&base_url("https://vault.test").unwrap());
+    let asked = [Some("apps".into())];
+    let sent = Sent { value: "ghp_made-up", also: Vec::new(), account_id: None, asked: &asked, before: None };
+    match catalogue.classify(catalogue.get(id).unwrap(), &answer, &sent) {
+        Step::Done(finding) => finding,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_date_is_compared_with_the_answers_own_clock() {
+    let user = r#"{"login":"octo-op"}"#;
+    let with = |expiry| answer(200, &[("github-authentication-token-expiration", expiry)], user);
+    let good = classified("github", with("2026-06-14 08:00:00 UTC"));
+    assert_eq!((good.kind, good.words.as_str()), (Kind::Valid, "octo-op"));
+    assert_eq!(good.told_at.zip(good.expires).map(|(now, end)| distance(now, end)).as_deref(), Some("in 41 days"));
+    let now = classified("github", with("2026-05-04 08:00:30 UTC"));
+    assert_eq!((now.kind, now.words.as_str(), now.expires), (Kind::Valid, "octo-op", None));
+}
+
+#[test]
+fn a_status_alone_never_rejects() {
+    for id in ["cloudflare", "heroku", "github", "infisical"] {
+        for status in [400, 401, 403, 404] {
+            for body in ["", "{}", "null", "[]", "<html>", "nonsense"] {
+                let kind = classified(id, answer(status, &[], body)).kind;
+                assert!(!matches!(kind, Kind::Rejected | Kind::Valid), "{id} {status} {body}: {kind:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn json_that_does_not_say_it_is_json_is_not_believed() {
+    let portal = answer(200, &[("content-type", "text/plain")], r#"{"login":"octo-op"}"#);
+    assert_eq!(classified("github", portal).kind, Kind::Unreachable);
+}
+
+#[test]
+fn a_providers_words_are_made_plain() {
+    let body = "{\"message\":\"no\\u001b[31m SAML \\u202e\"}";
+    let words = classified("github", answer(403, &[], body)).words;
+    assert_eq!(words, "HTTP 403: no[31m SAML");
+}

@@ -1,0 +1,130 @@
+//! The words of a verdict: what a rule says, filled with what the provider said, and the dates that turn a PASS into a FAIL.
+
+use jiff::Timestamp;
+use serde_json::Value;
+use url::Url;
+
+use super::date::{day, jwt_end, moment};
+use super::{Answer, Finding, JWT, Provider};
+use crate::report::{Kind, plain};
+
+/// GitHub has been seen to send the present moment instead of the expiry of some tokens
+/// (google/go-github#3708): a date this near to the answer's own says nothing.
+const SAME_MOMENT: i64 = 60;
+
+/// What was sent, and to which probes before.
+pub struct Sent<'a> {
+    pub value: &'a str,
+    /// What else was sent that must not be shown.
+    pub also: Vec<&'a str>,
+    pub account_id: Option<&'a str>,
+    pub asked: &'a [Option<String>],
+    /// What the answer before this one would mean alone.
+    pub before: Option<Kind>,
+}
+
+impl Sent<'_> {
+    /// A provider's text for a line of the report: plain, and without what was sent. Hosts come back in lower case.
+    fn shown(&self, text: &str) -> String {
+        let mut text = text.to_string();
+        for secret in self.also.iter().chain(&[self.value]).filter(|secret| secret.len() > 3) {
+            let (mut out, mut rest) = (String::new(), text.as_str());
+            let secret = secret.to_ascii_lowercase();
+            while let Some(at) = rest.to_ascii_lowercase().find(&secret) {
+                out = out + &rest[..at] + "(redacted)";
+                rest = &rest[at + secret.len()..];
+            }
+            text = out + rest;
+        }
+        plain(&text)
+    }
+}
+
+/// An answer, for the words that it fills.
+pub(super) struct Said<'a> {
+    pub(super) provider: &'a Provider,
+    pub(super) answer: &'a Answer,
+    pub(super) json: Option<&'a Value>,
+    pub(super) sent: &'a Sent<'a>,
+}
+
+impl Said<'_> {
+    /// The words of a PASS, its expiry, and the FAIL that its dates may turn it into.
+    pub(super) fn accepted(&self, words: String) -> Finding {
+        let told = self.answer.date();
+        let now = told.unwrap_or_else(Timestamp::now);
+        let date = |field: &Option<String>| match field.as_deref()? {
+            // What the value says of itself is no word of the provider: its past does not make a FAIL.
+            JWT => jwt_end(self.sent.value).filter(|end| *end > now),
+            field => moment(field, self.answer, self.json, now),
+        };
+        if let Some(from) = date(&self.provider.not_before).filter(|from| *from > now) {
+            let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
+            finding.hint = Some("the token is good from that day on: wait, or use the one before it until then".into());
+            return finding;
+        }
+        let expires = date(&self.provider.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
+        // By a clock that may be wrong no token is called expired.
+        let expires = expires.filter(|e| told.is_some() || *e > now);
+        if let Some(past) = expires.filter(|e| *e < now) {
+            let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
+            finding.expires = Some(past);
+            return finding;
+        }
+        let text_at = |at: &Option<String>| match self.json?.pointer(at.as_deref()?)? {
+            Value::String(text) => Some(self.sent.shown(text)),
+            Value::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        let who = text_at(&self.provider.identity);
+        let owner = text_at(&self.provider.owner);
+        Finding { expires, told_at: told, owner, ..Finding::new(Kind::Valid, who.unwrap_or(words)) }
+    }
+
+    /// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),
+    /// `{header:NAME}` and `{/json/pointer}`.
+    pub(super) fn fill(&self, text: &str) -> String {
+        let Said { provider, answer, json, sent } = self;
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some((before, after)) = rest.split_once('{') {
+            let Some((slot, after)) = after.split_once('}') else { break };
+            out += before;
+            rest = after;
+            out += &match slot {
+                "status" => answer.status.to_string(),
+                "host" => answer.host.clone(),
+                "label" => provider.label.clone(),
+                "location" => {
+                    let location = answer.header("location").unwrap_or("nowhere");
+                    let url = Url::parse(&format!("https://{}", answer.host)).and_then(|base| base.join(location));
+                    sent.shown(url.ok().as_ref().and_then(Url::host_str).unwrap_or("an address that is none"))
+                }
+                "firewall" => {
+                    let at = answer.body.find("error code: 10").unwrap_or(0);
+                    let code: String = answer.body[at..].chars().take("error code: 1010".len()).collect();
+                    sent.shown(&code)
+                }
+                slot if slot.starts_with('/') => match json.and_then(|json| json.pointer(slot)) {
+                    Some(Value::String(text)) => sent.shown(text),
+                    Some(value) => sent.shown(&value.to_string()),
+                    None => "?".into(),
+                },
+                slot => match slot.strip_prefix("header:") {
+                    Some(name) => sent.shown(answer.header(name).unwrap_or("?")),
+                    None => format!("{{{slot}}}"),
+                },
+            };
+        }
+        out + rest
+    }
+}
+
+pub(super) fn unexpected(answer: &Answer, is_json: bool) -> Finding {
+    let what = match (answer.body.trim().is_empty(), is_json) {
+        (true, _) => "an empty body",
+        (_, true) => "an answer that it does not usually give",
+        (_, false) => "a body that is not its JSON",
+    };
+    Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))
+}

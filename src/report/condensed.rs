@@ -1,0 +1,153 @@
+//! A report as a new terminal says it: what has one cause is said once, with the one thing to do.
+
+use std::collections::BTreeSet;
+
+use super::{Cause, Kind, Report, Row, Verdict};
+
+impl Report {
+    /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
+    /// thing to do.
+    pub fn condensed(&self, warn: bool) -> String {
+        let fails: Vec<&Row> = self.rows.iter().filter(|r| r.verdict() == Verdict::Fail).collect();
+        let mut out = String::new();
+        let mut said: Vec<&Cause> = Vec::new();
+        let mut no_response_said = false;
+        for row in &fails {
+            let together: Vec<&Row> = match &row.cause {
+                Some(Cause::NoResponse { .. }) => {
+                    let same = |r: &&&Row| matches!(r.cause, Some(Cause::NoResponse { .. }));
+                    fails.iter().filter(same).copied().collect()
+                }
+                // One missing credential among good ones needs its own rotation page; a machine where nothing is
+                // stored needs one sentence.
+                Some(Cause::NotStored | Cause::NoStore) if self.rows.iter().any(|r| r.kind == Kind::Valid) => vec![row],
+                Some(cause) => fails.iter().filter(|r| r.cause.as_ref() == Some(cause)).copied().collect(),
+                None => vec![row],
+            };
+            let Some(cause) = row.cause.as_ref().filter(|_| together.len() > 1) else {
+                out += &(row.lines(false) + "\n");
+                continue;
+            };
+            let is_no_response = matches!(cause, Cause::NoResponse { .. });
+            if said.contains(&cause) || (is_no_response && no_response_said) {
+                continue;
+            }
+            no_response_said |= is_no_response;
+            said.push(cause);
+            out += &together_line(&together, cause);
+        }
+        for row in self.rows.iter().filter(|row| warn && row.warning.is_some()) {
+            out += &(row.lines(false) + "\n");
+        }
+        out
+    }
+}
+
+/// One line for several rows with one cause.
+fn together_line(rows: &[&Row], cause: &Cause) -> String {
+    let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
+    let count = rows.len();
+    let mut out = match cause {
+        Cause::NoResponse { why, .. } => {
+            let hosts: BTreeSet<&str> = rows
+                .iter()
+                .filter_map(|r| match &r.cause {
+                    Some(Cause::NoResponse { host, .. }) => Some(host.as_str()),
+                    _ => None,
+                })
+                .collect();
+            let hosts: Vec<&str> = hosts.into_iter().collect();
+            let same = |row: &&Row| matches!(&row.cause, Some(Cause::NoResponse { why: other, .. }) if other == why);
+            let why = if rows.iter().all(same) { format!(" ({why})") } else { String::new() };
+            format!("{count} credentials could not be checked: no response from {}{why}", hosts.join(", "))
+        }
+        Cause::NotAsked { why } => format!("{count} credentials could not be checked: {why}"),
+        Cause::Store { what } => format!("{count} credentials are in {what}: {}", names.join(", ")),
+        Cause::NotStored | Cause::NoStore => {
+            format!("{count} credentials are {} ({})", rows[0].words, names.join(", "))
+        }
+    };
+    out = format!("[FAIL] {out}\n");
+    match (cause, &rows[0].hint) {
+        (Cause::Store { .. }, Some(hint)) => out += &format!("       {hint}\n"),
+        (Cause::Store { .. }, None) => {}
+        _ => out += "       type: raxx check\n",
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn report(rows: Vec<Row>) -> Report {
+        Report { rows, unfinished: 0, checked_at: Timestamp::UNIX_EPOCH }
+    }
+
+    fn unanswered(name: &str, host: &str) -> Row {
+        let mut row = Row::new(name, "x", Kind::Unreachable, "no response (network/X down?)");
+        row.cause = Some(Cause::NoResponse { host: host.into(), why: "connection refused".into() });
+        row
+    }
+
+    fn not_asked(name: &str, why: &str) -> Row {
+        let mut row = Row::new(name, "x", Kind::Unreachable, format!("not asked: {why}"));
+        row.cause = Some(Cause::NotAsked { why: why.into() });
+        row
+    }
+
+    #[test]
+    fn one_cause_is_said_once() {
+        let mut rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
+        let line = "[FAIL] 3 credentials could not be checked: no response from a.test, b.test";
+        let next = "       type: raxx check";
+        assert_eq!(report(rows.clone()).condensed(false), format!("{line} (connection refused)\n{next}\n"));
+        // Two reasons are none to name.
+        rows[2].cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
+        assert_eq!(report(rows).condensed(false), format!("{line}\n{next}\n"));
+    }
+
+    #[test]
+    fn where_nobody_was_asked_nobody_was_silent() {
+        let rows =
+            vec![not_asked("A", "no certificates"), unanswered("B", "b.test"), not_asked("C", "no certificates")];
+        let line = "[FAIL] 2 credentials could not be checked: no certificates\n       type: raxx check\n";
+        assert_eq!(report(rows).condensed(false), format!("{line}[FAIL] B    no response (network/X down?)\n"));
+    }
+
+    #[test]
+    fn a_single_failure_keeps_its_own_line() {
+        let rows = vec![unanswered("A", "a.test"), Row::new("B", "x", Kind::Valid, "valid")];
+        assert_eq!(report(rows).condensed(false), "[FAIL] A    no response (network/X down?)\n");
+    }
+
+    #[test]
+    fn a_locked_store_is_one_line_with_what_to_type() {
+        let mut rows = Vec::new();
+        for name in ["A", "B"] {
+            let mut row = Row::new(name, "x", Kind::Locked, "…");
+            row.cause = Some(Cause::Store { what: "the login keychain, which is locked".into() });
+            row.hint = Some("unlock it: security unlock-keychain".into());
+            rows.push(row);
+        }
+        let said = report(rows).condensed(false);
+        let line = "[FAIL] 2 credentials are in the login keychain, which is locked: A, B\n";
+        assert_eq!(said, format!("{line}       unlock it: security unlock-keychain\n"));
+    }
+
+    #[test]
+    fn an_empty_machine_is_one_line_and_a_single_gap_names_its_page() {
+        let missing = |name: &str| {
+            let mut row = Row::new(name, "x", Kind::Missing, "not in env or Keychain");
+            row.cause = Some(Cause::NotStored);
+            row.rotate_via = Some("page.md".into());
+            row
+        };
+        let empty = report(vec![missing("A"), missing("B")]).condensed(false);
+        assert_eq!(empty, "[FAIL] 2 credentials are not in env or Keychain (A, B)\n       type: raxx check\n");
+        let gaps = report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed(false);
+        assert_eq!(gaps.matches("rotate via: page.md").count(), 2, "{gaps}");
+    }
+}

@@ -1,0 +1,75 @@
+//! Text that is safe to show, and times as a person says them.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Strips what could act on a terminal, and keeps it to a line.
+pub fn clean(text: &str) -> String {
+    // Format characters (right-to-left marks, zero-width ones) can make a line read other than it is.
+    let hidden = |c: &char| {
+        c.is_control()
+            || matches!(*c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    spaced.filter(|c| !hidden(c)).collect::<String>().trim().to_string()
+}
+
+/// The same for text that a provider sent, cut to what a line can hold.
+pub fn plain(text: &str) -> String {
+    const MOST: usize = 200;
+    let clean = clean(text);
+    match clean.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &clean[..end]),
+        None => clean,
+    }
+}
+
+/// Whether what ends then ends so soon that a warning is due.
+pub fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
+    // Not what ends after exactly that time: `warn_before = "0s"` does not warn.
+    end.duration_since(now) < SignedDuration::try_from(warn_before).unwrap_or(SignedDuration::MAX)
+}
+
+/// `3 minutes ago`, `a moment ago`.
+pub fn ago(age: Duration, now: Timestamp) -> String {
+    match age.as_secs() {
+        0..60 => "a moment ago".into(),
+        seconds => distance(now, now - Duration::from_secs(seconds)),
+    }
+}
+
+/// `in 41 days`, `in 5 hours`: how far `then` is from `now`, in the largest unit that says it.
+pub fn distance(now: Timestamp, then: Timestamp) -> String {
+    let seconds = then.as_second() - now.as_second();
+    let (count, unit) = match seconds.unsigned_abs() {
+        s if s >= 86_400 => (s / 86_400, "day"),
+        s if s >= 3_600 => (s / 3_600, "hour"),
+        s => (s / 60, "minute"),
+    };
+    let plural = if count == 1 { "" } else { "s" };
+    match seconds < 0 {
+        false => format!("in {count} {unit}{plural}"),
+        true => format!("{count} {unit}{plural} ago"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_providers_text_cannot_reach_the_terminal_as_more_than_text() {
+        assert_eq!(plain("a\x1b[31mb\u{202e}c\r\nd"), "a[31mbc  d");
+        assert_eq!(plain(&"x".repeat(500)).chars().count(), 201);
+    }
+
+    #[test]
+    fn distances_read_in_the_largest_unit() {
+        let at = |s| Timestamp::from_second(s).unwrap();
+        assert_eq!(distance(at(0), at(41 * 86_400 + 5)), "in 41 days");
+        assert_eq!(distance(at(0), at(86_400)), "in 1 day");
+        assert_eq!(distance(at(0), at(7_200)), "in 2 hours");
+        assert_eq!(distance(at(180), at(0)), "3 minutes ago");
+    }
+}
