@@ -19,6 +19,9 @@ use crate::report::{Kind, Row, Verdict, clean};
 /// Troubles of which a single run says little: a laptop without network at 8 in the morning is no incident.
 const RUNS_UNTIL_TOLD: u32 = 2;
 
+/// Where it is kept, in the state directory: the book, and what keeps two runs apart.
+pub const FILES: [&str; 2] = ["alerts.json", "alerts.lock"];
+
 /// The version of the book's form; another one is not read.
 const VERSION: u32 = 1;
 

@@ -1,7 +1,8 @@
 //! The daily check: at what time it is due, which of the system's schedulers starts it, and what the last one found.
 //!
-//! launchd and cron know local time alone, and cron forgets what it slept through. So both start raxx once an hour, and
-//! raxx works out here whether the check is due: that survives daylight saving time, travel and a machine that was off.
+//! launchd and cron know local time alone, cron forgets what it slept through, and no scheduler knows whether there was a
+//! network. So each starts raxx once an hour, and raxx works out here whether the check is due: that survives daylight saving
+//! time, travel, a machine that was off, and a check that heard or told nobody.
 
 mod cron;
 mod launchd;
@@ -22,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::process::block_on;
-use crate::report::{Cause, Kind, Report, Verdict};
+use crate::report::{Kind, Report, Verdict};
 use crate::state;
 
 /// What the check is called wherever a scheduler wants a name.
@@ -31,11 +32,11 @@ const LABEL: &str = "app.raxx.session-bootstrap";
 /// How long a scheduler's own program may take: `launchctl bootout` waits for what it ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A check is late when it should have run so long ago: launchd and cron look once an hour.
+/// A check is late when it should have run so long ago: schedulers look once an hour.
 const LATE: SignedDuration = SignedDuration::from_mins(70);
 
 /// The variables that tell raxx where things are. A scheduler starts it without them, so they are written beside the
-/// command. None of them is a secret.
+/// command. None of them is a secret, unless somebody put a password into an address.
 const CARRIED: [&str; 7] = [
     "RAXX_CONFIG",
     "RAXX_BOOTSTRAP_STATE_FILE",
@@ -70,6 +71,13 @@ impl FromStr for Clock {
     }
 }
 
+/// The zone of this machine's clock. Not that of `TZ`: a scheduler knows nothing of this shell, and what is installed, run
+/// and told has to mean one and the same time.
+pub fn machine_zone() -> TimeZone {
+    let local = fs::read("/etc/localtime").ok().and_then(|bytes| TimeZone::tzif("Local", &bytes).ok());
+    local.unwrap_or(TimeZone::UTC)
+}
+
 /// A time of every day, in UTC (`08:00Z`) or by this machine's clock (`08:00`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct At {
@@ -82,8 +90,9 @@ impl At {
         At { time: clock.0, utc }
     }
 
-    fn zone(&self) -> TimeZone {
-        if self.utc { TimeZone::UTC } else { TimeZone::system() }
+    /// The zone that it is a time of.
+    pub fn zone(&self) -> TimeZone {
+        if self.utc { TimeZone::UTC } else { machine_zone() }
     }
 
     /// The last time that it was this time of the day, and the next.
@@ -110,7 +119,7 @@ impl At {
     }
 
     fn minute_now(&self) -> i32 {
-        self.minute(Timestamp::now(), &TimeZone::system())
+        self.minute(Timestamp::now(), &machine_zone())
     }
 
     /// `08:00 UTC`.
@@ -177,11 +186,9 @@ impl Ran {
             report.rows.iter().filter(|row| wanted(row)).map(|row| row.name.clone()).collect()
         };
         let count = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
-        let silent = |row: &crate::report::Row| matches!(row.cause, Some(Cause::NoResponse { .. }));
-        let spoke = |row: &crate::report::Row| {
-            !silent(row)
-                && matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Limited | Kind::Unreachable | Kind::Blocked)
-        };
+        // A log-in page in front of the network, or a provider that is down, answers and says nothing.
+        let silent = |row: &crate::report::Row| matches!(row.kind, Kind::Unreachable | Kind::Blocked);
+        let spoke = |row: &crate::report::Row| matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Limited);
         Ran {
             at,
             passed: count(Verdict::Pass),
@@ -232,7 +239,8 @@ impl Memory {
             make_private(&path)?;
             state::replace(&path, &serde_json::to_vec(self)?)
         };
-        write().map_err(|e: io::Error| format!("{}: {e}", path.display()))
+        // Its kind alone: the error itself names a file that is gone again.
+        write().map_err(|e: io::Error| format!("{}: {}", path.display(), e.kind()))
     }
 
     /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.
@@ -270,6 +278,10 @@ impl Memory {
 /// One line: which file, and why it could not be written.
 pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
     let mut memory = Memory::load();
+    // One that began later, by hand, may have ended sooner.
+    if memory.ran.as_ref().is_some_and(|ran| ran.at > began && ran.at <= Timestamp::now()) {
+        return Ok(());
+    }
     memory.ran = Some(Ran::new(began, report, told));
     memory.broken = None;
     memory.save()
@@ -451,6 +463,11 @@ impl Scheduler {
 }
 
 impl Job {
+    /// All that a scheduler has to hold as it is.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().map(|(_, value)| value.as_str()).chain([self.program.as_str()])
+    }
+
     /// This raxx, with what it needs to find its files.
     ///
     /// # Errors
@@ -458,15 +475,13 @@ impl Job {
     pub fn new(at: At) -> Result<Job, String> {
         let home = dirs::home_dir().ok_or("there is no home directory")?;
         let mut environment = Vec::new();
-        let proxies = PROXIES.iter().filter(|name| match std::env::var(name) {
-            Ok(proxy) if proxy.contains('@') => {
-                crate::process::say(&format!("raxx: warning: {name} has a password in it, so it is not written down"));
-                false
-            }
-            _ => true,
-        });
-        for name in CARRIED.iter().chain(proxies) {
+        for name in CARRIED.iter().chain(&PROXIES) {
             let Some(value) = std::env::var_os(name).filter(|v| !v.is_empty()) else { continue };
+            let is_address = PROXIES.contains(name) || *name == "INFISICAL_DOMAIN";
+            if is_address && value.as_encoded_bytes().contains(&b'@') {
+                crate::process::say(&format!("raxx: warning: {name} has a password in it, so it is not written down"));
+                continue;
+            }
             let value =
                 value.into_string().map_err(|_| format!("{name} is not UTF-8, so it cannot be written down"))?;
             // The scheduler starts it somewhere else.
@@ -479,16 +494,11 @@ impl Job {
             };
             environment.push(((*name).to_string(), value));
         }
-        let program = program()?;
-        for text in environment.iter().map(|(_, value)| value).chain([&program]) {
-            if text.chars().any(char::is_control) {
-                return Err(format!(
-                    "a control character in {}: a scheduler cannot hold it",
-                    crate::report::plain(text)
-                ));
-            }
+        let job = Job { program: program()?, at, environment, home };
+        if let Some(odd) = job.words().find(|text| text.chars().any(char::is_control)) {
+            return Err(format!("a control character in {}: a scheduler cannot hold it", crate::report::plain(odd)));
         }
-        Ok(Job { program, at, environment, home })
+        Ok(job)
     }
 }
 
@@ -541,17 +551,27 @@ fn delete(path: &Path) -> Result<Change, String> {
     }
 }
 
-/// Notes that the check is watched from now on, where it was not.
+/// Notes that the check is watched from now on; whether it was not before.
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub fn begin() -> Result<(), String> {
+pub fn begin() -> Result<bool, String> {
     let mut memory = Memory::load();
     if memory.since.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     memory.since = Some(Timestamp::now());
-    memory.save()
+    memory.save().map(|()| true)
+}
+
+/// Takes [`begin`] back: nothing came of it.
+pub fn unbegin() {
+    let mut memory = Memory::load();
+    memory.since = None;
+    let _ = match memory.ran.is_some() || memory.broken.is_some() {
+        true => memory.save(),
+        false => forget(),
+    };
 }
 
 /// Forgets the daily check.
@@ -564,6 +584,18 @@ pub fn forget() -> Result<(), String> {
     delete(&path.with_extension("lock"))?;
     // Where raxx has never run, nothing else is there.
     let _ = path.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Forgets what people were to be told, and had been told: another watch that begins one day does not go on with it.
+///
+/// # Errors
+/// One line: which file is left, and why.
+pub fn forget_alerts() -> Result<(), String> {
+    let Some(directory) = state::directory() else { return Ok(()) };
+    for name in crate::alert::FILES {
+        delete(&directory.join(name))?;
+    }
     Ok(())
 }
 

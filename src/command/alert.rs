@@ -11,7 +11,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::alert::{Book, Message, Noted, Receiver, command, desktop, slack::Slack};
-use crate::config::Config;
+use crate::config::{Config, Credential};
 use crate::history;
 use crate::http::Client;
 use crate::process::{block_on, say, write_whole};
@@ -191,9 +191,10 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
                 return Err(format!("{name} is {}; store it again: raxx store {name}", why.words()));
             }
             None | Some(Stored::Not(Lookup::Absent)) => {
+                let place = if credential.store.is_some() { format!(" or {}", store.name()) } else { String::new() };
                 return Err(format!(
-                    "{name} is not in env or {}; type: raxx store {name} (or, for no Slack: enabled = false under [alert.slack])",
-                    store.name()
+                    "{name} is not in env{place}; {} (or, for no Slack: enabled = false under [alert.slack])",
+                    to_store(credential)
                 ));
             }
             Some(Stored::Not(lookup)) => {
@@ -204,6 +205,17 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
     };
     let client = Client::new().map_err(|fault| fault.to_string())?;
     Ok(Means { client, secret })
+}
+
+/// What to type so that the store has it.
+pub(super) fn to_store(credential: &Credential) -> String {
+    let name = &credential.name;
+    match credential.store {
+        Some(_) => format!("type: raxx store {name}"),
+        None => format!(
+            "add store = {{ service = \"…\", account = \"…\" }} to its [[credential]], then type: raxx store {name}"
+        ),
+    }
 }
 
 /// The state directory, made where it is not there yet.
