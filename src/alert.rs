@@ -6,17 +6,25 @@ pub mod command;
 pub mod desktop;
 pub mod slack;
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use book::{Book, Noted};
+pub use book::{Book, Noted, Shelf};
 
+use crate::history::says_nothing;
 use crate::report::{Kind, clean};
 
-/// Where it is kept, in the state directory: the book, and what keeps two runs apart.
-pub const FILES: [&str; 2] = ["alerts.json", "alerts.lock"];
+/// The book, in the state directory.
+pub const BOOK: &str = "alerts.json";
+/// Held while the book is changed.
+pub const LOCK: &str = "alerts.lock";
+/// Held while people are told: of two runs at once, the second one finds that everything is told.
+pub const SENDING: &str = "alerts.sending";
+/// All of them.
+pub const FILES: [&str; 3] = [BOOK, LOCK, SENDING];
 
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,6 +59,9 @@ pub struct Notice {
     pub hint: Option<String>,
     /// Since when it fails; of a recovery, since when it had failed.
     pub since: Timestamp,
+    /// The host that gave no answer at all.
+    #[serde(skip)]
+    pub no_answer_from: Option<String>,
     /// Whether this receiver was told before.
     pub repeated: bool,
     pub rotate_via: Option<String>,
@@ -77,17 +88,24 @@ pub struct Message {
 }
 
 impl Message {
-    /// `2 credentials fail, 1 warning, 1 works again`.
+    /// `2 credentials fail, 1 could not be checked, 1 warning, 1 works again`.
     pub fn summary(&self) -> String {
         if self.test {
             return "a test: alerts arrive here".into();
         }
         let count = |event| self.notices.iter().filter(|n| n.event == event).count();
+        let unknown = self.notices.iter().filter(|n| n.event == Event::Failing && says_nothing(n.kind)).count();
         let mut parts = Vec::new();
-        match count(Event::Failing) {
+        match count(Event::Failing) - unknown {
             0 => {}
             1 => parts.push("1 credential fails".to_string()),
             n => parts.push(format!("{n} credentials fail")),
+        }
+        match (unknown, parts.is_empty()) {
+            (0, _) => {}
+            (n, false) => parts.push(format!("{n} could not be checked")),
+            (1, true) => parts.push("1 credential could not be checked".to_string()),
+            (n, true) => parts.push(format!("{n} credentials could not be checked")),
         }
         match count(Event::Warning) {
             0 => {}
@@ -102,15 +120,53 @@ impl Message {
         parts.join(", ")
     }
 
-    /// How long a notice's trouble lasts or lasted: `3 h`; none where the clock makes no sense of it.
-    pub fn lasted(&self, notice: &Notice) -> Option<String> {
-        Duration::try_from(self.at.duration_since(notice.since)).ok().map(span)
+    /// How long a trouble lasts or lasted: `3 h`; none where the clock makes no sense of it.
+    pub fn lasted(&self, since: Timestamp) -> Option<String> {
+        Duration::try_from(self.at.duration_since(since)).ok().map(span)
+    }
+
+    /// The notices, those together that say the same, in the order of the first of them.
+    pub fn groups(&self) -> Vec<Group<'_>> {
+        // What one network fault keeps from being checked differs by the providers' names alone.
+        let unanswered = |n: &&Notice| n.event == Event::Failing && n.no_answer_from.is_some();
+        let together = self.notices.iter().filter(unanswered).count() > 1;
+        let mut places = HashMap::new();
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        for notice in &self.notices {
+            let key = match together && unanswered(&notice) {
+                true => None,
+                false => {
+                    let says = (notice.event, self.said(notice), self.lasted(notice.since), notice.repeated);
+                    Some((says, &notice.rotate_via, &notice.hint))
+                }
+            };
+            let place = *places.entry(key).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.notices.push(notice),
+                None => groups.push(Group { notices: vec![notice], said: self.said(notice), since: notice.since }),
+            }
+        }
+        for group in groups.iter_mut().filter(|group| group.notices.len() > 1) {
+            let hosts: BTreeSet<&str> = group.notices.iter().filter_map(|n| n.no_answer_from.as_deref()).collect();
+            if unanswered(&group.notices[0]) {
+                let hosts: Vec<String> = hosts.into_iter().map(clean).collect();
+                group.said = format!("no response from {}", hosts.join(", "));
+                group.since = group.notices.iter().map(|n| n.since).min().unwrap_or(group.since);
+            } else if group.notices[0].event == Event::Recovered {
+                group.said = group.said.replacen("works again, was", "work again, were", 1);
+                group.said = group.said.replacen("works again", "work again", 1);
+            }
+        }
+        groups
     }
 
     /// What a notice says after its names.
     pub fn said(&self, notice: &Notice) -> String {
         match notice.event {
-            Event::Recovered => match self.lasted(notice) {
+            Event::Recovered => match self.lasted(notice.since) {
+                Some(lasted) if says_nothing(notice.kind) => {
+                    format!("works again, could not be checked for {lasted}")
+                }
                 Some(lasted) => format!("works again, was failing for {lasted}"),
                 None => "works again".into(),
             },
@@ -122,8 +178,30 @@ impl Message {
     }
 }
 
+/// Notices that say the same.
+pub struct Group<'a> {
+    pub notices: Vec<&'a Notice>,
+    /// What they say after their names.
+    pub said: String,
+    pub since: Timestamp,
+}
+
+/// Why a receiver has not taken a message, in a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    pub why: String,
+    /// It may have arrived all the same.
+    pub doubtful: bool,
+}
+
+impl From<String> for Untold {
+    fn from(why: String) -> Untold {
+        Untold { why, doubtful: false }
+    }
+}
+
 /// The largest unit that says it: `2 days`, `3 h`, `12 min`.
-fn span(time: Duration) -> String {
+pub fn span(time: Duration) -> String {
     match time.as_secs() {
         0..60 => "less than a minute".into(),
         s @ 60..3_600 => format!("{} min", s / 60),

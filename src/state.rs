@@ -105,7 +105,7 @@ impl State {
             }
             Ok(State { verdicts, key })
         };
-        usable().map_err(|e| format!("{}: {e}", dir.display()))
+        usable().map_err(|e| format!("{}: {}", dir.display(), why(&e)))
     }
 
     /// The name that a value's verdict is kept under.
@@ -199,6 +199,14 @@ fn make_key(dir: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
+/// Why a file could not be written. Not the name of the new file beside it, which is gone again.
+pub fn why(error: &io::Error) -> String {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::Other, _) | (_, Some(_)) => error.to_string(),
+        (kind, None) => kind.to_string(),
+    }
+}
+
 /// Writes a new file (0600) and renames it over the old one.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -229,5 +237,5 @@ pub fn stamp(at: Timestamp) -> Result<(), String> {
         Ok(there) if !there.is_file() => fs::write(&real, time),
         _ => replace(&real, time.as_bytes()),
     };
-    written.map_err(|e| format!("{}: {e}", path.display()))
+    written.map_err(|e| format!("{}: {}", path.display(), why(&e)))
 }

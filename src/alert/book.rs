@@ -6,25 +6,35 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Notice, Receiver};
-use crate::report::{Kind, Row, Verdict, clean};
+use crate::history::says_nothing;
+use crate::report::{Cause, Kind, Row, Verdict, clean};
 
-/// Troubles of which a single run says little: a laptop without network at 8 in the morning is no incident.
-const RUNS_UNTIL_TOLD: u32 = 2;
+/// A book that was not opened for so long is that of a configuration that is gone.
+const KEPT: SignedDuration = SignedDuration::from_hours(8 * 7 * 24);
 
 /// The version of the book's form; another one is not read.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+
+/// The books of this machine: one for each configuration, for each has credentials and people of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shelf {
+    version: u32,
+    books: BTreeMap<String, Book>,
+}
 
 /// What is known of every credential that is not well, and who was told.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Book {
-    version: u32,
+    opened: Timestamp,
+    /// When the run began that was last noted, by name: one that began before that knows less, however late it ends.
+    asked: BTreeMap<String, Timestamp>,
     entries: BTreeMap<String, Entry>,
 }
 
@@ -32,7 +42,7 @@ pub struct Book {
 struct Entry {
     /// What somebody said: the provider, the store, or this machine.
     known: Option<Trouble>,
-    /// That nobody could be asked. It changes nothing about what is known.
+    /// That nobody could be asked, or the store is locked. It changes nothing about what is known.
     silent: Option<Trouble>,
     /// A failure that is over, until everybody knows.
     ended: Option<Ended>,
@@ -52,13 +62,25 @@ struct Trouble {
     seen: Timestamp,
     /// How many runs found it, one after the other.
     runs: u32,
-    told: BTreeMap<Receiver, Timestamp>,
+    /// The host that gave no answer at all.
+    no_answer_from: Option<String>,
+    /// Who was told of it, and of the kinds that it had before: one that comes and goes is not news each time.
+    told: BTreeMap<Receiver, BTreeMap<Kind, Sent>>,
+}
+
+/// When somebody was sent something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Sent {
+    at: Timestamp,
+    /// How many times, one after the other, it is not known whether it arrived.
+    doubts: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Ended {
     was: Trouble,
-    owed: BTreeSet<Receiver>,
+    /// Who is to be told, and what was sent already without anybody knowing whether it arrived.
+    owed: BTreeMap<Receiver, Option<Sent>>,
 }
 
 /// One run, as the book needs to know it.
@@ -71,37 +93,76 @@ pub struct Noted<'a> {
     /// Who is to be told.
     pub receivers: &'a [Receiver],
     /// Since when a credential fails, where that is known from elsewhere.
-    pub failing_since: &'a dyn Fn(&str) -> Option<Timestamp>,
+    pub failing_since: &'a dyn Fn(&Row) -> Option<Timestamp>,
 }
 
-impl Default for Book {
-    fn default() -> Book {
-        Book { version: VERSION, entries: BTreeMap::new() }
+impl Default for Shelf {
+    fn default() -> Shelf {
+        Shelf { version: VERSION, books: BTreeMap::new() }
     }
 }
 
-/// Whether it says anything of the credential, or only that nobody could be asked.
-fn is_silence(kind: Kind) -> bool {
-    matches!(kind, Kind::Unreachable | Kind::Blocked)
-}
-
-impl Book {
-    /// Reads what [`Book::bytes`] wrote. A book that cannot be read is an empty one: then people are told once more.
-    pub fn read(bytes: &[u8]) -> Book {
-        serde_json::from_slice(bytes).ok().filter(|book: &Book| book.version == VERSION).unwrap_or_default()
+impl Shelf {
+    /// Reads what [`Shelf::bytes`] wrote. What cannot be read is empty: then people are told once more.
+    pub fn read(bytes: &[u8]) -> Shelf {
+        serde_json::from_slice(bytes).ok().filter(|shelf: &Shelf| shelf.version == VERSION).unwrap_or_default()
     }
 
     pub fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a book is plain data")
+        serde_json::to_vec(self).expect("books are plain data")
     }
 
+    /// The book of this configuration.
+    pub fn book(&mut self, configuration: &str, now: Timestamp) -> &mut Book {
+        // After a clock was set back nothing lies in the future.
+        self.books.values_mut().for_each(|book| book.opened = book.opened.min(now));
+        self.books.retain(|whose, book| whose == configuration || now.duration_since(book.opened) < KEPT);
+        let book = self.books.entry(configuration.into()).or_default();
+        book.opened = now;
+        book
+    }
+}
+
+/// What counts as one and the same thing to be told: in front of a provider or in its place, nobody answers.
+fn topic(kind: Kind) -> Kind {
+    if kind == Kind::Blocked { Kind::Unreachable } else { kind }
+}
+
+/// After how many runs it is told. Of some a single run says little: a laptop without network at 8 in the morning is no
+/// incident.
+fn runs_until_told(kind: Kind) -> u32 {
+    if topic(kind) == Kind::Unreachable { 2 } else { 1 }
+}
+
+impl Sent {
+    fn new(before: Option<&Sent>, now: Timestamp, arrived: bool) -> Sent {
+        let doubts = if arrived { 0 } else { before.map_or(0, |sent| sent.doubts).saturating_add(1) };
+        Sent { at: now, doubts }
+    }
+
+    /// Whether enough time has gone by to send it again. What may not have arrived is sent once more at once: nothing is
+    /// lost, and nobody gets it over and over.
+    fn is_past(&self, now: Timestamp, repeat: Duration) -> bool {
+        // A daily run comes a few seconds early at times, and an hour when the clocks change.
+        let repeat = repeat - repeat / 12;
+        self.doubts == 1 || Duration::try_from(now.duration_since(self.at)).unwrap_or_default() >= repeat
+    }
+}
+
+impl Book {
     /// Takes in what a run found.
     pub fn note(&mut self, run: &Noted<'_>) {
         self.entries.retain(|name, _| run.names.contains(&name.as_str()));
+        self.asked.retain(|name, at| run.names.contains(&name.as_str()) && *at <= run.now);
         for entry in self.entries.values_mut() {
             entry.keep_up(run);
         }
-        for row in run.rows {
+        // What was not asked is nothing new.
+        for row in run.rows.iter().filter(|row| row.verdict() != Verdict::Skip) {
+            if self.asked.get(&row.name).is_some_and(|at| *at > run.began) {
+                continue;
+            }
+            self.asked.insert(row.name.clone(), run.began);
             self.entries.entry(row.name.clone()).or_default().note(row, run);
         }
         self.tidy();
@@ -115,22 +176,24 @@ impl Book {
         due
     }
 
-    /// Notes that this receiver knows.
-    pub fn told(&mut self, to: Receiver, notices: &[Notice], now: Timestamp) {
+    /// Notes that this receiver knows; or, where it is not known whether it `arrived`, that it may.
+    pub fn told(&mut self, to: Receiver, notices: &[Notice], now: Timestamp, arrived: bool) {
         for notice in notices {
             let Some(entry) = self.entries.get_mut(&notice.name) else { continue };
-            match notice.event {
-                Event::Recovered => {
-                    if let Some(ended) = &mut entry.ended {
-                        ended.owed.remove(&to);
+            let place = if says_nothing(notice.kind) { &mut entry.silent } else { &mut entry.known };
+            match (notice.event, &mut entry.ended, place) {
+                (Event::Recovered, Some(ended), _) if arrived => drop(ended.owed.remove(&to)),
+                (Event::Recovered, Some(ended), _) => {
+                    if let Some(sent) = ended.owed.get_mut(&to) {
+                        *sent = Some(Sent::new(sent.as_ref(), now, arrived));
                     }
                 }
-                _ => {
-                    let troubles = [&mut entry.known, &mut entry.silent].into_iter().flatten();
-                    for trouble in troubles.filter(|trouble| trouble.kind == notice.kind) {
-                        trouble.told.insert(to, now);
-                    }
+                (Event::Failing | Event::Warning, _, Some(trouble)) => {
+                    let told = trouble.told.entry(to).or_default();
+                    let kind = topic(notice.kind);
+                    told.insert(kind, Sent::new(told.get(&kind), now, arrived));
                 }
+                _ => {}
             }
         }
         self.tidy();
@@ -150,14 +213,15 @@ impl Entry {
         let ended = self.ended.as_mut().map(|ended| &mut ended.was);
         for trouble in [self.known.as_mut(), self.silent.as_mut(), ended].into_iter().flatten() {
             trouble.since = trouble.since.min(run.now);
-            trouble.told.values_mut().for_each(|told| *told = (*told).min(run.now));
+            trouble.told.values_mut().flat_map(BTreeMap::values_mut).for_each(|sent| sent.at = sent.at.min(run.now));
             // A run from the future has not just ended.
             if trouble.seen > run.now {
                 trouble.seen = Timestamp::UNIX_EPOCH;
             }
         }
         if let Some(ended) = &mut self.ended {
-            ended.owed.retain(|to| run.receivers.contains(to));
+            ended.owed.retain(|to, _| run.receivers.contains(to));
+            ended.owed.values_mut().flatten().for_each(|sent| sent.at = sent.at.min(run.now));
         }
     }
 
@@ -165,7 +229,7 @@ impl Entry {
         match row.verdict() {
             // Not asked: nothing new.
             Verdict::Skip => {}
-            Verdict::Fail if is_silence(row.kind) => {
+            Verdict::Fail if says_nothing(row.kind) => {
                 Trouble::note(&mut self.silent, row, run, run.now);
                 // It was looked at, so it may be told again.
                 if let Some(known) = &mut self.known {
@@ -173,11 +237,9 @@ impl Entry {
                 }
             }
             Verdict::Fail => {
-                let before = match (&self.known, &self.silent) {
-                    (Some(known), _) if known.is_failure() => Some(known.since),
-                    (_, silent) => silent.as_ref().map(|silent| silent.since),
-                };
-                let elsewhere = (run.failing_since)(&row.name).filter(|since| *since <= run.now);
+                // Not since nobody could be asked: then it may have been good.
+                let before = self.known.as_ref().filter(|known| known.is_failure()).map(|known| known.since);
+                let elsewhere = (run.failing_since)(row).filter(|since| *since <= run.now);
                 let since = [before, elsewhere].into_iter().flatten().min().unwrap_or(run.now);
                 Trouble::note(&mut self.known, row, run, since);
                 self.silent = None;
@@ -198,10 +260,10 @@ impl Entry {
     /// A failure is over. Who was not told of it yet is told of both at once. Of a silence only those are told who know of it:
     /// what nobody was told, and what says nothing of the credential, is no news when it is over.
     fn end(&mut self, failed: Option<Trouble>, was_silent: Option<Trouble>, run: &Noted<'_>) {
-        let receivers = run.receivers.iter().copied();
+        let receivers = run.receivers.iter().map(|to| (*to, None));
         let ended = match (failed, was_silent) {
             (Some(was), _) => Ended { owed: receivers.collect(), was },
-            (None, Some(was)) => Ended { owed: receivers.filter(|to| was.told.contains_key(to)).collect(), was },
+            (None, Some(was)) => Ended { owed: receivers.filter(|(to, _)| was.told.contains_key(to)).collect(), was },
             (None, None) => return,
         };
         self.ended = Some(ended).filter(|ended| !ended.owed.is_empty()).or(self.ended.take());
@@ -209,7 +271,10 @@ impl Entry {
 
     fn due(&self, name: &str, to: Receiver, now: Timestamp, repeat: Duration) -> Vec<Notice> {
         let mut due = Vec::new();
-        if let Some(ended) = self.ended.as_ref().filter(|ended| ended.owed.contains(&to)) {
+        if let Some(ended) = &self.ended
+            && let Some(sent) = ended.owed.get(&to)
+            && sent.as_ref().is_none_or(|sent| sent.is_past(now, repeat))
+        {
             due.push(ended.was.notice(name, Event::Recovered, to));
         }
         let fails = self.known.as_ref().is_some_and(Trouble::is_failure);
@@ -220,7 +285,7 @@ impl Entry {
             due.push(notice);
         }
         // Beside a failure that is known, a silence is no further one.
-        let lasting = self.silent.as_ref().filter(|silent| !fails && silent.runs >= RUNS_UNTIL_TOLD);
+        let lasting = self.silent.as_ref().filter(|silent| !fails && silent.runs >= runs_until_told(silent.kind));
         if let Some(silent) = lasting.filter(|silent| silent.is_due(to, now, repeat)) {
             due.push(silent.notice(name, Event::Failing, to));
         }
@@ -231,8 +296,13 @@ impl Entry {
 impl Trouble {
     /// Puts what a row says into its place: the same trouble goes on, another one begins.
     fn note(place: &mut Option<Trouble>, row: &Row, run: &Noted<'_>, since: Timestamp) {
-        let same = |old: &Trouble| old.kind == row.kind || (is_silence(old.kind) && is_silence(row.kind));
-        let before = place.take().filter(same);
+        let mut before = place.take();
+        let told = before.as_mut().map(|old| std::mem::take(&mut old.told)).unwrap_or_default();
+        let before = before.filter(|old| topic(old.kind) == topic(row.kind));
+        let no_answer_from = match &row.cause {
+            Some(Cause::NoResponse { host }) => Some(host.clone()),
+            _ => None,
+        };
         // Two runs at the same time are one.
         let again = before.as_ref().is_none_or(|old| run.began >= old.seen);
         *place = Some(Trouble {
@@ -245,7 +315,8 @@ impl Trouble {
             since: before.as_ref().map_or(since, |old| old.since.min(since)),
             seen: run.now,
             runs: before.as_ref().map_or(0, |old| old.runs).saturating_add(u32::from(again)),
-            told: before.map(|old| old.told).unwrap_or_default(),
+            no_answer_from,
+            told,
         });
     }
 
@@ -255,11 +326,8 @@ impl Trouble {
 
     /// What was never told is due whenever; what was told is due again when a run has just found it once more.
     fn is_due(&self, to: Receiver, now: Timestamp, repeat: Duration) -> bool {
-        let Some(told) = self.told.get(&to) else { return true };
-        // A daily run comes a few seconds early at times, and an hour when the clocks change.
-        let repeat = repeat - repeat / 12;
-        let since = Duration::try_from(now.duration_since(*told)).unwrap_or_default();
-        self.seen == now && since >= repeat
+        let Some(sent) = self.told.get(&to).and_then(|told| told.get(&topic(self.kind))) else { return true };
+        (self.seen == now || sent.doubts > 0) && sent.is_past(now, repeat)
     }
 
     fn notice(&self, name: &str, event: Event, to: Receiver) -> Notice {
@@ -274,6 +342,7 @@ impl Trouble {
             lately: None,
             hint: self.hint.clone().filter(|_| event != Event::Recovered),
             since: self.since,
+            no_answer_from: self.no_answer_from.clone(),
             repeated: event != Event::Recovered && self.told.contains_key(&to),
             rotate_via: self.rotate_via.clone().filter(|_| rotate),
             manage_url: self.manage_url.clone().filter(|_| rotate),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use blocks::{blocks, text};
 
-use super::Message;
+use super::{Message, Untold};
 use crate::config::{SlackSettings, base_url};
 use crate::http::{Client, Fault, Request};
 use crate::provider::Answer;
@@ -21,6 +21,10 @@ use crate::secret::Secret;
 
 /// The wait before the second try; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long Slack may take over a message, inside the time for all tries: longer than a provider may over a question, for
+/// what is not answered in time may be posted.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What becomes of a try that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +56,7 @@ pub struct Slack<'a> {
     pub settings: &'a SlackSettings,
     pub client: &'a Client,
     pub secret: &'a Secret,
-    /// For one request.
+    /// For one request, at least.
     pub timeout: Duration,
 }
 
@@ -60,12 +64,13 @@ impl Slack<'_> {
     /// Sends the message, and for `retry_for` sends it again where Slack does not take it. Gives where it went.
     ///
     /// # Errors
-    /// What Slack says, and what to do about it, in a line.
-    pub async fn tell(&self, message: &Message, retry_for: Duration) -> Result<String, String> {
+    /// What Slack says, and what to do about it, in a line; and whether it may be there all the same.
+    pub async fn tell(&self, message: &Message, retry_for: Duration) -> Result<String, Untold> {
         let until = Instant::now() + retry_for;
         let (mut pause, mut plainly, mut once) = (PAUSE, false, false);
         loop {
-            let refusal = match self.send(message, plainly).await {
+            let left = until.saturating_duration_since(Instant::now());
+            let refusal = match self.send(message, plainly, self.timeout.max(PATIENCE.min(left))).await {
                 Ok(sent) => return Ok(sent),
                 Err(refusal) => refusal,
             };
@@ -74,10 +79,11 @@ impl Slack<'_> {
                 Again::After(time) => time.max(pause),
                 Again::Once if !once => pause,
                 Again::Plain if !plainly => Duration::ZERO,
-                Again::Once | Again::Plain | Again::No => return Err(refusal.why),
+                Again::No => return Err(Untold { why: refusal.why, doubtful: true }),
+                Again::Once | Again::Plain => return Err(refusal.why.into()),
             };
             if wait > until.saturating_duration_since(Instant::now()) {
-                return Err(refusal.why);
+                return Err(refusal.why.into());
             }
             pause = (pause * 2).min(Duration::from_secs(15));
             once |= refusal.again == Again::Once;
@@ -86,17 +92,18 @@ impl Slack<'_> {
         }
     }
 
-    async fn send(&self, message: &Message, plainly: bool) -> Result<String, Refusal> {
+    async fn send(&self, message: &Message, plainly: bool, limit: Duration) -> Result<String, Refusal> {
         let mut body = json!({ "text": text(message), "unfurl_links": false, "unfurl_media": false });
         if !plainly {
             body["blocks"] = blocks(message);
         }
         if self.settings.webhook.is_some() {
-            let answer = self.ask(webhook(self.secret).map_err(|why| refusal(Again::Once, why))?, body, false).await?;
+            let address = webhook(self.secret).map_err(|why| refusal(Again::Once, why))?;
+            let answer = self.ask(address, body, false, limit).await?;
             return webhook_answer(&answer).map(|()| "sent by the webhook".into());
         }
         body["channel"] = json!(self.settings.channel);
-        let said = self.method("chat.postMessage", body).await?;
+        let said = self.method("chat.postMessage", body, limit).await?;
         Ok(format!("sent to {}", plain(said["channel"].as_str().unwrap_or(&self.settings.channel))))
     }
 
@@ -105,7 +112,7 @@ impl Slack<'_> {
     /// # Errors
     /// What Slack says, and what to do about it, in a line.
     pub async fn who(&self) -> Result<String, String> {
-        let said = self.method("auth.test", json!({})).await.map_err(|refusal| refusal.why)?;
+        let said = self.method("auth.test", json!({}), self.timeout).await.map_err(|refusal| refusal.why)?;
         let at = |key: &str| plain(said[key].as_str().unwrap_or("?"));
         let mut who = format!("{} of {} ({})", at("user"), at("team"), at("url"));
         if let Some(seconds) = said["expires_in"].as_u64() {
@@ -115,23 +122,30 @@ impl Slack<'_> {
     }
 
     /// Calls a method of the Web API; what it says where it is well.
-    async fn method(&self, name: &str, body: Value) -> Result<Value, Refusal> {
+    async fn method(&self, name: &str, body: Value, limit: Duration) -> Result<Value, Refusal> {
         let address = format!("{}/{name}", self.settings.base_url.as_str().trim_end_matches('/'));
         let address = Url::parse(&address).expect("base_url is checked, and a method cannot spoil it");
-        let answer = self.ask(address, body, true).await?;
+        let answer = self.ask(address, body, true, limit).await?;
         method_answer(&answer, &self.settings.channel)
     }
 
-    async fn ask(&self, url: Url, body: Value, bearer: bool) -> Result<Answer, Refusal> {
+    async fn ask(&self, url: Url, body: Value, bearer: bool, limit: Duration) -> Result<Answer, Refusal> {
         let host = url.host_str().unwrap_or_default().to_string();
         let mut headers = vec![("content-type".into(), Zeroizing::new("application/json; charset=utf-8".into()))];
         if bearer {
             headers.push(("authorization".into(), Zeroizing::new(format!("Bearer {}", self.secret.expose()))));
         }
         let request = Request { post: true, url, headers, body: Some(Zeroizing::new(body.to_string())) };
-        let answer = tokio::time::timeout(self.timeout, self.client.send(&request)).await;
+        let answer = tokio::time::timeout(limit, self.client.send(&request)).await;
         let answer = answer.unwrap_or(Err(Fault::TimedOut));
-        answer.map_err(|fault| refusal(Again::Soon, format!("no answer from {host}: {fault}")))
+        answer.map_err(|fault| {
+            let again = match fault {
+                // What has no connection has posted nothing.
+                Fault::Dns | Fault::Refused | Fault::Tls(_) | Fault::Other(_) => Again::Soon,
+                Fault::TimedOut | Fault::BrokeOff | Fault::TooLong => Again::No,
+            };
+            refusal(again, format!("no answer from {host}: {fault}"))
+        })
     }
 }
 

@@ -111,8 +111,7 @@ impl Memory {
             make_private(&path)?;
             state::replace(&path, &serde_json::to_vec(self)?)
         };
-        // Its kind alone: the error itself names a file that is gone again.
-        write().map_err(|e: io::Error| format!("{}: {}", path.display(), e.kind()))
+        write().map_err(|e: io::Error| format!("{}: {}", path.display(), state::why(&e)))
     }
 
     /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.

@@ -3,12 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::{Event, Message, Notice, moment};
+use super::super::{Event, Group, Message, Notice, moment};
+use crate::history::says_nothing;
 use crate::report::clean;
 
 /// Slack takes 50 blocks of 3,000 characters, but refused messages of some 13,200 (slackapi/bolt-js#2509).
@@ -53,31 +52,16 @@ fn link(address: &str, label: &str) -> Option<String> {
 /// What stands for the blocks in a notification, and in their place where Slack refuses them.
 pub(super) fn text(message: &Message) -> String {
     let mut out = escaped(&format!("raxx on {}: {}", message.host, message.summary()), 300);
-    let together = groups(message);
+    let together = message.groups();
     for (i, group) in together.iter().enumerate() {
         let line = format!("\n{}", line(message, group));
         if out.chars().count() + line.chars().count() > TEXT {
-            let left: usize = together[i..].iter().map(Vec::len).sum();
+            let left: usize = together[i..].iter().map(|group| group.notices.len()).sum();
             return out + &format!("\n… and {left} more: raxx check");
         }
         out += &line;
     }
     out
-}
-
-/// Those that say the same are one paragraph, in the order of the first of them.
-fn groups(message: &Message) -> Vec<Vec<&Notice>> {
-    let mut places = HashMap::new();
-    let mut groups: Vec<Vec<&Notice>> = Vec::new();
-    for notice in &message.notices {
-        let says = (notice.event, message.said(notice), message.lasted(notice), notice.repeated);
-        let place = *places.entry((says, &notice.rotate_via, &notice.hint)).or_insert(groups.len());
-        match groups.get_mut(place) {
-            Some(group) => group.push(notice),
-            None => groups.push(vec![notice]),
-        }
-    }
-    groups
 }
 
 fn mark(notice: &Notice) -> &'static str {
@@ -89,12 +73,12 @@ fn mark(notice: &Notice) -> &'static str {
 }
 
 /// The names of a group, as many as fit.
-fn names(group: &[&Notice], most: usize) -> String {
+fn names(group: &Group<'_>, most: usize) -> String {
     let mut out = String::new();
-    for (i, notice) in group.iter().enumerate() {
+    for (i, notice) in group.notices.iter().enumerate() {
         let name = format!("{}*{}*", if i == 0 { "" } else { ", " }, escaped(&notice.name, 120));
         if i > 0 && out.chars().count() + name.chars().count() > most {
-            return out + &format!(" and {} more", group.len() - i);
+            return out + &format!(" and {} more", group.notices.len() - i);
         }
         out += &name;
     }
@@ -102,20 +86,16 @@ fn names(group: &[&Notice], most: usize) -> String {
 }
 
 /// `A, B — said`, or `A works again, …`.
-fn said(message: &Message, group: &[&Notice], most: usize) -> String {
-    let between = if group[0].event == Event::Recovered { " " } else { " — " };
-    let mut said = message.said(group[0]);
-    if group.len() > 1 && group[0].event == Event::Recovered {
-        said = said.replacen("works again, was", "work again, were", 1).replacen("works again", "work again", 1);
-    }
-    format!("{between}{}", escaped(&said, most))
+fn said(group: &Group<'_>, most: usize) -> String {
+    let between = if group.notices[0].event == Event::Recovered { " " } else { " — " };
+    format!("{between}{}", escaped(&group.said, most))
 }
 
 /// A group in a line.
-fn line(message: &Message, group: &[&Notice]) -> String {
-    let first = group[0];
-    let mut out = format!("{} {}{}", mark(first), names(group, 600), said(message, group, 160));
-    if let (Event::Failing, Some(lasted)) = (first.event, message.lasted(first)) {
+fn line(message: &Message, group: &Group<'_>) -> String {
+    let first = group.notices[0];
+    let mut out = format!("{} {}{}", mark(first), names(group, 600), said(group, 160));
+    if let (Event::Failing, Some(lasted)) = (first.event, message.lasted(group.since)) {
         out += &format!(" · for {lasted}");
     }
     if let Some(page) = &first.rotate_via {
@@ -125,13 +105,17 @@ fn line(message: &Message, group: &[&Notice]) -> String {
 }
 
 /// A group in full.
-fn paragraph(message: &Message, group: &[&Notice]) -> String {
-    let first = group[0];
-    let mut out = format!("{} {}{}", mark(first), names(group, 800), said(message, group, 500));
+fn paragraph(message: &Message, group: &Group<'_>) -> String {
+    let first = group.notices[0];
+    let mut out = format!("{} {}{}", mark(first), names(group, 800), said(group, 500));
     if first.event == Event::Failing {
-        let still = if first.repeated { "still failing" } else { "failing" };
-        out += &format!("\n{still} since {}", moment(first.since));
-        if let Some(lasted) = message.lasted(first) {
+        let still = match (says_nothing(first.kind), first.repeated) {
+            (true, _) => "could not be checked",
+            (false, true) => "still failing",
+            (false, false) => "failing",
+        };
+        out += &format!("\n{still} since {}", moment(group.since));
+        if let Some(lasted) = message.lasted(group.since) {
             out += &format!(" ({lasted})");
         }
     }
@@ -150,7 +134,7 @@ fn paragraph(message: &Message, group: &[&Notice]) -> String {
 
 /// The message as blocks: a header, sections, and where it comes from.
 pub(super) fn blocks(message: &Message) -> Value {
-    let groups = groups(message);
+    let groups = message.groups();
     let full: Vec<String> = groups.iter().map(|group| paragraph(message, group)).collect();
     let in_full = groups.len() <= IN_FULL && full.iter().map(|p| p.chars().count() + 2).sum::<usize>() <= MESSAGE / 2;
     let (pieces, gap) = match in_full {
@@ -163,7 +147,7 @@ pub(super) fn blocks(message: &Message) -> Value {
         let size = piece.chars().count() + gap.len();
         length += size;
         if length > MESSAGE {
-            let left: usize = groups[i..].iter().map(|group| group.len()).sum();
+            let left: usize = groups[i..].iter().map(|group| group.notices.len()).sum();
             sections.push(format!("… and {left} more. All of them: `raxx check`"));
             break;
         }

@@ -13,6 +13,7 @@ fn notice(name: &str, words: &str) -> Notice {
         lately: None,
         hint: None,
         since: "2026-05-04T05:00:00Z".parse().unwrap(),
+        no_answer_from: None,
         repeated: false,
         rotate_via: Some("docs/ops/runbooks/rotation/heroku-platform-token.md".into()),
         manage_url: Some("https://dashboard.heroku.com/account/applications".into()),
