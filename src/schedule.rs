@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
 pub use clock::{At, Clock, machine_zone};
-pub use memory::{Memory, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
+pub use memory::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
 
 use crate::process::block_on;
 

@@ -992,6 +992,30 @@ fn without_a_network_it_is_tried_again_the_next_hour() {
 }
 
 #[test]
+fn a_morning_without_a_network_is_no_incident_however_often_it_is_tried() {
+    let closed = ClosedPort::new();
+    let watch = Watch::new(&closed.url());
+    let config = watch.machine.sandbox.root().join("config.toml");
+    let told = watch.machine.home("told");
+    let teller = watch.machine.bin().join("teller");
+    executable(&teller, &format!("#!/bin/sh\ncat >>{}\n", told.display()));
+    let receiver = format!("[alert.slack]\nenabled = false\n[alert.command]\nrun = [{teller:?}]\n[[credential]]");
+    let text_of = fs::read_to_string(&config).expect("the configuration").replace("[[credential]]", &receiver);
+    fs::write(&config, text_of).expect("the configuration");
+    let due = format!("{}Z", watch.due);
+    let tick = || watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
+    for _ in 0..4 {
+        assert_eq!(tick().status.code(), Some(1));
+        assert!(!told.exists(), "the morning is not over");
+    }
+    // The next day's check finds the same.
+    let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
+    watch.change(|memory| memory["ran"]["at"] = json!(yesterday.to_string()));
+    tick();
+    assert!(fs::read_to_string(&told).expect("it is told").contains("\"event\": \"failing\""));
+}
+
+#[test]
 fn what_only_stands_in_front_of_the_providers_is_tried_again_the_next_hour() {
     let server = Loopback::start();
     server.accept(TOKEN);

@@ -88,6 +88,8 @@ pub struct Noted<'a> {
     pub rows: &'a [Row],
     pub began: Timestamp,
     pub now: Timestamp,
+    /// Whether it makes up for one that heard or told nobody: together they are one.
+    pub again: bool,
     /// Every name that is configured, in order.
     pub names: &'a [&'a str],
     /// Who is to be told.
@@ -303,8 +305,8 @@ impl Trouble {
             Some(Cause::NoResponse { host }) => Some(host.clone()),
             _ => None,
         };
-        // Two runs at the same time are one.
-        let again = before.as_ref().is_none_or(|old| run.began >= old.seen);
+        // Two runs at the same time are one, too.
+        let counts = before.as_ref().is_none_or(|old| !run.again && run.began >= old.seen);
         *place = Some(Trouble {
             provider: row.provider.clone(),
             kind: row.kind,
@@ -314,7 +316,7 @@ impl Trouble {
             manage_url: row.manage_url.clone(),
             since: before.as_ref().map_or(since, |old| old.since.min(since)),
             seen: run.now,
-            runs: before.as_ref().map_or(0, |old| old.runs).saturating_add(u32::from(again)),
+            runs: before.as_ref().map_or(0, |old| old.runs).saturating_add(u32::from(counts)),
             no_answer_from,
             told,
         });

@@ -56,12 +56,13 @@ pub(super) fn receivers(config: &Config) -> Result<Vec<Receiver>> {
     Ok(on)
 }
 
-/// Tells what is due after this run, and gives whether everybody took it. What was not taken is kept.
+/// Tells what is due after this run (which may be one made `again` on the same day), and gives whether everybody took it. What was not taken is kept.
 pub(super) async fn tell(
     config: &Config,
     store: &dyn Store,
     report: &Report,
     began: Timestamp,
+    again: bool,
     receivers: &[Receiver],
 ) -> bool {
     let mut desk = Desk::open();
@@ -69,7 +70,7 @@ pub(super) async fn tell(
     let vault = config.infisical.enabled.then_some(vault::NAME);
     let names: Vec<&str> = config.names().chain(vault).collect();
     let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider);
-    let run = Noted { rows: &report.rows, began, now, names: &names, receivers, failing_since: &failing_since };
+    let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };
     // Before anything is sent or waited for: a crash loses nothing.
     desk.change(now, |book| book.note(&run)).await;
     let Ok(_alone) = desk.alone(config.alert.retry_for + WAIT).await else {

@@ -75,9 +75,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         told = false;
     }
     if args.alert {
+        let again = args.if_due.as_ref().is_some_and(schedule::again);
         let telling = async {
             tokio::select! {
-                told = alert::tell(&config, &*store, &report, began, &receivers) => Some(told),
+                told = alert::tell(&config, &*store, &report, began, again, &receivers) => Some(told),
                 _ = tokio::signal::ctrl_c() => None,
             }
         };

@@ -168,6 +168,12 @@ pub fn note_broken(why: &str) -> Result<(), String> {
     memory.save()
 }
 
+/// Whether this day's check was made already, and is only made again because it heard or told nobody.
+pub fn again(at: &At) -> bool {
+    let (last, next) = at.around(Timestamp::now(), &at.zone());
+    Memory::load().ran.is_some_and(|ran| (last..next).contains(&ran.at))
+}
+
 /// The right to make the check that is due: nobody else makes it until this is dropped.
 #[derive(Debug)]
 pub struct Turn {

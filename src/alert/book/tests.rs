@@ -44,7 +44,7 @@ fn noted(
     since: Option<Timestamp>,
 ) {
     let rows = [row];
-    book.note(&Noted { rows: &rows, began, now, names: &NAMES, receivers, failing_since: &|_| since });
+    book.note(&Noted { rows: &rows, began, now, names: &NAMES, receivers, failing_since: &|_| since, again: false });
     // Whatever happens next, the book survives it.
     *book = serde_json::from_slice(&serde_json::to_vec(book).unwrap()).unwrap();
 }
@@ -227,6 +227,7 @@ fn what_is_no_longer_configured_is_forgotten() {
         names: &NAMES[1..],
         receivers: &receivers,
         failing_since: &|_| None,
+        again: false,
     };
     book.note(&run);
     assert!(book.entries.is_empty());
