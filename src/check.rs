@@ -64,7 +64,7 @@ pub struct Run<'a> {
     pub state: Option<&'a State>,
     pub store: &'a dyn Store,
     pub store_limit: Duration,
-    began: Timestamp,
+    pub began: Timestamp,
     client: OnceCell<Result<Client, Fault>>,
 }
 
@@ -312,7 +312,7 @@ impl<'a> Run<'a> {
             let now = told_at.unwrap_or_else(Timestamp::now);
             let ends = format!("expires {}", distance(now, end));
             row.words += &format!(", {ends}");
-            row.warning = ends_soon(now, end, self.config.warn_before).then_some(ends);
+            row.warning = ends_soon(now, end, self.config.warn_before(name)).then_some(ends);
         }
         row
     }

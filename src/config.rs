@@ -88,6 +88,8 @@ pub struct Credential {
     pub scope: Option<String>,
     /// Fills `{account_id}` in the provider's paths.
     pub account_id: Option<String>,
+    /// In place of the configuration's.
+    pub warn_before: Option<Duration>,
 }
 
 /// The vault whose login is checked beside the credentials.
@@ -96,6 +98,8 @@ pub struct Infisical {
     pub enabled: bool,
     pub base_url: Url,
     pub rotate_via: Option<String>,
+    /// Of its access token, which is made anew by who logs in: nobody is warned of its end unless it is said.
+    pub warn_before: Option<Duration>,
 }
 
 /// Which store, of those that this system may have.
@@ -144,8 +148,8 @@ pub struct Config {
     pub credentials: Vec<Credential>,
     /// A PASS younger than this is not asked again by a new terminal.
     pub recheck_after: Duration,
-    /// A PASS that ends sooner than this comes with a warning.
-    pub warn_before: Duration,
+    /// A PASS that ends sooner than this comes with a warning; see [`Config::warn_before`].
+    warn_before: Duration,
     /// Whether a new terminal speaks of warnings too.
     pub warn_in_terminals: bool,
     pub infisical: Infisical,
@@ -221,6 +225,7 @@ struct CredentialForm {
     rotate_via: Option<String>,
     scope: Option<String>,
     account_id: Option<Spanned<String>>,
+    warn_before: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -251,6 +256,7 @@ struct InfisicalForm {
     enabled: Option<bool>,
     base_url: Option<Spanned<String>>,
     rotate_via: Option<String>,
+    warn_before: Option<Spanned<String>>,
 }
 
 impl Config {
@@ -310,13 +316,13 @@ impl Config {
             )?,
             None => base.map_or(Duration::ZERO, |b| b.recheck_after),
         };
-        let warn_before = match &form.warn_before {
-            Some(text) => {
-                let year = Duration::from_secs(365 * 86_400);
-                duration(&file, text, "warn_before", ("0s", Duration::ZERO), ("365d", year))?
-            }
-            None => base.map_or(Duration::from_secs(14 * 86_400), |b| b.warn_before),
+        let warn_time = |text: &Option<Spanned<String>>| {
+            let year = Duration::from_secs(365 * 86_400);
+            let time = |text| duration(&file, text, "warn_before", ("0s", Duration::ZERO), ("365d", year));
+            text.as_ref().map(time).transpose()
         };
+        let warn_before = warn_time(&form.warn_before)?
+            .unwrap_or_else(|| base.map_or(Duration::from_secs(14 * 86_400), |b| b.warn_before));
         let warn_in_terminals = form.hook.warn.or(base.map(|b| b.warn_in_terminals)).unwrap_or(false);
         let store = store_settings(&file, &form.store)?;
         let vault = form.vault.infisical;
@@ -328,6 +334,7 @@ impl Config {
             enabled: vault.enabled.or(base.map(|b| b.infisical.enabled)).unwrap_or(true),
             base_url: vault_url.or(base.map(|b| b.infisical.base_url.clone())).expect("the defaults have one"),
             rotate_via: vault.rotate_via.or_else(|| base.and_then(|b| b.infisical.rotate_via.clone())),
+            warn_before: warn_time(&vault.warn_before)?,
         };
 
         let mut credentials: Vec<Credential> = Vec::new();
@@ -349,6 +356,7 @@ impl Config {
                 rotate_via: form.rotate_via,
                 scope: form.scope,
                 account_id: form.account_id.map(Spanned::into_inner),
+                warn_before: warn_time(&form.warn_before)?,
             });
         }
         let built_in_alert = base.map(|b| b.alert.clone());
@@ -400,6 +408,15 @@ impl Config {
         Ok(catalogue)
     }
 
+    /// How long before the end of this credential a PASS warns of it.
+    pub fn warn_before(&self, name: &str) -> Duration {
+        if name == crate::vault::NAME {
+            return self.infisical.warn_before.unwrap_or_default();
+        }
+        let own = self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before);
+        own.unwrap_or(self.warn_before)
+    }
+
     /// The configured names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.credentials.iter().map(|c| c.name.as_str())
@@ -430,6 +447,11 @@ pub fn names() -> Vec<String> {
 fn built_in_names() -> Vec<String> {
     let named = DEFAULTS.lines().filter_map(|line| line.strip_prefix("name ")?.split('"').nth(1));
     named.map(String::from).collect()
+}
+
+/// Where the configuration is, or would be: what is remembered of one is not another one's.
+pub fn place() -> String {
+    config_path().map(|(path, _)| path.display().to_string()).unwrap_or_default()
 }
 
 /// The path of the configuration, and whether it was asked for by name.
@@ -544,8 +566,17 @@ fn duration(
         }
         None => Err(file.error(
             Some(text.span()),
-            format!("{key} = \"{}\" is no duration: write it like \"10s\", \"700ms\" or \"2m\"", text.get_ref()),
+            format!("{key} = \"{}\" is no duration: write it like {}", text.get_ref(), examples(key)),
         )),
+    }
+}
+
+/// How long one would set it to.
+fn examples(key: &str) -> &'static str {
+    match key {
+        "warn_before" => r#""14d" or "12h""#,
+        "repeat" | "recheck_after" => r#""24h" or "30m""#,
+        _ => r#""10s", "700ms" or "2m""#,
     }
 }
 

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::report::{Kind, Row, Verdict, plain};
+use crate::source::ENVIRONMENT;
 use crate::state::{directory, lock_file, replace};
 
 const LAST: &str = "last.json";
@@ -53,8 +54,14 @@ pub struct Last {
     pub expires: Option<Timestamp>,
     /// When it was checked.
     pub at: Timestamp,
+    /// When the run began that checked it: one that began before that knows less, however late it ends.
+    #[serde(default)]
+    pub began: Timestamp,
     /// Since when the verdict, PASS or FAIL or SKIP, is what it is.
     pub since: Timestamp,
+    /// Since when the settled kind is a failure.
+    #[serde(default)]
+    pub settled_since: Option<Timestamp>,
     /// When it was last good.
     pub good: Option<Timestamp>,
 }
@@ -73,36 +80,57 @@ pub fn of(name: &str) -> Vec<Change> {
     all.into_iter().filter(|change| change.name == name).collect()
 }
 
-/// Since when it fails; none where its last verdict is not FAIL.
-pub fn failing_since(name: &str) -> Option<Timestamp> {
-    known().get(name).and_then(Last::failing_since)
+/// Since when it fails; none where its last verdict is not FAIL, or another provider's.
+pub fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
+    known().get(name).filter(|last| last.provider == provider).and_then(Last::failing_since)
 }
 
 /// Notes the verdicts of a run: those that were asked for this very run, not remembered ones. A memory that cannot be
 /// written costs the memory, not the run.
-pub fn note(rows: &[Row], at: Timestamp) {
+pub fn note(rows: &[Row], began: Timestamp, at: Timestamp) {
     if let Some(dir) = directory().filter(|_| !rows.is_empty()) {
-        let _ = note_in(&dir, rows, at);
+        let _ = note_in(&dir, rows, began, at);
     }
+}
+
+/// The same for a run that a scheduler started: it has none of a terminal's variables, so that it does not find a value
+/// that a terminal had is no word on the value.
+pub fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) {
+    let known = known();
+    let of_a_terminal = |row: &&Row| {
+        matches!(row.kind, Kind::Missing | Kind::NotConfigured | Kind::Locked)
+            && known
+                .get(&row.name)
+                .is_some_and(|last| last.provider == row.provider && last.source.as_deref() == Some(ENVIRONMENT))
+    };
+    let rows: Vec<Row> = rows.iter().filter(|row| !of_a_terminal(row)).cloned().collect();
+    note(&rows, began, at);
 }
 
 /// Notes the verdict of a value that is in the store now: what failed before fails no more.
 pub fn note_stored(row: Option<Row>, store: &str) {
     if let Some(row) = row {
-        note(&[Row { source: Some(store.into()), ..row }], Timestamp::now());
+        let now = Timestamp::now();
+        note(&[Row { source: Some(store.into()), ..row }], now, now);
     }
 }
 
 impl Last {
+    /// Since when it fails. That nobody answered before is not part of it: then it may have been good.
     pub fn failing_since(&self) -> Option<Timestamp> {
-        (self.kind.verdict() == Verdict::Fail).then_some(self.since)
+        (self.kind.verdict() == Verdict::Fail).then_some(self.settled_since.unwrap_or(self.since))
     }
 
-    fn after(row: &Row, at: Timestamp, before: Option<&Last>) -> Last {
+    fn after(row: &Row, began: Timestamp, at: Timestamp, before: Option<&Last>) -> Last {
         let verdict = row.kind.verdict();
         let same = before.filter(|before| before.kind.verdict() == verdict);
         let says_nothing = says_nothing(row.kind);
         let good = row.kind == Kind::Valid;
+        let settled_since = match (says_nothing, verdict) {
+            (true, _) => before.and_then(|before| before.settled_since),
+            (false, Verdict::Fail) => before.and_then(|before| before.settled_since).or(Some(at)),
+            (false, Verdict::Pass | Verdict::Skip) => None,
+        };
         Last {
             provider: row.provider.clone(),
             kind: row.kind,
@@ -112,7 +140,9 @@ impl Last {
             // What is not answered has not lost its end.
             expires: row.expires.or_else(|| before.filter(|_| says_nothing).and_then(|b| b.expires)),
             at,
+            began,
             since: same.map_or(at, |before| before.since),
+            settled_since,
             good: if good { Some(at) } else { before.and_then(|before| before.good) },
         }
     }
@@ -133,13 +163,18 @@ fn changes_in(dir: &Path) -> Vec<Change> {
     text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }
 
-fn note_in(dir: &Path, rows: &[Row], at: Timestamp) -> io::Result<()> {
+fn note_in(dir: &Path, rows: &[Row], began: Timestamp, at: Timestamp) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let Some(_lock) = locked(dir) else { return Ok(()) };
     let mut known = known_in(dir);
     let mut changes = Vec::new();
     for row in rows {
-        let before = known.get(&row.name);
+        // Another provider's verdict is another credential's.
+        let before = known.get(&row.name).filter(|before| before.provider == row.provider);
+        // A clock that was set back makes no run an old one.
+        if before.is_some_and(|before| before.began > began && before.began <= at) {
+            continue;
+        }
         if before.is_none_or(|before| before.kind != row.kind) {
             changes.push(Change {
                 at,
@@ -149,7 +184,7 @@ fn note_in(dir: &Path, rows: &[Row], at: Timestamp) -> io::Result<()> {
                 words: plain(&row.words),
             });
         }
-        let last = Last::after(row, at, before);
+        let last = Last::after(row, began, at, before);
         known.insert(row.name.clone(), last);
     }
     if !changes.is_empty() {
@@ -240,7 +275,7 @@ mod tests {
     }
 
     fn noted(dir: &Path, name: &str, kind: Kind, second: i64) {
-        note_in(dir, &[row(name, kind)], at(second)).unwrap();
+        note_in(dir, &[row(name, kind)], at(second), at(second)).unwrap();
     }
 
     fn kinds(dir: &Path, name: &str) -> Vec<(i64, Kind)> {
@@ -261,7 +296,7 @@ mod tests {
         assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (6, Kind::Unreachable), (7, Kind::Rejected)]);
         assert_eq!(kinds(dir, "B"), [(5, Kind::Missing)]);
         let a = known_in(dir).remove("A").unwrap();
-        assert_eq!((a.failing_since(), a.good, a.at), (Some(at(6)), Some(at(5)), at(8)));
+        assert_eq!((a.failing_since(), a.good, a.at), (Some(at(7)), Some(at(5)), at(8)));
         noted(dir, "A", Kind::Valid, 9);
         let a = known_in(dir).remove("A").unwrap();
         assert_eq!((a.failing_since(), a.good, a.since), (None, Some(at(9)), at(9)));
@@ -273,7 +308,7 @@ mod tests {
         let dir = dir.path();
         let mut good = row("A", Kind::Valid);
         good.expires = Some(at(1000));
-        note_in(dir, &[good], at(1)).unwrap();
+        note_in(dir, &[good], at(1), at(1)).unwrap();
         noted(dir, "A", Kind::Unreachable, 2);
         let a = known_in(dir).remove("A").unwrap();
         assert_eq!((a.kind, a.settled, a.expires), (Kind::Unreachable, Kind::Valid, Some(at(1000))));
@@ -281,6 +316,20 @@ mod tests {
         noted(dir, "A", Kind::Blocked, 4);
         let a = known_in(dir).remove("A").unwrap();
         assert_eq!((a.kind, a.settled, a.expires), (Kind::Blocked, Kind::Rejected, None));
+        assert_eq!(a.failing_since(), Some(at(3)));
+    }
+
+    #[test]
+    fn a_run_that_began_earlier_and_ends_later_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        note_in(dir, &[row("A", Kind::Valid)], at(5), at(6)).unwrap();
+        note_in(dir, &[row("A", Kind::Rejected), row("B", Kind::Rejected)], at(1), at(9)).unwrap();
+        let known = known_in(dir);
+        assert_eq!((known["A"].kind, known["A"].at, known["B"].kind), (Kind::Valid, at(6), Kind::Rejected));
+        assert_eq!(kinds(dir, "A"), [(6, Kind::Valid)]);
+        note_in(dir, &[row("A", Kind::Rejected)], at(7), at(10)).unwrap();
+        assert_eq!(known_in(dir)["A"].kind, Kind::Rejected);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use tempfile::NamedTempFile;
 
 use crate::report::{Report, Row, Verdict, clean};
 
@@ -76,23 +77,37 @@ fn label(text: &str) -> String {
 /// # Errors
 /// One line: the file, and why it cannot be written. An old one stays as it is.
 pub fn write(path: &Path, report: &Report) -> Result<()> {
-    let text = text(report);
-    let written = || -> std::io::Result<()> {
-        // A link stays a link, and what is no file (a pipe) is written to.
-        let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-        if fs::metadata(&real).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
-            return fs::write(&real, &text);
-        }
-        let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        // Without the ending .prom, so that the collector does not take the half of it.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text.as_bytes())?;
+    let written = || -> io::Result<()> {
+        let (real, mut file) = beside(path)?;
+        file.write_all(text(report).as_bytes())?;
         // The collector runs as somebody else, and nothing in it is secret.
         file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
         file.persist(&real).map_err(|e| e.error)?;
         Ok(())
     };
     written().with_context(|| format!("{}: the metrics are not written", path.display()))
+}
+
+/// Whether [`write`] could.
+///
+/// # Errors
+/// One line: the file, and why it cannot be written.
+pub fn try_out(path: &Path) -> Result<()> {
+    beside(path).map(drop).with_context(|| format!("{}: the metrics cannot be written", path.display()))
+}
+
+/// The file that is meant, and a new one beside it.
+fn beside(path: &Path) -> io::Result<(PathBuf, NamedTempFile)> {
+    // A link stays a link.
+    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    // A pipe without a reader would be waited for, and nobody told meanwhile.
+    if fs::metadata(&real).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("it is no regular file"));
+    }
+    let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Without the ending .prom, so that the collector does not take the half of it.
+    let file = NamedTempFile::new_in(dir)?;
+    Ok((real, file))
 }
 
 #[cfg(test)]

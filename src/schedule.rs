@@ -1,29 +1,27 @@
 //! The daily check: at what time it is due, which of the system's schedulers starts it, and what the last one found.
 //!
-//! launchd and cron know local time alone, and cron forgets what it slept through. So both start raxx once an hour, and
-//! raxx works out here whether the check is due: that survives daylight saving time, travel and a machine that was off.
+//! launchd and cron know local time alone, cron forgets what it slept through, and no scheduler knows whether there was a
+//! network. So each starts raxx once an hour, and raxx works out here whether the check is due: that survives daylight saving
+//! time, travel, a machine that was off, and a check that heard or told nobody.
 
+mod clock;
 mod cron;
 mod launchd;
+mod memory;
 mod systemd;
 
-use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-use std::str::FromStr;
 use std::time::Duration;
 
-use jiff::civil::Time;
-use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp, ToSpan as _};
-use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 
+pub use clock::{At, Clock, machine_zone};
+pub use memory::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
+
 use crate::process::block_on;
-use crate::report::{Cause, Kind, Report, Verdict};
-use crate::state;
 
 /// What the check is called wherever a scheduler wants a name.
 const LABEL: &str = "app.raxx.session-bootstrap";
@@ -31,11 +29,8 @@ const LABEL: &str = "app.raxx.session-bootstrap";
 /// How long a scheduler's own program may take: `launchctl bootout` waits for what it ends.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A check is late when it should have run so long ago: launchd and cron look once an hour.
-const LATE: SignedDuration = SignedDuration::from_mins(70);
-
 /// The variables that tell raxx where things are. A scheduler starts it without them, so they are written beside the
-/// command. None of them is a secret.
+/// command. None of them is a secret, unless somebody put a password into an address.
 const CARRIED: [&str; 7] = [
     "RAXX_CONFIG",
     "RAXX_BOOTSTRAP_STATE_FILE",
@@ -48,275 +43,6 @@ const CARRIED: [&str; 7] = [
 
 /// The proxy's variables: an address that may have a password in it.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"];
-
-// ---- the time of the day --------------------------------------------------------------------------------------------
-
-/// `HH:MM`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clock(Time);
-
-impl FromStr for Clock {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Clock, String> {
-        let number = |digits: &str| {
-            let plain = matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit());
-            digits.parse::<i8>().ok().filter(|_| plain)
-        };
-        let time = text.split_once(':').filter(|(_, minute)| minute.len() == 2);
-        time.and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok())
-            .map(Clock)
-            .ok_or_else(|| "a time of the day is written as 08:00".into())
-    }
-}
-
-/// A time of every day, in UTC (`08:00Z`) or by this machine's clock (`08:00`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
-    time: Time,
-    pub utc: bool,
-}
-
-impl At {
-    pub fn new(clock: Clock, utc: bool) -> At {
-        At { time: clock.0, utc }
-    }
-
-    fn zone(&self) -> TimeZone {
-        if self.utc { TimeZone::UTC } else { TimeZone::system() }
-    }
-
-    /// The last time that it was this time of the day, and the next.
-    fn around(&self, now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
-        let today = now.to_zoned_datetime(zone.clone()).date();
-        // A day whose clock was put forward over this time has it an hour later; one that has it twice counts the first.
-        let of = |days: i64| {
-            let date = today.checked_add(days.days()).ok()?;
-            Some(date.to_datetime(self.time).to_zoned_datetime(zone.clone()).ok()?.timestamp())
-        };
-        let times: Vec<Timestamp> = (-2..=2).filter_map(of).collect();
-        let last = times.iter().copied().filter(|t| *t <= now).max().unwrap_or(Timestamp::MIN);
-        let next = times.iter().copied().filter(|t| *t > now).min().unwrap_or(Timestamp::MAX);
-        (last, next)
-    }
-
-    /// The minute of the hour at which a local clock shows this time: zones may differ from UTC by half an hour.
-    fn minute(&self, now: Timestamp, local: &TimeZone) -> i32 {
-        let minute = i32::from(self.time.minute());
-        match self.utc {
-            true => (minute + local.to_offset(now).seconds().div_euclid(60)).rem_euclid(60),
-            false => minute,
-        }
-    }
-
-    fn minute_now(&self) -> i32 {
-        self.minute(Timestamp::now(), &TimeZone::system())
-    }
-
-    /// `08:00 UTC`.
-    pub fn words(&self) -> String {
-        let zone = if self.utc { "UTC" } else { "local time" };
-        format!("{} {zone}", self.time.strftime("%H:%M"))
-    }
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.time.strftime("%H:%M"), if self.utc { "Z" } else { "" })
-    }
-}
-
-impl FromStr for At {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<At, String> {
-        let clock = text.strip_suffix('Z');
-        Ok(At::new(clock.unwrap_or(text).parse()?, clock.is_some()))
-    }
-}
-
-// ---- what is remembered ---------------------------------------------------------------------------------------------
-
-/// What the daily check remembers. Value-free.
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Memory {
-    /// When it was installed: what was due before that is not made up for.
-    since: Option<Timestamp>,
-    /// The last run.
-    pub ran: Option<Ran>,
-    /// Why the last try was no run.
-    pub broken: Option<Broken>,
-}
-
-/// One run and what it found.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Ran {
-    /// When it began.
-    pub at: Timestamp,
-    pub passed: usize,
-    pub skipped: usize,
-    pub failing: Vec<String>,
-    /// Those that pass, with a warning.
-    #[serde(default)]
-    pub warned: Vec<String>,
-    /// Whether anybody answered at all: a machine without network has not checked anything.
-    pub answered: bool,
-    /// Whether everybody who was to be told took it.
-    pub told: bool,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Broken {
-    pub at: Timestamp,
-    pub why: String,
-}
-
-impl Ran {
-    fn new(at: Timestamp, report: &Report, told: bool) -> Ran {
-        let names = |wanted: &dyn Fn(&crate::report::Row) -> bool| {
-            report.rows.iter().filter(|row| wanted(row)).map(|row| row.name.clone()).collect()
-        };
-        let count = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
-        let silent =
-            |row: &crate::report::Row| matches!(row.cause, Some(Cause::NoResponse { .. } | Cause::NotAsked { .. }));
-        let spoke = |row: &crate::report::Row| {
-            !silent(row)
-                && matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Limited | Kind::Unreachable | Kind::Blocked)
-        };
-        Ran {
-            at,
-            passed: count(Verdict::Pass),
-            skipped: count(Verdict::Skip),
-            failing: names(&|row| row.verdict() == Verdict::Fail),
-            warned: names(&|row| row.warning.is_some()),
-            // Where nobody was asked (nothing is stored, the store is locked), nobody was silent either.
-            answered: report.rows.iter().any(spoke) || !report.rows.iter().any(silent),
-            told,
-        }
-    }
-
-    /// Whether there is nothing left to do before the next day.
-    fn settled(&self) -> bool {
-        self.answered && self.told
-    }
-
-    /// `4 PASS, 1 FAIL: HEROKU_API_KEY`.
-    pub fn words(&self) -> String {
-        let mut said = vec![format!("{} PASS", self.passed)];
-        if self.skipped > 0 {
-            said.push(format!("{} SKIP", self.skipped));
-        }
-        if !self.warned.is_empty() {
-            said.push(format!("{} to rotate soon: {}", self.warned.len(), self.warned.join(", ")));
-        }
-        if !self.failing.is_empty() {
-            said.push(format!("{} FAIL: {}", self.failing.len(), self.failing.join(", ")));
-        }
-        said.join(", ")
-    }
-}
-
-fn memory_file() -> Result<PathBuf, String> {
-    Ok(state::directory().ok_or("there is no home directory to remember the daily check in")?.join("schedule.json"))
-}
-
-impl Memory {
-    /// What is remembered; nothing where it is damaged, so that a check runs rather than none.
-    pub fn load() -> Memory {
-        let bytes = memory_file().ok().and_then(|path| fs::read(path).ok());
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-    }
-
-    fn save(&self) -> Result<(), String> {
-        let path = memory_file()?;
-        let write = || {
-            make_private(&path)?;
-            state::replace(&path, &serde_json::to_vec(self)?)
-        };
-        write().map_err(|e: io::Error| format!("{}: {e}", path.display()))
-    }
-
-    /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.
-    fn cared_for(&self, last: Timestamp, next: Timestamp) -> bool {
-        let ran = self.ran.as_ref().filter(|ran| ran.settled()).map(|ran| ran.at);
-        // Only what lies in this period counts. A time in the future is one before the clock was set back: it is not
-        // believed, so the check runs once more rather than never.
-        ran.into_iter().chain(self.since).any(|at| (last..next).contains(&at))
-    }
-
-    fn due(&self, at: &At, now: Timestamp, zone: &TimeZone) -> bool {
-        let (last, next) = at.around(now, zone);
-        !self.cared_for(last, next)
-    }
-
-    /// When the check is due next; none when it is due now.
-    pub fn next(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
-        let (last, next) = at.around(now, &at.zone());
-        self.cared_for(last, next).then_some(next)
-    }
-
-    /// When it should have run, where it has not for longer than a scheduler may take.
-    pub fn late(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
-        let (last, next) = at.around(now, &at.zone());
-        let tried = self.ran.as_ref().is_some_and(|ran| (last..next).contains(&ran.at))
-            || self.broken.as_ref().is_some_and(|broken| (last..next).contains(&broken.at));
-        (!tried && !self.cared_for(last, next) && now.duration_since(last) > LATE).then_some(last)
-    }
-}
-
-/// Notes what a run of the daily check found, and whether everybody was told who is to be. Last thing in a run: one that is
-/// killed before is made again.
-///
-/// # Errors
-/// One line: which file, and why it could not be written.
-pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
-    let mut memory = Memory::load();
-    memory.ran = Some(Ran::new(began, report, told));
-    memory.broken = None;
-    memory.save()
-}
-
-/// Notes why there was no run.
-///
-/// # Errors
-/// One line: which file, and why it could not be written.
-pub fn note_broken(why: &str) -> Result<(), String> {
-    let mut memory = Memory::load();
-    memory.broken = Some(Broken { at: Timestamp::now(), why: crate::report::plain(why) });
-    memory.save()
-}
-
-/// The right to make the check that is due: nobody else makes it until this is dropped.
-#[derive(Debug)]
-pub struct Turn {
-    _lock: Option<File>,
-}
-
-/// Takes the turn where the check is due and nobody is at it. Where nothing can be remembered it always is due.
-pub fn turn(at: &At) -> Option<Turn> {
-    let lock = lock();
-    if let Some(lock) = &lock
-        && matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))
-    {
-        return None;
-    }
-    Memory::load().due(at, Timestamp::now(), &at.zone()).then_some(Turn { _lock: lock })
-}
-
-fn lock() -> Option<File> {
-    let path = memory_file().ok()?;
-    make_private(&path).ok()?;
-    state::lock_file(&path.with_extension("lock"))
-}
-
-/// Makes the state directory.
-fn make_private(file: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let dir = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
-}
-
-// ---- the schedulers -------------------------------------------------------------------------------------------------
 
 /// What starts the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -452,6 +178,11 @@ impl Scheduler {
 }
 
 impl Job {
+    /// All that a scheduler has to hold as it is.
+    fn words(&self) -> impl Iterator<Item = &str> {
+        self.environment.iter().map(|(_, value)| value.as_str()).chain([self.program.as_str()])
+    }
+
     /// This raxx, with what it needs to find its files.
     ///
     /// # Errors
@@ -459,15 +190,13 @@ impl Job {
     pub fn new(at: At) -> Result<Job, String> {
         let home = dirs::home_dir().ok_or("there is no home directory")?;
         let mut environment = Vec::new();
-        let proxies = PROXIES.iter().filter(|name| match std::env::var(name) {
-            Ok(proxy) if proxy.contains('@') => {
-                crate::process::say(&format!("raxx: warning: {name} has a password in it, so it is not written down"));
-                false
-            }
-            _ => true,
-        });
-        for name in CARRIED.iter().chain(proxies) {
+        for name in CARRIED.iter().chain(&PROXIES) {
             let Some(value) = std::env::var_os(name).filter(|v| !v.is_empty()) else { continue };
+            let is_address = PROXIES.contains(name) || *name == "INFISICAL_DOMAIN";
+            if is_address && value.as_encoded_bytes().contains(&b'@') {
+                crate::process::say(&format!("raxx: warning: {name} has a password in it, so it is not written down"));
+                continue;
+            }
             let value =
                 value.into_string().map_err(|_| format!("{name} is not UTF-8, so it cannot be written down"))?;
             // The scheduler starts it somewhere else.
@@ -480,16 +209,11 @@ impl Job {
             };
             environment.push(((*name).to_string(), value));
         }
-        let program = program()?;
-        for text in environment.iter().map(|(_, value)| value).chain([&program]) {
-            if text.chars().any(char::is_control) {
-                return Err(format!(
-                    "a control character in {}: a scheduler cannot hold it",
-                    crate::report::plain(text)
-                ));
-            }
+        let job = Job { program: program()?, at, environment, home };
+        if let Some(odd) = job.words().find(|text| text.chars().any(char::is_control)) {
+            return Err(format!("a control character in {}: a scheduler cannot hold it", crate::report::plain(odd)));
         }
-        Ok(Job { program, at, environment, home })
+        Ok(job)
     }
 }
 
@@ -540,32 +264,6 @@ fn delete(path: &Path) -> Result<Change, String> {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Change::None),
         Err(e) => Err(format!("{}: {e}", path.display())),
     }
-}
-
-/// Notes that the check is watched from now on, where it was not.
-///
-/// # Errors
-/// One line: which file, and why it could not be written.
-pub fn begin() -> Result<(), String> {
-    let mut memory = Memory::load();
-    if memory.since.is_some() {
-        return Ok(());
-    }
-    memory.since = Some(Timestamp::now());
-    memory.save()
-}
-
-/// Forgets the daily check.
-///
-/// # Errors
-/// One line: which file is left, and why.
-pub fn forget() -> Result<(), String> {
-    let Ok(path) = memory_file() else { return Ok(()) };
-    delete(&path)?;
-    delete(&path.with_extension("lock"))?;
-    // Where raxx has never run, nothing else is there.
-    let _ = path.parent().map(fs::remove_dir);
-    Ok(())
 }
 
 /// What came of a scheduler's program.
@@ -623,153 +321,5 @@ fn call(program: &str, arguments: &[&str], input: &[u8]) -> Call {
         Ok(Ok(Err(e))) => Call::Failed(e.to_string()),
         Ok(Err(_)) => Call::Failed(format!("it did not answer within {} seconds", PATIENCE.as_secs())),
         Err(e) => Call::Failed(e.to_string()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn utc(text: &str) -> Timestamp {
-        text.parse().expect("a time")
-    }
-
-    fn at(text: &str) -> At {
-        text.parse().expect("a time of the day")
-    }
-
-    fn zone(name: &str) -> TimeZone {
-        TimeZone::get(name).expect("the system's time zones")
-    }
-
-    fn ran(when: &str) -> Memory {
-        let (passed, skipped, failing, warned) = (1, 0, Vec::new(), Vec::new());
-        let ran = Ran { at: utc(when), passed, skipped, failing, warned, answered: true, told: true };
-        Memory { ran: Some(ran), ..Memory::default() }
-    }
-
-    /// The times at which a check that is started once an hour really runs.
-    fn runs(at: &At, zone: &TimeZone, from: &str, hours: usize, minute: i64) -> Vec<String> {
-        let mut memory = ran(from);
-        let mut done = Vec::new();
-        let mut now = utc(from);
-        for _ in 0..hours {
-            now = now.checked_add(1.hour()).expect("a time");
-            let tick = now.checked_add(minute.minutes()).expect("a time");
-            if memory.due(at, tick, zone) {
-                done.push(tick.to_string());
-                memory = ran(&tick.to_string());
-            }
-        }
-        done
-    }
-
-    #[test]
-    fn a_time_of_the_day_is_read_and_written_the_same() {
-        for text in ["08:00Z", "08:00", "00:00", "23:59Z"] {
-            assert_eq!(at(text).to_string(), text);
-        }
-        assert_eq!(at("8:05").to_string(), "08:05");
-        for bad in
-            ["", "8", "24:00", "12:60", "08:00z", "08:00ZZ", "8:5", "008:00", "+8:00", "-1:00", "08:00:00", "٠٨:٠٠"]
-        {
-            assert!(bad.parse::<At>().is_err(), "{bad}");
-        }
-    }
-
-    #[test]
-    fn it_is_due_once_a_day_and_made_up_for_when_it_was_missed() {
-        let eight = at("08:00Z");
-        let due = |memory: &Memory, now| memory.due(&eight, utc(now), &TimeZone::UTC);
-        let memory = ran("2026-08-19T08:00:03Z");
-        assert!(!due(&memory, "2026-08-19T08:00:04Z"));
-        assert!(!due(&memory, "2026-08-20T07:59:59Z"));
-        assert!(due(&memory, "2026-08-20T08:00:00Z"));
-        assert!(due(&memory, "2026-08-25T03:00:00Z"), "the machine was off for days");
-        assert!(due(&Memory::default(), "2026-08-20T03:00:00Z"), "what is not remembered has not run");
-        let early = ran("2026-08-20T07:59:59Z");
-        assert!(due(&early, "2026-08-20T08:00:00Z"), "one a second early is yesterday's");
-    }
-
-    #[test]
-    fn an_installation_begins_with_the_next_time() {
-        let memory = Memory { since: Some(utc("2026-08-19T15:00:00Z")), ..Memory::default() };
-        assert!(!memory.due(&at("08:00Z"), utc("2026-08-19T16:00:00Z"), &TimeZone::UTC));
-        assert!(memory.due(&at("08:00Z"), utc("2026-08-20T08:00:00Z"), &TimeZone::UTC));
-    }
-
-    #[test]
-    fn a_run_that_heard_nobody_or_told_nobody_is_made_again() {
-        for (answered, told) in [(false, true), (true, false)] {
-            let mut memory = ran("2026-08-19T08:00:03Z");
-            let ran = memory.ran.as_mut().expect("a run");
-            (ran.answered, ran.told) = (answered, told);
-            assert!(memory.due(&at("08:00Z"), utc("2026-08-19T09:00:00Z"), &TimeZone::UTC));
-            assert_eq!(memory.late(&at("08:00Z"), utc("2026-08-19T12:00:00Z")), None, "it was tried");
-        }
-    }
-
-    #[test]
-    fn a_clock_that_was_set_back_costs_a_run_too_many_and_never_one_too_few() {
-        let eight = at("08:00Z");
-        let future = ran("2031-01-01T08:00:00Z");
-        assert!(future.due(&eight, utc("2026-08-19T08:05:00Z"), &TimeZone::UTC));
-        let corrected = ran("2026-08-19T08:00:03Z");
-        assert!(!corrected.due(&eight, utc("2026-08-19T08:00:01Z"), &TimeZone::UTC), "two seconds are no new day");
-        assert!(corrected.due(&eight, utc("2026-08-19T03:00:00Z"), &TimeZone::UTC), "five hours are");
-    }
-
-    #[test]
-    fn utc_is_met_through_daylight_saving_time() {
-        // New York goes back on 2026-11-01; the hours that cron sees there are no hours of UTC's day.
-        let found = runs(&at("08:00Z"), &TimeZone::UTC, "2026-10-30T08:00:00Z", 96, 0);
-        let days = ["2026-10-31", "2026-11-01", "2026-11-02", "2026-11-03"];
-        assert_eq!(found, days.map(|day| format!("{day}T08:00:00Z")));
-    }
-
-    #[test]
-    fn local_time_is_met_through_daylight_saving_time() {
-        let berlin = zone("Europe/Berlin");
-        let found = runs(&at("08:00"), &berlin, "2026-10-23T06:00:00Z", 74, 0);
-        assert_eq!(found, ["2026-10-24T06:00:00Z", "2026-10-25T07:00:00Z", "2026-10-26T07:00:00Z"]);
-        // 02:30 is not there on 2026-03-29, and twice on 2026-10-25.
-        let spring = runs(&at("02:30"), &berlin, "2026-03-28T02:00:00Z", 48, 30);
-        assert_eq!(spring, ["2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"]);
-        let autumn = runs(&at("02:30"), &berlin, "2026-10-24T01:00:00Z", 48, 30);
-        assert_eq!(autumn, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
-    }
-
-    #[test]
-    fn a_journey_neither_skips_utc_nor_repeats_it() {
-        let memory = ran("2026-08-19T08:00:00Z");
-        for there in ["America/Los_Angeles", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"] {
-            let clock = utc("2026-08-19T20:00:00Z").to_zoned_datetime(zone(there)).timestamp();
-            assert!(!memory.due(&at("08:00Z"), clock, &TimeZone::UTC), "{there}");
-        }
-        // By the local clock it is eight in the morning once more, in New York.
-        let berlin = ran("2026-08-19T06:00:00Z");
-        assert!(!berlin.due(&at("08:00"), utc("2026-08-19T11:00:00Z"), &zone("America/New_York")));
-        assert!(berlin.due(&at("08:00"), utc("2026-08-19T12:00:00Z"), &zone("America/New_York")));
-    }
-
-    #[test]
-    fn the_hourly_minute_is_that_of_the_local_clock() {
-        let now = utc("2026-08-19T12:00:00Z");
-        assert_eq!(at("08:00Z").minute(now, &TimeZone::UTC), 0);
-        assert_eq!(at("08:15Z").minute(now, &zone("Europe/Berlin")), 15);
-        assert_eq!(at("08:00Z").minute(now, &zone("Asia/Kolkata")), 30);
-        assert_eq!(at("08:00Z").minute(now, &zone("Asia/Kathmandu")), 45);
-        assert_eq!(at("08:10Z").minute(now, &zone("America/St_Johns")), 40);
-        assert_eq!(at("08:10").minute(now, &zone("Asia/Kolkata")), 10);
-    }
-
-    #[test]
-    fn a_check_that_does_not_come_is_called_late() {
-        let eight = at("08:00Z");
-        let memory = ran("2026-08-19T08:00:03Z");
-        assert_eq!(memory.late(&eight, utc("2026-08-20T09:00:00Z")), None, "the hour is not over");
-        assert_eq!(memory.late(&eight, utc("2026-08-20T09:30:00Z")), Some(utc("2026-08-20T08:00:00Z")));
-        assert_eq!(memory.next(&eight, utc("2026-08-19T12:00:00Z")), Some(utc("2026-08-20T08:00:00Z")));
-        assert_eq!(memory.next(&eight, utc("2026-08-20T09:30:00Z")), None);
     }
 }

@@ -133,7 +133,7 @@ impl State {
             }
             Ok(State { verdicts, key })
         };
-        usable().map_err(|e| format!("{}: {e}", dir.display()))
+        usable().map_err(|e| format!("{}: {}", dir.display(), why(&e)))
     }
 
     /// The name that a value's verdict is kept under.
@@ -240,6 +240,14 @@ fn make_key(dir: &Path) -> io::Result<[u8; 32]> {
     }
 }
 
+/// Why a file could not be written. Not the name of the new file beside it, which is gone again.
+pub fn why(error: &io::Error) -> String {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::Other, _) | (_, Some(_)) => error.to_string(),
+        (kind, None) => kind.to_string(),
+    }
+}
+
 /// Writes a new file (0600) and renames it over the old one.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
@@ -272,5 +280,5 @@ pub fn stamp(at: Timestamp) -> Result<(), String> {
         Ok(kind) if !kind.is_file() => Err(io::Error::other("is no file")),
         _ => replace(&real, time.as_bytes()),
     };
-    written.map_err(|e| format!("{}: {e}", path.display()))
+    written.map_err(|e| format!("{}: {}", path.display(), why(&e)))
 }

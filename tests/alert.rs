@@ -223,8 +223,11 @@ fn whatever_slack_says_becomes_a_sentence_and_the_alert_is_kept() {
         let out = alert(&sandbox);
         let said = text(&out.stderr);
         assert_eq!(out.status.code(), Some(1));
-        let begins =
-            format!("raxx: Slack was not told (1 credential fails), kept for the next run: Slack says {code}: ");
+        let what_came = match code {
+            "fatal_error" => "whether Slack was told is not known",
+            _ => "Slack was not told",
+        };
+        let begins = format!("raxx: {what_came} (1 credential fails), kept for the next run: Slack says {code}: ");
         assert!(said.starts_with(&begins) && said.contains(what) && said.lines().count() == 1, "{said}");
     }
     let needed = r#"{"ok":false,"error":"missing_scope","needed":"chat:write","provided":"channels:read"}"#;
@@ -257,13 +260,130 @@ fn what_is_not_slack_is_not_believed() {
         let said = text(&alert(&sandbox).stderr);
         assert!(said.contains(what) && said.lines().count() == 1, "{said}");
     }
-    for fault in [Fault::Reset, Fault::HangBeforeHeaders, Fault::DripBody, Fault::Endless, Fault::Noise] {
+}
+
+/// A connection that breaks off, or an answer that does not come, may stand for a message that is there.
+#[test]
+fn what_may_have_been_posted_is_sent_once_more_by_the_next_run_and_no_oftener() {
+    let server = Loopback::start();
+    for fault in [Fault::Reset, Fault::HangBeforeHeaders, Fault::DripHeaders, Fault::Endless, Fault::Noise] {
+        let slack = format!("{}/slack/api", server.url());
+        let sandbox = sandbox_patient(&server.config(), &slack, "2s", "");
+        let before = messages(&server).len();
+        let sent = || messages(&server).len() - before;
         server.react_at(POST, BOT, fault);
-        let begun = Instant::now();
-        let said = text(&alert(&sandbox).stderr);
-        assert!(said.contains("kept for the next run: no answer from 127.0.0.1: "), "{fault:?}: {said}");
-        assert!(begun.elapsed() < Duration::from_secs(6), "{fault:?}");
+        let first = text(&alert(&sandbox).stderr);
+        let begins = "raxx: whether Slack was told is not known (1 credential fails), kept for the next run: ";
+        assert!(first.starts_with(&format!("{begins}no answer from 127.0.0.1: ")), "{fault:?}: {first}");
+        assert_eq!((sent(), first.lines().count()), (1, 1), "{fault:?}: posted again in the same run");
+        let second = text(&alert(&sandbox).stderr);
+        assert!(second.contains(" is not known (1 credential fails), not tried again within 24 h: "), "{second}");
+        assert_eq!(sent(), 2, "{fault:?}");
+        assert_eq!((quietly(&sandbox), sent()), (1, 2), "{fault:?}: one too many at most");
+        // It is not lost.
+        age(&sandbox, SignedDuration::from_hours(24));
+        server.accept(BOT);
+        server.react_at(POST, BOT, Answer::json(200, r#"{"ok":true,"channel":"D1","ts":"1.1"}"#));
+        assert_eq!((quietly(&sandbox), sent()), (1, 3), "{fault:?}");
     }
+}
+
+#[test]
+fn a_slow_slack_is_given_more_time_than_a_provider() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let sandbox = sandbox_patient(&server.config(), &format!("{}/slack/api", server.url()), "40s", "");
+    // A byte every tenth of a second: longer than the 2 s that a provider has.
+    server.next(POST, Fault::DripBody);
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "told twice");
+}
+
+/// A second configuration on the same machine, for another job: what is to be told of the one is not the other's.
+#[test]
+fn two_configurations_with_one_state_directory_keep_their_own_books() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let mut sandbox = sandbox(&server, "");
+    let one = sandbox.root().join("config.toml");
+    let two = sandbox.root().join("other.toml");
+    let text_of_one = fs::read_to_string(&one).unwrap();
+    fs::write(&two, text_of_one.replace(NAME, "OTHER_KEY")).unwrap();
+    sandbox.env("OTHER_KEY", "HRKU-MadeUpForTheAlertTests-000000005678");
+    for told in [(1, 2), (2, 2), (2, 2)] {
+        assert_eq!((quietly(sandbox.env("RAXX_CONFIG", &one)), messages(&server).len()), (1, told.0));
+        assert_eq!((quietly(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, told.1));
+    }
+    // Even of one name: other providers, other people.
+    fs::write(&two, text_of_one.replace("D0AJ7K184TV", "C0FFEE")).unwrap();
+    assert_eq!((quietly(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, 3));
+
+    // What the one could not deliver is not lost over a run of the other.
+    fs::write(&two, text_of_one.replace(NAME, "OTHER_KEY")).unwrap();
+    server.accept(KEY);
+    server.react_at(POST, BOT, slack_error("rate_limited"));
+    assert!(text(&alert(sandbox.env("RAXX_CONFIG", &one)).stderr).contains("kept for the next run"));
+    server.react_at(POST, BOT, Answer::json(200, r#"{"ok":true,"channel":"D1","ts":"1.1"}"#));
+    quietly(sandbox.env("RAXX_CONFIG", &two));
+    quietly(sandbox.env("RAXX_CONFIG", &one));
+    assert!(read(messages(&server).last().unwrap()).contains("*HEROKU_API_KEY* works again"));
+}
+
+/// Of two runs the one counts that began later, whichever ends first.
+#[test]
+fn an_older_and_slower_run_does_not_tell_what_a_newer_one_knows_better() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let mut sandbox = sandbox(&server, "");
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&config.replace("timeout = \"2s\"", "timeout = \"40s\""));
+    server.latency(Duration::from_secs(6));
+    thread::scope(|scope| {
+        let older = scope.spawn(|| alert(&sandbox));
+        let until = Instant::now() + Duration::from_secs(20);
+        while server.attempts(KEY) == 0 {
+            assert!(Instant::now() < until, "nobody was asked");
+            thread::sleep(Duration::from_millis(10));
+        }
+        server.latency(Duration::ZERO);
+        server.accept(KEY);
+        assert_eq!(quietly(&sandbox), 0);
+        assert_eq!(older.join().unwrap().status.code(), Some(1), "it was told 401");
+    });
+    assert_eq!(messages(&server).len(), 0, "it works");
+    let listed: Value = serde_json::from_slice(&sandbox.run(&["list", "--json"]).stdout).unwrap();
+    assert_eq!(listed["credentials"][0]["verdict"], "PASS");
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 0));
+}
+
+#[test]
+fn one_network_fault_is_one_paragraph_and_no_failure_of_a_credential() {
+    let (server, closed) = (Loopback::start(), ClosedPort::new());
+    server.accept(BOT);
+    let more = "[[credential]]\nname = \"OTHER\"\nprovider = \"github\"\n";
+    let providers = support::loopback::config(&closed.url());
+    let mut sandbox = sandbox_with(&providers, &format!("{}/slack/api", server.url()), more);
+    sandbox.env("OTHER", "ghp_MadeUpForTheAlertTests0000000000cdef");
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 0));
+    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+    let said = read(&messages(&server)[0]);
+    let begins = "raxx: 2 credentials could not be checked\n\
+                  🔴 *HEROKU_API_KEY*, *OTHER* — no response from 127.0.0.1\ncould not be checked since 20";
+    assert!(said.starts_with(begins), "{said}");
+}
+
+#[test]
+fn a_state_that_cannot_be_written_is_said_once() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let sandbox = sandbox(&server, "");
+    // As on a full disk.
+    let line = "trap '' XFSZ; ulimit -f 0; exec raxx check --alert";
+    let out = sandbox.command("sh").args(["-c", line]).output().unwrap();
+    let said = text(&out.stderr);
+    assert_eq!(messages(&server).len(), 1, "people are told all the same");
+    assert_eq!(said.matches("who was told is not noted").count(), 1, "{said}");
+    assert!(!said.contains("/.tmp"), "a file that is gone again: {said}");
 }
 
 #[test]
@@ -317,6 +437,16 @@ fn without_a_token_or_a_network_the_next_run_tells() {
     sandbox.unset("SLACK_BOT_TOKEN");
     let said = text(&alert(&sandbox).stderr);
     assert!(said.contains("SLACK_BOT_TOKEN is not in env or store file; type: raxx store SLACK_BOT_TOKEN"), "{said}");
+    // What has no place in the store cannot be stored before it gets one.
+    let listed = "[[credential]]\nname = \"SLACK_BOT_TOKEN\"\nprovider = \"slack\"\n";
+    let placeless = {
+        let mut placeless = sandbox_with(&server.config(), &format!("{}/slack/api", server.url()), listed);
+        placeless.unset("SLACK_BOT_TOKEN");
+        placeless
+    };
+    let said = text(&alert(&placeless).stderr);
+    let place = "SLACK_BOT_TOKEN is not in env; add store = { service = \"…\", account = \"…\" } to its [[credential]]";
+    assert!(said.contains(place), "{said}");
     sandbox.env("SLACK_BOT_TOKEN", "two\nlines");
     let said = text(&alert(&sandbox).stderr);
     assert!(said.contains("SLACK_BOT_TOKEN is not a token: contains a newline"), "{said}");

@@ -6,6 +6,8 @@ mod support;
 use std::fs;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -95,11 +97,58 @@ fn what_ends_late_is_no_warning() {
     assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(1));
 }
 
+/// What a machine renews lives for hours: it would warn for ever.
+#[test]
+fn a_credential_may_have_its_own_time_to_warn() {
+    let server = Loopback::start();
+    ends_in(&server, days(9));
+    let sandbox = |own: &str| {
+        let mut sandbox = Sandbox::new();
+        sandbox.config(&format!(
+            "{}enabled = false\n[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nwarn_before = \"{own}\"\n",
+            server.config()
+        ));
+        sandbox.env(NAME, TOKEN);
+        sandbox
+    };
+    let never = sandbox("0s");
+    assert_eq!(never.run(&["check", "--strict"]).status.code(), Some(0));
+    assert_eq!(text(&never.run(&["prompt"]).stdout), "");
+    assert!(text(&never.run(&["list", "--json"]).stdout).contains("\"warning\": null"));
+    let late = sandbox("8d");
+    assert_eq!(late.run(&["check", "--strict"]).status.code(), Some(0));
+    let early = sandbox("10d");
+    assert_eq!(early.run(&["check", "--strict"]).status.code(), Some(1));
+    assert_eq!(text(&early.run(&["prompt"]).stdout), format!("! {NAME} 9d\n"));
+    let wrong = sandbox("soon").run(&["check"]);
+    assert!(text(&wrong.stderr).contains("warn_before = \"soon\" is no duration"), "{}", text(&wrong.stderr));
+}
+
+/// Its access token is made anew by whoever logs in, for hours or days: nobody rotates it.
+#[test]
+fn the_vaults_access_token_is_no_warning() {
+    let server = Loopback::start();
+    let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
+    let end = Timestamp::now().as_second() + 3_630;
+    let token = format!("{}.{}.c2ln", encode(r#"{"alg":"HS256"}"#), encode(&format!("{{\"exp\":{end}}}")));
+    server.accept(&token);
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!("{}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n", server.config()));
+    server.accept(TOKEN);
+    sandbox.env(NAME, TOKEN).env("INFISICAL_TOKEN", &token);
+    let out = sandbox.run(&["check", "--strict"]);
+    let said = text(&out.stdout);
+    assert!(said.contains("expires in 1 hour") && !said.contains("rotate soon"), "{said}{}", text(&out.stderr));
+    assert_eq!(out.status.code(), Some(0));
+    assert_eq!(text(&sandbox.run(&["prompt"]).stdout), "");
+}
+
 #[test]
 fn a_wrong_warn_before_is_one_line() {
     let server = Loopback::start();
     for (value, said) in [
         ("\"soon\"", "warn_before = \"soon\" is no duration"),
+        ("\"two weeks\"", "warn_before = \"two weeks\" is no duration: write it like \"14d\" or \"12h\""),
         ("\"2y\"", "warn_before = \"2y\" "),
         ("\"400d\"", "must be from 0s to 365d"),
         ("\"-3d\"", "warn_before = \"-3d\" "),

@@ -59,7 +59,11 @@ fn age(sandbox: &Sandbox, by: SignedDuration) {
     };
     let file = sandbox.state().join("last.json");
     let mut known: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    known.as_object_mut().unwrap().values_mut().for_each(|last| older(last, &["at", "since", "good"]));
+    known
+        .as_object_mut()
+        .unwrap()
+        .values_mut()
+        .for_each(|last| older(last, &["at", "began", "since", "settled_since", "good"]));
     fs::write(&file, known.to_string()).unwrap();
     let file = sandbox.state().join("history.jsonl");
     let mut lines = String::new();
@@ -142,6 +146,70 @@ fn a_verdict_of_another_provider_is_not_shown() {
     sandbox.run(&["check"]);
     sandbox.config(&format!("{}[[credential]]\nname = \"{GITHUB}\"\nprovider = \"heroku\"\n", server.config()));
     assert_eq!(list(&sandbox)[1], [GITHUB, "heroku", "env", "-", "never", "-"]);
+}
+
+#[test]
+fn the_prompt_does_not_show_another_providers_verdict_either() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    server.revoke(GOOD);
+    sandbox.run(&["check"]);
+    let listed =
+        |provider: &str| format!("{}[[credential]]\nname = \"{GITHUB}\"\nprovider = \"{provider}\"\n", server.config());
+    sandbox.config(&listed("github"));
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {GITHUB}\n"));
+    sandbox.config(&listed("heroku"));
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+}
+
+/// Where nobody is to be told, so that the daily check can run.
+const SILENT: &str = "[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"true\"]\n";
+
+/// A scheduler has none of a terminal's variables: that it does not see a value is no word on the value.
+#[test]
+fn what_only_a_terminal_has_does_not_change_with_each_scheduled_run() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    server.accept(BAD);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&format!("{config}{SILENT}"));
+    sandbox.env("INFISICAL_TOKEN", "made-up-access-token-of-a-terminal");
+    server.accept("made-up-access-token-of-a-terminal");
+    sandbox.run(&["check"]);
+    let verdicts = |sandbox: &Sandbox| list(sandbox)[1..].iter().map(|row| row[3].clone()).collect::<Vec<_>>();
+    assert_eq!(verdicts(&sandbox), ["PASS"; 3]);
+    sandbox.unset(GITHUB).unset(HEROKU).unset("INFISICAL_TOKEN");
+    assert_eq!(sandbox.run(&["check", "--alert"]).status.code(), Some(1), "it is a failure of the daily check");
+    assert_eq!(verdicts(&sandbox), ["PASS"; 3]);
+    assert_eq!(shown(&sandbox, &["prompt"]), "");
+    assert_eq!(shown(&sandbox, &["list", "--history", HEROKU]).lines().count(), 2);
+    // By hand it is one.
+    sandbox.run(&["check"]);
+    assert_eq!(verdicts(&sandbox), ["FAIL missing", "FAIL locked", "SKIP"]);
+    sandbox.run(&["check", "--alert"]);
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {GITHUB}\n"));
+}
+
+#[test]
+fn an_outage_before_a_failure_is_not_the_failure() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    sandbox.run(&["check"]);
+    server.next("/user", Answer::json(503, "{}"));
+    sandbox.run(&["check"]);
+    age(&sandbox, SignedDuration::from_hours(72));
+    server.revoke(GOOD);
+    let begun = Timestamp::now();
+    sandbox.run(&["check"]);
+    let since = |sandbox: &Sandbox| {
+        let listed = json_of(sandbox, &["list", "--json"]);
+        listed["credentials"][0]["failing_since"].as_str().unwrap().parse::<Timestamp>().unwrap()
+    };
+    let first = since(&sandbox);
+    assert!(first >= begun, "{first}");
+    server.next("/user", Answer::json(503, "{}"));
+    sandbox.run(&["check"]);
+    assert_eq!(since(&sandbox), first, "an outage after it changes nothing");
 }
 
 #[test]

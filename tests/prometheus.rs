@@ -166,3 +166,56 @@ fn a_file_that_cannot_be_written_is_one_line_and_exit_2() {
     assert_eq!(full.status.code(), Some(2));
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
 }
+
+#[test]
+fn what_is_no_file_is_not_waited_for() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    let pipe = file(&sandbox);
+    assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
+    let out = check(&sandbox, &["--quiet"]);
+    let said = text(&out.stderr);
+    assert_eq!(said, format!("raxx: {}: the metrics are not written: it is no regular file\n", pipe.display()));
+    assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn the_daily_check_writes_them_where_the_configuration_says() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    let configured = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    let path = file(&sandbox);
+    let alert =
+        |place: &str| format!("{configured}[alert.slack]\nenabled = false\n[alert.prometheus]\nfile = \"{place}\"\n");
+    sandbox.config(&alert(path.to_str().unwrap()));
+    let run = |args: &[&str]| {
+        let out = sandbox.run(args);
+        (out.status.code().unwrap(), text(&out.stderr))
+    };
+    assert_eq!(run(&["check"]), (1, String::new()));
+    assert_eq!(run(&["check", "--alert", "GOOD"]), (1 - 1, String::new()));
+    assert!(!path.exists(), "only the daily check writes it, and only whole");
+    assert_eq!(run(&["check", "--alert"]), (1, String::new()), "it is a receiver like the others");
+    assert_eq!(samples(&parsed(&sandbox), "raxx_credential_valid")["BAD"], 0.0);
+    server.accept(BAD);
+    run(&["check", "--alert"]);
+    assert_eq!(samples(&parsed(&sandbox), "raxx_credential_valid")["BAD"], 1.0, "a state, not what is new");
+    let (code, said) = run(&["check", "--alert", "--test"]);
+    assert_eq!((code, said), (0, String::new()));
+
+    // Who is not told by it is told an hour later, as with any other receiver.
+    let nowhere = sandbox.root().join("nowhere/raxx.prom");
+    sandbox.config(&alert(nowhere.to_str().unwrap()));
+    let out = sandbox.run(&["check", "--alert"]);
+    let said = text(&out.stderr);
+    assert!(said.starts_with(&format!("raxx: {}: the metrics are not written: ", nowhere.display())), "{said}");
+    assert_eq!((said.lines().count(), out.status.code()), (1, Some(1)));
+    let memory = fs::read_to_string(sandbox.state().join("schedule.json")).unwrap();
+    assert!(memory.contains("\"told\":false"), "{memory}");
+    let out = sandbox.run(&["check", "--alert", "--test"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(text(&out.stdout).starts_with("[FAIL] Prometheus    "), "{}", text(&out.stdout));
+    sandbox.config(&alert("raxx.prom"));
+    let out = sandbox.run(&["check", "--alert"]);
+    assert!(text(&out.stderr).contains("file = \"raxx.prom\" is no file's path: begin it with / or ~/"));
+}

@@ -163,17 +163,46 @@ impl Machine {
         (out.status.code().expect("it exits"), text(&out.stdout))
     }
 
+    /// A time zone as the system keeps them: so many seconds east of Greenwich, and from a moment on so many.
+    fn zone(&self, offset: i32, then: Option<(Timestamp, i32)>) -> PathBuf {
+        let header = |transitions: u32, types: u32| {
+            let counts = [0, 0, 0, transitions, types, 7];
+            [&b"TZif2"[..], &[0; 15], &counts.map(u32::to_be_bytes).concat()].concat()
+        };
+        let kind = |offset: i32| [&offset.to_be_bytes()[..], &[0, 0]].concat();
+        let kinds = [kind(offset), kind(then.map_or(offset, |(_, later)| later))].concat();
+        let mut bytes = [header(0, 1), kind(0), b"MADEUP\0".to_vec(), header(u32::from(then.is_some()), 2)].concat();
+        if let Some((at, _)) = then {
+            bytes.extend(at.as_second().to_be_bytes());
+            bytes.push(1);
+        }
+        bytes.extend([&kinds[..], b"MADEUP\0\n\n"].concat());
+        let file = self.sandbox.root().join("localtime");
+        fs::write(&file, bytes).expect("a time zone");
+        file
+    }
+
+    /// raxx, where the machine's own clock is in this zone: in a name space in which it is `/etc/localtime`.
+    fn elsewhere(&self, zone: &Path, line: &str) -> Output {
+        let script = "mount --bind \"$1\" /etc/localtime && shift && PATH=$1 && shift && exec \"$@\"";
+        let mut command = self.sandbox.command(need("unshare", "util-linux"));
+        command.args(spaces(&["--mount"])).args(["/bin/sh", "-c", script, "sh"]).arg(zone).arg(self.bin());
+        command.env("PATH", "/usr/bin:/bin").arg("raxx").args(line.split(' '));
+        let out = command.output().expect("unshare starts");
+        let said = text(&out.stderr);
+        assert!(!said.contains("unshare:") && !said.contains("mount:"), "this test needs name spaces: {said}");
+        out
+    }
+
     /// Every file, link and directory of the home, with its bytes.
     fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut open = vec![self.sandbox.home()];
         while let Some(directory) = open.pop() {
             for entry in fs::read_dir(directory).expect("a directory").map(|e| e.expect("an entry")) {
-                match entry.file_type().expect("a type").is_dir() {
-                    true => open.push(entry.path()),
-                    false => {
-                        found.insert(entry.path(), fs::read(entry.path()).unwrap_or_default());
-                    }
+                found.insert(entry.path(), fs::read(entry.path()).unwrap_or_default());
+                if entry.file_type().expect("a type").is_dir() {
+                    open.push(entry.path());
                 }
             }
         }
@@ -195,6 +224,12 @@ fn uid() -> String {
 fn need(program: &str, package: &str) -> PathBuf {
     let found = ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.is_file());
     found.unwrap_or_else(|| panic!("this test needs {program}: install {package} (apt-get install {package})"))
+}
+
+/// What makes `unshare` give these name spaces, also to somebody who is not root.
+fn spaces<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
+    let root = uid() == "0";
+    (!root).then_some("--map-root-user").into_iter().chain(wanted.iter().copied()).collect()
 }
 
 // ---- launchd ----------------------------------------------------------------------------------------------------------
@@ -229,24 +264,56 @@ fn sorted(dictionary: plist::Dictionary) -> BTreeMap<String, Plist> {
 #[test]
 fn the_property_list_is_right_field_by_field() {
     let machine = Machine::new();
+    let before = machine.everything();
     let text = machine.printed("schedule install --print --via launchd");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 0);
     assert_eq!(sorted(plist(&text)), sorted(wanted));
     assert_eq!(machine.calls(), [""; 0], "nothing is done");
-    assert_eq!(machine.everything(), BTreeMap::new(), "nothing is written");
+    assert_eq!(machine.everything(), before, "nothing is written");
 
     let text = machine.printed("schedule install --print --via launchd --at 17:45 --local");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "17:45", 45);
     assert_eq!(sorted(plist(&text)), sorted(wanted));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_zone_with_half_an_hour_looks_at_the_half_hour() {
-    let mut machine = Machine::new();
-    machine.sandbox.env("TZ", "Asia/Kolkata");
-    let text = machine.printed("schedule install --print --via launchd");
+    let machine = Machine::new();
+    let india = machine.zone(330 * 60, None);
+    let out = machine.elsewhere(&india, "schedule install --print --via launchd");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 30);
-    assert_eq!(sorted(plist(&text)), sorted(wanted));
+    assert_eq!(sorted(plist(&text(&out.stdout))), sorted(wanted), "{}", text(&out.stderr));
+}
+
+/// A terminal's `TZ` is unknown to whoever starts the check, so it counts nowhere: neither when it is written down, nor when
+/// it is due, nor in what is said of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_time_is_that_of_the_machines_clock_whatever_tz_says() {
+    let mut machine = Machine::new();
+    let five_west = machine.zone(-5 * 3600, None);
+    machine.sandbox.env("TZ", "Asia/Kolkata");
+    let out = machine.elsewhere(&five_west, "schedule install --via cron --local --at 08:10");
+    let said = text(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    let note = "raxx: warning: TZ counts in this shell alone: the time is that of this machine's clock, which shows ";
+    assert_eq!(said.matches(note).count(), 1, "{said}");
+    let crontab = fs::read_to_string(machine.fake("crontab")).expect("a crontab");
+    assert!(crontab.contains("\n10 * * * * ") && crontab.contains("--if-due 08:10\n"), "{crontab}");
+    assert!(!crontab.contains("TZ"), "{crontab}");
+    let next = |tz: &str, machine: &mut Machine| {
+        machine.sandbox.env("TZ", tz);
+        let said = text(&machine.elsewhere(&five_west, "schedule status").stdout);
+        let line = said.lines().find_map(|line| line.strip_prefix("next run:  ")).expect("a time");
+        line.to_string()
+    };
+    let (there, here) = (next("Asia/Kolkata", &mut machine), next("UTC", &mut machine));
+    assert!(there.contains(" 08:10 MADEUP ("), "{there}");
+    assert_eq!(there.split(" (").next(), here.split(" (").next());
+
+    let out = machine.elsewhere(&five_west, "schedule install --via cron --at 08:10");
+    assert!(!text(&out.stderr).contains("TZ"), "UTC is UTC everywhere: {}", text(&out.stderr));
 }
 
 #[test]
@@ -275,11 +342,21 @@ fn names_that_xml_would_read_otherwise_and_what_raxx_needs_to_find_its_files_sur
     let said = text(&out.stderr);
     assert!(said.contains("HTTPS_PROXY has a password in it"), "{said}");
     assert!(!said.contains("me:pw"), "{said}");
+    machine.sandbox.env("INFISICAL_DOMAIN", "https://me:pw@vault.example.com");
+    for scheduler in ["launchd", "systemd", "cron"] {
+        let out = machine.run(&format!("schedule install --print --via {scheduler}"));
+        assert!(text(&out.stderr).contains("INFISICAL_DOMAIN has a password in it"), "{}", text(&out.stderr));
+        assert!(!text(&out.stdout).contains("me:pw"), "{}", text(&out.stdout));
+    }
 }
 
 #[test]
 fn a_launchd_agent_is_installed_once_changed_and_taken_out() {
     let machine = Machine::new();
+    // Every Mac has them.
+    for directory in ["Library/LaunchAgents", "Library/Logs"] {
+        fs::create_dir_all(machine.home(directory)).expect("a directory");
+    }
     let before = machine.everything();
     let file = machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"));
     let (gui, uid) = (format!("gui/{}", uid()), uid());
@@ -323,12 +400,23 @@ fn a_launchd_agent_is_installed_once_changed_and_taken_out() {
 }
 
 #[test]
+fn an_agent_whose_file_is_deleted_by_hand_is_taken_out_all_the_same() {
+    let machine = Machine::new();
+    machine.well("schedule install --via launchd");
+    fs::remove_file(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"))).expect("the file");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is taken out: launchd agent\n");
+    assert!(!machine.fake("loaded").exists(), "launchd goes on with it");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
+}
+
+#[test]
 fn an_agent_that_launchd_does_not_take_is_not_left_behind() {
     let machine = Machine::new();
     machine.set("refuse", "5");
     let said = machine.refused("schedule install --via launchd");
     assert_eq!(said, "launchctl bootstrap: Bootstrap failed: 5: as the test wants");
     assert!(!machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
+    assert!(!machine.sandbox.state().exists(), "what was not installed is not remembered either");
     machine.clear("refuse");
 
     // Nobody is logged in on the screen.
@@ -363,19 +451,21 @@ fn lines(text: &str) -> Vec<&str> {
 #[test]
 fn the_units_are_right_line_by_line() {
     let machine = Machine::new();
+    let before = machine.everything();
     let files = units(&machine.printed("schedule install --print --via systemd"));
     let service = &files["raxx-session-bootstrap.service"];
     let timer = &files["raxx-session-bootstrap.timer"];
-    let start = format!("ExecStart=:\"{}\" check --alert", machine.bin().join("raxx").display());
+    let start = format!("ExecStart=:\"{}\" check --alert --if-due 08:00Z", machine.bin().join("raxx").display());
     let description = "Description=raxx: the daily check of the API tokens";
-    assert_eq!(lines(service), ["[Unit]", description, "[Service]", "Type=oneshot", &start, "TimeoutStartSec=10min"]);
-    let when = format!("{description} at 08:00 UTC");
-    let timing = ["[Unit]", &when, "[Timer]", "OnCalendar=*-*-* 08:00:00 UTC", "Persistent=true"];
+    assert_eq!(lines(service), ["[Unit]", description, "[Service]", "Type=oneshot", &start, "TimeoutStartSec=30min"]);
+    let when = format!("{description} at 08:00 UTC: once an hour raxx looks whether it is due");
+    let timing = ["[Unit]", &when, "[Timer]", "OnCalendar=*-*-* *:00:00 UTC", "Persistent=true"];
     assert_eq!(lines(timer), [&timing[..], &["[Install]", "WantedBy=timers.target"]].concat());
-    assert_eq!(machine.everything(), BTreeMap::new(), "nothing is written");
+    assert_eq!(machine.everything(), before, "nothing is written");
 
     let local = units(&machine.printed("schedule install --print --via systemd --at 7:05 --local"));
-    assert!(lines(&local["raxx-session-bootstrap.timer"]).contains(&"OnCalendar=*-*-* 07:05:00"));
+    assert!(lines(&local["raxx-session-bootstrap.timer"]).contains(&"OnCalendar=*-*-* *:05:00"));
+    assert!(local["raxx-session-bootstrap.service"].contains(" check --alert --if-due 07:05\n"));
 }
 
 #[cfg(target_os = "linux")]
@@ -427,7 +517,7 @@ fn systemd_takes_the_units_whatever_the_path() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn systemd_reads_the_time_as_utc_wherever_the_machine_is() {
+fn systemd_looks_at_the_time_of_utc_wherever_the_machine_is() {
     let analyze = need("systemd-analyze", "systemd");
     let machine = Machine::new();
     let files = units(&machine.printed("schedule install --print --via systemd --at 08:15"));
@@ -436,11 +526,11 @@ fn systemd_reads_the_time_as_utc_wherever_the_machine_is() {
     for zone in ["UTC", "America/New_York", "Asia/Kolkata"] {
         let mut command = machine.sandbox.command(&analyze);
         // New York's clocks go back on the first of November.
-        command.args(["calendar", "--base-time=2026-10-31 00:00:00 UTC", "--iterations=3", calendar]).env("TZ", zone);
+        command.args(["calendar", "--base-time=2026-10-31 00:00:00 UTC", "--iterations=60", calendar]).env("TZ", zone);
         let out = command.output().expect("systemd-analyze starts");
         let said = text(&out.stdout);
-        for day in ["2026-10-31", "2026-11-01", "2026-11-02"] {
-            assert!(said.contains(&format!("{day} 08:15:00 UTC")), "{zone}: {said}");
+        for hour in 0..24 {
+            assert!(said.contains(&format!("2026-11-01 {hour:02}:15:00 UTC")), "{zone}: {said}");
         }
     }
 }
@@ -488,10 +578,26 @@ fn a_timer_that_does_not_start_is_not_left_behind() {
     let machine = Machine::new();
     machine.set("manager", "");
     machine.set("refuse", "");
+    let before = machine.everything();
     let said = machine.refused("schedule install");
     assert!(said.starts_with("systemctl --user restart: Failed to restart"), "{said}");
-    let left = machine.everything();
-    assert!(!left.keys().any(|path| path.to_string_lossy().contains("systemd")), "{left:?}");
+    assert_eq!(machine.everything(), before);
+}
+
+#[test]
+fn a_timer_whose_units_are_deleted_by_hand_is_taken_out_all_the_same() {
+    let machine = Machine::new();
+    machine.set("manager", "");
+    let before = machine.everything();
+    machine.well("schedule install");
+    for unit in ["service", "timer"] {
+        let file = machine.home(".config/systemd/user").join(format!("raxx-session-bootstrap.{unit}"));
+        fs::remove_file(file).expect("the unit");
+    }
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is taken out: systemd user timer\n");
+    assert!(!machine.fake("active").exists(), "the timer goes on");
+    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
 }
 
 /// A manager of its own, in name spaces of its own: nothing of it is left when the script ends.
@@ -510,6 +616,9 @@ next() { echo "$1 $(systemctl --user show raxx-session-bootstrap.timer --propert
 raxx schedule install && next first
 raxx schedule install && next second
 raxx schedule install --at 23:15 && next third
+# As if it had been installed long ago: it is due, once.
+rm "$XDG_STATE_HOME/raxx/schedule.json"
+systemctl --user start raxx-session-bootstrap.service
 systemctl --user start raxx-session-bootstrap.service
 raxx schedule status && echo well
 raxx schedule uninstall && next after
@@ -532,30 +641,27 @@ fn a_real_manager_takes_starts_and_forgets_the_timer() {
         sandbox.unset(name);
     }
     sandbox.env(NAME, TOKEN);
-    let mut spaces = vec!["--mount", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc"];
-    if uid() != "0" {
-        spaces.insert(0, "--map-root-user");
-    }
+    let spaces = spaces(&["--mount", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     let run = |script: &str| {
         sandbox.command(&unshare).args(&spaces).args(["sh", "-c", script]).output().expect("unshare starts")
     };
-    if !run("mount -t tmpfs tmpfs /run").status.success() {
-        eprintln!("not run: this machine lets nobody make name spaces");
-        return;
-    }
+    let can = run("mount -t tmpfs tmpfs /run");
+    let why = "this test needs name spaces, for a manager of its own: run it as root, or let users make them";
+    assert!(can.status.success(), "{why}: {}", text(&can.stderr));
     let out = run(MANAGER);
     let (said, complaints) = (text(&out.stdout), text(&out.stderr));
     let line = |word: &str| {
         let found = said.lines().find_map(|line| line.strip_prefix(word));
         found.unwrap_or_else(|| panic!("no {word}: {said}{complaints}")).trim().to_string()
     };
-    assert!(line("first").ends_with("08:00:00 UTC"), "{said}");
+    assert!(line("first").ends_with(":00:00 UTC"), "{said}");
     assert_eq!(line("first"), line("second"));
     assert!(complaints.contains("installed already"), "{complaints}");
-    assert!(line("third").ends_with("23:15:00 UTC"), "{said}");
+    assert!(line("third").ends_with(":15:00 UTC"), "{said}");
     assert!(line("last run:").ends_with("(just now) — 1 PASS"), "{said}{complaints}");
     assert_eq!(line("well"), "");
-    assert!(server.attempts(TOKEN) == 1, "{said}{complaints}");
+    assert!(line("next run:").contains(" 23:15 UTC (in "), "{said}");
+    assert_eq!(server.attempts(TOKEN), 1, "once a day, however often it is started: {said}{complaints}");
     assert_eq!(line("after"), "", "{said}");
     assert_eq!(line("enabled:"), "");
     for under in [".config/systemd", ".local/share/systemd"] {
@@ -571,6 +677,7 @@ const FOREIGN: &[u8] =
 #[test]
 fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
     let machine = Machine::new();
+    let before = machine.everything();
     machine.set("crontab", FOREIGN);
     let said = machine.well("schedule install");
     assert!(said.starts_with("raxx: the daily check is installed: crontab, every day at 08:00 UTC\n"), "{said}");
@@ -595,7 +702,7 @@ fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
 
     assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is taken out: crontab\n");
     assert_eq!(crontab(), [FOREIGN, b"@reboot y\n"].concat());
-    assert_eq!(machine.everything(), BTreeMap::new());
+    assert_eq!(machine.everything(), before);
 }
 
 #[test]
@@ -605,6 +712,20 @@ fn who_had_no_crontab_has_none_after() {
     assert!(machine.fake("crontab").exists());
     machine.well("schedule uninstall");
     assert!(!machine.fake("crontab").exists());
+}
+
+#[test]
+fn a_path_that_cron_would_read_otherwise_is_refused() {
+    // cron takes the backslash from `\%`, and ends the command at `\\%`.
+    let machine = Machine::new();
+    let odd = machine.sandbox.root().join("50\\%");
+    fs::create_dir(&odd).expect("a directory");
+    symlink(RAXX, odd.join("raxx")).expect("a link");
+    let mut command = machine.sandbox.command(odd.join("raxx"));
+    let out = command.args(["schedule", "install", "--via", "cron"]).output().expect("raxx starts");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("cron holds no backslash: "), "{}", text(&out.stderr));
+    assert!(!machine.fake("crontab").exists() && !machine.sandbox.state().exists());
 }
 
 #[test]
@@ -624,24 +745,39 @@ fn a_crontab_that_is_not_understood_is_not_touched() {
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
 }
 
-/// The crontab of a user that nobody works as; its old content is put back.
+/// The machine's own crontab program, in name spaces in which cron's directory is another one: it never sees the crontab of
+/// whoever runs this test, whatever becomes of the test.
 struct RealCrontab {
-    program: PathBuf,
-    user: Vec<String>,
-    old: Option<Vec<u8>>,
+    /// A script, to be called as `crontab` is.
+    script: PathBuf,
 }
 
 impl RealCrontab {
-    fn new() -> RealCrontab {
-        let user = if uid() == "0" { vec!["-u".to_string(), "nobody".to_string()] } else { Vec::new() };
-        let mut real = RealCrontab { program: need("crontab", "cron"), user, old: None };
-        real.old = real.read();
+    fn new(machine: &Machine) -> RealCrontab {
+        let spool = machine.sandbox.root().join("spool");
+        fs::create_dir_all(spool.join("crontabs")).expect("a directory");
+        let (crontab, unshare) = (need("crontab", "cron"), need("unshare", "util-linux"));
+        // Somebody who is not root is root in there.
+        let inner =
+            format!("mount --bind {} /var/spool/cron && exec {} -u root \"$@\"", spool.display(), crontab.display());
+        let spaces = spaces(&["--mount"]).join(" ");
+        let script = machine.bin().join("crontab");
+        let text = format!(
+            "#!/bin/sh\nPATH=/usr/bin:/bin:/usr/sbin:/sbin\nexec {} {spaces} sh -c '{inner}' crontab \"$@\"\n",
+            unshare.display()
+        );
+        executable(&script, &text);
+        let real = RealCrontab { script };
+        let out = real.call("-l", b"");
+        let why =
+            "this test needs name spaces, so as not to touch your crontab: run it as root, or let users make them";
+        assert!(support::text(&out.stderr).contains("no crontab for root"), "{why}: {}", support::text(&out.stderr));
         real
     }
 
     fn call(&self, argument: &str, input: &[u8]) -> Output {
-        let mut command = assert_cmd::Command::new(&self.program);
-        command.args(&self.user).arg(argument).write_stdin(input).output().expect("crontab starts")
+        let mut command = assert_cmd::Command::new(&self.script);
+        command.arg(argument).write_stdin(input).output().expect("crontab starts")
     }
 
     fn read(&self) -> Option<Vec<u8>> {
@@ -650,27 +786,17 @@ impl RealCrontab {
     }
 
     fn write(&self, text: &[u8]) {
-        assert!(self.call("-", text).status.success());
-    }
-}
-
-impl Drop for RealCrontab {
-    fn drop(&mut self) {
-        match self.old.take() {
-            Some(old) => self.write(&old),
-            None => drop(self.call("-r", b"")),
-        }
+        let out = self.call("-", text);
+        assert!(out.status.success(), "{}", support::text(&out.stderr));
     }
 }
 
 #[cfg(target_os = "linux")]
 #[test]
 fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
-    let real = RealCrontab::new();
     let mut machine = Machine::new();
-    let wrapper = format!("#!/bin/sh\nexec {} {} \"$@\"\n", real.program.display(), real.user.join(" "));
-    executable(&machine.bin().join("crontab"), &wrapper);
-    let odd = machine.sandbox.root().join("a b 50% $HOME 'd' \\e");
+    let real = RealCrontab::new(&machine);
+    let odd = machine.sandbox.root().join("a b 50% $HOME 'd'");
     fs::create_dir(&odd).expect("a directory");
     symlink(RAXX, odd.join("raxx")).expect("a link");
     machine.sandbox.config("timeout = \"5s\"\n");
@@ -753,6 +879,7 @@ fn a_machine_that_has_systemd_now_runs_the_check_once() {
 #[test]
 fn a_time_that_is_none_is_refused() {
     let machine = Machine::new();
+    let before = machine.everything();
     for bad in ["8", "24:00", "08:60", "noon", "08:00Z", ""] {
         let out = machine.sandbox.run(&["schedule", "install", "--at", bad]);
         assert_eq!(out.status.code(), Some(2), "{bad}");
@@ -760,7 +887,7 @@ fn a_time_that_is_none_is_refused() {
     }
     let out = machine.run("schedule install --utc --local");
     assert_eq!(out.status.code(), Some(2));
-    assert_eq!(machine.everything(), BTreeMap::new());
+    assert_eq!(machine.everything(), before);
 }
 
 // ---- the check that is started once an hour -----------------------------------------------------------------------------
@@ -865,6 +992,48 @@ fn without_a_network_it_is_tried_again_the_next_hour() {
 }
 
 #[test]
+fn a_morning_without_a_network_is_no_incident_however_often_it_is_tried() {
+    let closed = ClosedPort::new();
+    let watch = Watch::new(&closed.url());
+    let config = watch.machine.sandbox.root().join("config.toml");
+    let told = watch.machine.home("told");
+    let teller = watch.machine.bin().join("teller");
+    executable(&teller, &format!("#!/bin/sh\ncat >>{}\n", told.display()));
+    let receiver = format!("[alert.slack]\nenabled = false\n[alert.command]\nrun = [{teller:?}]\n[[credential]]");
+    let text_of = fs::read_to_string(&config).expect("the configuration").replace("[[credential]]", &receiver);
+    fs::write(&config, text_of).expect("the configuration");
+    let due = format!("{}Z", watch.due);
+    let tick = || watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
+    for _ in 0..4 {
+        assert_eq!(tick().status.code(), Some(1));
+        assert!(!told.exists(), "the morning is not over");
+    }
+    // The next day's check finds the same.
+    let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
+    watch.change(|memory| memory["ran"]["at"] = json!(yesterday.to_string()));
+    tick();
+    assert!(fs::read_to_string(&told).expect("it is told").contains("\"event\": \"failing\""));
+}
+
+#[test]
+fn what_only_stands_in_front_of_the_providers_is_tried_again_the_next_hour() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    let portal = Answer::html(200, "<html>welcome to the hotel</html>");
+    for front in
+        [portal, Answer::json(503, "{}"), Answer::edge_block(), Answer::redirect("https://portal.example.test/")]
+    {
+        server.next("/user", front);
+        assert_eq!(watch.tick().status.code(), Some(1), "it is due still");
+    }
+    let (_, said) = watch.machine.status();
+    assert!(said.contains("no provider answered: is there a network?"), "{said}");
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    not_due(&watch.tick());
+}
+
+#[test]
 fn who_could_not_be_told_is_told_the_next_hour() {
     let server = Loopback::start();
     let watch = Watch::new(&server.url());
@@ -887,6 +1056,27 @@ fn who_could_not_be_told_is_told_the_next_hour() {
 }
 
 #[test]
+fn what_was_to_be_told_goes_with_the_watch() {
+    let server = Loopback::start();
+    let watch = Watch::new(&server.url());
+    let due = format!("{}Z", watch.due);
+    watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
+    let book = watch.machine.sandbox.state().join("alerts.json");
+    assert!(book.exists());
+    watch.machine.well("schedule uninstall");
+    let left: Vec<String> = fs::read_dir(watch.machine.sandbox.state())
+        .expect("the state")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("alerts") || name.starts_with("schedule"))
+        .collect();
+    assert_eq!(left, [""; 0]);
+    // Where nothing was installed, somebody's own job may have it.
+    fs::write(&book, "{}").expect("a book");
+    watch.machine.well("schedule uninstall");
+    assert!(book.exists());
+}
+
+#[test]
 fn what_a_scheduler_will_not_see_is_said_when_it_is_installed() {
     let mut machine = Machine::new();
     machine.sandbox.env("HEROKU_API_KEY", "HRKU-MadeUpForTheScheduleTests012345");
@@ -896,6 +1086,17 @@ fn what_a_scheduler_will_not_see_is_said_when_it_is_installed() {
     let heroku = "raxx: warning: HEROKU_API_KEY is only in this shell, which the daily check does not see; type: raxx store HEROKU_API_KEY";
     assert_eq!(warnings[0], heroku);
     assert!(warnings[1].contains("so Slack cannot be told; type: raxx store SLACK_BOT_TOKEN"), "{said}");
+
+    // What has no place in the store cannot be stored before it gets one.
+    let table = "[[credential]]\nprovider = \"heroku\"\nname = ";
+    machine.sandbox.config(&format!("{table}\"HEROKU_API_KEY\"\n{table}\"SLACK_BOT_TOKEN\"\n"));
+    let said = machine.well("schedule install");
+    for name in ["HEROKU_API_KEY", "SLACK_BOT_TOKEN"] {
+        let place = format!(
+            "add store = {{ service = \"…\", account = \"…\" }} to its [[credential]], then type: raxx store {name}\n"
+        );
+        assert!(said.contains(&place), "{said}");
+    }
 
     machine.sandbox.config("[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"tell-me\"]\n");
     let said = machine.well("schedule install");
@@ -963,25 +1164,61 @@ fn a_broken_configuration_is_told_when_the_check_is_due_and_kept_for_the_status(
     assert!(!said.contains("could not run"), "{said}");
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_local_time_is_that_of_this_machines_clock() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let mut watch = Watch::new(&server.url());
+    watch.machine.sandbox.env("TZ", "Asia/Tokyo");
     let now = Timestamp::now();
-    watch.change(|memory| memory["ran"] = json!(null));
     // Installed an hour ago: where it is five minutes past that time now, it is due; where it has been for three hours, not.
     let hour_ago = now - SignedDuration::from_mins(60);
     watch.change(|memory| memory["since"] = json!(hour_ago.to_string()));
-    let local = |offset_hours: i64, ago: i64| {
-        let there = now + SignedDuration::from_hours(offset_hours) - SignedDuration::from_mins(ago);
-        there.strftime("%H:%M").to_string()
+    let five_west = watch.machine.zone(-5 * 3600, None);
+    let tick =
+        |mins: i64| watch.machine.elsewhere(&five_west, &format!("check --if-due {}", shown(now, -5 * 60 - mins)));
+    not_due(&tick(180));
+    assert!(text(&tick(5).stdout).starts_with("[PASS]"));
+    not_due(&tick(5));
+}
+
+/// What a clock shows that is so many minutes before or behind UTC.
+fn shown(now: Timestamp, minutes: i64) -> String {
+    (now + SignedDuration::from_mins(minutes)).strftime("%H:%M").to_string()
+}
+
+/// The clocks change an hour or so ago: each day has one check all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn daylight_saving_time_neither_skips_a_check_nor_repeats_it() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    let now = Timestamp::now();
+    let ago = |minutes: i64| now - SignedDuration::from_mins(minutes);
+    let since = |minutes: i64| {
+        watch.change(|memory| {
+            memory["since"] = json!(ago(minutes).to_string());
+            memory["ran"] = json!(null);
+        })
     };
-    // POSIX counts westwards.
-    watch.machine.sandbox.env("TZ", "<-05>5");
-    let run = |watch: &Watch, due: &str| watch.machine.sandbox.run(&["check", "--if-due", due]);
-    not_due(&run(&watch, &local(-5, 180)));
-    assert!(text(&run(&watch, &local(-5, 5)).stdout).starts_with("[PASS]"));
+    // Put forward 40 minutes ago, over the hour that would have followed: what stands in that hour is due as if the clock had
+    // not been touched.
+    let forward = watch.machine.zone(0, Some((ago(40), 3600)));
+    since(50);
+    let tick = |zone: &Path, at: &str| watch.machine.elsewhere(zone, &format!("check --if-due {at}"));
+    assert!(text(&tick(&forward, &shown(ago(40), 10)).stdout).starts_with("[PASS]"), "30 minutes ago");
+    since(50);
+    not_due(&tick(&forward, &shown(ago(40), 59)));
+
+    // Put back 10 minutes ago: what was shown 30 minutes ago is shown again in half an hour. The first one counts.
+    let back = watch.machine.zone(3600, Some((ago(10), 0)));
+    let twice = shown(ago(30), 60);
+    since(50);
+    assert!(text(&tick(&back, &twice).stdout).starts_with("[PASS]"));
+    not_due(&tick(&back, &twice));
+    assert_eq!(server.attempts(TOKEN), 2);
 }
 
 #[test]
@@ -1041,7 +1278,6 @@ fn what_is_due_is_looked_up_without_reading_the_configuration() {
     // Each hour of each day: it must neither read the store nor wait for anything.
     let server = Loopback::start();
     server.accept(TOKEN);
-    server.always(Answer::json(200, "{}"));
     let watch = Watch::new(&server.url());
     watch.tick();
     let config = watch.machine.sandbox.root().join("config.toml");

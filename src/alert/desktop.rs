@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::command::ended;
-use super::{Event, Message};
+use super::{Event, Group, Message};
 use crate::report::clean;
 
 /// How long the desktop may take.
@@ -28,15 +28,27 @@ pub async fn tell(hidden: &[&str], message: &Message) -> Result<String, String> 
     ended(command, hidden, "", LIMIT).await.map(|()| format!("{name} took it"))
 }
 
-/// A line for each credential.
+/// Names of a line; more are counted.
+const NAMES: usize = 5;
+
+/// A line for each credential, or for those that say the same.
 fn body(message: &Message) -> String {
     if message.test {
         return format!("sent by raxx on {}", message.host);
     }
-    let lines = message.notices.iter().take(LINES);
-    let mut lines: Vec<String> = lines.map(|n| format!("{}: {}", clean(&n.name), message.said(n))).collect();
-    if message.notices.len() > LINES {
-        lines.push(format!("and {} more: raxx check", message.notices.len() - LINES));
+    let groups = message.groups();
+    let line = |group: &Group<'_>| {
+        let names: Vec<String> = group.notices.iter().take(NAMES).map(|n| clean(&n.name)).collect();
+        let more = match group.notices.len().saturating_sub(NAMES) {
+            0 => String::new(),
+            n => format!(" and {n} more"),
+        };
+        format!("{}{more}: {}", names.join(", "), group.said)
+    };
+    let mut lines: Vec<String> = groups.iter().take(LINES).map(line).collect();
+    let left: usize = groups.iter().skip(LINES).map(|group| group.notices.len()).sum();
+    if left > 0 {
+        lines.push(format!("and {left} more: raxx check"));
     }
     lines.join("\n")
 }

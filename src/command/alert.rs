@@ -1,6 +1,6 @@
 //! `raxx check --alert`: who is to be told of a run is told, now or by the next run.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,12 +10,13 @@ use anyhow::{Result, bail};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
-use crate::alert::{Book, Message, Noted, Receiver, command, desktop, slack::Slack};
-use crate::config::Config;
+use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
+use crate::config::{self, Config, Credential};
 use crate::history;
 use crate::http::Client;
 use crate::process::{block_on, say, write_whole};
-use crate::report::Report;
+use crate::prometheus;
+use crate::report::{Report, Row};
 use crate::secret::Secret;
 use crate::source::{STORE, Stored, environment, stored, why_not};
 use crate::state;
@@ -34,6 +35,9 @@ const ALSO_HIDDEN: [&str; 5] = [
 /// How much longer than its own tries a run waits for another one that is telling people.
 const WAIT: Duration = Duration::from_secs(60);
 
+/// How long a run waits for another one that writes the book.
+const WRITING: Duration = Duration::from_secs(5);
+
 /// Who is to be told.
 ///
 /// # Errors
@@ -46,74 +50,132 @@ pub(super) fn receivers(config: &Config) -> Result<Vec<Receiver>> {
         (Receiver::Command, alert.command.is_some()),
     ];
     let on: Vec<Receiver> = all.into_iter().filter(|(_, on)| *on).map(|(receiver, _)| receiver).collect();
-    if on.is_empty() {
+    if on.is_empty() && alert.prometheus.is_none() {
         bail!("nobody is to be told: switch a receiver on, as in [alert.slack] enabled = true");
     }
     Ok(on)
 }
 
-/// Tells what is due after this run, and gives whether everybody took it. What was not taken is kept.
+/// Tells what is due after this run (which may be one made `again` on the same day), and gives whether everybody took it. What was not taken is kept.
 pub(super) async fn tell(
     config: &Config,
     store: &dyn Store,
     report: &Report,
     began: Timestamp,
+    again: bool,
     receivers: &[Receiver],
 ) -> bool {
-    // A state directory that cannot be used was told of already; then nothing is remembered, and people are told each time.
-    let place = place();
-    // Until all is sent: of two runs at once, the second one finds that everything is told.
-    let limit = config.alert.retry_for + WAIT;
-    let _alone = match &place {
-        None => None,
-        Some(dir) => match state::lock_file(&dir.join("alerts.lock")) {
-            None => None,
-            Some(file) => match tokio::time::timeout(limit, state::locked(file)).await {
-                Ok(lock) => lock,
-                Err(_) => {
-                    say("raxx: nobody is told: another raxx check --alert does not come to an end");
-                    return false;
-                }
-            },
-        },
-    };
-    let file = place.as_ref().map(|dir| dir.join("alerts.json"));
-    let mut book = file.as_ref().and_then(|file| fs::read(file).ok()).map_or_else(Book::default, |b| Book::read(&b));
+    let mut desk = Desk::open();
     let now = Timestamp::now();
     let vault = config.infisical.enabled.then_some(vault::NAME);
     let names: Vec<&str> = config.names().chain(vault).collect();
-    let failing_since = |name: &str| history::failing_since(name);
-    book.note(&Noted { rows: &report.rows, began, now, names: &names, receivers, failing_since: &failing_since });
-    // Before anything is sent: a crash loses nothing.
-    let mut kept = keep(&book, file.as_ref());
+    let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider);
+    let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };
+    // Before anything is sent or waited for: a crash loses nothing.
+    desk.change(now, |book| book.note(&run)).await;
+    let Ok(_alone) = desk.alone(config.alert.retry_for + WAIT).await else {
+        say("raxx: nobody is told: another raxx check --alert does not come to an end");
+        return false;
+    };
+    let repeat = config.alert.repeat;
+    let due = |book: &mut Book| receivers.iter().map(|to| (*to, book.due(*to, &names, now, repeat))).collect();
+    let due: Vec<_> = desk.look(now, due);
 
     let host = host();
     let mut sending = FuturesUnordered::new();
-    for to in receivers.iter().copied() {
-        let notices = book.due(to, &names, now, config.alert.repeat);
-        if !notices.is_empty() {
-            let message = Message { host: host.clone(), at: now, test: false, notices };
-            sending.push(async move {
-                let result = send(config, store, report, to, &message, config.alert.retry_for).await;
-                (to, message, result)
-            });
-        }
+    for (to, notices) in due.into_iter().filter(|(_, notices)| !notices.is_empty()) {
+        let message = Message { host: host.clone(), at: now, test: false, notices };
+        sending.push(async move {
+            let result = send(config, store, report, to, &message, config.alert.retry_for).await;
+            (to, message, result)
+        });
     }
     let mut all = true;
     while let Some((to, message, result)) = sending.next().await {
-        match result {
-            Ok(_) => {
-                book.told(to, &message.notices, now);
-                kept &= keep(&book, file.as_ref());
-            }
-            Err(why) => {
-                all = false;
-                let next = if kept { "kept for the next run" } else { "and not kept: there is no state directory" };
-                say(&format!("raxx: {} was not told ({}), {next}: {why}", to.name(), message.summary()));
-            }
+        let untold = result.err();
+        if untold.as_ref().is_none_or(|untold| untold.doubtful) {
+            let arrived = untold.is_none();
+            desk.change(now, |book| book.told(to, &message.notices, now, arrived)).await;
         }
+        let Some(Untold { why, doubtful }) = untold else { continue };
+        all = false;
+        let (name, summary) = (to.name(), message.summary());
+        let what = match doubtful {
+            true => format!("whether {name} was told is not known ({summary})"),
+            false => format!("{name} was not told ({summary})"),
+        };
+        let again = |book: &mut Book| !book.due(to, &names, now, repeat).is_empty();
+        let next = match (desk.kept, desk.look(now, again)) {
+            (false, _) => "and not kept: there is no state directory".into(),
+            (true, true) => "kept for the next run".into(),
+            (true, false) => format!("not tried again within {}", alert::span(repeat)),
+        };
+        say(&format!("raxx: {what}, {next}: {why}"));
     }
     all
+}
+
+/// The book on the disk, which other runs change too. Where there is no disk to be had it lives as long as this run, and
+/// people are told each time.
+struct Desk {
+    dir: Option<PathBuf>,
+    /// As it is on the disk, or should be.
+    shelf: Shelf,
+    configuration: String,
+    /// Whether the disk has all of it.
+    kept: bool,
+    /// Whether it was said that it has not.
+    said: bool,
+}
+
+impl Desk {
+    fn open() -> Desk {
+        let dir = state::directory();
+        let made = dir.as_ref().map(|dir| DirBuilder::new().recursive(true).mode(0o700).create(dir));
+        // Of a directory that cannot be used somebody was told already.
+        let dir = dir.filter(|_| made.is_some_and(|made| made.is_ok()));
+        Desk { kept: dir.is_some(), dir, shelf: Shelf::default(), configuration: config::place(), said: false }
+    }
+
+    /// The right to tell people; none where this file system knows no locks.
+    async fn alone(&self, limit: Duration) -> Result<Option<File>, tokio::time::error::Elapsed> {
+        let lock = self.dir.as_ref().and_then(|dir| state::lock_file(&dir.join(alert::SENDING)));
+        match lock {
+            Some(lock) => tokio::time::timeout(limit, state::locked(lock)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Looks into the book as it is now.
+    fn look<T>(&mut self, now: Timestamp, look: impl FnOnce(&mut Book) -> T) -> T {
+        // What could not be written is known here alone.
+        if let Some(dir) = self.dir.as_ref().filter(|_| self.kept) {
+            self.shelf = fs::read(dir.join(alert::BOOK)).map_or_else(|_| Shelf::default(), |bytes| Shelf::read(&bytes));
+        }
+        look(self.shelf.book(&self.configuration, now))
+    }
+
+    /// Changes it, and writes it.
+    async fn change(&mut self, now: Timestamp, change: impl FnOnce(&mut Book)) {
+        let lock = self.dir.as_ref().and_then(|dir| state::lock_file(&dir.join(alert::LOCK)));
+        let _lock = match lock {
+            // It is held for as long as it takes to write a file.
+            Some(lock) => tokio::time::timeout(WRITING, state::locked(lock)).await.ok().flatten(),
+            None => None,
+        };
+        self.look(now, change);
+        let Some(dir) = &self.dir else { return };
+        let file = dir.join(alert::BOOK);
+        let written = state::replace(&file, &self.shelf.bytes());
+        self.kept = written.is_ok();
+        if let Err(why) = written
+            && !self.said
+        {
+            self.said = true;
+            let why = state::why(&why);
+            say(&format!("raxx: warning: who was told is not noted: {}: {why}", file.display()));
+        }
+    }
 }
 
 /// `raxx check --alert --test`: sends a test message to everybody, and says what became of it.
@@ -133,17 +195,24 @@ pub(super) fn test() -> Result<ExitCode> {
             if to == Receiver::Slack && config.alert.slack.webhook.is_none() {
                 whose = format!("the bot is {}; ", slack(&config, &*store).await?.of(&config).who().await?);
             }
-            let sent = send(&config, &*store, &report, to, &message, Duration::ZERO).await?;
-            Ok::<_, String>(whose + &sent)
+            let sent = send(&config, &*store, &report, to, &message, Duration::ZERO).await;
+            sent.map(|sent| whose + &sent).map_err(|untold| untold.why)
         })?;
-        good &= result.is_ok();
-        let (word, said) = match result {
-            Ok(said) => ("PASS", said),
-            Err(why) => ("FAIL", why),
-        };
-        write_whole(&format!("[{word}] {}    {said}\n", to.name()))?;
+        good &= tell_test(to.name(), result)?;
+    }
+    if let Some(file) = &config.alert.prometheus {
+        let result = prometheus::try_out(file).map(|()| format!("{} can be written", file.display()));
+        good &= tell_test("Prometheus", result.map_err(|why| format!("{why:#}")))?;
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// A line on what became of a test, and whether it was good.
+fn tell_test(name: &str, result: Result<String, String>) -> Result<bool> {
+    let good = result.is_ok();
+    let (word, Ok(said) | Err(said)) = (if good { "PASS" } else { "FAIL" }, result);
+    write_whole(&format!("[{word}] {name}    {said}\n"))?;
+    Ok(good)
 }
 
 async fn send(
@@ -153,16 +222,16 @@ async fn send(
     to: Receiver,
     message: &Message,
     retry_for: Duration,
-) -> Result<String, String> {
+) -> Result<String, Untold> {
     let alert = &config.alert;
     let webhook = alert.slack.webhook.as_ref().map(|c| c.name.as_str());
     let own = [Some(alert.slack.bot_token.name.as_str()), webhook];
     let hidden: Vec<&str> = config.names().chain(own.into_iter().flatten()).chain(ALSO_HIDDEN).collect();
     match to {
         Receiver::Slack => slack(config, store).await?.of(config).tell(message, retry_for).await,
-        Receiver::Desktop => desktop::tell(&hidden, message).await,
+        Receiver::Desktop => Ok(desktop::tell(&hidden, message).await?),
         Receiver::Command => {
-            command::tell(alert.command.as_deref().unwrap_or_default(), &hidden, report, message).await
+            Ok(command::tell(alert.command.as_deref().unwrap_or_default(), &hidden, report, message).await?)
         }
     }
 }
@@ -191,9 +260,10 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
                 return Err(format!("{name} is {}; store it again: raxx store {name}", why.words()));
             }
             None | Some(Stored::Not(Lookup::Absent)) => {
+                let place = if credential.store.is_some() { format!(" or {}", store.name()) } else { String::new() };
                 return Err(format!(
-                    "{name} is not in env or {}; type: raxx store {name} (or, for no Slack: enabled = false under [alert.slack])",
-                    store.name()
+                    "{name} is not in env{place}; {} (or, for no Slack: enabled = false under [alert.slack])",
+                    to_store(credential)
                 ));
             }
             Some(Stored::Not(lookup)) => {
@@ -206,21 +276,15 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
     Ok(Means { client, secret })
 }
 
-/// The state directory, made where it is not there yet.
-fn place() -> Option<PathBuf> {
-    let dir = state::directory()?;
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
-    Some(dir)
-}
-
-/// Whether the book is on the disk now.
-fn keep(book: &Book, file: Option<&PathBuf>) -> bool {
-    let Some(file) = file else { return false };
-    let written = state::replace(file, &book.bytes());
-    if let Err(why) = &written {
-        say(&format!("raxx: warning: who was told is not noted: {}: {why}", file.display()));
+/// What to type so that the store has it.
+pub(super) fn to_store(credential: &Credential) -> String {
+    let name = &credential.name;
+    match credential.store {
+        Some(_) => format!("type: raxx store {name}"),
+        None => format!(
+            "add store = {{ service = \"…\", account = \"…\" }} to its [[credential]], then type: raxx store {name}"
+        ),
     }
-    written.is_ok()
 }
 
 /// This machine's name.

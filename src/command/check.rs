@@ -53,7 +53,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         };
         write_whole(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
-    history::note(&report.rows, report.checked_at);
+    match args.alert || args.if_due.is_some() {
+        true => history::note_unattended(&report.rows, began, report.checked_at),
+        false => history::note(&report.rows, began, report.checked_at),
+    }
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));
         return Ok(ExitCode::from(INTERRUPTED));
@@ -65,10 +68,17 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     // Before anybody is told, which may take a minute.
     let metrics = args.prometheus.as_ref().map(|file| prometheus::write(file, &report));
     let mut told = true;
+    if let Some(file) = config.alert.prometheus.as_ref().filter(|_| args.alert && args.names.is_empty())
+        && let Err(why) = prometheus::write(file, &report)
+    {
+        say(&format!("raxx: {why:#}"));
+        told = false;
+    }
     if args.alert {
+        let again = args.if_due.as_ref().is_some_and(schedule::again);
         let telling = async {
             tokio::select! {
-                told = alert::tell(&config, &*store, &report, began, &receivers) => Some(told),
+                told = alert::tell(&config, &*store, &report, began, again, &receivers) => Some(told),
                 _ = tokio::signal::ctrl_c() => None,
             }
         };
@@ -76,7 +86,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
             say("raxx: interrupted: who was not told is told by the next run");
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        told = done;
+        told &= done;
     }
     if args.names.is_empty()
         && (args.alert || args.if_due.is_some())

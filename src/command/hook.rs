@@ -49,7 +49,7 @@ fn validated() -> Result<Zeroizing<String>> {
     if live.len() == report.rows.len() {
         stamp(&report, true);
     }
-    history::note(&live, report.checked_at);
+    history::note(&live, run.began, report.checked_at);
     if let Some(state) = &state {
         state.prune();
     }

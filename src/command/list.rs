@@ -68,7 +68,7 @@ impl Entry {
         let last = last.filter(|last| last.provider == provider);
         let expires = last.and_then(|last| last.expires);
         let valid = last.is_some_and(|last| last.kind == Kind::Valid);
-        let soon = expires.filter(|end| valid && ends_soon(now, *end, config.warn_before));
+        let soon = expires.filter(|end| valid && ends_soon(now, *end, config.warn_before(name)));
         Entry {
             name: name.into(),
             provider: provider.into(),

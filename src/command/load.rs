@@ -43,7 +43,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
 
-    history::note(&report.rows, report.checked_at);
+    history::note(&report.rows, run.began, report.checked_at);
 
     let mut code = Zeroizing::new(String::new());
     let mut names = super::export::names_before();

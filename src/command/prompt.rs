@@ -27,15 +27,17 @@ pub fn run() -> Result<ExitCode> {
 fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
     let mut failing = Vec::new();
     let mut ending = Vec::new();
-    for name in config.names().chain(config.infisical.enabled.then_some(vault::NAME)) {
-        let Some(last) = known.get(name) else { continue };
+    let credentials = config.credentials.iter().map(|c| (c.name.as_str(), c.provider.as_str()));
+    for (name, provider) in credentials.chain(config.infisical.enabled.then_some((vault::NAME, "infisical"))) {
+        // Another provider's verdict is another credential's.
+        let Some(last) = known.get(name).filter(|last| last.provider == provider) else { continue };
         // Without network nothing is wrong with a token, and there is nothing to do about it.
         let unknown = history::says_nothing(last.settled);
         let over = last.settled == Kind::Valid && last.expires.is_some_and(|end| end <= now);
         if (last.settled.verdict() == Verdict::Fail && !unknown) || over {
             failing.push(name);
         } else if let (Kind::Valid, Some(end)) = (last.settled, last.expires)
-            && ends_soon(now, end, config.warn_before)
+            && ends_soon(now, end, config.warn_before(name))
         {
             ending.push((name, end));
         }
@@ -74,15 +76,19 @@ mod tests {
     /// The segment at second 0 for these verdicts and ends.
     fn shown(last: &[(&str, Kind, Kind, Option<i64>)]) -> String {
         let one = |(name, kind, settled, end): &(&str, Kind, Kind, Option<i64>)| {
+            let config = Config::built_in();
+            let configured = config.credentials.iter().find(|c| c.name == *name);
             let last = Last {
-                provider: "x".into(),
+                provider: configured.map_or("infisical", |c| c.provider.as_str()).into(),
                 kind: *kind,
                 settled: *settled,
                 words: String::new(),
                 source: None,
                 expires: end.map(at),
                 at: at(0),
+                began: at(0),
                 since: at(0),
+                settled_since: None,
                 good: None,
             };
             (name.to_string(), last)

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::alert::receivers;
+use super::alert::{receivers, to_store};
 use crate::cli::{CheckArgs, InstallArgs, ScheduleAction};
 use crate::config::{Config, Credential};
 use crate::process::{block_on, say, write_whole};
@@ -50,6 +50,13 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
         None => Scheduler::here().map_err(|why| anyhow!(why))?,
     };
     let job = Job::new(at).map_err(|why| anyhow!(why))?;
+    if args.local
+        && let Some(zone) = other_zone()
+    {
+        say(&format!(
+            "raxx: warning: TZ counts in this shell alone: the time is that of this machine's clock, which shows {zone}"
+        ));
+    }
     if args.print {
         return print(scheduler, &job);
     }
@@ -58,8 +65,13 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     config.catalogue()?;
     receivers(&config)?;
     // First: an agent that is started at once must not take this for a check that was missed.
-    schedule::begin().map_err(|why| anyhow!(why))?;
-    let change = scheduler.install(&job).map_err(|why| anyhow!(why))?;
+    let begun = schedule::begin().map_err(|why| anyhow!(why))?;
+    let change = scheduler.install(&job).map_err(|why| {
+        if begun {
+            schedule::unbegin();
+        }
+        anyhow!(why)
+    })?;
     let (kind, when) = (scheduler.words(), at.words());
     match change {
         Change::Made => say(&format!("raxx: the daily check is installed: {kind}, every day at {when}")),
@@ -83,6 +95,15 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What this machine's clock shows, where this shell has another zone: `11:40 CET`.
+fn other_zone() -> Option<String> {
+    std::env::var_os("TZ").filter(|tz| !tz.is_empty())?;
+    let (here, now) = (TimeZone::system(), Timestamp::now());
+    let machine = schedule::machine_zone();
+    (machine.to_offset(now) != here.to_offset(now))
+        .then(|| now.to_zoned_datetime(machine).strftime("%H:%M %Z").to_string())
+}
+
 /// Says what works in this shell and will not where a scheduler starts the check: it has neither this shell's variables nor
 /// its PATH.
 fn unseen(config: &Config) -> Result<()> {
@@ -101,7 +122,7 @@ fn unseen(config: &Config) -> Result<()> {
             Some(_) => format!("{name} is only in this shell, which the daily check does not see"),
             None => format!("{name} is not stored, so Slack cannot be told"),
         };
-        say(&format!("raxx: warning: {what}; type: raxx store {name}"));
+        say(&format!("raxx: warning: {what}; {}", to_store(credential)));
     }
     if let Some(program) = config.alert.command.as_ref().and_then(|command| command.first())
         && !program.contains('/')
@@ -151,6 +172,9 @@ fn uninstall() -> Result<ExitCode> {
     }
     if let Some(why) = failed {
         return Err(anyhow!(why));
+    }
+    if found {
+        schedule::forget_alerts().map_err(|why| anyhow!(why))?;
     }
     schedule::forget().map_err(|why| anyhow!(why))?;
     if !found {
@@ -229,11 +253,10 @@ fn status() -> Result<ExitCode> {
 
 /// `2026-08-20 08:00 UTC (in 21 hours)`.
 fn moment(at: &At, now: Timestamp, then: Timestamp) -> String {
-    let zone = if at.utc { TimeZone::UTC } else { TimeZone::system() };
     let far = match now.duration_since(then).abs().as_secs() {
         0..60 if then > now => "in less than a minute".into(),
         0..60 => "just now".into(),
         _ => distance(now, then),
     };
-    format!("{} ({far})", then.to_zoned_datetime(zone).strftime("%Y-%m-%d %H:%M %Z"))
+    format!("{} ({far})", then.to_zoned_datetime(at.zone()).strftime("%Y-%m-%d %H:%M %Z"))
 }

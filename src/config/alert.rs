@@ -1,12 +1,13 @@
 //! `[alert]`: who is told, how, and how often.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use super::{ConfigError, Credential, File, duration, is_identifier};
+use super::{ConfigError, Credential, File, absolute, duration, is_identifier};
 use crate::address::base_url;
 use crate::report::plain;
 use crate::store::Item;
@@ -29,6 +30,8 @@ pub struct AlertSettings {
     pub desktop: bool,
     /// A program and its arguments.
     pub command: Option<Vec<String>>,
+    /// The file for Prometheus that each run with `--alert` writes.
+    pub prometheus: Option<PathBuf>,
 }
 
 /// Slack, by a bot or by an incoming webhook.
@@ -60,6 +63,8 @@ pub(super) struct AlertForm {
     desktop: DesktopForm,
     #[serde(default)]
     command: CommandForm,
+    #[serde(default)]
+    prometheus: PrometheusForm,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +86,12 @@ struct DesktopForm {
 #[serde(deny_unknown_fields)]
 struct CommandForm {
     run: Option<Spanned<Vec<String>>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct PrometheusForm {
+    file: Option<Spanned<String>>,
 }
 
 impl AlertSettings {
@@ -131,6 +142,13 @@ impl AlertSettings {
             Some(run) if run.get_ref().iter().any(|word| word.contains('\0')) => {
                 return Err(file.error(Some(run.span()), "run holds a NUL, which no program can be given"));
             }
+            Some(run) if is_beside(&run.get_ref()[0]) => {
+                // The directory that a run stands in is nobody's.
+                let program = plain(&run.get_ref()[0]);
+                let why =
+                    format!("run = [\"{program}\"] begins in the current directory: write the whole path, from / on");
+                return Err(file.error(Some(run.span()), why));
+            }
             Some(run) => Some(run.into_inner()),
             None => base.and_then(|b| b.command.clone()),
         };
@@ -146,6 +164,10 @@ impl AlertSettings {
             },
             desktop: form.desktop.enabled.unwrap_or(base.is_some_and(|b| b.desktop)),
             command,
+            prometheus: match &form.prometheus.file {
+                Some(text) => Some(absolute(file, text, "file")?),
+                None => base.and_then(|b| b.prometheus.clone()),
+            },
         })
     }
 }
@@ -160,7 +182,13 @@ fn named(credentials: &[Credential], name: &str, service: &str) -> Credential {
         rotate_via: None,
         scope: Some("chat:write".into()),
         account_id: None,
+        warn_before: None,
     })
+}
+
+/// Whether it is a path that depends on where one stands.
+fn is_beside(program: &str) -> bool {
+    program.contains('/') && !Path::new(program).is_absolute()
 }
 
 fn is_channel(text: &str) -> bool {
@@ -217,7 +245,17 @@ mod tests {
         );
         assert!(wrong("[alert.slack]\nbase_url = \"http://slack.com/api\"\n").contains("must be https"));
         assert!(wrong("[alert.command]\nrun = []\n").starts_with("c.toml:2: run = "));
-        assert!(wrong("[alert]\nrepeat = \"often\"\n").starts_with("c.toml:2: repeat = \"often\" is no duration"));
+        assert_eq!(
+            wrong("[alert]\nrepeat = \"often\"\n"),
+            "c.toml:2: repeat = \"often\" is no duration: write it like \"24h\" or \"30m\""
+        );
+        for relative in ["bin/tell", "./tell", "~/bin/tell"] {
+            let said = wrong(&format!("[alert.command]\nrun = [\"{relative}\"]\n"));
+            assert!(
+                said.starts_with("c.toml:2: run = [") && said.ends_with("write the whole path, from / on"),
+                "{said}"
+            );
+        }
         assert!(wrong("[alert.slak]\n").contains("unknown key `slak`"));
     }
 }

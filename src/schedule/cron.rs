@@ -15,6 +15,10 @@ fn quoted(text: &str) -> String {
 
 /// The line between its marks.
 pub fn block(job: &Job) -> Result<String, String> {
+    // cron takes it from `\%`, so that one of the path's own before a `%` would end the command there.
+    if let Some(odd) = job.words().find(|text| text.contains('\\')) {
+        return Err(format!("cron holds no backslash: {}", crate::report::plain(odd)));
+    }
     let mut command = String::new();
     if !job.environment.is_empty() {
         command += "env";
@@ -194,6 +198,13 @@ mod tests {
         ] {
             assert!(parts(damaged.as_bytes()).is_err(), "{damaged}");
         }
+    }
+
+    #[test]
+    fn a_backslash_is_refused() {
+        let mut job = job();
+        job.environment[0].1 = "/50\\%/config.toml".into();
+        assert_eq!(block(&job), Err("cron holds no backslash: /50\\%/config.toml".into()));
     }
 
     #[test]

@@ -146,16 +146,18 @@ pub fn install(job: &Job) -> Result<Change, String> {
 
 pub fn uninstall() -> Result<Change, String> {
     let file = file()?;
-    if file.exists() {
+    // It goes on without its file, where somebody deleted that.
+    let loaded = loaded();
+    if loaded || file.exists() {
         // It is no error that it was not loaded.
         let _ = call("launchctl", &["bootout", &target()], b"");
     }
-    let change = delete(&file)?;
+    let deleted = delete(&file)?;
     let logs = home()?.join(LOGS);
     delete(&logs.join(LOG))?;
     // Other files may be there.
     let _ = std::fs::remove_dir(logs);
-    Ok(change)
+    Ok(if loaded { Change::Made } else { deleted })
 }
 
 pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {

@@ -1,4 +1,5 @@
-//! systemd: a timer of the person's own manager. It knows UTC, and makes up for what was missed.
+//! systemd: a timer of the person's own manager, once an hour. It makes up for hours that were missed, as soon as it can:
+//! before there is a network, at times.
 
 use std::path::PathBuf;
 
@@ -68,21 +69,24 @@ fn service(job: &Job) -> String {
         .iter()
         .map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))))
         .collect();
-    // The colon: a dollar sign in the path is one.
+    // The colon: a dollar sign in the path is one. All of a run has deadlines of its own, and what it waits for last (another
+    // run that is telling people, then Slack) may take twice the longest `retry_for`.
     format!(
         "[Unit]\nDescription=raxx: the daily check of the API tokens\n\n\
-         [Service]\nType=oneshot\n{environment}ExecStart=:{} check --alert\nTimeoutStartSec=10min\n",
-        quoted(&job.program)
+         [Service]\nType=oneshot\n{environment}ExecStart=:{} check --alert --if-due {}\nTimeoutStartSec=30min\n",
+        quoted(&job.program),
+        job.at
     )
 }
 
+/// Once an hour, at the minute of the check.
 fn calendar(at: &At) -> String {
-    format!("*-*-* {}:00{}", at.time.strftime("%H:%M"), if at.utc { " UTC" } else { "" })
+    format!("*-*-* *:{:02}:00{}", at.time.minute(), if at.utc { " UTC" } else { "" })
 }
 
 fn timer_text(job: &Job) -> String {
     format!(
-        "[Unit]\nDescription=raxx: the daily check of the API tokens at {}\n\n\
+        "[Unit]\nDescription=raxx: the daily check of the API tokens at {}: once an hour raxx looks whether it is due\n\n\
          [Timer]\nOnCalendar={}\nPersistent=true\n\n\
          [Install]\nWantedBy=timers.target\n",
         job.at.words(),
@@ -100,9 +104,13 @@ pub fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
     Ok([(directory.join(format!("{NAME}.service")), service(job)), (directory.join(timer()), timer_text(job))])
 }
 
+/// Whether the timer is `active` or `enabled`.
+fn is(what: &str) -> bool {
+    call("systemctl", &["--user", &format!("is-{what}"), "--quiet", &timer()], b"").went()
+}
+
 fn active() -> bool {
-    call("systemctl", &["--user", "is-active", "--quiet", &timer()], b"").went()
-        && call("systemctl", &["--user", "is-enabled", "--quiet", &timer()], b"").went()
+    is("active") && is("enabled")
 }
 
 pub fn install(job: &Job) -> Result<Change, String> {
@@ -135,7 +143,8 @@ pub fn uninstall() -> Result<Change, String> {
     let units = [format!("{NAME}.service"), timer()];
     let there: Vec<PathBuf> =
         directories.iter().flat_map(|d| units.iter().map(|unit| d.join(unit))).filter(|path| path.exists()).collect();
-    if there.is_empty() {
+    // A timer goes on without its units, where somebody deleted those.
+    if there.is_empty() && !is("active") && !is("enabled") {
         return Ok(Change::None);
     }
     // Where no manager runs any more, the files are all there is.
@@ -164,14 +173,10 @@ pub fn uninstall() -> Result<Change, String> {
     Ok(Change::Made)
 }
 
-fn read(service: &str, timer: &str) -> Option<Written> {
-    let calendar = timer.lines().find_map(|line| line.strip_prefix("OnCalendar=*-*-* "))?;
-    let (time, utc) = match calendar.strip_suffix(" UTC") {
-        Some(time) => (time, true),
-        None => (calendar, false),
-    };
-    let program = service.lines().find_map(|line| line.strip_prefix("ExecStart=:"))?;
-    Some(Written { at: At::new(time.strip_suffix(":00")?.parse().ok()?, utc), program: unquoted(program)?.into() })
+fn read(service: &str) -> Option<Written> {
+    let start = service.lines().find_map(|line| line.strip_prefix("ExecStart=:"))?;
+    let (_, due) = start.rsplit_once(" --if-due ")?;
+    Some(Written { at: due.parse().ok()?, program: unquoted(start)?.into() })
 }
 
 pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
@@ -179,7 +184,9 @@ pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
         let path = directory.join(timer());
         let Ok(timer) = std::fs::read_to_string(&path) else { continue };
         let service = std::fs::read_to_string(directory.join(format!("{NAME}.service"))).unwrap_or_default();
-        return Ok(Some((path.display().to_string(), read(&service, &timer))));
+        // Both as they are written, in their time at least.
+        let whole = |written: &Written| timer.contains(&format!("\nOnCalendar={}\n", calendar(&written.at)));
+        return Ok(Some((path.display().to_string(), read(&service).filter(whole))));
     }
     Ok(None)
 }
@@ -216,7 +223,7 @@ mod tests {
                 environment: Vec::new(),
                 home: "/home/op".into(),
             };
-            let written = read(&service(&job), &timer_text(&job)).expect("it can be read");
+            let written = read(&service(&job)).expect("it can be read");
             assert_eq!(written, Written { at: job.at, program: job.program.into() });
         }
     }

@@ -1,0 +1,138 @@
+//! The time of the day at which the check is due.
+
+use std::fmt;
+use std::fs;
+use std::str::FromStr;
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan as _};
+
+/// `HH:MM`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clock(Time);
+
+impl FromStr for Clock {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Clock, String> {
+        let number = |digits: &str| {
+            let plain = matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit());
+            digits.parse::<i8>().ok().filter(|_| plain)
+        };
+        let time = text.split_once(':').filter(|(_, minute)| minute.len() == 2);
+        time.and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok())
+            .map(Clock)
+            .ok_or_else(|| "a time of the day is written as 08:00".into())
+    }
+}
+
+/// The zone of this machine's clock. Not that of `TZ`: a scheduler knows nothing of this shell, and what is installed, run
+/// and told has to mean one and the same time.
+pub fn machine_zone() -> TimeZone {
+    let local = fs::read("/etc/localtime").ok().and_then(|bytes| TimeZone::tzif("Local", &bytes).ok());
+    local.unwrap_or(TimeZone::UTC)
+}
+
+/// A time of every day, in UTC (`08:00Z`) or by this machine's clock (`08:00`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    pub(super) time: Time,
+    pub utc: bool,
+}
+
+impl At {
+    pub fn new(clock: Clock, utc: bool) -> At {
+        At { time: clock.0, utc }
+    }
+
+    /// The zone that it is a time of.
+    pub fn zone(&self) -> TimeZone {
+        if self.utc { TimeZone::UTC } else { machine_zone() }
+    }
+
+    /// The last time that it was this time of the day, and the next.
+    pub(super) fn around(&self, now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
+        let today = now.to_zoned_datetime(zone.clone()).date();
+        // A day whose clock was put forward over this time has it an hour later; one that has it twice counts the first.
+        let of = |days: i64| {
+            let date = today.checked_add(days.days()).ok()?;
+            Some(date.to_datetime(self.time).to_zoned_datetime(zone.clone()).ok()?.timestamp())
+        };
+        let times: Vec<Timestamp> = (-2..=2).filter_map(of).collect();
+        let last = times.iter().copied().filter(|t| *t <= now).max().unwrap_or(Timestamp::MIN);
+        let next = times.iter().copied().filter(|t| *t > now).min().unwrap_or(Timestamp::MAX);
+        (last, next)
+    }
+
+    /// The minute of the hour at which a local clock shows this time: zones may differ from UTC by half an hour.
+    fn minute(&self, now: Timestamp, local: &TimeZone) -> i32 {
+        let minute = i32::from(self.time.minute());
+        match self.utc {
+            true => (minute + local.to_offset(now).seconds().div_euclid(60)).rem_euclid(60),
+            false => minute,
+        }
+    }
+
+    pub(super) fn minute_now(&self) -> i32 {
+        self.minute(Timestamp::now(), &machine_zone())
+    }
+
+    /// `08:00 UTC`.
+    pub fn words(&self) -> String {
+        let zone = if self.utc { "UTC" } else { "local time" };
+        format!("{} {zone}", self.time.strftime("%H:%M"))
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.time.strftime("%H:%M"), if self.utc { "Z" } else { "" })
+    }
+}
+
+impl FromStr for At {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<At, String> {
+        let clock = text.strip_suffix('Z');
+        Ok(At::new(clock.unwrap_or(text).parse()?, clock.is_some()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> At {
+        text.parse().expect("a time of the day")
+    }
+
+    fn zone(name: &str) -> TimeZone {
+        TimeZone::get(name).expect("the system's time zones")
+    }
+
+    #[test]
+    fn a_time_of_the_day_is_read_and_written_the_same() {
+        for text in ["08:00Z", "08:00", "00:00", "23:59Z"] {
+            assert_eq!(at(text).to_string(), text);
+        }
+        assert_eq!(at("8:05").to_string(), "08:05");
+        for bad in
+            ["", "8", "24:00", "12:60", "08:00z", "08:00ZZ", "8:5", "008:00", "+8:00", "-1:00", "08:00:00", "٠٨:٠٠"]
+        {
+            assert!(bad.parse::<At>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_hourly_minute_is_that_of_the_local_clock() {
+        let now = "2026-08-19T12:00:00Z".parse().expect("a time");
+        assert_eq!(at("08:00Z").minute(now, &TimeZone::UTC), 0);
+        assert_eq!(at("08:15Z").minute(now, &zone("Europe/Berlin")), 15);
+        assert_eq!(at("08:00Z").minute(now, &zone("Asia/Kolkata")), 30);
+        assert_eq!(at("08:00Z").minute(now, &zone("Asia/Kathmandu")), 45);
+        assert_eq!(at("08:10Z").minute(now, &zone("America/St_Johns")), 40);
+        assert_eq!(at("08:10").minute(now, &zone("Asia/Kolkata")), 10);
+    }
+}

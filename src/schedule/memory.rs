@@ -1,0 +1,253 @@
+//! What the daily check remembers, and so whether it is due.
+
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{At, delete};
+use crate::report::{Kind, Report, Verdict};
+use crate::state;
+
+/// A check is late when it should have run so long ago: schedulers look once an hour.
+const LATE: SignedDuration = SignedDuration::from_mins(70);
+
+/// What the daily check remembers. Value-free.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Memory {
+    /// When it was installed: what was due before that is not made up for.
+    since: Option<Timestamp>,
+    /// The last run.
+    pub ran: Option<Ran>,
+    /// Why the last try was no run.
+    pub broken: Option<Broken>,
+}
+
+/// One run and what it found.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Ran {
+    /// When it began.
+    pub at: Timestamp,
+    pub passed: usize,
+    pub skipped: usize,
+    pub failing: Vec<String>,
+    /// Those that pass, with a warning.
+    #[serde(default)]
+    pub warned: Vec<String>,
+    /// Whether anybody answered at all: a machine without network has not checked anything.
+    pub answered: bool,
+    /// Whether everybody who was to be told took it.
+    pub told: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Broken {
+    pub at: Timestamp,
+    pub why: String,
+}
+
+impl Ran {
+    fn new(at: Timestamp, report: &Report, told: bool) -> Ran {
+        let names = |wanted: &dyn Fn(&crate::report::Row) -> bool| {
+            report.rows.iter().filter(|row| wanted(row)).map(|row| row.name.clone()).collect()
+        };
+        let count = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
+        // A log-in page in front of the network, or a provider that is down, answers and says nothing.
+        let silent = |row: &crate::report::Row| matches!(row.kind, Kind::Unreachable | Kind::Blocked);
+        let spoke = |row: &crate::report::Row| matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Limited);
+        Ran {
+            at,
+            passed: count(Verdict::Pass),
+            skipped: count(Verdict::Skip),
+            failing: names(&|row| row.verdict() == Verdict::Fail),
+            warned: names(&|row| row.warning.is_some()),
+            // Where nobody was asked (nothing is stored, the store is locked), nobody was silent either.
+            answered: report.rows.iter().any(spoke) || !report.rows.iter().any(silent),
+            told,
+        }
+    }
+
+    /// Whether there is nothing left to do before the next day.
+    fn settled(&self) -> bool {
+        self.answered && self.told
+    }
+
+    /// `4 PASS, 1 FAIL: HEROKU_API_KEY`.
+    pub fn words(&self) -> String {
+        let mut said = vec![format!("{} PASS", self.passed)];
+        if self.skipped > 0 {
+            said.push(format!("{} SKIP", self.skipped));
+        }
+        if !self.warned.is_empty() {
+            said.push(format!("{} to rotate soon: {}", self.warned.len(), self.warned.join(", ")));
+        }
+        if !self.failing.is_empty() {
+            said.push(format!("{} FAIL: {}", self.failing.len(), self.failing.join(", ")));
+        }
+        said.join(", ")
+    }
+}
+
+fn memory_file() -> Result<PathBuf, String> {
+    Ok(state::directory().ok_or("there is no home directory to remember the daily check in")?.join("schedule.json"))
+}
+
+impl Memory {
+    /// What is remembered; nothing where it is damaged, so that a check runs rather than none.
+    pub fn load() -> Memory {
+        let bytes = memory_file().ok().and_then(|path| fs::read(path).ok());
+        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    fn save(&self) -> Result<(), String> {
+        let path = memory_file()?;
+        let write = || {
+            make_private(&path)?;
+            state::replace(&path, &serde_json::to_vec(self)?)
+        };
+        write().map_err(|e: io::Error| format!("{}: {}", path.display(), state::why(&e)))
+    }
+
+    /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.
+    fn cared_for(&self, last: Timestamp, next: Timestamp) -> bool {
+        let ran = self.ran.as_ref().filter(|ran| ran.settled()).map(|ran| ran.at);
+        // Only what lies in this period counts. A time in the future is one before the clock was set back: it is not
+        // believed, so the check runs once more rather than never.
+        ran.into_iter().chain(self.since).any(|at| (last..next).contains(&at))
+    }
+
+    fn due(&self, at: &At, now: Timestamp, zone: &TimeZone) -> bool {
+        let (last, next) = at.around(now, zone);
+        !self.cared_for(last, next)
+    }
+
+    /// When the check is due next; none when it is due now.
+    pub fn next(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
+        let (last, next) = at.around(now, &at.zone());
+        self.cared_for(last, next).then_some(next)
+    }
+
+    /// When it should have run, where it has not for longer than a scheduler may take.
+    pub fn late(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
+        let (last, next) = at.around(now, &at.zone());
+        let tried = self.ran.as_ref().is_some_and(|ran| (last..next).contains(&ran.at))
+            || self.broken.as_ref().is_some_and(|broken| (last..next).contains(&broken.at));
+        (!tried && !self.cared_for(last, next) && now.duration_since(last) > LATE).then_some(last)
+    }
+}
+
+/// Notes what a run of the daily check found, and whether everybody was told who is to be. Last thing in a run: one that is
+/// killed before is made again.
+///
+/// # Errors
+/// One line: which file, and why it could not be written.
+pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
+    let mut memory = Memory::load();
+    // One that began later, by hand, may have ended sooner.
+    if memory.ran.as_ref().is_some_and(|ran| ran.at > began && ran.at <= Timestamp::now()) {
+        return Ok(());
+    }
+    memory.ran = Some(Ran::new(began, report, told));
+    memory.broken = None;
+    memory.save()
+}
+
+/// Notes why there was no run.
+///
+/// # Errors
+/// One line: which file, and why it could not be written.
+pub fn note_broken(why: &str) -> Result<(), String> {
+    let mut memory = Memory::load();
+    memory.broken = Some(Broken { at: Timestamp::now(), why: crate::report::plain(why) });
+    memory.save()
+}
+
+/// Whether this day's check was made already, and is only made again because it heard or told nobody.
+pub fn again(at: &At) -> bool {
+    let (last, next) = at.around(Timestamp::now(), &at.zone());
+    Memory::load().ran.is_some_and(|ran| (last..next).contains(&ran.at))
+}
+
+/// The right to make the check that is due: nobody else makes it until this is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _lock: Option<File>,
+}
+
+/// Takes the turn where the check is due and nobody is at it. Where nothing can be remembered it always is due.
+pub fn turn(at: &At) -> Option<Turn> {
+    let lock = lock();
+    if let Some(lock) = &lock
+        && matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))
+    {
+        return None;
+    }
+    Memory::load().due(at, Timestamp::now(), &at.zone()).then_some(Turn { _lock: lock })
+}
+
+fn lock() -> Option<File> {
+    let path = memory_file().ok()?;
+    make_private(&path).ok()?;
+    state::lock_file(&path.with_extension("lock"))
+}
+
+/// Makes the state directory.
+fn make_private(file: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let dir = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Notes that the check is watched from now on; whether it was not before.
+///
+/// # Errors
+/// One line: which file, and why it could not be written.
+pub fn begin() -> Result<bool, String> {
+    let mut memory = Memory::load();
+    if memory.since.is_some() {
+        return Ok(false);
+    }
+    memory.since = Some(Timestamp::now());
+    memory.save().map(|()| true)
+}
+
+/// Takes [`begin`] back: nothing came of it.
+pub fn unbegin() {
+    let mut memory = Memory::load();
+    memory.since = None;
+    let _ = match memory.ran.is_some() || memory.broken.is_some() {
+        true => memory.save(),
+        false => forget(),
+    };
+}
+
+/// Forgets the daily check.
+///
+/// # Errors
+/// One line: which file is left, and why.
+pub fn forget() -> Result<(), String> {
+    let Ok(path) = memory_file() else { return Ok(()) };
+    delete(&path)?;
+    delete(&path.with_extension("lock"))?;
+    // Where raxx has never run, nothing else is there.
+    let _ = path.parent().map(fs::remove_dir);
+    Ok(())
+}
+
+/// Forgets what people were to be told, and had been told: another watch that begins one day does not go on with it.
+///
+/// # Errors
+/// One line: which file is left, and why.
+pub fn forget_alerts() -> Result<(), String> {
+    let Some(directory) = state::directory() else { return Ok(()) };
+    for name in crate::alert::FILES {
+        delete(&directory.join(name))?;
+    }
+    Ok(())
+}

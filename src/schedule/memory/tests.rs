@@ -1,0 +1,123 @@
+use jiff::ToSpan as _;
+use jiff::tz::TimeZone;
+
+use super::*;
+
+fn utc(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn at(text: &str) -> At {
+    text.parse().expect("a time of the day")
+}
+
+fn zone(name: &str) -> TimeZone {
+    TimeZone::get(name).expect("the system's time zones")
+}
+
+fn ran(when: &str) -> Memory {
+    let (passed, skipped, failing, warned) = (1, 0, Vec::new(), Vec::new());
+    let ran = Ran { at: utc(when), passed, skipped, failing, warned, answered: true, told: true };
+    Memory { ran: Some(ran), ..Memory::default() }
+}
+
+/// The times at which a check that is started once an hour really runs.
+fn runs(at: &At, zone: &TimeZone, from: &str, hours: usize, minute: i64) -> Vec<String> {
+    let mut memory = ran(from);
+    let mut done = Vec::new();
+    let mut now = utc(from);
+    for _ in 0..hours {
+        now = now.checked_add(1.hour()).expect("a time");
+        let tick = now.checked_add(minute.minutes()).expect("a time");
+        if memory.due(at, tick, zone) {
+            done.push(tick.to_string());
+            memory = ran(&tick.to_string());
+        }
+    }
+    done
+}
+
+#[test]
+fn it_is_due_once_a_day_and_made_up_for_when_it_was_missed() {
+    let eight = at("08:00Z");
+    let due = |memory: &Memory, now| memory.due(&eight, utc(now), &TimeZone::UTC);
+    let memory = ran("2026-08-19T08:00:03Z");
+    assert!(!due(&memory, "2026-08-19T08:00:04Z"));
+    assert!(!due(&memory, "2026-08-20T07:59:59Z"));
+    assert!(due(&memory, "2026-08-20T08:00:00Z"));
+    assert!(due(&memory, "2026-08-25T03:00:00Z"), "the machine was off for days");
+    assert!(due(&Memory::default(), "2026-08-20T03:00:00Z"), "what is not remembered has not run");
+    let early = ran("2026-08-20T07:59:59Z");
+    assert!(due(&early, "2026-08-20T08:00:00Z"), "one a second early is yesterday's");
+}
+
+#[test]
+fn an_installation_begins_with_the_next_time() {
+    let memory = Memory { since: Some(utc("2026-08-19T15:00:00Z")), ..Memory::default() };
+    assert!(!memory.due(&at("08:00Z"), utc("2026-08-19T16:00:00Z"), &TimeZone::UTC));
+    assert!(memory.due(&at("08:00Z"), utc("2026-08-20T08:00:00Z"), &TimeZone::UTC));
+}
+
+#[test]
+fn a_run_that_heard_nobody_or_told_nobody_is_made_again() {
+    for (answered, told) in [(false, true), (true, false)] {
+        let mut memory = ran("2026-08-19T08:00:03Z");
+        let ran = memory.ran.as_mut().expect("a run");
+        (ran.answered, ran.told) = (answered, told);
+        assert!(memory.due(&at("08:00Z"), utc("2026-08-19T09:00:00Z"), &TimeZone::UTC));
+        assert_eq!(memory.late(&at("08:00Z"), utc("2026-08-19T12:00:00Z")), None, "it was tried");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_back_costs_a_run_too_many_and_never_one_too_few() {
+    let eight = at("08:00Z");
+    let future = ran("2031-01-01T08:00:00Z");
+    assert!(future.due(&eight, utc("2026-08-19T08:05:00Z"), &TimeZone::UTC));
+    let corrected = ran("2026-08-19T08:00:03Z");
+    assert!(!corrected.due(&eight, utc("2026-08-19T08:00:01Z"), &TimeZone::UTC), "two seconds are no new day");
+    assert!(corrected.due(&eight, utc("2026-08-19T03:00:00Z"), &TimeZone::UTC), "five hours are");
+}
+
+#[test]
+fn utc_is_met_through_daylight_saving_time() {
+    // New York goes back on 2026-11-01; the hours that cron sees there are no hours of UTC's day.
+    let found = runs(&at("08:00Z"), &TimeZone::UTC, "2026-10-30T08:00:00Z", 96, 0);
+    let days = ["2026-10-31", "2026-11-01", "2026-11-02", "2026-11-03"];
+    assert_eq!(found, days.map(|day| format!("{day}T08:00:00Z")));
+}
+
+#[test]
+fn local_time_is_met_through_daylight_saving_time() {
+    let berlin = zone("Europe/Berlin");
+    let found = runs(&at("08:00"), &berlin, "2026-10-23T06:00:00Z", 74, 0);
+    assert_eq!(found, ["2026-10-24T06:00:00Z", "2026-10-25T07:00:00Z", "2026-10-26T07:00:00Z"]);
+    // 02:30 is not there on 2026-03-29, and twice on 2026-10-25.
+    let spring = runs(&at("02:30"), &berlin, "2026-03-28T02:00:00Z", 48, 30);
+    assert_eq!(spring, ["2026-03-29T01:30:00Z", "2026-03-30T00:30:00Z"]);
+    let autumn = runs(&at("02:30"), &berlin, "2026-10-24T01:00:00Z", 48, 30);
+    assert_eq!(autumn, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
+}
+
+#[test]
+fn a_journey_neither_skips_utc_nor_repeats_it() {
+    let memory = ran("2026-08-19T08:00:00Z");
+    for there in ["America/Los_Angeles", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"] {
+        let clock = utc("2026-08-19T20:00:00Z").to_zoned_datetime(zone(there)).timestamp();
+        assert!(!memory.due(&at("08:00Z"), clock, &TimeZone::UTC), "{there}");
+    }
+    // By the local clock it is eight in the morning once more, in New York.
+    let berlin = ran("2026-08-19T06:00:00Z");
+    assert!(!berlin.due(&at("08:00"), utc("2026-08-19T11:00:00Z"), &zone("America/New_York")));
+    assert!(berlin.due(&at("08:00"), utc("2026-08-19T12:00:00Z"), &zone("America/New_York")));
+}
+
+#[test]
+fn a_check_that_does_not_come_is_called_late() {
+    let eight = at("08:00Z");
+    let memory = ran("2026-08-19T08:00:03Z");
+    assert_eq!(memory.late(&eight, utc("2026-08-20T09:00:00Z")), None, "the hour is not over");
+    assert_eq!(memory.late(&eight, utc("2026-08-20T09:30:00Z")), Some(utc("2026-08-20T08:00:00Z")));
+    assert_eq!(memory.next(&eight, utc("2026-08-19T12:00:00Z")), Some(utc("2026-08-20T08:00:00Z")));
+    assert_eq!(memory.next(&eight, utc("2026-08-20T09:30:00Z")), None);
+}
