@@ -410,10 +410,10 @@ impl Config {
 
     /// How long before the end of this credential a PASS warns of it.
     pub fn warn_before(&self, name: &str) -> Duration {
-        if name == crate::vault::NAME {
-            return self.infisical.warn_before.unwrap_or_default();
-        }
-        let own = self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before);
+        let own = match name == crate::vault::NAME {
+            true => self.infisical.warn_before,
+            false => self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before),
+        };
         own.unwrap_or(self.warn_before)
     }
 

@@ -124,23 +124,27 @@ fn a_credential_may_have_its_own_time_to_warn() {
     assert!(text(&wrong.stderr).contains("warn_before = \"soon\" is no duration"), "{}", text(&wrong.stderr));
 }
 
-/// Its access token is made anew by whoever logs in, for hours or days: nobody rotates it.
+/// Where each log-in makes a new access token, for an hour or a day, nobody rotates it.
 #[test]
-fn the_vaults_access_token_is_no_warning() {
+fn the_vaults_access_token_may_have_its_own_time_too() {
     let server = Loopback::start();
     let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
     let end = Timestamp::now().as_second() + 3_630;
     let token = format!("{}.{}.c2ln", encode(r#"{"alg":"HS256"}"#), encode(&format!("{{\"exp\":{end}}}")));
     server.accept(&token);
-    let mut sandbox = Sandbox::new();
-    sandbox.config(&format!("{}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n", server.config()));
     server.accept(TOKEN);
-    sandbox.env(NAME, TOKEN).env("INFISICAL_TOKEN", &token);
-    let out = sandbox.run(&["check", "--strict"]);
-    let said = text(&out.stdout);
-    assert!(said.contains("expires in 1 hour") && !said.contains("rotate soon"), "{said}{}", text(&out.stderr));
-    assert_eq!(out.status.code(), Some(0));
-    assert_eq!(text(&sandbox.run(&["prompt"]).stdout), "");
+    for (own, warns) in [("", true), ("warn_before = \"0s\"\n", false)] {
+        let mut sandbox = Sandbox::new();
+        // The address of the vault comes last in it.
+        let list = format!("[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n");
+        sandbox.config(&format!("{}{own}{list}", server.config()));
+        sandbox.env(NAME, TOKEN).env("INFISICAL_TOKEN", &token);
+        let out = sandbox.run(&["check", "--strict"]);
+        let said = text(&out.stdout);
+        assert!(said.contains("expires in 1 hour"), "{said}{}", text(&out.stderr));
+        assert_eq!((said.contains("rotate soon"), out.status.code()), (warns, Some(i32::from(warns))), "{said}");
+        assert_eq!(text(&sandbox.run(&["prompt"]).stdout).is_empty(), !warns);
+    }
 }
 
 #[test]
