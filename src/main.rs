@@ -51,6 +51,9 @@ fn main() -> ExitCode {
         Command::Names => command::names(),
     };
     result.unwrap_or_else(|error| {
+        if let Some(process::Ended(code)) = error.downcast_ref() {
+            return ExitCode::from(*code);
+        }
         process::say(&format!("raxx: {error:#}"));
         ExitCode::from(2)
     })

@@ -130,13 +130,43 @@ fn what_is_typed_is_never_shown() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
-    terminal.wait_for(&format!("{NAME} (hidden):"));
-    terminal.line(NEW);
-    terminal.wait_for("is stored in the store file");
-    assert_eq!(terminal.end(), 0);
-    assert!(terminal.times(&NEW[..12]) == 0, "{}", terminal.screen());
+    for round in 0..30 {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
+        // At once: who sees the question may type.
+        terminal.wait_for_now(&format!("{NAME} (hidden):"));
+        terminal.line(NEW);
+        terminal.wait_for("is stored in the store file");
+        assert!(terminal.times(&NEW[..12]) == 0, "round {round}: {}", terminal.screen());
+    }
     holds(&sandbox, NEW);
+}
+
+#[test]
+fn what_was_typed_before_the_question_is_not_its_answer() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let script = format!("read -r go; exec raxx store {NAME}");
+    let mut terminal = terminal(&sandbox, "/bin/bash", &["--norc", "-c", &script]);
+    terminal.keys("go\rtyped-too-early\r");
+    terminal.wait_for("(hidden):");
+    terminal.line(NEW);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    holds(&sandbox, NEW);
+}
+
+/// Runs `raxx ARGS` between two looks at the terminal's state; `pid` has its process.
+fn watched(sandbox: &Sandbox, args: &str) -> Terminal {
+    let inner = format!("echo $$ >pid; exec raxx {args}");
+    let script = format!(
+        "trap : INT; stty -g >before; sh -c '{inner}'; echo code $?; stty -g >after; cmp before after && echo as-before"
+    );
+    terminal(sandbox, "/bin/bash", &["--norc", "-c", &script])
+}
+
+fn signal(sandbox: &Sandbox, name: &str) {
+    let pid = fs::read_to_string(sandbox.home().join("pid")).unwrap();
+    assert!(sandbox.command("kill").args(["-s", name, pid.trim()]).output().unwrap().status.success());
 }
 
 #[test]
@@ -144,15 +174,141 @@ fn ctrl_c_gives_the_terminal_back_and_changes_nothing() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
-    let script =
-        format!("stty -g >before; raxx store {NAME}; echo code $?; stty -g >after; cmp before after && echo same");
-    let mut terminal = terminal(&sandbox, "/bin/bash", &["--norc", "-c", &format!("trap : INT; {script}")]);
+    let mut terminal = watched(&sandbox, &format!("store {NAME}"));
     terminal.wait_for("(hidden):");
     terminal.keys("ghp_half\x03");
-    terminal.wait_for("same");
-    assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
+    terminal.wait_for("as-before");
+    assert!(terminal.screen().contains("(hidden):\ncode 130"), "{}", terminal.screen());
     assert!(terminal.times("ghp_half") == 0);
     holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_signal_at_the_question_gives_the_terminal_back() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+        let mut terminal = watched(&sandbox, &format!("store {NAME}"));
+        terminal.wait_for("(hidden):");
+        terminal.keys("ghp_half");
+        signal(&sandbox, name);
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains(&format!("code {code}")), "{name}: {}", terminal.screen());
+        assert!(terminal.times("ghp_half") == 0, "{name}");
+    }
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn hidden_keys_edit_the_line_and_all_others_count() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for keys in ["ghp_ab\tc\x1b[31md\r", "\x1b[200~ghp_MadeUp0123456789\x1b[201~\r", "ghp_ab\x1a\r", "ghp_ab\x04\r"] {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+        terminal.wait_for("(hidden):");
+        terminal.keys(keys);
+        terminal.wait_for("not a token: contains a control character; nothing is stored");
+        assert_eq!(terminal.end(), 2);
+    }
+    let mut nothing = terminal(&sandbox, RAXX, &["store", NAME]);
+    nothing.wait_for("(hidden):");
+    nothing.keys("\x04");
+    nothing.wait_for("nothing was typed; nothing is stored");
+    assert_eq!(nothing.end(), 2);
+    holds(&sandbox, OLD);
+    let mut edited = terminal(&sandbox, RAXX, &["store", NAME]);
+    edited.wait_for("(hidden):");
+    edited.line(&format!("wrong\x15{NEW}x\x7f"));
+    assert_eq!(edited.end(), 0, "{}", edited.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_value_longer_than_a_terminals_own_line_comes_in_whole() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let long = "x".repeat(6_000);
+    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+    terminal.wait_for("(hidden):");
+    terminal.line(&long);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    holds(&sandbox, &long);
+}
+
+#[test]
+fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
+    let server = Loopback::start();
+    let down = Answer::json(502, "{}");
+    server.react(NEW, down);
+    let mut sandbox = sandbox(&server);
+    sandbox.env("PAGER", "cat");
+    given(&sandbox, OLD);
+    let typed = |sandbox: &Sandbox, command: &str| {
+        let mut terminal = watched(sandbox, &format!("{command} {NAME}"));
+        terminal.wait_for("(hidden):");
+        terminal.line(NEW);
+        terminal
+    };
+    let ends = |terminal: &mut Terminal| {
+        terminal.keys("\x03");
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
+        holds(&sandbox, OLD);
+    };
+    // At the question whether it is to be stored all the same.
+    for command in ["store", "rotate"] {
+        let mut terminal = typed(&sandbox, command);
+        terminal.wait_for("[y/N]");
+        ends(&mut terminal);
+    }
+    // While the new one is asked about.
+    server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
+    let before = server.attempts(NEW);
+    let mut terminal = typed(&sandbox, "rotate");
+    terminal.wait_until("the new one is asked about", || server.attempts(NEW) > before);
+    ends(&mut terminal);
+    // While the old one is asked about, after the new one has passed.
+    server.accept(NEW);
+    server.react(NEW, Answer::json(200, "{\"login\":\"octo-op\",\"id\":1,\"type\":\"User\"}"));
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut terminal = typed(&sandbox, "rotate");
+    terminal.wait_until("the old one is asked about", || server.attempts(OLD) > 0);
+    assert_eq!(terminal.times("[PASS]"), 1, "{}", terminal.screen());
+    ends(&mut terminal);
+}
+
+#[test]
+fn ctrl_c_in_the_pager_is_the_pagers() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    // A pager that goes on after ^C, as less does.
+    sandbox.env("PAGER", "trap 'echo interrupted' INT; cat; echo paging; read -r x </dev/tty; read -r x </dev/tty");
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME]);
+    rotate.wait_for("paging");
+    rotate.keys("\x03");
+    rotate.wait_for("interrupted");
+    rotate.keys("\r\r");
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    assert_eq!(rotate.end(), 0, "{}", rotate.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn yes_is_yes_in_any_case() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
+    store.wait_for("(hidden):");
+    store.line(NEW);
+    store.wait_for("[y/N]");
+    store.line("Yes");
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    holds(&sandbox, NEW);
 }
 
 #[test]
@@ -535,15 +691,50 @@ fn a_paste_of_several_lines_stores_nothing_and_runs_nothing() {
 }
 
 #[test]
-fn typed_on_a_terminal_stdin_is_hidden_too() {
+fn the_rest_of_a_slow_paste_is_neither_shown_nor_run() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
+    let sandbox = sandbox(&server);
+    let mut bash = terminal(&sandbox, "/bin/bash", &["--norc", "-i"]);
+    bash.line(&format!("raxx store {NAME}"));
+    bash.wait_for("(hidden):");
+    bash.line(NEW);
+    // The value is on its way to the provider when the rest comes.
+    bash.wait_until("it is asked about", || server.attempts(NEW) > 0);
+    bash.line("echo ran-$((40+2))");
+    // At the question, the terminal is a person's again.
+    bash.wait_for("[y/N]");
+    bash.line("n");
+    bash.wait_for("raxx: nothing is stored");
+    bash.settle();
+    assert_eq!((bash.times("ran-42"), bash.times("echo ran")), (0, 0), "{}", bash.screen());
+}
+
+#[test]
+fn a_line_end_behind_the_pasted_value_is_no_second_line() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
     store.wait_for("(hidden):");
+    store.keys(&format!("{NEW}\r\n\r"));
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
+    store.wait_for(&format!("{NAME} (hidden):"));
     store.line(NEW);
+    store.wait_for("It could not be checked. Store it all the same? [y/N]");
+    store.line("y");
     assert_eq!(store.end(), 0, "{}", store.screen());
     assert_eq!(store.times(&NEW[..12]), 0);
+    holds(&sandbox, NEW);
 }
 
 #[test]

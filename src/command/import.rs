@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::memory;
+use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
 use crate::config::{Config, Credential};
 use crate::elsewhere::{Line, lines_setting, usual_files};
 use crate::history;
 use crate::keep::{current, keep};
-use crate::process::{block_on, say};
+use crate::process::{block_on, say, until_a_signal};
 use crate::report::Kind;
 use crate::secret::Secret;
 use crate::source::environment;
@@ -46,13 +47,13 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     if args.files.is_empty() {
         lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
     }
-    if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
-        super::unlock::ready_to_write(&config, true)?;
-    }
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
-    let settled = block_on(async {
+    block_on(until_a_signal(async {
+        if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
+            super::unlock::ready_to_write(&config, Some(&mut Terminal::new())).await?;
+        }
         let mut settled = Vec::new();
         for credential in &config.credentials {
             let candidates = candidates(credential, &lines);
@@ -60,18 +61,16 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
                 settled.push((&credential.name, import(&run, &*store, credential, candidates, args.no_check).await?));
             }
         }
-        anyhow::Ok(settled)
-    })??;
-    for line in &lines {
-        say(&format!("raxx: {line} {}", advice(line, settled.iter().find(|(name, _)| **name == line.name))));
-    }
-    if settled.is_empty() && lines.is_empty() {
-        say(
-            "raxx: none of the configured names is set in the environment or in the shell files. Type: raxx store NAME",
-        );
-    }
-    let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        for line in &lines {
+            say(&format!("raxx: {line} {}", advice(line, settled.iter().find(|(name, _)| **name == line.name))));
+        }
+        if settled.is_empty() && lines.is_empty() {
+            let none = "none of the configured names is set in the environment or in the shell files";
+            say(&format!("raxx: {none}. Type: raxx store NAME"));
+        }
+        let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
+        Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }))?
 }
 
 /// What is to be done about a line: nothing that could lose the only copy of a value that may be good.

@@ -7,21 +7,21 @@ use anyhow::{Result, bail};
 
 use super::{credential, memory};
 use crate::alert::slack::prove_webhook;
-use crate::ask;
+use crate::ask::{self, Terminal};
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
 use crate::config::{Config, Credential};
 use crate::history;
 use crate::http::Client;
 use crate::keep::{current, keep, place, repaired};
-use crate::process::{block_on, say};
+use crate::process::{block_on, say, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::source::environment;
 use crate::store;
 
-/// How long a token that was made a moment ago may be unknown to its provider.
-const FRESH: Duration = Duration::from_secs(20);
+/// How long `rotate` waits: a token that was made a moment ago may not be known everywhere.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
@@ -33,15 +33,16 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
     if args.repair {
         return repair(&config, credential);
     }
-    super::unlock::ready_to_write(&config, !args.value.stdin)?;
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
-    block_on(async {
+    block_on(until_a_signal(async {
+        let mut terminal = Terminal::new();
+        super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
         current(&*store, item).await?;
-        let secret = input(credential, &args.value)?;
-        let (may, row) = proven(&run, credential, &secret, &args.value, Duration::ZERO).await?;
+        let secret = input(&mut terminal, credential, &args.value).await?;
+        let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, Duration::ZERO).await?;
         if !may {
             return Ok(ExitCode::FAILURE);
         }
@@ -53,7 +54,12 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
             say(&format!("raxx: this shell still holds another value. Type: unset {name}; raxx load {name}"));
         }
         Ok(ExitCode::SUCCESS)
-    })?
+    }))?
+}
+
+/// Whether a person is there to be asked: not where the value comes from a pipe.
+pub(super) fn asks(how: &crate::cli::ValueArgs) -> bool {
+    !how.stdin || ask::stdin_is_a_person()
 }
 
 fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
@@ -69,10 +75,14 @@ fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
 }
 
 /// Takes the value, from the pipe or the terminal, and shows its redacted form.
-pub(super) fn input(credential: &Credential, how: &crate::cli::ValueArgs) -> Result<Secret> {
-    let bytes = match how.stdin {
-        true => ask::piped()?,
-        false => ask::hidden(&format!("{} (hidden): ", credential.name))?,
+pub(super) async fn input(
+    terminal: &mut Terminal,
+    credential: &Credential,
+    how: &crate::cli::ValueArgs,
+) -> Result<Secret> {
+    let bytes = match asks(how) {
+        true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
+        false => ask::piped()?,
     };
     match Secret::parse(&bytes) {
         Ok(secret) => {
@@ -90,6 +100,7 @@ pub(super) fn input(credential: &Credential, how: &crate::cli::ValueArgs) -> Res
 /// A value that is rejected is asked about again for `patience`: a fresh token is not known everywhere at once.
 pub(super) async fn proven(
     run: &Run<'_>,
+    terminal: &mut Terminal,
     credential: &Credential,
     secret: &Secret,
     how: &crate::cli::ValueArgs,
@@ -102,15 +113,17 @@ pub(super) async fn proven(
     let begun = Instant::now();
     let mut wait = Duration::from_secs(2);
     let row = loop {
-        let row = match &run.config.alert.slack.webhook {
-            Some(webhook) if webhook.name == credential.name => webhook_proven(run, credential, secret).await?,
-            _ => run.prove(credential, secret).await,
+        let row = match is_webhook(run.config, credential) {
+            true => webhook_proven(run, credential, secret).await?,
+            false => run.prove(credential, secret).await,
         };
-        if row.kind != Kind::Rejected || begun.elapsed() + wait > patience {
+        let left = patience.saturating_sub(begun.elapsed());
+        if row.kind != Kind::Rejected || left.is_zero() {
             break row;
         }
         say("raxx: the provider does not know it yet; asked again in a moment");
-        tokio::time::sleep(wait).await;
+        // The last time at the very end.
+        tokio::time::sleep(wait.min(left)).await;
         wait *= 3;
     };
     let mut shown = row.clone();
@@ -128,15 +141,20 @@ pub(super) async fn proven(
         Kind::Limited => ("it is limited", "It is limited. Store it all the same?"),
         _ => ("it could not be checked", "It could not be checked. Store it all the same?"),
     };
-    if how.stdin {
+    if !asks(how) {
         say(&format!("raxx: {stored}, so nothing is stored. To store it all the same: --no-check"));
         return Ok((false, Some(row)));
     }
-    let may = ask::yes(question).unwrap_or(false);
+    let may = terminal.yes(question).await.unwrap_or(false);
     if !may {
         say("raxx: nothing is stored");
     }
     Ok((may, Some(row)))
+}
+
+/// Whether its value is the address of a Slack webhook.
+pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
+    config.alert.slack.webhook.as_ref().is_some_and(|webhook| webhook.name == credential.name)
 }
 
 /// A webhook's address is no token that a provider could be asked about.
@@ -144,6 +162,3 @@ async fn webhook_proven(run: &Run<'_>, credential: &Credential, secret: &Secret)
     let client = Client::new().map_err(|fault| anyhow::anyhow!("{fault}"))?;
     Ok(prove_webhook(&client, &credential.name, secret, run.config.timeout).await)
 }
-
-/// How long `rotate` waits for a fresh token.
-pub(super) const PATIENCE: Duration = FRESH;
