@@ -434,6 +434,33 @@ fn rotate_warns_when_the_new_one_is_somebody_elses() {
 }
 
 #[test]
+fn a_webhooks_old_address_is_sent_to_nobody() {
+    let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
+    let server = Loopback::start();
+    server.accept(old);
+    server.accept(new);
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&format!("{config}[alert.slack]\nwebhook = \"HOOK\"\nbase_url = \"{}/slack/api\"\n", server.url()));
+    let address = |path: &str| format!("{}{path}", server.url());
+    assert!(with_input(&sandbox, &["store", "HOOK", "--stdin"], &address(old)).status.success());
+    let before = server.requests().len();
+    let out = with_input(&sandbox, &["rotate", "HOOK", "--stdin"], &address(new));
+    let all = text(&out.stderr);
+    assert!(out.status.success(), "{all}");
+    let asked: Vec<String> = server.requests()[before..].iter().map(|request| request.path.clone()).collect();
+    assert_eq!(asked, [new], "only the new one is asked about, where it belongs");
+    for line in [
+        "raxx: make the new one here: https://api.slack.com/apps (your app, Incoming Webhooks)",
+        "raxx: what it must be allowed to do: incoming-webhook",
+        "raxx: at last, take the old one away: https://api.slack.com/apps (your app, Incoming Webhooks)",
+    ] {
+        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
+    }
+    assert!(!all.contains("MadeUp"), "{all}");
+}
+
+#[test]
 fn rotate_takes_neither_the_old_value_nor_a_dead_one() {
     let server = Loopback::start();
     server.accept(OLD);

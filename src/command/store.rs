@@ -111,20 +111,17 @@ pub(super) async fn proven(
         return Ok((true, None));
     }
     let begun = Instant::now();
-    let mut wait = Duration::from_secs(2);
+    let mut asked = 0;
     let row = loop {
         let row = match is_webhook(run.config, credential) {
             true => webhook_proven(run, credential, secret).await?,
             false => run.prove(credential, secret).await,
         };
-        let left = patience.saturating_sub(begun.elapsed());
-        if row.kind != Kind::Rejected || left.is_zero() {
-            break row;
-        }
+        let nap = nap(asked, begun.elapsed(), patience);
+        let (Kind::Rejected, Some(nap)) = (row.kind, nap) else { break row };
         say("raxx: the provider does not know it yet; asked again in a moment");
-        // The last time at the very end.
-        tokio::time::sleep(wait.min(left)).await;
-        wait *= 3;
+        tokio::time::sleep(nap).await;
+        asked += 1;
     };
     let mut shown = row.clone();
     // It is being rotated or stored right now.
@@ -152,6 +149,12 @@ pub(super) async fn proven(
     Ok((may, Some(row)))
 }
 
+/// How long to wait before it is asked again: longer each time, and for the last time at the very end.
+fn nap(asked: u32, elapsed: Duration, patience: Duration) -> Option<Duration> {
+    let left = patience.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+    Some((Duration::from_secs(2) * 3_u32.saturating_pow(asked)).min(left))
+}
+
 /// Whether its value is the address of a Slack webhook.
 pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
     config.alert.slack.webhook.as_ref().is_some_and(|webhook| webhook.name == credential.name)
@@ -161,4 +164,24 @@ pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
 async fn webhook_proven(run: &Run<'_>, credential: &Credential, secret: &Secret) -> Result<Row> {
     let client = Client::new().map_err(|fault| anyhow::anyhow!("{fault}"))?;
     Ok(prove_webhook(&client, &credential.name, secret, run.config.timeout).await)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_the_patience_is_used_and_no_more() {
+        let mut naps = Vec::new();
+        let mut elapsed = Duration::ZERO;
+        while let Some(nap) = nap(naps.len() as u32, elapsed, PATIENCE) {
+            naps.push(nap.as_secs());
+            elapsed += nap;
+        }
+        assert_eq!(naps, [2, 6, 12]);
+        assert_eq!(nap(0, Duration::ZERO, Duration::ZERO), None, "store asks once");
+        // The provider's own time counts.
+        assert_eq!(nap(1, Duration::from_secs(19), PATIENCE), Some(Duration::from_secs(1)));
+        assert_eq!(nap(1, Duration::from_secs(21), PATIENCE), None);
+    }
 }
