@@ -123,20 +123,20 @@ async fn import(
         say(&format!("raxx: {name} has no place in the store: it stays where it is"));
         return Ok(settled);
     };
-    let held = match current(store, item).await? {
+    let held = match current(store, name, item).await? {
         Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
         _ => None,
     };
     if let Some(held) = held {
         if candidates.iter().any(|c| c.secret == held) {
-            say(&format!("raxx: {name} is already in the {}", store.name()));
+            say(&format!("raxx: {name} is already in the {}", store.speaker(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }
         // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
         let dead = !no_check && matches!(run.prove(credential, &held).await.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
-            say(&format!("raxx: {name}: the {} holds another value, which stays", store.name()));
+            say(&format!("raxx: {name}: the {} holds another value, which stays", store.speaker(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }
@@ -155,8 +155,12 @@ async fn import(
             proved = Some(row);
         }
         keep(store, name, item, &secret).await?;
-        history::note_stored(proved, store.name());
-        say(&format!("raxx: {name} from {place} is stored in the {}: {}", store.name(), secret.redacted()));
+        history::note_stored(proved, store.speaker(item).name());
+        say(&format!(
+            "raxx: {name} from {place} is stored in the {}: {}",
+            store.speaker(item).name(),
+            secret.redacted()
+        ));
         settled.kept = Some(secret);
         break;
     }

@@ -66,7 +66,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
         })
         .await?;
         // A locked store is told before anybody makes a token.
-        let stored = current(&*store, item).await?;
+        let stored = current(&*store, &credential.name, item).await?;
         let old = match stored {
             Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
             _ => environment(name).and_then(|held| held.ok()),
@@ -102,8 +102,8 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             }
             keep(&*store, name, item, &secret).await?;
             terminal.speak();
-            history::note_stored(row.clone(), store.name());
-            say(&format!("raxx: {name} is stored in the {}", store.name()));
+            history::note_stored(row.clone(), store.speaker(item).name());
+            say(&format!("raxx: {name} is stored in the {}", store.speaker(item).name()));
             // The shell gets the new value before anything else is looked at.
             match args.shell {
                 Some(_) => write_whole(&code(name, &secret))?,

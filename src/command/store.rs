@@ -40,15 +40,15 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
         let mut terminal = Terminal::new();
         super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
-        current(&*store, item).await?;
+        current(&*store, &credential.name, item).await?;
         let secret = input(&mut terminal, credential, &args.value).await?;
         let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, Duration::ZERO).await?;
         if !may {
             return Ok(ExitCode::FAILURE);
         }
         keep(&*store, &credential.name, item, &secret).await?;
-        history::note_stored(row, store.name());
-        say(&format!("raxx: {} is stored in the {}", credential.name, store.name()));
+        history::note_stored(row, store.speaker(item).name());
+        say(&format!("raxx: {} is stored in the {}", credential.name, store.speaker(item).name()));
         if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
             let name = &credential.name;
             say(&format!("raxx: this shell still holds another value. Type: unset {name}; raxx load {name}"));

@@ -337,6 +337,10 @@ impl Store for StoreFile {
         "store file"
     }
 
+    fn speaker(&self, _: &Item) -> &dyn Store {
+        self
+    }
+
     fn unlock_hint(&self, _: &Item) -> String {
         "raxx unlock".into()
     }

@@ -153,6 +153,10 @@ impl<S: System> Store for Keychain<S> {
         "Keychain"
     }
 
+    fn speaker(&self, _: &Item) -> &dyn Store {
+        self
+    }
+
     fn unlock_hint(&self, item: &Item) -> String {
         if self.locked.get() {
             return "security unlock-keychain".into();
@@ -236,7 +240,7 @@ fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizing<Vec<u8>>,
     }
     if !value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         // And nothing tells those digits from a token that is one.
-        return Err(Lookup::Broken("`security` gives a value that is not plain ASCII back as hex digits".into()));
+        return Err(Lookup::Unfit("`security` gives what is not plain ASCII back as hex digits".into()));
     }
     let Item { service, account } = item;
     let mut line = Zeroizing::new(Vec::with_capacity(LINE_MAX + 2));
@@ -246,7 +250,7 @@ fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizing<Vec<u8>>,
     let room = LINE_MAX.saturating_sub(line.len() + 1) / 2;
     if value.len() > room {
         let long = value.len();
-        return Err(Lookup::Broken(format!("`security` takes {room} bytes for this item, the value has {long}")));
+        return Err(Lookup::Unfit(format!("`security` takes {room} bytes for this item, the value has {long}")));
     }
     for byte in value {
         line.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
@@ -353,7 +357,7 @@ fn given_silently(system: &impl System, item: &Item, value: &[u8], end: Instant)
 fn kept(copy: &Item, why: &Lookup) -> Lookup {
     let why = match why {
         Lookup::Locked(what) => format!("{what} is locked"),
-        Lookup::Consent(why) | Lookup::Unavailable(why) | Lookup::Broken(why) => why.clone(),
+        Lookup::Consent(why) | Lookup::Unavailable(why) | Lookup::Broken(why) | Lookup::Unfit(why) => why.clone(),
         Lookup::TimedOut => "no answer in time".into(),
         Lookup::Absent | Lookup::Found(_) => "it is not there".into(),
     };
@@ -696,6 +700,7 @@ mod tests {
             Lookup::Consent(_) => "consent",
             Lookup::Unavailable(_) => "unavailable",
             Lookup::Broken(_) => "broken",
+            Lookup::Unfit(_) => "unfit",
             Lookup::TimedOut => "timed out",
         }
     }
@@ -1117,8 +1122,8 @@ mod tests {
         assert!(line("N", "a service; with $signs & (all)", "ä@b", "v").is_ok());
 
         for value in ["tökén", "a\tb", "a\u{7f}b"] {
-            let words = "`security` gives a value that is not plain ASCII back as hex digits";
-            assert_eq!(line("N", "s", "a", value), Err(Lookup::Broken(words.into())), "{value:?}");
+            let words = "`security` gives what is not plain ASCII back as hex digits";
+            assert_eq!(line("N", "s", "a", value), Err(Lookup::Unfit(words.into())), "{value:?}");
         }
 
         let head = "add-generic-password -U -s \"s\" -a \"a\" -l \"N\" -X ".len();
@@ -1126,11 +1131,11 @@ mod tests {
         let longest = line("N", "s", "a", &"v".repeat(most)).unwrap();
         assert!(longest.len() < 4096 && longest.ends_with(b"76\n"), "{}", longest.len());
         let words = format!("`security` takes {most} bytes for this item, the value has {}", most + 1);
-        assert_eq!(line("N", "s", "a", &"v".repeat(most + 1)), Err(Lookup::Broken(words)));
+        assert_eq!(line("N", "s", "a", &"v".repeat(most + 1)), Err(Lookup::Unfit(words)));
         assert!(line("N", &"s".repeat(5000), "a", "v").is_err());
 
         let keychain = Keychain::new(Chain::default());
-        assert!(matches!(write(&keychain, &"v".repeat(most)), Err(Lookup::Broken(_))));
+        assert!(matches!(write(&keychain, &"v".repeat(most)), Err(Lookup::Unfit(_))));
         assert!(keychain.system.lines.lock().unwrap().is_empty());
     }
 
