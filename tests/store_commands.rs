@@ -4,11 +4,13 @@
 mod pty;
 mod support;
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::Path;
 use std::process::Output;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pty::Terminal;
 use support::loopback::{Answer, ClosedPort, Loopback};
@@ -764,37 +766,66 @@ fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
     holds(&sandbox, NEW);
 }
 
+/// Kills `raxx rotate` at fifty random moments. Gives how many replaced the value and how many kept the old one.
+fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
+    let sandbox = sandbox(server);
+    let made_up = |turn: usize| format!("ghp_MadeUpForLane{lane}Turn{turn:02}0123456789abcdef");
+    let begin = |value: &str| {
+        let input = sandbox.root().join("input");
+        fs::write(&input, value).unwrap();
+        let mut rotate = std::process::Command::new(RAXX);
+        rotate.env_clear().envs(sandbox.environment().iter().cloned()).args(["rotate", NAME, "--stdin"]);
+        let null = std::process::Stdio::null;
+        rotate.stdin(fs::File::open(input).unwrap()).stdout(null()).stderr(null()).spawn().unwrap()
+    };
+    for turn in 0..=50 {
+        server.accept(&made_up(turn));
+    }
+    given(&sandbox, &made_up(0));
+    let mut usual: Vec<Duration> = Vec::new();
+    for turn in [1, 0, 1, 0, 1] {
+        let begun = Instant::now();
+        assert!(begin(&made_up(turn)).wait().unwrap().success());
+        usual.push(begun.elapsed());
+    }
+    usual.sort();
+    let most = usual[2].as_micros() as u64 * 6 / 5;
+    given(&sandbox, &made_up(0));
+
+    let mut random = RandomState::new().build_hasher();
+    let (mut old, mut replaced, mut kept) = (made_up(0), 0, 0);
+    for turn in 1..=50 {
+        let new = made_up(turn);
+        random.write_usize(turn);
+        let moment = Duration::from_micros(random.finish() % most);
+        let begun = Instant::now();
+        let mut rotate = begin(&new);
+        thread::sleep(moment.saturating_sub(begun.elapsed()));
+        rotate.kill().unwrap();
+        rotate.wait().unwrap();
+        let held = held(&sandbox);
+        if held == format!("export {NAME}='{new}'\n") {
+            replaced += 1;
+            old = new;
+        } else {
+            assert_eq!(held, format!("export {NAME}='{old}'\n"), "killed after {moment:?}");
+            kept += 1;
+        }
+    }
+    [replaced, kept]
+}
+
 #[test]
 fn killed_at_any_moment_rotate_leaves_the_old_or_the_new_value_whole() {
     let server = Loopback::start();
-    server.accept(OLD);
-    server.accept(NEW);
-    let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
-    let (mut now, mut next) = (OLD, NEW);
-    let mut replaced = 0;
-    for round in 0..60 {
-        let mut rotate = std::process::Command::new(RAXX);
-        rotate.env_clear().envs(sandbox.environment().iter().cloned()).args(["rotate", NAME, "--stdin"]);
-        let input = fs::File::open({
-            let file = sandbox.root().join("input");
-            fs::write(&file, next).unwrap();
-            file
-        });
-        let quiet = std::process::Stdio::null;
-        let mut rotate = rotate.stdin(input.unwrap()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
-        thread::sleep(Duration::from_micros(round * 700));
-        let _ = rotate.kill();
-        rotate.wait().unwrap();
-        let held = held(&sandbox);
-        if held == format!("export {NAME}='{next}'\n") {
-            (now, next) = (next, now);
-            replaced += 1;
-        } else {
-            assert_eq!(held, format!("export {NAME}='{now}'\n"), "after round {round}");
-        }
-    }
-    assert!(replaced < 60, "no round was killed early enough");
+    let server = &server;
+    let [replaced, kept] = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..4).map(|lane| scope.spawn(move || kill(lane, server))).collect();
+        let counts = lanes.into_iter().map(|lane| lane.join().unwrap());
+        counts.fold([0; 2], |all, of_one| std::array::from_fn(|at| all[at] + of_one[at]))
+    });
+    // Otherwise the moments were not spread over the whole of it.
+    assert!(replaced >= 10 && kept >= 10, "{replaced} replaced, {kept} kept");
 }
 
 #[test]
@@ -817,4 +848,49 @@ fn no_core_dump_is_left_of_a_process_that_holds_values() {
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
     }
+}
+
+/// Another process of the same user can read neither the environment nor the memory of a raxx that holds values.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_other_process_of_the_user_looks_into_a_raxx() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = Loopback::start();
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut sandbox = sandbox(&server);
+    sandbox.env(NAME, OLD);
+    // Root may read everything: as root it is somebody else's raxx.
+    let somebody: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+        false => &["env"],
+    };
+    let raxx = sandbox.root().join("raxx");
+    fs::copy(RAXX, &raxx).unwrap();
+    if somebody.len() > 1 {
+        fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(sandbox.command("chown").arg("-R").arg("65534").arg(sandbox.home()).output().unwrap().status.success());
+    }
+    let as_somebody = |program: &Path| {
+        let mut command = std::process::Command::new(somebody[0]);
+        command.args(&somebody[1..]).arg(program).env_clear().envs(sandbox.environment().iter().cloned());
+        command.current_dir(sandbox.home()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    let mut check = as_somebody(&raxx).arg("check").spawn().unwrap();
+    let mut sleep = as_somebody(Path::new("/bin/sleep")).arg("60").spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while server.attempts(OLD) == 0 {
+        assert!(Instant::now() < until, "the provider was not asked");
+        thread::yield_now();
+    }
+    let reads = |pid: u32, what: &str| {
+        let status = as_somebody(Path::new("/bin/cat")).arg(format!("/proc/{pid}/{what}")).status();
+        status.unwrap().success()
+    };
+    let read = ["environ", "maps"].map(|what| (reads(check.id(), what), reads(sleep.id(), what)));
+    for child in [&mut check, &mut sleep] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(read, [(false, true); 2], "(raxx, any other process): environ, maps");
 }
