@@ -31,7 +31,11 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     process::harden();
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return command::refused(&error),
+    };
+    let result = match cli.command {
         Command::Check(args) => command::schedule::watched(&args),
         Command::Load(args) => command::load::run(&args),
         Command::Unset { .. } => command::unset(),

@@ -350,6 +350,47 @@ fn what_is_wrong_with_the_command_is_one_line() {
 }
 
 #[test]
+fn a_value_that_was_typed_into_the_command_is_not_repeated() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let typed = format!("{NAME}={NEW}");
+    let stdin = format!("--stdin={NEW}");
+    for args in [
+        &["store", NAME, NEW][..],
+        &["store", NEW, NAME],
+        &["store", NEW],
+        &["store", &typed],
+        &["store", NAME, &stdin],
+        &["store", NAME, "-w", NEW],
+        &["store", NAME, "--stdin", "--", NEW],
+        &["rotate", NAME, NEW],
+        &["rotate", "--shell", "zsh", NAME, NEW],
+        &["rotate", NEW],
+        &["forget", NAME, NEW],
+        &["forget", NEW],
+        &["unlock", NEW],
+        &["unlock", &stdin],
+        &["check", NEW],
+        &["load", "--shell", "zsh", NEW],
+        &["export", "sh", NEW],
+        &["list", "--history", NEW],
+    ] {
+        let out = with_input(&sandbox, args, "");
+        let all = text(&out.stderr);
+        assert!(!all.contains(&NEW[..12]) && !all.contains(&NEW[30..]), "{args:?}: {all}");
+        assert_eq!((all.lines().count(), out.status.code()), (1, Some(2)), "{args:?}: {all}");
+        assert!(all.contains("is in the shell's history now, so it should be rotated"), "{args:?}: {all}");
+    }
+    // A slip of another kind keeps clap's own words.
+    for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
+        let out = with_input(&sandbox, args, "");
+        assert!(text(&out.stderr).contains("Usage: raxx "), "{args:?}: {}", text(&out.stderr));
+        assert_eq!(out.status.code(), Some(2));
+    }
+    assert!(sandbox.run(&["store", "--help"]).status.success());
+}
+
+#[test]
 fn forget_asks_and_takes_it_out() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
