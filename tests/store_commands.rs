@@ -443,6 +443,30 @@ fn rotate_leads_from_the_page_to_the_new_value() {
 }
 
 #[test]
+fn every_file_that_sets_the_name_here_is_named_once() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.accept(OLD);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let project = sandbox.home().join("project");
+    fs::create_dir_all(project.join("sub")).unwrap();
+    let file = |path: &Path| fs::write(path, format!("export \"{NAME}={OLD}\"\n")).unwrap();
+    let (above, home, shell) = (project.join(".envrc"), sandbox.home().join(".envrc"), sandbox.home().join(".zshenv"));
+    [&above, &home, &shell].into_iter().for_each(|path| file(path));
+    let named = |directory: &Path, new: &str| {
+        let mut rotate = sandbox.raxx();
+        let out = rotate.current_dir(directory).args(["rotate", NAME, "--stdin"]).write_stdin(new).output().unwrap();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let said = text(&out.stderr);
+        [&above, &home, &shell].map(|path| said.matches(&format!("raxx: {}:1 ", path.display())).count())
+    };
+    // direnv looks upwards, and takes the first.
+    assert_eq!(named(&project.join("sub"), NEW), [1, 1, 1]);
+    assert_eq!(named(&sandbox.home(), OLD), [0, 1, 1]);
+}
+
+#[test]
 fn rotate_waits_for_a_token_that_is_not_known_yet() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);

@@ -8,7 +8,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::iter;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -142,7 +142,7 @@ impl StoreFile {
         let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
         let mut identity = scrypt::Identity::new(passphrase.expose().into());
         identity.set_max_work_factor(MOST_WORK);
-        let (key, _) = decrypt(decryptor, &identity).map_err(|error| match error {
+        let (key, _) = decrypt(&bytes, decryptor, &identity).map_err(|error| match error {
             DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => Refused::WrongPassphrase,
             error => Refused::Broken(self.unusable(&error)),
         })?;
@@ -202,15 +202,21 @@ impl StoreFile {
             let locked = || Lookup::Locked("the store file".into());
             let known = Known(known.ok_or_else(locked)?);
             // A file that was encrypted anew, with another passphrase, has another key.
-            let opened = decrypt(decryptor, &known);
+            let opened = decrypt(&bytes, decryptor, &known);
             opened.map_err(|error| match error {
                 DecryptError::InvalidMac => locked(),
                 error => Lookup::Broken(self.unusable(&error)),
             })?
         } else {
             let path = self.identity().ok_or_else(|| Lookup::Broken("no identity file is configured".into()))?;
+            if !path.exists() {
+                let (identity, store) = (shown(&path), shown(&self.path));
+                return Err(Lookup::Broken(format!(
+                    "the identity file {identity} does not exist: put it back, or move {store} away and store anew"
+                )));
+            }
             let identities = identities(&path).map_err(Lookup::Broken)?;
-            decrypt(decryptor, &Any(identities)).map_err(|error| match error {
+            decrypt(&bytes, decryptor, &Any(identities)).map_err(|error| match error {
                 DecryptError::NoMatchingKeys => Lookup::Broken(format!(
                     "the identity file {} does not open the store file {}",
                     shown(&path),
@@ -259,7 +265,7 @@ impl StoreFile {
         change(&mut open.contents)?;
         let sealed = seal(&open.header, &open.key, &plain(&open.contents)?)?;
         // A file that could not be opened again would cost every value: better to find out before the old one goes.
-        let again = self.decryptor(&sealed).ok().and_then(|d| decrypt(d, &Known(open.key)).ok());
+        let again = self.decryptor(&sealed).ok().and_then(|d| decrypt(&sealed, d, &Known(open.key)).ok());
         if again.is_none() {
             return Err(Lookup::Broken("the new store file could not be opened again: the old one is kept".into()));
         }
@@ -275,6 +281,8 @@ impl StoreFile {
         let path = beside(&self.path, ".lock");
         let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be written: {error}", shown(&path)));
         let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        // Another raxx may have set it; what matters is that it can be locked.
+        let _ = ours_alone(&lock);
         loop {
             match lock.try_lock() {
                 Ok(()) => return Ok(lock),
@@ -304,17 +312,12 @@ impl StoreFile {
         match form {
             Form::Identity(path) => {
                 let path = real(path);
+                // It stays, whatever comes next: another store file may be encrypted to it already.
                 let made = make_identity(&path)?;
-                let written = identities(&path).map_err(Lookup::Broken).and_then(|identities| {
-                    let recipient = identities[0].to_public();
-                    let (_, sealed) = encrypt(&recipient, &empty)?;
-                    replace(&self.path, &sealed).map_err(|error| self.not_written(&error))
-                });
-                if written.is_err() && made {
-                    // Nothing was encrypted to it.
-                    let _ = fs::remove_file(&path);
-                }
-                written.map(|()| iter::once(self.path.clone()).chain(made.then_some(path)).collect())
+                let recipient = identities(&path).map_err(Lookup::Broken)?[0].to_public();
+                let (_, sealed) = encrypt(&recipient, &empty)?;
+                replace(&self.path, &sealed).map_err(|error| self.not_written(&error))?;
+                Ok(iter::once(self.path.clone()).chain(made.then_some(path)).collect())
             }
             Form::Passphrase(passphrase) => {
                 let mut recipient = scrypt::Recipient::new(passphrase.expose().into());
@@ -511,12 +514,14 @@ impl<T: Recipient + ?Sized> Recipient for Watch<'_, T> {
 
 /// The file key and the contents. The header and every chunk are authenticated.
 fn decrypt(
+    sealed: &[u8],
     decryptor: Decryptor<&[u8]>,
     identity: &dyn Identity,
 ) -> Result<(FileKey, Zeroizing<Vec<u8>>), DecryptError> {
     let watch = Watch::new(identity);
     let mut reader = decryptor.decrypt(iter::once(&watch as &dyn Identity))?;
-    let mut plain = Zeroizing::new(Vec::new());
+    // Room for all of it: a buffer that grows leaves pieces of the values behind in memory.
+    let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
     reader.read_to_end(&mut plain).map_err(DecryptError::Io)?;
     Ok((watch.key(), plain))
 }
@@ -605,7 +610,8 @@ fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     }
 }
 
-/// Makes the identity file, where there is none; tells whether it did.
+/// Makes the identity file, where there is none; tells whether it did. Whoever is first makes it: two store files may
+/// share one.
 fn make_identity(path: &Path) -> Result<bool, Lookup> {
     if path.exists() {
         return Ok(false);
@@ -614,15 +620,45 @@ fn make_identity(path: &Path) -> Result<bool, Lookup> {
     let identity = x25519::Identity::generate();
     let key = identity.to_string();
     let text = Zeroizing::new(format!("# public key: {}\n{}\n", identity.to_public(), key.expose_secret()));
-    replace(path, text.as_bytes())
-        .map(|()| true)
-        .map_err(|error| Lookup::Broken(format!("{} cannot be written: {error}", shown(path))))
+    let make = || {
+        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
+        ours_alone(file.as_file())?;
+        file.write_all(text.as_bytes())?;
+        file.as_file().sync_all()?;
+        match file.persist_noclobber(path) {
+            Ok(_) => Ok(true),
+            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(failed) => Err(failed.error),
+        }
+    };
+    let made = make().map_err(|error| Lookup::Broken(format!("{} cannot be written: {error}", shown(path))))?;
+    sync_directory(path);
+    Ok(made)
 }
 
+/// For this user alone, and for this user whatever the umask is.
+fn ours_alone(file: &File) -> io::Result<()> {
+    file.set_permissions(fs::Permissions::from_mode(0o600))
+}
+
+/// Makes the directory that this path is in, and those that lead there.
 fn make_directory(of: &Path) -> Result<(), Lookup> {
     let dir = of.parent().unwrap_or(Path::new("/"));
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|error| Lookup::Broken(format!("{} cannot be made: {error}", shown(dir))))
+    let missing = dir.ancestors().take_while(|dir| !dir.exists());
+    for dir in missing.collect::<Vec<_>>().into_iter().rev() {
+        let made = match DirBuilder::new().mode(0o700).create(dir) {
+            Ok(()) => fs::set_permissions(dir, fs::Permissions::from_mode(0o700)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+        };
+        made.map_err(|error| Lookup::Broken(format!("{} cannot be made: {error}", shown(dir))))?;
+    }
+    Ok(())
+}
+
+/// Has the disk take a rename; some file systems know no such call for a directory, and the file is there already.
+fn sync_directory(of: &Path) {
+    let _ = of.parent().map(File::open).map(|dir| dir.and_then(|dir| dir.sync_all()));
 }
 
 enum Unread {
@@ -662,6 +698,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let _ = fs::remove_file(&new);
     let write = || {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        ours_alone(&file)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&new, path)
@@ -669,8 +706,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write().inspect_err(|_| {
         let _ = fs::remove_file(&new);
     })?;
-    // The value is there already; some file systems know no such call for a directory.
-    let _ = path.parent().map(File::open).map(|dir| dir.and_then(|dir| dir.sync_all()));
+    sync_directory(path);
     Ok(())
 }
 
@@ -705,7 +741,7 @@ fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
 
@@ -772,6 +808,27 @@ mod tests {
             [("data", 0o700), ("data/store.age", 0o600), ("config", 0o700), ("config/identity.txt", 0o600)]
         {
             assert_eq!(mode(&directory.path().join(path)), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn of_many_that_make_one_identity_file_one_makes_it() {
+        for _ in 0..20 {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("config/identity.txt");
+            let barrier = std::sync::Barrier::new(8);
+            let made = || {
+                barrier.wait();
+                let made = make_identity(&path).unwrap();
+                (made, identities(&path).unwrap()[0].to_public().to_string())
+            };
+            let all: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..8).map(|_| scope.spawn(made)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            assert_eq!(all.iter().filter(|(made, _)| *made).count(), 1);
+            assert!(all.iter().all(|(_, key)| *key == all[0].1), "two keys in one file");
+            assert_eq!(files(path.parent().unwrap()), ["identity.txt"]);
         }
     }
 
@@ -891,7 +948,9 @@ mod tests {
         put(x25519::Identity::generate().to_string().expose_secret());
         assert!(broken(read(&file, "s")).contains(" does not open the store file "));
         fs::remove_file(&identity).unwrap();
-        assert!(broken(read(&file, "s")).ends_with(" does not exist"));
+        let why = broken(read(&file, "s"));
+        let next = format!(" does not exist: put it back, or move {} away and store anew", file.path.display());
+        assert!(why.ends_with(&next), "{why}");
         // The identity that the file was made with is lost: a new one would not help.
         broken(write(&file, "s", "new").unwrap_err());
         assert!(!identity.exists());
