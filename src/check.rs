@@ -208,6 +208,15 @@ impl<'a> Run<'a> {
         self.validated(credential, secret.clone(), "input", false).await.row
     }
 
+    /// Forgets what was said of a value: a person stores it all the same, and it must not be held back.
+    pub fn forget_verdict(&self, credential: &Credential, secret: &Secret) {
+        let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
+        let first = provider.first(credential.account_id.as_deref(), &|prefix| secret.expose().starts_with(prefix));
+        if let (Some(state), Ok(first)) = (self.state, first) {
+            state.forget(&state.fingerprint(&fingerprint_parts(credential, &first), secret));
+        }
+    }
+
     /// Asks the provider about a value.
     async fn validated(&self, credential: &Credential, secret: Secret, source: &str, in_environment: bool) -> Checked {
         let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");

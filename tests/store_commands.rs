@@ -107,6 +107,18 @@ fn no_check_stores_it_and_says_so() {
 }
 
 #[test]
+fn what_is_stored_unchecked_is_not_held_back_for_an_older_rejection() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    for command in ["store", "rotate"] {
+        let value = format!("{NEW}{command}");
+        assert_eq!(with_input(&sandbox, &["store", NAME, "--stdin"], &value).status.code(), Some(1));
+        assert!(with_input(&sandbox, &[command, NAME, "--stdin", "--no-check"], &value).status.success());
+        holds(&sandbox, &value);
+    }
+}
+
+#[test]
 fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
