@@ -80,6 +80,8 @@ pub(super) trait System: Send + Sync + 'static {
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus>;
     /// Has `security` print the value, and kills it at `limit`.
     fn security(&self, item: &Item, limit: Duration) -> Security;
+    /// Has `security` show the value in its marked form, and kills it at `limit`.
+    fn shown(&self, item: &Item, limit: Duration) -> Security;
     /// Has `security -i` do what the line says, and kills it at `limit`.
     fn add(&self, line: &[u8], limit: Duration) -> Security;
     /// Has `security` delete the item, and kills it at `limit`.
@@ -334,14 +336,32 @@ fn repair(system: &impl System, name: &str, item: &Item, end: Instant) -> Result
     delete_if_there(system, &copy, end).map(|_| ())
 }
 
-/// The value, by whichever way gives it, with as much time for a dialog as there is.
+/// The value to write anew, with as much time for a dialog as there is. Not by `security -w`: that gives a value with an
+/// unprintable byte as hex digits with no mark that it did, and those must not take the value's place.
 fn ask(system: &impl System, item: &Item, end: Instant) -> Result<Zeroizing<Vec<u8>>, Lookup> {
-    let limit = end.saturating_duration_since(Instant::now());
-    match look_up_one(system, item, limit, end, &mut false) {
-        Lookup::Found(value) => Ok(value),
-        Lookup::TimedOut => Err(refused(system, "its dialog was not answered in time")),
-        why => Err(why),
+    match in_process(system, item) {
+        Some(Lookup::Found(value)) => return Ok(value),
+        Some(why) => return Err(why),
+        None => {}
     }
+    match system.shown(item, end.saturating_duration_since(Instant::now())) {
+        Security::Exit(0, output) => shown_value(&output).ok_or_else(|| {
+            Lookup::Unfit(
+                "`security` cannot give it back as it is, so the item is left alone: forget it, and store anew".into(),
+            )
+        }),
+        Security::Exit(exit, _) => Err(exited(system, exit)),
+        Security::TimedOut => Err(refused(system, "its dialog was not answered in time")),
+        Security::Failed(why) => Err(Lookup::Broken(why)),
+    }
+}
+
+/// `password: "value"`, or, where a byte is not printable, `password: 0x76…  "…"`.
+fn shown_value(output: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let line = output.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"password: "))?;
+    let value = line.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
+    // It stands for itself or for an escaped byte, and nothing says which.
+    (!value.contains(&b'\\')).then(|| Zeroizing::new(value.to_vec()))
 }
 
 /// Whether the item now gives this very value without a dialog.
@@ -397,6 +417,26 @@ fn look_up(
     }
 }
 
+/// What raxx itself is told of the item; none where it may not read it without a dialog, and `security` perhaps may.
+fn in_process(system: &impl System, item: &Item) -> Option<Lookup> {
+    if let Err(code) = system.search(item) {
+        return Some(meaning(system, code));
+    }
+    match system.read(item) {
+        Ok(value) => Some(Lookup::Found(value)),
+        Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => None,
+        Err(code) => Some(meaning(system, code)),
+    }
+}
+
+/// What the exit code of a reading `security` means.
+fn exited(system: &impl System, exit: i32) -> Lookup {
+    match EXITS.iter().find(|code| *code & 0xff == exit) {
+        Some(code) => meaning(system, *code),
+        None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
+    }
+}
+
 fn look_up_one(
     system: &impl System,
     item: &Item,
@@ -404,14 +444,8 @@ fn look_up_one(
     end: Instant,
     dialog_may_be_open: &mut bool,
 ) -> Lookup {
-    if let Err(code) = system.search(item) {
-        return meaning(system, code);
-    }
-    match system.read(item) {
-        Ok(value) => return Lookup::Found(value),
-        // Both say that this program may not read it without a dialog; `security` perhaps may.
-        Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => {}
-        Err(code) => return meaning(system, code),
+    if let Some(answer) = in_process(system, item) {
+        return answer;
     }
     let left = end.saturating_duration_since(Instant::now());
     // One that hung is taken to have opened a dialog. Another is started only if it can have its whole time.
@@ -426,10 +460,7 @@ fn look_up_one(
             }
             Lookup::Found(value)
         }
-        Security::Exit(exit, _) => match EXITS.iter().find(|code| *code & 0xff == exit) {
-            Some(code) => meaning(system, *code),
-            None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
-        },
+        Security::Exit(exit, _) => exited(system, exit),
         Security::TimedOut => {
             *dialog_may_be_open = true;
             if left < security_limit {
@@ -484,26 +515,40 @@ pub(super) fn keychain_name(path: &Path) -> String {
 /// A value with a byte that is not printable comes out as hex with no mark that it is. It is left so: to take
 /// hex-looking output apart would break every token that is hex.
 pub(super) fn run_security(program: &Path, item: &Item, limit: Duration) -> Security {
-    run(program, &["find-generic-password", "-s", &item.service, "-a", &item.account, "-w"], None, limit)
+    run(program, &["find-generic-password", "-s", &item.service, "-a", &item.account, "-w"], None, Says::Stdout, limit)
+}
+
+/// Runs `program` as `security` to show one value, in the form that marks hex digits as such, and kills it at `limit`.
+/// The item's attributes go to its stdout, the value to its stderr.
+pub(super) fn run_security_shown(program: &Path, item: &Item, limit: Duration) -> Security {
+    run(program, &["find-generic-password", "-s", &item.service, "-a", &item.account, "-g"], None, Says::Stderr, limit)
 }
 
 /// Runs `program` as `security` to do what is on the line, and kills it at `limit`.
 pub(super) fn run_security_add(program: &Path, line: &[u8], limit: Duration) -> Security {
-    run(program, &["-i"], Some(line), limit)
+    run(program, &["-i"], Some(line), Says::Stdout, limit)
 }
 
 /// Runs `program` as `security` to delete the item, and kills it at `limit`.
 pub(super) fn run_security_delete(program: &Path, item: &Item, limit: Duration) -> Security {
-    run(program, &["delete-generic-password", "-s", &item.service, "-a", &item.account], None, limit)
+    run(program, &["delete-generic-password", "-s", &item.service, "-a", &item.account], None, Says::Stdout, limit)
 }
 
-fn run(program: &Path, arguments: &[&str], input: Option<&[u8]>, limit: Duration) -> Security {
+/// Which of its outputs is read.
+#[derive(Clone, Copy, PartialEq)]
+enum Says {
+    Stdout,
+    Stderr,
+}
+
+fn run(program: &Path, arguments: &[&str], input: Option<&[u8]>, says: Says, limit: Duration) -> Security {
     let end = Instant::now() + limit;
+    let output = |of| if of == says { Stdio::piped() } else { Stdio::null() };
     let child = Command::new(program)
         .args(arguments)
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stdout(output(Says::Stdout))
+        .stderr(output(Says::Stderr))
         .spawn();
     let mut child = match child {
         Ok(child) => child,
@@ -515,8 +560,9 @@ fn run(program: &Path, arguments: &[&str], input: Option<&[u8]>, limit: Duration
     }
     // A pipe is read without a timeout only on another thread; it ends when the pipe does.
     let (send, receive) = mpsc::channel();
-    let pipe = child.stdout.take();
-    let reader = thread::Builder::new().spawn(move || send.send(pipe.map(read_to_end).transpose()));
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let read = move || stdout.map(read_to_end).or_else(|| stderr.map(read_to_end)).transpose();
+    let reader = thread::Builder::new().spawn(move || send.send(read()));
     let mut ended: Option<ExitStatus> = None;
     let output = reader.map_err(|error| error.to_string()).and_then(|_| {
         match receive.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -668,6 +714,10 @@ mod tests {
                 }
                 Run::Fails => Security::Failed("no such file".into()),
             }
+        }
+
+        fn shown(&self, _: &Item, _: Duration) -> Security {
+            unreachable!("only a repair has it shown")
         }
 
         fn add(&self, _: &[u8], _: Duration) -> Security {
@@ -997,6 +1047,21 @@ mod tests {
             items
         }
 
+        /// What `security` prints of an item, in the form that is told whether the value is printable.
+        fn given(&self, item: &Item, limit: Duration, form: impl FnOnce(&str, bool) -> String) -> Security {
+            let Some(entry) = self.items.lock().unwrap().get(&at(item)).cloned() else {
+                return Security::Exit(44, Zeroizing::default());
+            };
+            if !entry.silent {
+                *self.dialogs.lock().unwrap() += 1;
+                if !self.person || limit < Duration::from_secs(2) {
+                    return Security::TimedOut;
+                }
+            }
+            let plain = entry.value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            Security::Exit(0, Zeroizing::new(form(&entry.value, plain).into()))
+        }
+
         fn changed(&self, change: impl FnOnce(&mut HashMap<String, Entry>) -> i32) -> Security {
             let mut changes = self.changes.lock().unwrap();
             *changes += 1;
@@ -1036,16 +1101,20 @@ mod tests {
         }
 
         fn security(&self, item: &Item, limit: Duration) -> Security {
-            let Some(entry) = self.items.lock().unwrap().get(&at(item)).cloned() else {
-                return Security::Exit(44, Zeroizing::default());
-            };
-            if !entry.silent {
-                *self.dialogs.lock().unwrap() += 1;
-                if !self.person || limit < Duration::from_secs(2) {
-                    return Security::TimedOut;
+            self.given(item, limit, |value, plain| match plain {
+                true => format!("{value}\n"),
+                false => value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n",
+            })
+        }
+
+        fn shown(&self, item: &Item, limit: Duration) -> Security {
+            self.given(item, limit, |value, plain| match plain {
+                true => format!("password: \"{value}\"\n"),
+                false => {
+                    let hex: String = value.bytes().map(|byte| format!("{byte:02X}")).collect();
+                    format!("password: 0x{hex}  \"made up\"\n")
                 }
-            }
-            Security::Exit(0, Zeroizing::new(format!("{}\n", entry.value).into()))
+            })
         }
 
         /// Understands the very form that raxx writes, and no other.
@@ -1219,6 +1288,45 @@ mod tests {
     }
 
     #[test]
+    fn a_repair_writes_the_value_and_never_its_hex_digits() {
+        for value in ["0123456789abcdef", "74c3b66bc3a96e", "plain \"quoted\" 'text'"] {
+            let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
+            assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()), "{value}");
+            assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, true))]);
+        }
+        // What cannot be told, or not be written, is left as it is.
+        for value in ["t\u{f6}k\u{e9}n", "two\nlines", "back\\slash"] {
+            let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
+            assert!(matches!(block_on(keychain.repair("TOKEN", &token())), Err(Lookup::Unfit(_))), "{value}");
+            assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, false))]);
+            assert_eq!(*keychain.system.changes.lock().unwrap(), 0);
+        }
+    }
+
+    #[test]
+    fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
+        let keychain = Keychain::new(Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) });
+        let looked = async {
+            let there = crate::keep::is_there(&keychain, &token()).await.unwrap();
+            (there, crate::keep::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
+        };
+        let (there, why) = block_on(looked);
+        assert!(there && why.starts_with("the Keychain wants consent: "), "{why}");
+        assert!(why.ends_with("; type: raxx store --repair TOKEN"), "{why}");
+        assert_eq!(delete(&keychain), Ok(()));
+        assert_eq!(keychain.system.items(), []);
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_kept_is_not_blamed_on_the_keychain() {
+        let keychain = Keychain::new(Chain::default());
+        let why = write(&keychain, "t\u{f6}k\u{e9}n").unwrap_err();
+        let said = crate::source::why_not(&why, &token(), &keychain);
+        let wanted = "the Keychain cannot keep this value: `security` gives what is not plain ASCII back as hex digits";
+        assert_eq!(said, wanted);
+    }
+
+    #[test]
     fn a_repair_that_is_not_allowed_changes_nothing() {
         let chain = Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) };
         let end = Instant::now() + Duration::from_secs(20);
@@ -1299,6 +1407,25 @@ mod tests {
         };
         let output = String::from_utf8_lossy(&output).into_owned();
         assert_eq!(output, "find-generic-password|-s|-s v c|-a|claude-bootstrap|-w|");
+    }
+
+    #[test]
+    fn the_marked_form_is_read_from_its_stderr() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = program(directory.path(), r#"echo attributes; printf '%s|' "$@" >&2; exit 0"#);
+        let Security::Exit(0, output) = run_security_shown(&path, &item("-s v c"), LONG) else { panic!() };
+        assert_eq!(*output, b"find-generic-password|-s|-s v c|-a|claude-bootstrap|-g|");
+        for (shown, value) in [
+            ("keychain: \"x\"\npassword: \"a \"b\"\n", Some("a \"b")),
+            ("password: \"\"\n", Some("")),
+            ("password: 0x6162C3  \"ab\\303\"\n", None),
+            ("password: \"a\\303\"\n", None),
+            ("password: \n", None),
+            ("", None),
+        ] {
+            let read = shown_value(shown.as_bytes()).map(|value| String::from_utf8(value.to_vec()).unwrap());
+            assert_eq!(read.as_deref(), value, "{shown:?}");
+        }
     }
 
     #[test]

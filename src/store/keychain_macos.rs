@@ -66,6 +66,10 @@ impl keychain::System for System {
         keychain::run_security(Path::new(SECURITY), item, limit)
     }
 
+    fn shown(&self, item: &Item, limit: Duration) -> Security {
+        keychain::run_security_shown(Path::new(SECURITY), item, limit)
+    }
+
     fn add(&self, line: &[u8], limit: Duration) -> Security {
         keychain::run_security_add(Path::new(SECURITY), line, limit)
     }
