@@ -1,84 +1,322 @@
 //! What is asked of a person, on the terminal, and what comes through a pipe instead.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::signal::{SigSet, Signal};
-use zeroize::Zeroizing;
+use rustix::termios::{
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, SpecialCodes, Termios, tcflush, tcgetattr, tcsetattr,
+};
+use zeroize::{Zeroize as _, Zeroizing};
 
-/// No token is longer; what is piped in beyond it is somebody's mistake.
-const LONGEST: u64 = 64 * 1024;
+/// No token is longer; what comes in beyond it is somebody's mistake.
+const LONGEST: usize = 64 * 1024;
 
-fn terminal() -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open("/dev/tty")
+/// How long after the end of a line the next one of the same paste may come.
+const SAME_PASTE: Duration = Duration::from_millis(50);
+
+const GONE: &str = "the terminal is gone";
+
+/// The terminal that a person sits at. Once it has been asked for a hidden value it shows nothing that is typed until
+/// [`Terminal::speak`], another question, or its end: the rest of a paste must not be shown, nor be run by the shell.
+#[derive(Default)]
+pub struct Terminal {
+    file: Option<File>,
+    /// How it was, while it is silent.
+    before: Option<Termios>,
+    /// The cursor stands behind a question.
+    asking: bool,
 }
 
-/// Asks for a value without showing it. Ctrl-C gives the terminal back as it was.
-///
-/// # Errors
-/// There is no terminal.
-pub fn hidden(prompt: &str) -> Result<Zeroizing<Vec<u8>>> {
-    terminal().ok().context("there is no terminal to ask on: pipe the value in with --stdin")?;
-    // rpassword takes ^C as a key and raises the signal while the terminal is still silent. Held back, the signal ends
-    // the process when the terminal is as it was.
-    let interrupt = SigSet::from(Signal::SIGINT);
-    interrupt.thread_block().context("signals cannot be held back")?;
-    let value = rpassword::prompt_password(prompt);
-    interrupt.thread_unblock().context("signals cannot be let through")?;
-    let value = match value {
-        // Where ^C is handled (a pager has been on), the signal has ended nothing.
-        Err(e) if e.kind() == io::ErrorKind::Interrupted => std::process::exit(130),
-        other => Zeroizing::new(other.context("the terminal cannot be read")?.into_bytes()),
-    };
-    if forget_what_was_typed() {
-        bail!("more than one line came in, so nothing is stored: paste the value alone");
+impl Terminal {
+    pub fn new() -> Terminal {
+        Terminal::default()
     }
-    Ok(value)
+
+    /// Whether there is one to ask on.
+    pub fn is_there(&mut self) -> bool {
+        self.file().is_ok()
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        if self.file.is_none() {
+            self.file = Some(OpenOptions::new().read(true).write(true).open("/dev/tty")?);
+        }
+        self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Asks for a value and shows none of it.
+    ///
+    /// # Errors
+    /// There is no terminal, or what came in is no line.
+    pub async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
+        let reader = self.file().and_then(|file| file.try_clone()).ok();
+        let reader = reader.context("there is no terminal to ask on: pipe the value in with --stdin")?;
+        let keys = self.hush().context("the terminal cannot be silenced")?;
+        self.ask(question).context(GONE)?;
+        // On a thread, so that a signal is heard meanwhile.
+        let typed = tokio::task::spawn_blocking(move || typed(&reader, &keys)).await.context("no line was read")?;
+        self.asking = false;
+        let _ = self.file().and_then(|file| file.write_all(b"\n"));
+        typed
+    }
+
+    /// Switches the echo off, before anything is asked: who sees the question may type. What was typed until now is
+    /// dropped, as it was typed for something else. Lines are put together here: the terminal's own end without a
+    /// word after 1024 bytes (macOS) or 4096 (Linux). Ctrl-C stays a signal.
+    fn hush(&mut self) -> io::Result<SpecialCodes> {
+        let now = tcgetattr(self.file()?)?;
+        let keys = now.special_codes.clone();
+        if self.before.is_some() {
+            tcflush(self.file()?, QueueSelector::IFlush)?;
+            return Ok(keys);
+        }
+        let mut silent = now.clone();
+        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        // Stopped by ^Z, it would leave a silent terminal to the shell.
+        silent.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
+        // Noted first: what a signal ends in between is put right as well.
+        self.before = Some(now);
+        tcsetattr(self.file()?, OptionalActions::Flush, &silent)?;
+        Ok(keys)
+    }
+
+    /// Shows again what is typed. What was typed meanwhile is dropped.
+    pub fn speak(&mut self) {
+        if std::mem::take(&mut self.asking) {
+            let _ = self.file().and_then(|file| file.write_all(b"\n"));
+        }
+        if let (Some(before), Some(file)) = (self.before.take(), &self.file) {
+            let _ = tcsetattr(file, OptionalActions::Flush, &before);
+        }
+    }
+
+    fn ask(&mut self, question: &str) -> io::Result<()> {
+        self.asking = true;
+        self.file()?.write_all(question.as_bytes())
+    }
+
+    /// The line that answers a question; none where there is nobody to ask.
+    async fn answer(&mut self, question: &str) -> Option<String> {
+        self.speak();
+        let reader = self.file().and_then(|file| file.try_clone()).ok()?;
+        // A paste of several lines would answer it.
+        let _ = tcflush(&reader, QueueSelector::IFlush);
+        self.ask(question).ok()?;
+        let read = move || {
+            let mut line = String::new();
+            BufReader::new(reader).read_line(&mut line).map(|_| line)
+        };
+        let line = tokio::task::spawn_blocking(read).await.ok()?.ok()?;
+        self.asking = !line.ends_with('\n');
+        (!line.is_empty()).then_some(line)
+    }
+
+    /// Asks a question; none where there is nobody to ask.
+    pub async fn yes(&mut self, question: &str) -> Option<bool> {
+        let answer = self.answer(&format!("{question} [y/N] ")).await?;
+        Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+    }
+
+    /// Asks for one of some words, or their beginning, until one of them comes; none where there is nobody to ask.
+    pub async fn one_of<'w>(&mut self, question: &str, words: &[&'w str]) -> Option<&'w str> {
+        let mut asked = format!("{question} [{}] ", words.join("/"));
+        loop {
+            let answer = self.answer(&asked).await?.trim().to_lowercase();
+            let mut meant = words.iter().filter(|word| !answer.is_empty() && word.starts_with(&answer));
+            if let (Some(word), None) = (meant.next(), meant.next()) {
+                return Some(word);
+            }
+            asked = format!("Answer {}: ", words.join(" or "));
+        }
+    }
 }
 
-/// Takes away what stands in the terminal's queue, as after a paste of several lines: it would answer the next question,
-/// or run in the shell. Tells whether there was something.
-fn forget_what_was_typed() -> bool {
-    let Ok(terminal) = terminal() else { return false };
-    let more = rustix::io::ioctl_fionread(&terminal).is_ok_and(|waiting| waiting > 0);
-    let _ = rustix::termios::tcflush(&terminal, rustix::termios::QueueSelector::IFlush);
-    more
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.speak();
+    }
 }
 
-/// Reads the value from standard input; hidden, where that is a terminal.
+/// `_POSIX_VDISABLE`: no key does it.
+const NO_KEY: u8 = if cfg!(target_os = "linux") { 0 } else { 0xff };
+
+/// Reads one line, key by key.
+fn typed(mut terminal: &File, keys: &SpecialCodes) -> Result<Zeroizing<Vec<u8>>> {
+    let mut line = Line::new(keys);
+    let mut chunk = Zeroizing::new([0; 1024]);
+    loop {
+        let got = match terminal.read(&mut chunk[..]) {
+            Ok(0) => bail!(GONE),
+            Ok(got) => got,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("the terminal cannot be read"),
+        };
+        for (at, key) in chunk[..got].iter().enumerate() {
+            match line.key(*key) {
+                Key::Taken => {}
+                Key::TooMany => bail!("more than 64 KiB came in: that is no token"),
+                Key::Nothing => bail!("nothing was typed; nothing is stored"),
+                Key::Enter => {
+                    if more_than_a_line(&chunk[at + 1..got]) || more_comes(terminal) {
+                        bail!("more than one line came in, so nothing is stored: paste the value alone");
+                    }
+                    return Ok(line.bytes);
+                }
+            }
+        }
+    }
+}
+
+/// Whether the rest of the same paste comes in.
+fn more_comes(mut terminal: &File) -> bool {
+    thread::sleep(SAME_PASTE);
+    let mut rest = Zeroizing::new([0; 1024]);
+    let waiting = rustix::io::ioctl_fionread(terminal).unwrap_or(0);
+    waiting > 0 && terminal.read(&mut rest[..]).is_ok_and(|got| more_than_a_line(&rest[..got]))
+}
+
+/// Whether there is more than the line ends that a paste may have behind its one line.
+fn more_than_a_line(rest: &[u8]) -> bool {
+    rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+}
+
+/// A line that is being typed: the keys that edit a line do so, every other one is part of it.
+struct Line {
+    bytes: Zeroizing<Vec<u8>>,
+    erase: u8,
+    kill: u8,
+    word: u8,
+    end: u8,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Key {
+    Taken,
+    Enter,
+    /// Ctrl-D, and nothing was typed before.
+    Nothing,
+    TooMany,
+}
+
+impl Line {
+    fn new(keys: &SpecialCodes) -> Line {
+        // All the room at once: a buffer that grows leaves copies behind.
+        let bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
+        let key = |code| Some(keys[code]).filter(|key| *key != NO_KEY);
+        Line {
+            bytes,
+            // Where a terminal has no key for it, the usual one: none of them can be in a token.
+            erase: key(SpecialCodeIndex::VERASE).unwrap_or(0x7f),
+            kill: key(SpecialCodeIndex::VKILL).unwrap_or(0x15),
+            word: key(SpecialCodeIndex::VWERASE).unwrap_or(0x17),
+            end: key(SpecialCodeIndex::VEOF).unwrap_or(0x04),
+        }
+    }
+
+    fn key(&mut self, key: u8) -> Key {
+        match key {
+            b'\r' | b'\n' => return Key::Enter,
+            key if key == self.end && self.bytes.is_empty() => return Key::Nothing,
+            key if key == self.kill => self.bytes.zeroize(),
+            key if key == self.word => {
+                let blanks = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
+                let end = blanks(&self.bytes);
+                let start = self.bytes[..end].iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1);
+                self.cut(start);
+            }
+            key if key == self.erase || key == 0x7f || key == 0x08 => {
+                // A whole character.
+                let start = self.bytes.iter().rposition(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
+                self.cut(start);
+            }
+            _ if self.bytes.len() == LONGEST => return Key::TooMany,
+            key => self.bytes.push(key),
+        }
+        Key::Taken
+    }
+
+    fn cut(&mut self, at: usize) {
+        self.bytes[at..].zeroize();
+        self.bytes.truncate(at);
+    }
+}
+
+/// Reads the value from standard input.
 ///
 /// # Errors
 /// It cannot be read, or is longer than any token.
 pub fn piped() -> Result<Zeroizing<Vec<u8>>> {
-    if io::stdin().is_terminal() {
-        return hidden("(hidden): ");
-    }
     // All the room at once: a buffer that grows leaves copies behind.
-    let mut value = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
-    io::stdin().lock().take(LONGEST + 1).read_to_end(&mut value).context("standard input cannot be read")?;
-    if value.len() as u64 > LONGEST {
+    let mut value = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
+    io::stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut value).context("standard input cannot be read")?;
+    if value.len() > LONGEST {
         bail!("more than 64 KiB came in: that is no token");
     }
     Ok(value)
 }
 
-/// Asks a question; none where there is nobody to ask.
-pub fn yes(question: &str) -> Option<bool> {
-    forget_what_was_typed();
-    let mut terminal = terminal().ok()?;
-    write!(terminal, "{question} [y/N] ").ok()?;
-    let mut answer = String::new();
-    BufReader::new(terminal).read_line(&mut answer).ok()?;
-    Some(matches!(answer.trim(), "y" | "Y" | "yes"))
+/// Whether standard input is a person: then `--stdin` asks as hidden as without.
+pub fn stdin_is_a_person() -> bool {
+    io::stdin().is_terminal()
 }
 
-/// Asks for one of some words; none where there is nobody to ask or the answer is none of them.
-pub fn one_of<'w>(question: &str, words: &[&'w str]) -> Option<&'w str> {
-    forget_what_was_typed();
-    let mut terminal = terminal().ok()?;
-    write!(terminal, "{question} [{}] ", words.join("/")).ok()?;
-    let mut answer = String::new();
-    BufReader::new(terminal).read_line(&mut answer).ok()?;
-    words.iter().find(|word| **word == answer.trim()).copied()
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a line is after these keys, on a terminal with the usual ones.
+    fn typed(keys: &[u8]) -> Result<Vec<u8>, Key> {
+        let bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
+        let mut line = Line { bytes, erase: 0x7f, kill: 0x15, word: 0x17, end: 0x04 };
+        for key in keys {
+            match line.key(*key) {
+                Key::Taken => {}
+                Key::Enter => return Ok(line.bytes.to_vec()),
+                other => return Err(other),
+            }
+        }
+        panic!("no end in {keys:?}")
+    }
+
+    #[test]
+    fn the_keys_that_edit_a_line_edit_it() {
+        for (keys, line) in [
+            ("abc\r", "abc"),
+            ("abc\n", "abc"),
+            ("abx\x7fc\r", "abc"),
+            ("abx\x08c\r", "abc"),
+            ("aö\x7fb\r", "ab"),
+            ("\x7f\x17abc\r", "abc"),
+            ("wrong\x15abc\r", "abc"),
+            ("a wrong  \x17abc\r", "a abc"),
+            ("wrong\x17abc\r", "abc"),
+        ] {
+            assert_eq!(typed(keys.as_bytes()), Ok(line.into()), "{keys:?}");
+        }
+        assert_eq!(typed(b"\x04"), Err(Key::Nothing));
+        assert_eq!(typed(b"a\x7f\x04"), Err(Key::Nothing));
+    }
+
+    #[test]
+    fn no_other_control_character_is_dropped() {
+        assert_eq!(typed(b"a\tb\x1b[31mc\x04\x00\r"), Ok(b"a\tb\x1b[31mc\x04\x00".to_vec()));
+    }
+
+    #[test]
+    fn a_line_never_moves_in_memory() {
+        let long = [vec![b'x'; LONGEST], vec![b'\r']].concat();
+        assert_eq!(typed(&long).map(|line| line.len()), Ok(LONGEST));
+        assert_eq!(typed(&[b'x'; LONGEST + 1]), Err(Key::TooMany));
+    }
+
+    #[test]
+    fn line_ends_behind_the_line_are_no_second_line() {
+        assert!(!more_than_a_line(b"") && !more_than_a_line(b"\n\r\n"));
+        assert!(more_than_a_line(b"\nx"));
+    }
 }

@@ -203,6 +203,15 @@ impl<'a> Run<'a> {
         self.validated(credential, secret.clone(), "input", false, self.end()).await.row
     }
 
+    /// Forgets what was said of a value: a person stores it all the same, and it must not be held back.
+    pub fn forget_verdict(&self, credential: &Credential, secret: &Secret) {
+        let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
+        let first = provider.first(credential.account_id.as_deref(), &|prefix| secret.expose().starts_with(prefix));
+        if let (Some(state), Ok(first)) = (self.state, first) {
+            state.forget(&state.fingerprint(&fingerprint_parts(credential, &first), secret));
+        }
+    }
+
     /// When a credential that is begun with now must be done.
     fn end(&self) -> Instant {
         Instant::now() + self.config.timeout

@@ -17,12 +17,12 @@ pub mod unlock;
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use crate::check::Run;
-use crate::config::{self, Config, Credential, instead};
+use crate::config::{self, Config, Credential, is_identifier, nearest};
 use crate::process::write_whole;
-use crate::report::{Report, plain};
+use crate::report::Report;
 use crate::shell::Shell;
 use crate::state::{self, State};
 
@@ -35,7 +35,7 @@ fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
     let known: Vec<&str> = run.config.names().chain([VAULT[0]]).collect();
     for name in names {
         if !VAULT.contains(&name.as_str()) && !known.contains(&name.as_str()) {
-            bail!("no credential is named {}: {}", plain(name), instead(name, &known));
+            return Err(unknown(name, &known));
         }
     }
     run.credentials.retain(|c| names.contains(&c.name));
@@ -49,9 +49,55 @@ fn credential<'c>(config: &'c Config, name: &str) -> Result<&'c Credential> {
     let slack = &config.alert.slack;
     let all = || config.credentials.iter().chain([&slack.bot_token]).chain(&slack.webhook);
     let known: Vec<&str> = all().map(|c| c.name.as_str()).collect();
-    all()
-        .find(|c| c.name == name)
-        .with_context(|| format!("no credential is named {}: {}", plain(name), instead(name, &known)))
+    all().find(|c| c.name == name).ok_or_else(|| unknown(name, &known))
+}
+
+/// A name that no credential has. It is repeated only where it is nearly one of the known: else it may be a value.
+fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
+    /// No shorter word is taken for a value.
+    const LIKE_A_VALUE: usize = 16;
+    if is_identifier(name)
+        && let Some(near) = nearest(name, known)
+    {
+        return anyhow!("no credential is named {name}: did you mean {near}?");
+    }
+    let there = known.join(", ");
+    match name.contains('=') || name.len() >= LIKE_A_VALUE {
+        true => anyhow!("no credential has that name. If it was a value: {TYPED}. The names are: {there}"),
+        false => anyhow!("no credential has that name: there are: {there}"),
+    }
+}
+
+/// Of a secret in the arguments.
+const TYPED: &str = "it is never typed into a command, and is in the shell's history now, so it should be rotated";
+
+/// What is said of a command line that clap refuses: clap's own words, which repeat what was typed. Where that may be a
+/// value, words that do not.
+pub fn refused(error: &clap::Error) -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
+    let command = arguments.next().unwrap_or_default();
+    // How many words there may be beside the options.
+    let words = match command.as_str() {
+        "store" | "rotate" | "forget" => 1,
+        "unlock" => 0,
+        _ => usize::MAX,
+    };
+    let (options, typed): (Vec<String>, Vec<String>) =
+        arguments.partition(|argument| argument.starts_with('-') && !argument.contains('='));
+    // The shell function's own word stands behind its option.
+    let words = words.saturating_add(options.iter().filter(|option| *option == "--shell").count());
+    let with_value = typed.iter().any(|argument| argument.starts_with('-'));
+    if error.use_stderr() && words != usize::MAX && (typed.len() > words || with_value) {
+        let how = match command.as_str() {
+            "unlock" => "raxx unlock",
+            _ => "raxx store NAME",
+        };
+        crate::process::say(&format!(
+            "raxx: a secret: {TYPED}. Type: {how}, which asks for it, or pipe it in with --stdin"
+        ));
+        return ExitCode::from(2);
+    }
+    error.exit()
 }
 
 /// Opens the memory; where there is none to be had, says so once and goes on.

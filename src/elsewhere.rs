@@ -53,12 +53,13 @@ impl fmt::Display for Line {
 /// The shell's files in the home directory and in `$ZDOTDIR`. Not those of the current directory: a hostile repository
 /// must not be able to put its own token into the store.
 pub fn usual_files() -> Vec<PathBuf> {
-    let mut files = Vec::new();
     let zdotdir = std::env::var_os("ZDOTDIR").map(PathBuf::from);
-    for directory in dirs::home_dir().into_iter().chain(zdotdir) {
-        files.extend(FILES.iter().map(|name| directory.join(name)));
-    }
-    // Links may lead to one file twice.
+    let directories = dirs::home_dir().into_iter().chain(zdotdir);
+    each_once(directories.flat_map(|directory| FILES.map(|name| directory.join(name))).collect())
+}
+
+/// Those that are there, each once: links, and the way one came, may lead to one file twice.
+fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = Vec::new();
     files.retain(|file| {
         let real = file.canonicalize();
@@ -91,10 +92,12 @@ pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
 fn read(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
     let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(file)?;
-    if !opened.metadata()?.is_file() {
+    let metadata = opened.metadata()?;
+    if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut bytes = Zeroizing::new(Vec::new());
+    // All the room at once: a buffer that grows leaves copies behind. One byte more tells that there is no more.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len().min(LARGEST) as usize + 2));
     opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {
         return Err(io::Error::other("it is larger than 1 MiB"));
@@ -102,10 +105,15 @@ fn read(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     Ok(bytes)
 }
 
-/// The lines that set this variable, in the shell's files and in the current directory's `.envrc` and `.env`.
+/// The lines that set this variable, in the shell's files, in the current directory's `.env`, and in the `.envrc` that
+/// direnv finds from here: in this directory or above it.
 pub fn setting(name: &str) -> Vec<Line> {
-    let here = std::env::current_dir().into_iter().flat_map(|here| [here.join(".envrc"), here.join(".env")]);
-    let files = usual_files().into_iter().chain(here);
+    let mut files = usual_files();
+    if let Ok(here) = std::env::current_dir() {
+        files.extend(here.ancestors().map(|above| above.join(".envrc")).find(|file| file.exists()));
+        files.push(here.join(".env"));
+    }
+    let files = each_once(files).into_iter();
     files.filter_map(|file| lines_setting(&file, &[name]).ok()).flatten().collect()
 }
 
@@ -120,10 +128,12 @@ fn sets(line: &str, name: &str) -> bool {
     }
     let assigned = format!("{name}=");
     line.match_indices(&assigned).any(|(at, _)| {
-        let before = line[..at].trim_end();
-        let glued = before.len() == at && at > 0;
+        // The whole word may stand in quotes: export "NAME=value".
+        let start = line[..at].strip_suffix(['"', '\'']).map_or(at, str::len);
+        let before = line[..start].trim_end();
+        let glued = before.len() == start && start > 0;
         let last = before.split_whitespace().next_back().unwrap_or_default();
-        let opens = before.is_empty() || before.ends_with([';', '&', '|', '(', '{']);
+        let opens = start == at && (before.is_empty() || before.ends_with([';', '&', '|', '(', '{']));
         let words = ["export", "typeset", "declare", "readonly", "local", "then", "do", "else", "env"];
         opens || !glued && (words.contains(&last) || last.starts_with('-') || last.contains('='))
     })
@@ -146,20 +156,35 @@ fn literal_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
             break;
         }
     }
+    // One pair of quotes around all of it.
+    if let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        return within(quote, rest[1..].strip_prefix(name)?.strip_prefix('=')?);
+    }
     literal(rest.strip_prefix(name)?.strip_prefix('=')?)
 }
 
 /// One unbroken literal: bare characters that no shell expands, or one pair of quotes. What follows may only be a
 /// comment; anything else is for a shell to read.
 fn literal(text: &str) -> Option<&str> {
-    let (value, after) = match text.chars().next()? {
-        '\'' => text[1..].split_once('\'')?,
-        '"' => text[1..].split_once('"').filter(|(value, _)| !value.contains(['$', '`', '\\']))?,
+    match text.chars().next()? {
+        quote @ ('\'' | '"') => within(quote, &text[1..]),
         _ => {
             let bare = |c: char| c.is_ascii_alphanumeric() || "_./:+=@%,-".contains(c);
-            text.split_at(text.find(|c| !bare(c)).unwrap_or(text.len()))
+            let (value, after) = text.split_at(text.find(|c| !bare(c)).unwrap_or(text.len()));
+            whole(value, after)
         }
-    };
+    }
+}
+
+/// The literal up to the quote that ends it.
+fn within(quote: char, text: &str) -> Option<&str> {
+    let (value, after) = text.split_once(quote)?;
+    let expands = quote == '"' && value.contains(['$', '`', '\\']);
+    whole(value, after).filter(|_| !expands)
+}
+
+/// The value, where nothing but a comment follows.
+fn whole<'l>(value: &'l str, after: &str) -> Option<&'l str> {
     let comment = after.trim_start();
     let ends = comment.is_empty() || (comment.len() < after.len() && comment.starts_with('#'));
     (!value.is_empty() && ends).then_some(value)
@@ -200,6 +225,9 @@ mod tests {
             ("readonly TOKEN=abc", "abc"),
             ("set -gx TOKEN abc", "abc"),
             ("export TOKEN='$literal'", "$literal"),
+            ("export \"TOKEN=abc\"", "abc"),
+            ("export 'TOKEN=a b' # mine", "a b"),
+            ("typeset -gx 'TOKEN=$literal'", "$literal"),
         ] {
             assert_eq!(found(line), Some(Some(value)), "{line}");
         }
@@ -226,6 +254,10 @@ mod tests {
             "export TOKEN=a\\",
             "set -gx \"TOKEN\" good",
             "set -gx TOKEN good; true",
+            "export \"TOKEN=$OTHER\"",
+            "export \"TOKEN=good\"more",
+            "export \"TOKEN=good\" OTHER=b",
+            "export \"TOKEN=good",
         ] {
             assert_eq!(found(line), Some(None), "{line}");
         }
@@ -241,6 +273,10 @@ mod tests {
             "echo $TOKEN",
             "unset TOKEN",
             "",
+            "echo \"TOKEN=abc\"",
+            "\"TOKEN=abc\"",
+            "export \"MY_TOKEN=abc\"",
+            "export OTHER=\"TOKEN=abc\"",
         ] {
             assert_eq!(found(line), None, "{line}");
         }

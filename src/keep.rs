@@ -35,10 +35,26 @@ pub fn place(credential: &Credential) -> Result<&Item> {
 ///
 /// # Errors
 /// The store cannot be read: one line with what to do.
-pub async fn current(store: &dyn Store, item: &Item) -> Result<Option<Lookup>> {
+pub async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Lookup>> {
     match one(store, item).await {
         found @ Lookup::Found(_) => Ok(Some(found)),
         Lookup::Absent => Ok(None),
+        // An item of the old runbook: with consent for one time the next one would ask again.
+        Lookup::Consent(why) if store.speaker(item).name() == "Keychain" => {
+            bail!("the Keychain wants consent: {why}; type: raxx store --repair {name}")
+        }
+        other => bail!("{}", why_not(&other, item, store)),
+    }
+}
+
+/// Whether there is such an item: also one that is given out only after a dialog.
+///
+/// # Errors
+/// The store cannot be asked: one line with what to do.
+pub async fn is_there(store: &dyn Store, item: &Item) -> Result<bool> {
+    match one(store, item).await {
+        Lookup::Found(_) | Lookup::Consent(_) => Ok(true),
+        Lookup::Absent => Ok(false),
         other => bail!("{}", why_not(&other, item, store)),
     }
 }
@@ -86,37 +102,50 @@ pub async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> 
 /// One line; the old value is there as before, or the line says that it is not.
 pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret) -> Result<()> {
     let _alone = alone().await?;
-    let old = current(store, item).await?;
-    match store.write(name, item, value, LIMIT).await {
-        Ok(()) => {}
+    let old = current(store, name, item).await?.unwrap_or(Lookup::Absent);
+    let written = store.write(name, item, value, LIMIT).await;
+    let why = match &written {
+        Ok(()) => String::new(),
+        Err(why) => why_not(why, item, store),
+    };
+    // Also after a failure: of two places one may hold the new value by now.
+    let now = one(store, item).await;
+    match written {
+        Ok(()) if matches!(&now, Lookup::Found(bytes) if value.is(bytes)) => return Ok(()),
         // It was sent, and may still be carried out.
-        Err(Lookup::TimedOut) => {
-            bail!(
-                "the {} did not answer in time: whether {name} is stored is not known; look with raxx check",
-                store.name()
-            )
+        Err(Lookup::TimedOut) if now == old || !told(&now) => {
+            bail!("{why}: whether {name} is stored is not known; look with raxx check {name}")
         }
-        Err(why) => bail!("{}; nothing is changed", why_not(&why, item, store)),
+        Err(_) if now == old => bail!("{why}; nothing is changed"),
+        Err(_) if !told(&now) => bail!("{why}; what is stored now is not known: look with raxx check {name}"),
+        _ => {}
     }
-    let is_value = |lookup: &Lookup| matches!(lookup, Lookup::Found(bytes) if value.is(bytes));
-    if is_value(&one(store, item).await) {
-        return Ok(());
+    let why = match why.is_empty() {
+        true => format!("the {} does not give back what was stored in it", store.speaker(item).name()),
+        false => why,
+    };
+    undo(store, name, item, &old).await;
+    match one(store, item).await {
+        now if now == old => bail!("{why}; it holds what it held before"),
+        Lookup::Found(bytes) if value.is(&bytes) => bail!("{why}; the new value is stored all the same"),
+        _ => bail!("{why}; what is stored now is not known: look with raxx check {name}"),
     }
-    // What was written is not what is read: the old value goes back.
-    let undone = match old {
-        Some(Lookup::Found(bytes)) => match Secret::parse(&bytes) {
+}
+
+/// Whether the answer tells what is stored.
+fn told(answer: &Lookup) -> bool {
+    matches!(answer, Lookup::Found(_) | Lookup::Absent)
+}
+
+/// Puts back what was there. Whether that went well is told by reading alone.
+async fn undo(store: &dyn Store, name: &str, item: &Item, old: &Lookup) {
+    let _ = match old {
+        Lookup::Found(bytes) => match Secret::parse(bytes) {
             Ok(old) => store.write(name, item, &old, LIMIT).await,
-            // What was there was no token; the person is told what is there now.
-            Err(_) => Err(Lookup::Absent),
+            Err(_) => return, // it was no token, and no store takes it
         },
         _ => store.delete(item, LIMIT).await,
     };
-    let now = if undone.is_ok() {
-        "it holds what it held before"
-    } else {
-        "what it holds now is not known: look with raxx check"
-    };
-    bail!("the {} does not give back what was stored in it; {now}", store.name())
 }
 
 #[cfg(test)]
@@ -129,15 +158,53 @@ mod tests {
     use super::*;
     use crate::store::Written;
 
-    /// A store that keeps something else than it was given, as long as it is `garbling`.
-    struct Garbling {
+    /// A store that goes wrong in the ways of its script: one step for each change, the last for ever.
+    struct Scripted {
         held: RefCell<Option<Vec<u8>>>,
-        garbling: RefCell<bool>,
+        script: RefCell<Vec<Step>>,
     }
 
-    impl Store for Garbling {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Step {
+        Works,
+        /// It keeps something else than it was given.
+        Garbles,
+        /// It says that it failed, and has not changed anything.
+        Fails,
+        /// It says that it failed, and has changed it.
+        FailsAfter,
+        /// It gives no answer, and has not changed anything.
+        Silent,
+    }
+
+    impl Scripted {
+        fn change(&self, mut to: Option<Vec<u8>>) -> Written<'_> {
+            let mut script = self.script.borrow_mut();
+            let step = if script.len() > 1 { script.remove(0) } else { script[0] };
+            if step == Step::Garbles
+                && let Some(bytes) = &mut to
+            {
+                bytes.push(b'!');
+            }
+            if !matches!(step, Step::Fails | Step::Silent) {
+                self.held.replace(to);
+            }
+            let done = match step {
+                Step::Works | Step::Garbles => Ok(()),
+                Step::Fails | Step::FailsAfter => Err(Lookup::Broken("full".into())),
+                Step::Silent => Err(Lookup::TimedOut),
+            };
+            ready(done).boxed_local()
+        }
+    }
+
+    impl Store for Scripted {
         fn name(&self) -> &'static str {
             "test store"
+        }
+
+        fn speaker(&self, _: &Item) -> &dyn Store {
+            self
         }
 
         fn unlock_hint(&self, _: &Item) -> String {
@@ -145,17 +212,11 @@ mod tests {
         }
 
         fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> Written<'a> {
-            let mut bytes = value.expose().as_bytes().to_vec();
-            if self.garbling.replace(false) {
-                bytes.push(b'!');
-            }
-            self.held.replace(Some(bytes));
-            ready(Ok(())).boxed_local()
+            self.change(Some(value.expose().as_bytes().to_vec()))
         }
 
         fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
-            self.held.replace(None);
-            ready(Ok(())).boxed_local()
+            self.change(None)
         }
 
         fn read<'a>(&'a self, _: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
@@ -164,18 +225,47 @@ mod tests {
         }
     }
 
-    fn kept(before: Option<&[u8]>) -> (String, Option<Vec<u8>>) {
-        let store = Garbling { held: RefCell::new(before.map(<[u8]>::to_vec)), garbling: RefCell::new(true) };
+    /// What is said, and what is stored then.
+    fn kept(before: Option<&str>, script: &[Step]) -> (String, Option<String>) {
+        let store = Scripted { held: RefCell::new(before.map(Into::into)), script: RefCell::new(script.to_vec()) };
         let item = Item { service: "s".into(), account: "a".into() };
-        let value = Secret::parse(b"the-new-value").unwrap();
-        let said = crate::process::block_on(keep(&store, "NAME", &item, &value)).unwrap().unwrap_err().to_string();
-        (said, store.held.into_inner())
+        let value = Secret::parse(b"new").unwrap();
+        let done = crate::process::block_on(keep(&store, "NAME", &item, &value)).unwrap();
+        let said = done.err().map_or_else(String::new, |error| error.to_string());
+        (said, store.held.into_inner().map(|held| String::from_utf8(held).unwrap()))
     }
 
     #[test]
-    fn what_is_not_read_back_as_it_was_written_is_undone() {
-        let line = "the test store does not give back what was stored in it; it holds what it held before";
-        assert_eq!(kept(Some(b"the-old-value")), (line.into(), Some(b"the-old-value".to_vec())));
-        assert_eq!(kept(None), (line.into(), None));
+    fn after_every_failure_the_line_says_what_is_stored() {
+        use Step::{Fails, FailsAfter, Garbles, Silent, Works};
+        const GARBLED: &str = "the test store does not give back what was stored in it";
+        const FULL: &str = "the test store does not work: full";
+        const UNKNOWN: &str = "what is stored now is not known: look with raxx check NAME";
+        let line = |why: &str, now: &str| format!("{why}; {now}");
+        let before = "it holds what it held before";
+        for old in [Some("old"), None] {
+            let old_held = old.map(String::from);
+            let new_held = Some("new".to_string());
+            for (script, said, held) in [
+                (&[Works][..], String::new(), new_held.clone()),
+                (&[Garbles, Works], line(GARBLED, before), old_held.clone()),
+                (&[Garbles, Fails], line(GARBLED, UNKNOWN), Some("new!".into())),
+                (&[Fails], line(FULL, "nothing is changed"), old_held.clone()),
+                (&[FailsAfter, Works], line(FULL, before), old_held.clone()),
+                // It is put back, whatever is said of that.
+                (&[FailsAfter, FailsAfter], line(FULL, before), old_held.clone()),
+                (&[FailsAfter, Fails], line(FULL, "the new value is stored all the same"), new_held),
+                (
+                    &[Silent],
+                    "the test store did not answer in time: whether NAME is stored is not known; look with raxx check NAME"
+                        .into(),
+                    old_held.clone(),
+                ),
+            ] {
+                assert_eq!(kept(old, script), (said, held));
+            }
+        }
+        // The old value garbled while it is put back is not called the old one.
+        assert_eq!(kept(Some("old"), &[Garbles, Garbles]), (line(GARBLED, UNKNOWN), Some("old!".into())));
     }
 }

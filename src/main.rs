@@ -32,7 +32,11 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     process::harden();
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return command::refused(&error),
+    };
+    let result = match cli.command {
         Command::Check(args) => command::schedule::watched(&args),
         Command::Load(args) => command::load::run(&args),
         Command::Unset { .. } => command::unset(),
@@ -52,6 +56,9 @@ fn main() -> ExitCode {
         Command::Names => command::names(),
     };
     result.unwrap_or_else(|error| {
+        if let Some(process::Ended(code)) = error.downcast_ref() {
+            return ExitCode::from(*code);
+        }
         process::say(&format!("raxx: {error:#}"));
         ExitCode::from(2)
     })

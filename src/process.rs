@@ -54,3 +54,38 @@ pub fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
     runtime.shutdown_background();
     Ok(result)
 }
+
+/// A signal asked this process to end. The exit code is a shell's for that signal: 130 for Ctrl-C.
+#[derive(Debug)]
+pub struct Ended(pub u8);
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ended by a signal")
+    }
+}
+
+impl std::error::Error for Ended {}
+
+/// Runs it to its end, or until a signal asks this process to end. Then it is dropped, which puts right what it holds: a
+/// silent terminal above all.
+///
+/// # Errors
+/// What it says; [`Ended`]; the system lets no signal be heard.
+pub async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    use tokio::signal::unix::{SignalKind, signal};
+    // All of them before it begins.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let signal = tokio::select! {
+        biased;
+        done = work => return done,
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = hangup.recv() => SignalKind::hangup(),
+        _ = quit.recv() => SignalKind::quit(),
+    };
+    Err(Ended(128 + signal.as_raw_value() as u8).into())
+}

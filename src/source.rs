@@ -49,6 +49,7 @@ pub async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) 
 
 /// Why a store gave or took nothing, in a line with what to type next.
 pub fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
+    let store = store.speaker(item);
     let name = store.name();
     match lookup {
         Lookup::Found(_) | Lookup::Absent => format!("it is not in the {name}"),
@@ -56,12 +57,14 @@ pub fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
         Lookup::Consent(why) => format!("the {name} wants consent: {why}; type: {}", store.unlock_hint(item)),
         Lookup::Unavailable(why) => format!("there is no {name} here: {why}"),
         Lookup::Broken(why) => format!("the {name} does not work: {why}"),
+        Lookup::Unfit(why) => format!("the {name} cannot keep this value: {why}"),
         Lookup::TimedOut => format!("the {name} did not answer in time"),
     }
 }
 
 /// The row of a credential that is in no source, or in one that could not be read.
 pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store) -> Row {
+    let store = credential.store.as_ref().map_or(store, |item| store.speaker(item));
     let name = store.name();
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
     let of_store = |words: String, what: String, hint: bool| {
@@ -95,7 +98,7 @@ pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store
             let what = format!("the {name}, which wants consent: {why}");
             of_store(format!("in {what}"), what, true)
         }
-        Lookup::Broken(why) => of_store(
+        Lookup::Broken(why) | Lookup::Unfit(why) => of_store(
             format!("not in env; the {name} does not work: {why}"),
             format!("the {name}, which does not work: {why}"),
             false,

@@ -171,6 +171,11 @@ impl State {
         replace(&self.verdicts.join(format!("{print}.json")), &bytes)
     }
 
+    /// Deletes the verdict under this name.
+    pub fn forget(&self, print: &str) {
+        let _ = fs::remove_file(self.verdicts.join(format!("{print}.json")));
+    }
+
     /// Waits until nobody else asks about this value, and keeps others waiting until the guard is dropped. Gives up
     /// the exclusion, not the run, on a file system that knows no locks.
     pub async fn flight(&self, print: &str) -> Option<File> {

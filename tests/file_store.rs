@@ -145,6 +145,46 @@ fn the_first_store_makes_both_files_and_says_where() {
 }
 
 #[test]
+fn the_umask_decides_nothing() {
+    for umask in ["0277", "0000"] {
+        let sandbox = unattended();
+        let mut shell = sandbox.command("sh");
+        shell.args(["-c", &format!("umask {umask}; exec raxx store T0 --stdin --no-check")]);
+        let out = shell.write_stdin(OLD).output().unwrap();
+        assert!(out.status.success(), "{umask}: {}", text(&out.stderr));
+        let (store, identity) = (store_file(&sandbox), identity_file(&sandbox));
+        for (path, mode) in [
+            (store.as_path(), 0o600),
+            (&identity, 0o600),
+            (&store.with_file_name(".store.age.lock"), 0o600),
+            (store.parent().unwrap(), 0o700),
+            (identity.parent().unwrap(), 0o700),
+        ] {
+            let found = fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+            assert_eq!(found, mode, "{umask}: {}", path.display());
+        }
+        stored(&sandbox, "T0", NEW);
+        assert_eq!(read(&sandbox, "T0"), Ok(NEW.into()));
+    }
+}
+
+#[test]
+fn without_its_identity_file_it_says_what_to_do() {
+    let sandbox = unattended();
+    stored(&sandbox, "T0", OLD);
+    fs::remove_file(identity_file(&sandbox)).unwrap();
+    let (identity, file) = (identity_file(&sandbox), store_file(&sandbox));
+    let next = format!(
+        "the identity file {} does not exist: put it back, or move {} away and store anew",
+        identity.display(),
+        file.display()
+    );
+    let said = refused(&store(&sandbox, "T0", NEW));
+    assert!(said.ends_with(&next), "{said}");
+    assert!(!identity.exists());
+}
+
+#[test]
 fn without_a_terminal_nothing_is_chosen_and_nothing_is_made() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let said = refused(&store(&sandbox, "T0", OLD));
@@ -601,6 +641,26 @@ fn two_passphrases_that_differ_make_nothing() {
     assert_eq!(code, 2);
     assert!(said.contains("the two passphrases differ; nothing is made"), "{said}");
     assert!(!store_file(&sandbox).exists());
+}
+
+#[test]
+fn the_form_is_asked_for_until_it_is_given() {
+    let sandbox = home("[store]\nbackend = \"file\"\n");
+    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
+    terminal.answer("[passphrase/identity] ", "");
+    terminal.answer("Answer passphrase or identity: ", "key");
+    terminal.answer("Answer passphrase or identity: ", "I");
+    terminal.answer("T0 (hidden)", OLD);
+    let (code, said) = terminal.end();
+    assert_eq!(code, 0, "{said}");
+    assert!(identity_file(&sandbox).exists());
+    // Nothing chosen is nothing made.
+    let sandbox = home("[store]\nbackend = \"file\"\n");
+    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
+    terminal.answer("[passphrase/identity] ", "\x15\x04");
+    let (code, said) = terminal.end();
+    assert!(code == 2 && said.contains("no form was chosen; nothing is made"), "{said}");
+    assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
 }
 
 #[test]

@@ -4,11 +4,13 @@
 mod pty;
 mod support;
 
+use std::collections::hash_map::RandomState;
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::Path;
 use std::process::Output;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pty::Terminal;
 use support::loopback::{Answer, ClosedPort, Loopback};
@@ -105,6 +107,18 @@ fn no_check_stores_it_and_says_so() {
 }
 
 #[test]
+fn what_is_stored_unchecked_is_not_held_back_for_an_older_rejection() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    for command in ["store", "rotate"] {
+        let value = format!("{NEW}{command}");
+        assert_eq!(with_input(&sandbox, &["store", NAME, "--stdin"], &value).status.code(), Some(1));
+        assert!(with_input(&sandbox, &[command, NAME, "--stdin", "--no-check"], &value).status.success());
+        holds(&sandbox, &value);
+    }
+}
+
+#[test]
 fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
@@ -130,13 +144,43 @@ fn what_is_typed_is_never_shown() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
-    terminal.wait_for(&format!("{NAME} (hidden):"));
-    terminal.line(NEW);
-    terminal.wait_for("is stored in the store file");
-    assert_eq!(terminal.end(), 0);
-    assert!(terminal.times(&NEW[..12]) == 0, "{}", terminal.screen());
+    for round in 0..30 {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
+        // At once: who sees the question may type.
+        terminal.wait_for_now(&format!("{NAME} (hidden):"));
+        terminal.line(NEW);
+        terminal.wait_for("is stored in the store file");
+        assert!(terminal.times(&NEW[..12]) == 0, "round {round}: {}", terminal.screen());
+    }
     holds(&sandbox, NEW);
+}
+
+#[test]
+fn what_was_typed_before_the_question_is_not_its_answer() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let script = format!("read -r go; exec raxx store {NAME}");
+    let mut terminal = terminal(&sandbox, "/bin/bash", &["--norc", "-c", &script]);
+    terminal.keys("go\rtyped-too-early\r");
+    terminal.wait_for("(hidden):");
+    terminal.line(NEW);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    holds(&sandbox, NEW);
+}
+
+/// Runs `raxx ARGS` between two looks at the terminal's state; `pid` has its process.
+fn watched(sandbox: &Sandbox, args: &str) -> Terminal {
+    let inner = format!("echo $$ >pid; exec raxx {args}");
+    let script = format!(
+        "trap : INT; stty -g >before; sh -c '{inner}'; echo code $?; stty -g >after; cmp before after && echo as-before"
+    );
+    terminal(sandbox, "/bin/bash", &["--norc", "-c", &script])
+}
+
+fn signal(sandbox: &Sandbox, name: &str) {
+    let pid = fs::read_to_string(sandbox.home().join("pid")).unwrap();
+    assert!(sandbox.command("kill").args(["-s", name, pid.trim()]).output().unwrap().status.success());
 }
 
 #[test]
@@ -144,15 +188,141 @@ fn ctrl_c_gives_the_terminal_back_and_changes_nothing() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
-    let script =
-        format!("stty -g >before; raxx store {NAME}; echo code $?; stty -g >after; cmp before after && echo same");
-    let mut terminal = terminal(&sandbox, "/bin/bash", &["--norc", "-c", &format!("trap : INT; {script}")]);
+    let mut terminal = watched(&sandbox, &format!("store {NAME}"));
     terminal.wait_for("(hidden):");
     terminal.keys("ghp_half\x03");
-    terminal.wait_for("same");
-    assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
+    terminal.wait_for("as-before");
+    assert!(terminal.screen().contains("(hidden):\ncode 130"), "{}", terminal.screen());
     assert!(terminal.times("ghp_half") == 0);
     holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_signal_at_the_question_gives_the_terminal_back() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+        let mut terminal = watched(&sandbox, &format!("store {NAME}"));
+        terminal.wait_for("(hidden):");
+        terminal.keys("ghp_half");
+        signal(&sandbox, name);
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains(&format!("code {code}")), "{name}: {}", terminal.screen());
+        assert!(terminal.times("ghp_half") == 0, "{name}");
+    }
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn hidden_keys_edit_the_line_and_all_others_count() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for keys in ["ghp_ab\tc\x1b[31md\r", "\x1b[200~ghp_MadeUp0123456789\x1b[201~\r", "ghp_ab\x1a\r", "ghp_ab\x04\r"] {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+        terminal.wait_for("(hidden):");
+        terminal.keys(keys);
+        terminal.wait_for("not a token: contains a control character; nothing is stored");
+        assert_eq!(terminal.end(), 2);
+    }
+    let mut nothing = terminal(&sandbox, RAXX, &["store", NAME]);
+    nothing.wait_for("(hidden):");
+    nothing.keys("\x04");
+    nothing.wait_for("nothing was typed; nothing is stored");
+    assert_eq!(nothing.end(), 2);
+    holds(&sandbox, OLD);
+    let mut edited = terminal(&sandbox, RAXX, &["store", NAME]);
+    edited.wait_for("(hidden):");
+    edited.line(&format!("wrong\x15{NEW}x\x7f"));
+    assert_eq!(edited.end(), 0, "{}", edited.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_value_longer_than_a_terminals_own_line_comes_in_whole() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let long = "x".repeat(6_000);
+    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+    terminal.wait_for("(hidden):");
+    terminal.line(&long);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    holds(&sandbox, &long);
+}
+
+#[test]
+fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
+    let server = Loopback::start();
+    let down = Answer::json(502, "{}");
+    server.react(NEW, down);
+    let mut sandbox = sandbox(&server);
+    sandbox.env("PAGER", "cat");
+    given(&sandbox, OLD);
+    let typed = |sandbox: &Sandbox, command: &str| {
+        let mut terminal = watched(sandbox, &format!("{command} {NAME}"));
+        terminal.wait_for("(hidden):");
+        terminal.line(NEW);
+        terminal
+    };
+    let ends = |terminal: &mut Terminal| {
+        terminal.keys("\x03");
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
+        holds(&sandbox, OLD);
+    };
+    // At the question whether it is to be stored all the same.
+    for command in ["store", "rotate"] {
+        let mut terminal = typed(&sandbox, command);
+        terminal.wait_for("[y/N]");
+        ends(&mut terminal);
+    }
+    // While the new one is asked about.
+    server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
+    let before = server.attempts(NEW);
+    let mut terminal = typed(&sandbox, "rotate");
+    terminal.wait_until("the new one is asked about", || server.attempts(NEW) > before);
+    ends(&mut terminal);
+    // While the old one is asked about, after the new one has passed.
+    server.accept(NEW);
+    server.react(NEW, Answer::json(200, "{\"login\":\"octo-op\",\"id\":1,\"type\":\"User\"}"));
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut terminal = typed(&sandbox, "rotate");
+    terminal.wait_until("the old one is asked about", || server.attempts(OLD) > 0);
+    assert_eq!(terminal.times("[PASS]"), 1, "{}", terminal.screen());
+    ends(&mut terminal);
+}
+
+#[test]
+fn ctrl_c_in_the_pager_is_the_pagers() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    // A pager that goes on after ^C, as less does.
+    sandbox.env("PAGER", "trap 'echo interrupted' INT; cat; echo paging; read -r x </dev/tty; read -r x </dev/tty");
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME]);
+    rotate.wait_for("paging");
+    rotate.keys("\x03");
+    rotate.wait_for("interrupted");
+    rotate.keys("\r\r");
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    assert_eq!(rotate.end(), 0, "{}", rotate.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn yes_is_yes_in_any_case() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
+    store.wait_for("(hidden):");
+    store.line(NEW);
+    store.wait_for("[y/N]");
+    store.line("Yes");
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    holds(&sandbox, NEW);
 }
 
 #[test]
@@ -189,6 +359,47 @@ fn what_is_wrong_with_the_command_is_one_line() {
     assert_eq!(said(&no_terminal), (nobody.into(), 2));
     let repair = "raxx: only items of the macOS Keychain need a repair: this machine keeps values elsewhere";
     assert_eq!(run(&["store", NAME, "--repair"]), (repair.into(), 2));
+}
+
+#[test]
+fn a_value_that_was_typed_into_the_command_is_not_repeated() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let typed = format!("{NAME}={NEW}");
+    let stdin = format!("--stdin={NEW}");
+    for args in [
+        &["store", NAME, NEW][..],
+        &["store", NEW, NAME],
+        &["store", NEW],
+        &["store", &typed],
+        &["store", NAME, &stdin],
+        &["store", NAME, "-w", NEW],
+        &["store", NAME, "--stdin", "--", NEW],
+        &["rotate", NAME, NEW],
+        &["rotate", "--shell", "zsh", NAME, NEW],
+        &["rotate", NEW],
+        &["forget", NAME, NEW],
+        &["forget", NEW],
+        &["unlock", NEW],
+        &["unlock", &stdin],
+        &["check", NEW],
+        &["load", "--shell", "zsh", NEW],
+        &["export", "sh", NEW],
+        &["list", "--history", NEW],
+    ] {
+        let out = with_input(&sandbox, args, "");
+        let all = text(&out.stderr);
+        assert!(!all.contains(&NEW[..12]) && !all.contains(&NEW[30..]), "{args:?}: {all}");
+        assert_eq!((all.lines().count(), out.status.code()), (1, Some(2)), "{args:?}: {all}");
+        assert!(all.contains("is in the shell's history now, so it should be rotated"), "{args:?}: {all}");
+    }
+    // A slip of another kind keeps clap's own words.
+    for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
+        let out = with_input(&sandbox, args, "");
+        assert!(text(&out.stderr).contains("Usage: raxx "), "{args:?}: {}", text(&out.stderr));
+        assert_eq!(out.status.code(), Some(2));
+    }
+    assert!(sandbox.run(&["store", "--help"]).status.success());
 }
 
 #[test]
@@ -244,6 +455,30 @@ fn rotate_leads_from_the_page_to_the_new_value() {
 }
 
 #[test]
+fn every_file_that_sets_the_name_here_is_named_once() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.accept(OLD);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let project = sandbox.home().join("project");
+    fs::create_dir_all(project.join("sub")).unwrap();
+    let file = |path: &Path| fs::write(path, format!("export \"{NAME}={OLD}\"\n")).unwrap();
+    let (above, home, shell) = (project.join(".envrc"), sandbox.home().join(".envrc"), sandbox.home().join(".zshenv"));
+    [&above, &home, &shell].into_iter().for_each(|path| file(path));
+    let named = |directory: &Path, new: &str| {
+        let mut rotate = sandbox.raxx();
+        let out = rotate.current_dir(directory).args(["rotate", NAME, "--stdin"]).write_stdin(new).output().unwrap();
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let said = text(&out.stderr);
+        [&above, &home, &shell].map(|path| said.matches(&format!("raxx: {}:1 ", path.display())).count())
+    };
+    // direnv looks upwards, and takes the first.
+    assert_eq!(named(&project.join("sub"), NEW), [1, 1, 1]);
+    assert_eq!(named(&sandbox.home(), OLD), [0, 1, 1]);
+}
+
+#[test]
 fn rotate_waits_for_a_token_that_is_not_known_yet() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
@@ -275,6 +510,33 @@ fn rotate_warns_when_the_new_one_is_somebody_elses() {
     assert!(out.status.success());
     let all = text(&out.stderr);
     assert!(all.contains("raxx: warning: the new one belongs to a…p, the old one to o…p\n"), "{all}");
+}
+
+#[test]
+fn a_webhooks_old_address_is_sent_to_nobody() {
+    let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
+    let server = Loopback::start();
+    server.accept(old);
+    server.accept(new);
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&format!("{config}[alert.slack]\nwebhook = \"HOOK\"\nbase_url = \"{}/slack/api\"\n", server.url()));
+    let address = |path: &str| format!("{}{path}", server.url());
+    assert!(with_input(&sandbox, &["store", "HOOK", "--stdin"], &address(old)).status.success());
+    let before = server.requests().len();
+    let out = with_input(&sandbox, &["rotate", "HOOK", "--stdin"], &address(new));
+    let all = text(&out.stderr);
+    assert!(out.status.success(), "{all}");
+    let asked: Vec<String> = server.requests()[before..].iter().map(|request| request.path.clone()).collect();
+    assert_eq!(asked, [new], "only the new one is asked about, where it belongs");
+    for line in [
+        "raxx: make the new one here: https://api.slack.com/apps (your app, Incoming Webhooks)",
+        "raxx: what it must be allowed to do: incoming-webhook",
+        "raxx: at last, take the old one away: https://api.slack.com/apps (your app, Incoming Webhooks)",
+    ] {
+        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
+    }
+    assert!(!all.contains("MadeUp"), "{all}");
 }
 
 #[test]
@@ -535,48 +797,112 @@ fn a_paste_of_several_lines_stores_nothing_and_runs_nothing() {
 }
 
 #[test]
-fn typed_on_a_terminal_stdin_is_hidden_too() {
+fn the_rest_of_a_slow_paste_is_neither_shown_nor_run() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
+    let sandbox = sandbox(&server);
+    let mut bash = terminal(&sandbox, "/bin/bash", &["--norc", "-i"]);
+    bash.line(&format!("raxx store {NAME}"));
+    bash.wait_for("(hidden):");
+    bash.line(NEW);
+    // The value is on its way to the provider when the rest comes.
+    bash.wait_until("it is asked about", || server.attempts(NEW) > 0);
+    bash.line("echo ran-$((40+2))");
+    // At the question, the terminal is a person's again.
+    bash.wait_for("[y/N]");
+    bash.line("n");
+    bash.wait_for("raxx: nothing is stored");
+    bash.settle();
+    assert_eq!((bash.times("ran-42"), bash.times("echo ran")), (0, 0), "{}", bash.screen());
+}
+
+#[test]
+fn a_line_end_behind_the_pasted_value_is_no_second_line() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
     store.wait_for("(hidden):");
+    store.keys(&format!("{NEW}\r\n\r"));
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
+    store.wait_for(&format!("{NAME} (hidden):"));
     store.line(NEW);
+    store.wait_for("It could not be checked. Store it all the same? [y/N]");
+    store.line("y");
     assert_eq!(store.end(), 0, "{}", store.screen());
     assert_eq!(store.times(&NEW[..12]), 0);
+    holds(&sandbox, NEW);
+}
+
+/// Kills `raxx rotate` at fifty random moments. Gives how many replaced the value and how many kept the old one.
+fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
+    let sandbox = sandbox(server);
+    let made_up = |turn: usize| format!("ghp_MadeUpForLane{lane}Turn{turn:02}0123456789abcdef");
+    let begin = |value: &str| {
+        let input = sandbox.root().join("input");
+        fs::write(&input, value).unwrap();
+        let mut rotate = std::process::Command::new(RAXX);
+        rotate.env_clear().envs(sandbox.environment().iter().cloned()).args(["rotate", NAME, "--stdin"]);
+        let null = std::process::Stdio::null;
+        rotate.stdin(fs::File::open(input).unwrap()).stdout(null()).stderr(null()).spawn().unwrap()
+    };
+    for turn in 0..=50 {
+        server.accept(&made_up(turn));
+    }
+    given(&sandbox, &made_up(0));
+    let mut usual: Vec<Duration> = Vec::new();
+    for turn in [1, 0, 1, 0, 1] {
+        let begun = Instant::now();
+        assert!(begin(&made_up(turn)).wait().unwrap().success());
+        usual.push(begun.elapsed());
+    }
+    usual.sort();
+    let most = usual[2].as_micros() as u64 * 6 / 5;
+    given(&sandbox, &made_up(0));
+
+    let mut random = RandomState::new().build_hasher();
+    let (mut old, mut replaced, mut kept) = (made_up(0), 0, 0);
+    for turn in 1..=50 {
+        let new = made_up(turn);
+        random.write_usize(turn);
+        let moment = Duration::from_micros(random.finish() % most);
+        let begun = Instant::now();
+        let mut rotate = begin(&new);
+        thread::sleep(moment.saturating_sub(begun.elapsed()));
+        rotate.kill().unwrap();
+        rotate.wait().unwrap();
+        let held = held(&sandbox);
+        if held == format!("export {NAME}='{new}'\n") {
+            replaced += 1;
+            old = new;
+        } else {
+            assert_eq!(held, format!("export {NAME}='{old}'\n"), "killed after {moment:?}");
+            kept += 1;
+        }
+    }
+    [replaced, kept]
 }
 
 #[test]
 fn killed_at_any_moment_rotate_leaves_the_old_or_the_new_value_whole() {
     let server = Loopback::start();
-    server.accept(OLD);
-    server.accept(NEW);
-    let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
-    let (mut now, mut next) = (OLD, NEW);
-    let mut replaced = 0;
-    for round in 0..60 {
-        let mut rotate = std::process::Command::new(RAXX);
-        rotate.env_clear().envs(sandbox.environment().iter().cloned()).args(["rotate", NAME, "--stdin"]);
-        let input = fs::File::open({
-            let file = sandbox.root().join("input");
-            fs::write(&file, next).unwrap();
-            file
-        });
-        let quiet = std::process::Stdio::null;
-        let mut rotate = rotate.stdin(input.unwrap()).stdout(quiet()).stderr(quiet()).spawn().unwrap();
-        thread::sleep(Duration::from_micros(round * 700));
-        let _ = rotate.kill();
-        rotate.wait().unwrap();
-        let held = held(&sandbox);
-        if held == format!("export {NAME}='{next}'\n") {
-            (now, next) = (next, now);
-            replaced += 1;
-        } else {
-            assert_eq!(held, format!("export {NAME}='{now}'\n"), "after round {round}");
-        }
-    }
-    assert!(replaced < 60, "no round was killed early enough");
+    let server = &server;
+    let [replaced, kept] = thread::scope(|scope| {
+        let lanes: Vec<_> = (0..4).map(|lane| scope.spawn(move || kill(lane, server))).collect();
+        let counts = lanes.into_iter().map(|lane| lane.join().unwrap());
+        counts.fold([0; 2], |all, of_one| std::array::from_fn(|at| all[at] + of_one[at]))
+    });
+    // Otherwise the moments were not spread over the whole of it.
+    assert!(replaced >= 10 && kept >= 10, "{replaced} replaced, {kept} kept");
 }
 
 #[test]
@@ -599,4 +925,49 @@ fn no_core_dump_is_left_of_a_process_that_holds_values() {
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
     }
+}
+
+/// Another process of the same user can read neither the environment nor the memory of a raxx that holds values.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_other_process_of_the_user_looks_into_a_raxx() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = Loopback::start();
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut sandbox = sandbox(&server);
+    sandbox.env(NAME, OLD);
+    // Root may read everything: as root it is somebody else's raxx.
+    let somebody: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+        false => &["env"],
+    };
+    let raxx = sandbox.root().join("raxx");
+    fs::copy(RAXX, &raxx).unwrap();
+    if somebody.len() > 1 {
+        fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(sandbox.command("chown").arg("-R").arg("65534").arg(sandbox.home()).output().unwrap().status.success());
+    }
+    let as_somebody = |program: &Path| {
+        let mut command = std::process::Command::new(somebody[0]);
+        command.args(&somebody[1..]).arg(program).env_clear().envs(sandbox.environment().iter().cloned());
+        command.current_dir(sandbox.home()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    let mut check = as_somebody(&raxx).arg("check").spawn().unwrap();
+    let mut sleep = as_somebody(Path::new("/bin/sleep")).arg("60").spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while server.attempts(OLD) == 0 {
+        assert!(Instant::now() < until, "the provider was not asked");
+        thread::yield_now();
+    }
+    let reads = |pid: u32, what: &str| {
+        let status = as_somebody(Path::new("/bin/cat")).arg(format!("/proc/{pid}/{what}")).status();
+        status.unwrap().success()
+    };
+    let read = ["environ", "maps"].map(|what| (reads(check.id(), what), reads(sleep.id(), what)));
+    for child in [&mut check, &mut sleep] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(read, [(false, true); 2], "(raxx, any other process): environ, maps");
 }

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::check::fingerprint_parts;
 use crate::cli::ExportArgs;
-use crate::config::{Config, Credential, instead, is_identifier};
+use crate::config::{Config, Credential, is_identifier};
 use crate::process::{block_on, say, write_whole};
-use crate::report::{ago, plain};
+use crate::report::ago;
 use crate::secret::Secret;
 use crate::shell::{NAMES_VARIABLE, export_line, names_line};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
@@ -29,7 +29,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     if !args.names.is_empty() {
         let known: Vec<&str> = config.names().collect();
         if let Some(name) = args.names.iter().find(|n| !known.contains(&n.as_str())) {
-            bail!("no credential is named {}: {}", plain(name), instead(name, &known));
+            return Err(super::unknown(name, &known));
         }
         wanted.retain(|c| args.names.contains(&c.name));
     }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::credential;
-use crate::ask;
+use crate::ask::Terminal;
 use crate::cli::ForgetArgs;
 use crate::config::Config;
-use crate::keep::{current, forget, place};
-use crate::process::{block_on, say};
+use crate::keep::{forget, is_there, place};
+use crate::process::{block_on, say, until_a_signal};
 use crate::store;
 
 /// # Errors
@@ -20,13 +20,13 @@ pub fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let item = place(credential)?;
     let store = store::open(&config);
     let name = &credential.name;
-    block_on(async {
-        if current(&*store, item).await?.is_none() {
-            say(&format!("raxx: {name} is not in the {}", store.name()));
+    block_on(until_a_signal(async {
+        if !is_there(&*store, item).await? {
+            say(&format!("raxx: {name} is not in the {}", store.speaker(item).name()));
             return Ok(ExitCode::FAILURE);
         }
         if !args.yes {
-            match ask::yes(&format!("Take {name} out of the {}?", store.name())) {
+            match Terminal::new().yes(&format!("Take {name} out of the {}?", store.speaker(item).name())).await {
                 Some(true) => {}
                 Some(false) => {
                     say("raxx: nothing is changed");
@@ -36,7 +36,10 @@ pub fn run(args: &ForgetArgs) -> Result<ExitCode> {
             }
         }
         forget(&*store, item).await?;
-        say(&format!("raxx: {name} is out of the {}. In this shell it stays until: raxx unset", store.name()));
+        say(&format!(
+            "raxx: {name} is out of the {}. In this shell it stays until: raxx unset",
+            store.speaker(item).name()
+        ));
         Ok(ExitCode::SUCCESS)
-    })?
+    }))?
 }

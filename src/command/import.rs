@@ -6,13 +6,14 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 
 use super::memory;
+use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
 use crate::config::{Config, Credential};
 use crate::elsewhere::{Line, lines_setting, usual_files};
 use crate::history;
 use crate::keep::{current, keep};
-use crate::process::{block_on, say};
+use crate::process::{block_on, say, until_a_signal};
 use crate::report::Kind;
 use crate::secret::Secret;
 use crate::source::environment;
@@ -46,13 +47,13 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     if args.files.is_empty() {
         lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
     }
-    if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
-        super::unlock::ready_to_write(&config, true)?;
-    }
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
-    let settled = block_on(async {
+    block_on(until_a_signal(async {
+        if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
+            super::unlock::ready_to_write(&config, Some(&mut Terminal::new())).await?;
+        }
         let mut settled = Vec::new();
         for credential in &config.credentials {
             let candidates = candidates(credential, &lines);
@@ -60,18 +61,16 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
                 settled.push((&credential.name, import(&run, &*store, credential, candidates, args.no_check).await?));
             }
         }
-        anyhow::Ok(settled)
-    })??;
-    for line in &lines {
-        say(&format!("raxx: {line} {}", advice(line, settled.iter().find(|(name, _)| **name == line.name))));
-    }
-    if settled.is_empty() && lines.is_empty() {
-        say(
-            "raxx: none of the configured names is set in the environment or in the shell files. Type: raxx store NAME",
-        );
-    }
-    let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        for line in &lines {
+            say(&format!("raxx: {line} {}", advice(line, settled.iter().find(|(name, _)| **name == line.name))));
+        }
+        if settled.is_empty() && lines.is_empty() {
+            let none = "none of the configured names is set in the environment or in the shell files";
+            say(&format!("raxx: {none}. Type: raxx store NAME"));
+        }
+        let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
+        Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }))?
 }
 
 /// What is to be done about a line: nothing that could lose the only copy of a value that may be good.
@@ -124,27 +123,29 @@ async fn import(
         say(&format!("raxx: {name} has no place in the store: it stays where it is"));
         return Ok(settled);
     };
-    let held = match current(store, item).await? {
+    let held = match current(store, name, item).await? {
         Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
         _ => None,
     };
     if let Some(held) = held {
         if candidates.iter().any(|c| c.secret == held) {
-            say(&format!("raxx: {name} is already in the {}", store.name()));
+            say(&format!("raxx: {name} is already in the {}", store.speaker(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }
         // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
         let dead = !no_check && matches!(run.prove(credential, &held).await.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
-            say(&format!("raxx: {name}: the {} holds another value, which stays", store.name()));
+            say(&format!("raxx: {name}: the {} holds another value, which stays", store.speaker(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }
     }
     for Candidate { secret, place } in candidates {
         let mut proved = None;
-        if !no_check {
+        if no_check {
+            run.forget_verdict(credential, &secret);
+        } else {
             let row = run.prove(credential, &secret).await;
             if row.kind != Kind::Valid {
                 say(&format!("raxx: {name} from {place} is not stored: {} — {}", secret.redacted(), row.words));
@@ -156,8 +157,12 @@ async fn import(
             proved = Some(row);
         }
         keep(store, name, item, &secret).await?;
-        history::note_stored(proved, store.name());
-        say(&format!("raxx: {name} from {place} is stored in the {}: {}", store.name(), secret.redacted()));
+        history::note_stored(proved, store.speaker(item).name());
+        say(&format!(
+            "raxx: {name} from {place} is stored in the {}: {}",
+            store.speaker(item).name(),
+            secret.redacted()
+        ));
         settled.kept = Some(secret);
         break;
     }

@@ -4,15 +4,15 @@ use std::io;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::ListArgs;
-use crate::config::{Config, instead};
+use crate::config::Config;
 use crate::history::{self, Change, Known, Last};
 use crate::process::{say, write_whole};
-use crate::report::{Kind, Verdict, clean, distance, ends_soon, plain};
+use crate::report::{Kind, Verdict, clean, distance, ends_soon};
 use crate::secret::from_environment;
 use crate::source::ENVIRONMENT;
 use crate::vault::{self, Access};
@@ -196,7 +196,7 @@ fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp
     // What is not configured any more may have a history all the same.
     if !configured && changes.is_empty() {
         let known: Vec<&str> = config.names().chain(["infisical"]).collect();
-        bail!("no credential is named {}: {}", plain(name), instead(name, &known));
+        return Err(super::unknown(name, &known));
     }
     let last = history::known().remove(name);
     if json {

@@ -1,22 +1,26 @@
 //! `raxx rotate`: from the page that tells how, to the new value in the store and in this shell.
 
-use std::io::{self, IsTerminal as _, Write as _};
-use std::process::{Command, ExitCode, Stdio};
+use std::io::{self, IsTerminal as _};
+use std::process::{ExitCode, Stdio};
 
 use anyhow::{Result, bail};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 use super::export::names_before;
-use super::store::{PATIENCE, input, proven};
+use super::store::{PATIENCE, asks, input, is_webhook, proven};
 use super::{credential, memory};
+use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
 use crate::config::Config;
 use crate::elsewhere;
 use crate::history;
 use crate::keep::{current, keep, place};
-use crate::process::{block_on, say, write_whole};
-use crate::report::Kind;
+use crate::process::{block_on, say, until_a_signal, write_whole};
+use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::{export_line, names_line};
 use crate::source::environment;
@@ -30,6 +34,9 @@ const PAGES: [(&str, &str); 4] = [
     ("infisical-service-token.md", include_str!("../../docs/ops/runbooks/rotation/infisical-service-token.md")),
 ];
 
+/// Where incoming webhooks are made and taken away.
+const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)";
+
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
 pub fn run(args: &RotateArgs) -> Result<ExitCode> {
@@ -39,139 +46,173 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     if [crate::vault::NAME, "infisical"].contains(&args.name.as_str()) {
         // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
-        show_page(config.infisical.rotate_via.as_deref(), args.value.stdin);
+        block_on(show_page(config.infisical.rotate_via.as_deref(), args.value.stdin))??;
         return Ok(ExitCode::SUCCESS);
     }
     let catalogue = config.catalogue()?;
     let credential = credential(&config, &args.name)?;
     let name = &credential.name;
     let item = place(credential)?;
-    super::unlock::ready_to_write(&config, !args.value.stdin)?;
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
-    let provider = catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
+    // A webhook's address is asked about in its own way, and belongs to no account.
+    let webhook = is_webhook(&config, credential);
+    let provider = catalogue.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
+        until_a_signal(async {
+            let mut terminal = Terminal::new();
+            super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await
+        })
+        .await?;
         // A locked store is told before anybody makes a token.
-        let stored = current(&*store, item).await?;
-        // ^C in the pager is the pager's: from here on it ends raxx only where something is waited for.
-        let _handled = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
-        show_page(credential.rotate_via.as_deref(), args.value.stdin);
-        if let Some(page) = &provider.manage_url {
-            say(&format!("raxx: make the new one here: {page}"));
-            if args.open {
-                open(page);
-            }
-        }
-        if let Some(scope) = &credential.scope {
-            say(&format!("raxx: what it must be allowed to do: {scope}"));
-        }
+        let stored = current(&*store, &credential.name, item).await?;
         let old = match stored {
             Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
             _ => environment(name).and_then(|held| held.ok()),
         };
-        let secret = input(credential, &args.value)?;
-        if old.as_ref() == Some(&secret) {
-            bail!("{name}: that is the value that is to be replaced; nothing is changed");
-        }
-        let proof = proven(&run, credential, &secret, &args.value, PATIENCE);
-        let (may, row) = tokio::select! {
-            proof = proof => proof?,
-            _ = tokio::signal::ctrl_c() => return Ok(ExitCode::from(130)),
-        };
-        if !may {
-            return Ok(ExitCode::FAILURE);
-        }
-        if let (Some(old), Some(row)) = (&old, row.as_ref().filter(|row| row.kind == Kind::Valid)) {
-            let before = run.prove(credential, old).await;
-            if let (Kind::Valid, Some(before), Some(now)) = (before.kind, &before.owner, &row.owner)
-                && before != now
-            {
-                match (redacted(before), redacted(now)) {
-                    (before, now) if before == now => {
-                        say("raxx: warning: the new one belongs to another account than the old one")
-                    }
-                    (before, now) => {
-                        say(&format!("raxx: warning: the new one belongs to {now}, the old one to {before}"))
+        // ^C in the pager is the pager's.
+        show_page(credential.rotate_via.as_deref(), !asks(&args.value)).await?;
+        until_a_signal(async {
+            let mut terminal = Terminal::new();
+            match provider.and_then(|provider| provider.manage_url.as_ref()) {
+                Some(page) => {
+                    say(&format!("raxx: make the new one here: {page}"));
+                    if args.open {
+                        open(page);
                     }
                 }
+                None if webhook => say(&format!("raxx: make the new one here: {WEBHOOKS}")),
+                None => {}
             }
-        }
-        keep(&*store, name, item, &secret).await?;
-        history::note_stored(row.clone(), store.name());
-        say(&format!("raxx: {name} is stored in the {}", store.name()));
-
-        let mut code = Zeroizing::new(String::new());
-        if args.shell.is_some() {
-            code.push_str(&export_line(name, &secret));
-            let mut names = names_before();
-            names.push(name.clone());
-            names.sort();
-            names.dedup();
-            code.push_str(&names_line(&names));
-        } else if environment(name).is_some() {
-            say(&format!("raxx: this shell still holds the old value. Type: unset {name}; raxx load {name}"));
-        }
-        // The shell gets the new value before anything else is looked at.
-        write_whole(&code)?;
-        for line in elsewhere::setting(name) {
-            say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
-        }
-        if elsewhere::in_tmux(name).await {
-            say(&format!("raxx: the tmux server still gives {name} to new panes. Type: raxx unset --tmux"));
-        }
-        match (row.is_some_and(|row| row.kind == Kind::Valid), &provider.revoke) {
-            (true, Some(revoke)) => say(&format!("raxx: at last, revoke the old one: {revoke}")),
-            (true, None) => say("raxx: at last, revoke the old one at its provider"),
-            (false, _) => {
-                say(&format!("raxx: the new one is not proven: keep the old one until raxx check {name} passes"))
+            if let Some(scope) = &credential.scope {
+                say(&format!("raxx: what it must be allowed to do: {scope}"));
             }
-        }
-        Ok(ExitCode::SUCCESS)
+            let secret = input(&mut terminal, credential, &args.value).await?;
+            if old.as_ref() == Some(&secret) {
+                bail!("{name}: that is the value that is to be replaced; nothing is changed");
+            }
+            let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, PATIENCE).await?;
+            if !may {
+                return Ok(ExitCode::FAILURE);
+            }
+            let proved = row.as_ref().filter(|row| row.kind == Kind::Valid && !webhook);
+            if let (Some(old), Some(row)) = (&old, proved) {
+                compare(row, &run.prove(credential, old).await);
+            }
+            keep(&*store, name, item, &secret).await?;
+            terminal.speak();
+            history::note_stored(row.clone(), store.speaker(item).name());
+            say(&format!("raxx: {name} is stored in the {}", store.speaker(item).name()));
+            // The shell gets the new value before anything else is looked at.
+            match args.shell {
+                Some(_) => write_whole(&code(name, &secret))?,
+                None if environment(name).is_some() => {
+                    say(&format!("raxx: this shell still holds the old value. Type: unset {name}; raxx load {name}"))
+                }
+                None => {}
+            }
+            for line in elsewhere::setting(name) {
+                say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
+            }
+            if elsewhere::in_tmux(name).await {
+                say(&format!("raxx: the tmux server still gives {name} to new panes. Type: raxx unset --tmux"));
+            }
+            match row.is_some_and(|row| row.kind == Kind::Valid) {
+                true => match provider.and_then(|provider| provider.revoke.as_ref()) {
+                    Some(revoke) => say(&format!("raxx: at last, revoke the old one: {revoke}")),
+                    None if webhook => say(&format!("raxx: at last, take the old one away: {WEBHOOKS}")),
+                    None => say("raxx: at last, revoke the old one at its provider"),
+                },
+                false => {
+                    say(&format!("raxx: the new one is not proven: keep the old one until raxx check {name} passes"))
+                }
+            }
+            Ok(ExitCode::SUCCESS)
+        })
+        .await
     })?
 }
 
+/// Warns when the new one is somebody else's.
+fn compare(now: &Row, before: &Row) {
+    let (Kind::Valid, Some(before), Some(now)) = (before.kind, &before.owner, &now.owner) else { return };
+    if before == now {
+        return;
+    }
+    match (redacted(before), redacted(now)) {
+        (before, now) if before == now => say("raxx: warning: the new one belongs to another account than the old one"),
+        (before, now) => say(&format!("raxx: warning: the new one belongs to {now}, the old one to {before}")),
+    }
+}
+
+/// What the shell evaluates to hold the new value.
+fn code(name: &str, secret: &Secret) -> Zeroizing<String> {
+    let line = Zeroizing::new(export_line(name, secret));
+    let mut names = names_before();
+    names.push(name.into());
+    names.sort();
+    names.dedup();
+    let names = names_line(&names);
+    // All the room at once: a string that grows leaves copies behind.
+    let mut code = Zeroizing::new(String::with_capacity(line.len() + names.len()));
+    code.push_str(&line);
+    code.push_str(&names);
+    code
+}
+
 /// Shows the page on the terminal, in a pager where it is longer than that; as it is where nobody sits.
-fn show_page(rotate_via: Option<&str>, piped: bool) {
-    let Some(via) = rotate_via else { return };
+async fn show_page(rotate_via: Option<&str>, piped: bool) -> Result<()> {
+    let Some(via) = rotate_via else { return Ok(()) };
     let ours = via.strip_prefix("docs/ops/runbooks/rotation/");
     let Some((_, page)) = PAGES.iter().find(|(name, _)| ours.is_some_and(|page| page.starts_with(name))) else {
         say(&format!("raxx: how to rotate it: {via}"));
-        return;
+        return Ok(());
     };
     if piped || !io::stderr().is_terminal() {
         say(page.trim_end());
-        return;
+        return Ok(());
     }
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     let text = match styled {
         true => termimad::MadSkin::default().term_text(page).to_string(),
         false => (*page).to_string(),
     };
-    if !paged(&text) {
+    if !paged(&text).await? {
         say(text.trim_end());
     }
+    Ok(())
 }
 
 /// Through `$PAGER`, or less where it is; tells whether that went.
-fn paged(text: &str) -> bool {
+async fn paged(text: &str) -> Result<bool> {
     let pager = std::env::var("PAGER").ok().filter(|p| !p.is_empty()).unwrap_or_else(|| "less".into());
-    let Ok(terminal) = std::fs::OpenOptions::new().write(true).open("/dev/tty") else { return false };
+    let Ok(terminal) = std::fs::OpenOptions::new().write(true).open("/dev/tty") else { return Ok(false) };
+    let mut interrupt = signal(SignalKind::interrupt())?;
     // A page that fits is left on the screen.
     let mut command = Command::new("sh");
     command.args(["-c", &pager]).env("LESS", "FRX").stdin(Stdio::piped()).stdout(terminal).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return false };
+    let Ok(mut child) = command.spawn() else { return Ok(false) };
     if let Some(mut input) = child.stdin.take() {
         // Who leaves the pager early has read enough.
-        let _ = input.write_all(text.as_bytes());
+        let _ = input.write_all(text.as_bytes()).await;
     }
-    child.wait().is_ok_and(|status| status.success())
+    loop {
+        tokio::select! {
+            ended = child.wait() => return Ok(ended.is_ok_and(|status| status.success())),
+            _ = interrupt.recv() => {} // heard here, so that nobody hears of it later
+        }
+    }
 }
 
 fn open(page: &str) {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let started =
-        Command::new(program).arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let started = std::process::Command::new(program)
+        .arg(page)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
     if started.is_err() {
         say(&format!("raxx: warning: {program} is missing, so the page is not opened"));
     }

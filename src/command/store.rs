@@ -7,21 +7,21 @@ use anyhow::{Result, bail};
 
 use super::{credential, memory};
 use crate::alert::slack::prove_webhook;
-use crate::ask;
+use crate::ask::{self, Terminal};
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
 use crate::config::{Config, Credential};
 use crate::history;
 use crate::http::Client;
 use crate::keep::{current, keep, place, repaired};
-use crate::process::{block_on, say};
+use crate::process::{block_on, say, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::source::environment;
 use crate::store;
 
-/// How long a token that was made a moment ago may be unknown to its provider.
-const FRESH: Duration = Duration::from_secs(20);
+/// How long `rotate` waits: a token that was made a moment ago may not be known everywhere.
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
@@ -33,27 +33,33 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
     if args.repair {
         return repair(&config, credential);
     }
-    super::unlock::ready_to_write(&config, !args.value.stdin)?;
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
-    block_on(async {
+    block_on(until_a_signal(async {
+        let mut terminal = Terminal::new();
+        super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
-        current(&*store, item).await?;
-        let secret = input(credential, &args.value)?;
-        let (may, row) = proven(&run, credential, &secret, &args.value, Duration::ZERO).await?;
+        current(&*store, &credential.name, item).await?;
+        let secret = input(&mut terminal, credential, &args.value).await?;
+        let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, Duration::ZERO).await?;
         if !may {
             return Ok(ExitCode::FAILURE);
         }
         keep(&*store, &credential.name, item, &secret).await?;
-        history::note_stored(row, store.name());
-        say(&format!("raxx: {} is stored in the {}", credential.name, store.name()));
+        history::note_stored(row, store.speaker(item).name());
+        say(&format!("raxx: {} is stored in the {}", credential.name, store.speaker(item).name()));
         if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
             let name = &credential.name;
             say(&format!("raxx: this shell still holds another value. Type: unset {name}; raxx load {name}"));
         }
         Ok(ExitCode::SUCCESS)
-    })?
+    }))?
+}
+
+/// Whether a person is there to be asked: not where the value comes from a pipe.
+pub(super) fn asks(how: &crate::cli::ValueArgs) -> bool {
+    !how.stdin || ask::stdin_is_a_person()
 }
 
 fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
@@ -69,10 +75,14 @@ fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
 }
 
 /// Takes the value, from the pipe or the terminal, and shows its redacted form.
-pub(super) fn input(credential: &Credential, how: &crate::cli::ValueArgs) -> Result<Secret> {
-    let bytes = match how.stdin {
-        true => ask::piped()?,
-        false => ask::hidden(&format!("{} (hidden): ", credential.name))?,
+pub(super) async fn input(
+    terminal: &mut Terminal,
+    credential: &Credential,
+    how: &crate::cli::ValueArgs,
+) -> Result<Secret> {
+    let bytes = match asks(how) {
+        true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
+        false => ask::piped()?,
     };
     match Secret::parse(&bytes) {
         Ok(secret) => {
@@ -90,6 +100,7 @@ pub(super) fn input(credential: &Credential, how: &crate::cli::ValueArgs) -> Res
 /// A value that is rejected is asked about again for `patience`: a fresh token is not known everywhere at once.
 pub(super) async fn proven(
     run: &Run<'_>,
+    terminal: &mut Terminal,
     credential: &Credential,
     secret: &Secret,
     how: &crate::cli::ValueArgs,
@@ -97,21 +108,21 @@ pub(super) async fn proven(
 ) -> Result<(bool, Option<Row>)> {
     if how.no_check {
         say(&format!("raxx: {} is not checked, as you asked", credential.name));
+        run.forget_verdict(credential, secret);
         return Ok((true, None));
     }
     let begun = Instant::now();
-    let mut wait = Duration::from_secs(2);
+    let mut asked = 0;
     let row = loop {
-        let row = match &run.config.alert.slack.webhook {
-            Some(webhook) if webhook.name == credential.name => webhook_proven(run, credential, secret).await?,
-            _ => run.prove(credential, secret).await,
+        let row = match is_webhook(run.config, credential) {
+            true => webhook_proven(run, credential, secret).await?,
+            false => run.prove(credential, secret).await,
         };
-        if row.kind != Kind::Rejected || begun.elapsed() + wait > patience {
-            break row;
-        }
+        let nap = nap(asked, begun.elapsed(), patience);
+        let (Kind::Rejected, Some(nap)) = (row.kind, nap) else { break row };
         say("raxx: the provider does not know it yet; asked again in a moment");
-        tokio::time::sleep(wait).await;
-        wait *= 3;
+        tokio::time::sleep(nap).await;
+        asked += 1;
     };
     let mut shown = row.clone();
     // It is being rotated or stored right now.
@@ -128,15 +139,26 @@ pub(super) async fn proven(
         Kind::Limited => ("it is limited", "It is limited. Store it all the same?"),
         _ => ("it could not be checked", "It could not be checked. Store it all the same?"),
     };
-    if how.stdin {
+    if !asks(how) {
         say(&format!("raxx: {stored}, so nothing is stored. To store it all the same: --no-check"));
         return Ok((false, Some(row)));
     }
-    let may = ask::yes(question).unwrap_or(false);
+    let may = terminal.yes(question).await.unwrap_or(false);
     if !may {
         say("raxx: nothing is stored");
     }
     Ok((may, Some(row)))
+}
+
+/// How long to wait before it is asked again: longer each time, and for the last time at the very end.
+fn nap(asked: u32, elapsed: Duration, patience: Duration) -> Option<Duration> {
+    let left = patience.checked_sub(elapsed).filter(|left| !left.is_zero())?;
+    Some((Duration::from_secs(2) * 3_u32.saturating_pow(asked)).min(left))
+}
+
+/// Whether its value is the address of a Slack webhook.
+pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
+    config.alert.slack.webhook.as_ref().is_some_and(|webhook| webhook.name == credential.name)
 }
 
 /// A webhook's address is no token that a provider could be asked about.
@@ -145,5 +167,22 @@ async fn webhook_proven(run: &Run<'_>, credential: &Credential, secret: &Secret)
     Ok(prove_webhook(&client, &credential.name, secret, run.config.timeout).await)
 }
 
-/// How long `rotate` waits for a fresh token.
-pub(super) const PATIENCE: Duration = FRESH;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_of_the_patience_is_used_and_no_more() {
+        let mut naps = Vec::new();
+        let mut elapsed = Duration::ZERO;
+        while let Some(nap) = nap(naps.len() as u32, elapsed, PATIENCE) {
+            naps.push(nap.as_secs());
+            elapsed += nap;
+        }
+        assert_eq!(naps, [2, 6, 12]);
+        assert_eq!(nap(0, Duration::ZERO, Duration::ZERO), None, "store asks once");
+        // The provider's own time counts.
+        assert_eq!(nap(1, Duration::from_secs(19), PATIENCE), Some(Duration::from_secs(1)));
+        assert_eq!(nap(1, Duration::from_secs(21), PATIENCE), None);
+    }
+}

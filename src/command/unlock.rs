@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use crate::ask;
+use crate::ask::{self, Terminal};
 use crate::cli::UnlockArgs;
 use crate::config::Config;
 use crate::keep::LIMIT;
-use crate::process::{block_on, say};
+use crate::process::{block_on, say, until_a_signal};
 use crate::secret::Secret;
 use crate::store::{self, FirstWrite, Form, KEPT_HOURS, Lookup, Refused, StoreFile};
 
@@ -21,15 +21,18 @@ pub fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
     if let Err(why) = file.can_be_unlocked() {
         return refused(why);
     }
-    let bytes = match args.stdin {
-        true => ask::piped()?,
-        false => ask::hidden("Passphrase of the store file: ")?,
-    };
-    if let Err(why) = file.unlock(&passphrase(&bytes)?) {
-        return refused(why);
-    }
-    say(&format!("raxx: the store file is unlocked for {KEPT_HOURS} hours, or until: raxx lock"));
-    Ok(ExitCode::SUCCESS)
+    block_on(until_a_signal(async {
+        let mut terminal = Terminal::new();
+        let bytes = match args.stdin && !ask::stdin_is_a_person() {
+            true => ask::piped()?,
+            false => terminal.hidden("Passphrase of the store file: ").await?,
+        };
+        if let Err(why) = file.unlock(&passphrase(&bytes)?) {
+            return refused(why);
+        }
+        say(&format!("raxx: the store file is unlocked for {KEPT_HOURS} hours, or until: raxx lock"));
+        Ok(ExitCode::SUCCESS)
+    }))?
 }
 
 /// `raxx lock`.
@@ -70,20 +73,20 @@ fn passphrase(bytes: &[u8]) -> Result<Secret> {
     Secret::parse(bytes).map_err(|why| anyhow::anyhow!("{}", why.words().replace("not a token", "not a passphrase")))
 }
 
-/// Makes the store file where the configuration or the person wants one and there is none yet. `ask`: whether a person
-/// may be asked on the terminal.
+/// Makes the store file where the configuration or the person wants one and there is none yet. The terminal is where a
+/// person may be asked.
 ///
 /// # Errors
 /// It cannot be made, or nobody says how it is to be opened.
-pub fn ready_to_write(config: &Config, ask: bool) -> Result<()> {
+pub async fn ready_to_write(config: &Config, terminal: Option<&mut Terminal>) -> Result<()> {
     let store = store::open(config);
-    let Some(first) = block_on(store.first_write(LIMIT))? else { return Ok(()) };
-    let form = match &first.identity {
-        Some(path) => Form::Identity(path.clone()),
-        None if ask => choose(&first)?,
-        None => bail!("{}", first.advice()),
+    let Some(first) = store.first_write(LIMIT).await else { return Ok(()) };
+    let form = match (&first.identity, terminal) {
+        (Some(path), _) => Form::Identity(path.clone()),
+        (None, Some(terminal)) => choose(&first, terminal).await?,
+        (None, None) => bail!("{}", first.advice()),
     };
-    match block_on(first.create(&form, LIMIT))? {
+    match first.create(&form, LIMIT).await {
         Ok(made) => {
             for path in made {
                 say(&format!("raxx: made {}", path.display()));
@@ -95,9 +98,12 @@ pub fn ready_to_write(config: &Config, ask: bool) -> Result<()> {
     }
 }
 
-fn choose(first: &FirstWrite) -> Result<Form> {
+async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
     const PASSPHRASE: &str = "passphrase";
     const IDENTITY: &str = "identity";
+    if !terminal.is_there() {
+        bail!("{}", first.advice());
+    }
     say(&format!(
         "raxx: there is no secret store here: values are kept in an encrypted file, {}",
         first.path().display()
@@ -110,18 +116,18 @@ fn choose(first: &FirstWrite) -> Result<Form> {
             identity.display()
         ));
     }
-    match (ask::one_of("How is it to be opened?", &[PASSPHRASE, IDENTITY]), offered) {
+    match (terminal.one_of("How is it to be opened?", &[PASSPHRASE, IDENTITY]).await, offered) {
         (Some(IDENTITY), Some(path)) => Ok(Form::Identity(path)),
         (Some(PASSPHRASE), _) => {
             if let Err(why) = first.can_have_passphrase() {
                 bail!("{why}");
             }
-            let first = passphrase(&ask::hidden("New passphrase of the store file: ")?)?;
-            if passphrase(&ask::hidden("The same again: ")?)? != first {
+            let first = passphrase(&terminal.hidden("New passphrase of the store file: ").await?)?;
+            if passphrase(&terminal.hidden("The same again: ").await?)? != first {
                 bail!("the two passphrases differ; nothing is made");
             }
             Ok(Form::Passphrase(first))
         }
-        _ => bail!("{}", first.advice()),
+        _ => bail!("no form was chosen; nothing is made"),
     }
 }

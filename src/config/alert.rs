@@ -130,7 +130,7 @@ impl AlertSettings {
             }
             Some(text) => {
                 let service = format!("raxx-{}", text.get_ref().to_ascii_lowercase().replace('_', "-"));
-                Some(named(credentials, text.get_ref(), &service))
+                Some(named(credentials, text.get_ref(), &service, "incoming-webhook"))
             }
             None => None,
         };
@@ -159,7 +159,7 @@ impl AlertSettings {
                 enabled: form.slack.enabled.unwrap_or(base.is_none_or(|b| b.slack.enabled)),
                 channel,
                 base_url: address,
-                bot_token: named(credentials, BOT_TOKEN, "raxx-slack-bot-token"),
+                bot_token: named(credentials, BOT_TOKEN, "raxx-slack-bot-token", "chat:write"),
                 webhook,
             },
             desktop: form.desktop.enabled.unwrap_or(base.is_some_and(|b| b.desktop)),
@@ -173,14 +173,14 @@ impl AlertSettings {
 }
 
 /// The credential of this name in the list, or else one that stands outside it.
-fn named(credentials: &[Credential], name: &str, service: &str) -> Credential {
+fn named(credentials: &[Credential], name: &str, service: &str, scope: &str) -> Credential {
     let listed = credentials.iter().find(|c| c.name == name).cloned();
     listed.unwrap_or_else(|| Credential {
         name: name.into(),
         provider: "slack".into(),
         store: Some(Item { service: service.into(), account: ACCOUNT.into() }),
         rotate_via: None,
-        scope: Some("chat:write".into()),
+        scope: Some(scope.into()),
         account_id: None,
         warn_before: None,
     })

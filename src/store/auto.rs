@@ -1,6 +1,6 @@
 //! Linux with nothing configured: the Secret Service, and the store file where there is none to ask.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
@@ -15,15 +15,17 @@ pub(super) struct Auto<S = SecretService> {
     file: StoreFile,
     /// Known as soon as the service was asked: that there is none.
     no_service: Cell<bool>,
+    /// The items about which the file has said the last word, although there is a service.
+    of_file: RefCell<Vec<Item>>,
 }
 
 impl<S: Store> Auto<S> {
     pub(super) fn new(service: S, file: StoreFile) -> Self {
-        Auto { service, file, no_service: Cell::new(false) }
+        Auto { service, file, no_service: Cell::new(false), of_file: RefCell::default() }
     }
 
     /// The one that speaks for both. Where there is neither, the service says why.
-    fn speaker(&self) -> &dyn Store {
+    fn both(&self) -> &dyn Store {
         if self.no_service.get() && self.file.exists() { &self.file } else { &self.service }
     }
 
@@ -32,15 +34,33 @@ impl<S: Store> Auto<S> {
         self.no_service.set(none);
         none
     }
+
+    /// Notes who has said the last word about an item.
+    fn said_by_file(&self, item: &Item, file: bool) {
+        let mut of_file = self.of_file.borrow_mut();
+        of_file.retain(|other| other != item);
+        if file {
+            of_file.push(item.clone());
+        }
+    }
+
+    async fn one(&self, store: &dyn Store, item: &Item, until: Instant) -> Lookup {
+        let left = until.saturating_duration_since(Instant::now());
+        store.read(std::slice::from_ref(item), left).await.pop().unwrap_or(Lookup::TimedOut)
+    }
 }
 
 impl<S: Store> Store for Auto<S> {
     fn name(&self) -> &'static str {
-        self.speaker().name()
+        self.both().name()
+    }
+
+    fn speaker(&self, item: &Item) -> &dyn Store {
+        if self.of_file.borrow().contains(item) { &self.file } else { self.both() }
     }
 
     fn unlock_hint(&self, item: &Item) -> String {
-        self.speaker().unlock_hint(item)
+        self.speaker(item).unlock_hint(item)
     }
 
     fn first_write(&self, limit: Duration) -> LocalBoxFuture<'_, Option<FirstWrite>> {
@@ -61,18 +81,20 @@ impl<S: Store> Store for Auto<S> {
     fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
         Box::pin(async move {
             let until = Instant::now() + limit;
+            self.said_by_file(item, false);
             match self.service.write(name, item, value, limit).await {
                 Err(why) if self.note(&why) => {
                     self.file.write(name, item, value, until.saturating_duration_since(Instant::now())).await
                 }
                 Ok(()) if self.file.exists() => {
                     // A second copy in the file would be stale where there is no service. A locked file keeps it.
-                    let left = until.saturating_duration_since(Instant::now());
-                    let copies = self.file.read(std::slice::from_ref(item), left).await;
-                    if matches!(copies.first(), Some(Lookup::Found(_))) {
-                        return self.file.write(name, item, value, left).await;
+                    if !matches!(self.one(&self.file, item, until).await, Lookup::Found(_)) {
+                        return Ok(());
                     }
-                    Ok(())
+                    let left = until.saturating_duration_since(Instant::now());
+                    let renewed = self.file.write(name, item, value, left).await;
+                    self.said_by_file(item, renewed.is_err());
+                    renewed
                 }
                 other => other,
             }
@@ -82,18 +104,29 @@ impl<S: Store> Store for Auto<S> {
     fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
         Box::pin(async move {
             let until = Instant::now() + limit;
-            let gone = self.service.delete(item, limit).await;
-            let left = until.saturating_duration_since(Instant::now());
-            match gone {
-                Err(why) if (why == Lookup::Absent || self.note(&why)) && self.file.exists() => {
-                    self.file.delete(item, left).await
+            self.said_by_file(item, false);
+            // What is locked stops it before anything is taken away.
+            let in_service = match self.one(&self.service, item, until).await {
+                Lookup::Found(_) => true,
+                Lookup::Absent => false,
+                why if self.note(&why) && !self.file.exists() => return Err(why),
+                Lookup::Unavailable(_) => false,
+                why => return Err(why),
+            };
+            // The file first: a copy in it would come back.
+            let left = || until.saturating_duration_since(Instant::now());
+            let in_file = match self.file.delete(item, left()).await {
+                Ok(()) => true,
+                Err(Lookup::Absent) => false,
+                Err(why) => {
+                    self.said_by_file(item, true);
+                    return Err(why);
                 }
-                // A copy in the file would come back.
-                Ok(()) if self.file.exists() => match self.file.delete(item, left).await {
-                    Err(Lookup::Absent) => Ok(()),
-                    other => other,
-                },
-                other => other,
+            };
+            match in_service {
+                true => self.service.delete(item, left()).await,
+                false if in_file => Ok(()),
+                false => Err(Lookup::Absent),
             }
         })
     }
@@ -102,18 +135,23 @@ impl<S: Store> Store for Auto<S> {
         Box::pin(async move {
             let mut answers = self.service.read(items, limit).await;
             let none = answers.first().is_some_and(|answer| self.note(answer));
+            items.iter().for_each(|item| self.said_by_file(item, false));
             if !self.file.exists() {
                 return answers;
             }
             if none {
                 return self.file.read(items, limit).await;
             }
-            // What was stored while there was no service (over ssh, say) is not lost now that there is one.
-            for (item, answer) in items.iter().zip(&mut answers).filter(|(_, answer)| **answer == Lookup::Absent) {
-                let in_file = self.file.read(std::slice::from_ref(item), limit).await.pop();
-                if let Some(found @ Lookup::Found(_)) = in_file {
-                    *answer = found;
-                }
+            // What was stored while there was no service (over ssh, say) is not lost now that there is one; and what a
+            // file that cannot be opened may hold is not called missing.
+            let absent: Vec<usize> = (0..items.len()).filter(|at| answers[*at] == Lookup::Absent).collect();
+            let wanted: Vec<Item> = absent.iter().map(|at| items[*at].clone()).collect();
+            if wanted.is_empty() {
+                return answers;
+            }
+            for (at, answer) in absent.into_iter().zip(self.file.read(&wanted, limit).await) {
+                self.said_by_file(&items[at], answer != Lookup::Absent);
+                answers[at] = answer;
             }
             answers
         })
@@ -122,6 +160,8 @@ impl<S: Store> Store for Auto<S> {
 
 #[cfg(test)]
 mod tests {
+    use zeroize::Zeroizing;
+
     use super::*;
 
     /// A service that answers always the same.
@@ -130,6 +170,10 @@ mod tests {
     impl Store for Answers {
         fn name(&self) -> &'static str {
             "Secret Service"
+        }
+
+        fn speaker(&self, _: &Item) -> &dyn Store {
+            self
         }
 
         fn unlock_hint(&self, _: &Item) -> String {
@@ -195,5 +239,120 @@ mod tests {
             assert_eq!(auto.delete(&item[0], LIMIT).await, Err(none()));
             assert!(auto.first_write(LIMIT).await.is_some());
         });
+    }
+
+    /// A service that holds one value.
+    #[derive(Default)]
+    struct Holds(RefCell<Option<Vec<u8>>>);
+
+    impl Store for Holds {
+        fn name(&self) -> &'static str {
+            "Secret Service"
+        }
+
+        fn speaker(&self, _: &Item) -> &dyn Store {
+            self
+        }
+
+        fn unlock_hint(&self, _: &Item) -> String {
+            "unlock the service".into()
+        }
+
+        fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> Written<'a> {
+            self.0.replace(Some(value.expose().into()));
+            Box::pin(async { Ok(()) })
+        }
+
+        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
+            let held = self.0.take();
+            Box::pin(async move { held.map(drop).ok_or(Lookup::Absent) })
+        }
+
+        fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+            let one = || self.0.borrow().clone().map_or(Lookup::Absent, |held| Lookup::Found(Zeroizing::new(held)));
+            Box::pin(async move { items.iter().map(|_| one()).collect() })
+        }
+    }
+
+    fn token() -> Item {
+        Item { service: "s".into(), account: "a".into() }
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::parse(text.as_bytes()).unwrap()
+    }
+
+    fn found(text: &str) -> Lookup {
+        Lookup::Found(Zeroizing::new(text.into()))
+    }
+
+    fn run<T>(work: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+    }
+
+    /// A service, and a store file with the old value in it.
+    fn both(directory: &std::path::Path) -> Auto<Holds> {
+        let file = StoreFile::new(&directory.join("store.age"), Some(directory.join("identity")));
+        run(file.write("NAME", &token(), &secret("old"), LIMIT)).unwrap();
+        Auto::new(Holds::default(), file)
+    }
+
+    /// Puts a file in its place that nobody here can open.
+    fn close(directory: &std::path::Path) {
+        let mut recipient = age::scrypt::Recipient::new("made up".to_string().into());
+        recipient.set_work_factor(2);
+        std::fs::write(directory.join("store.age"), age::encrypt(&recipient, b"{}").unwrap()).unwrap();
+    }
+
+    #[test]
+    fn a_copy_in_the_file_that_cannot_be_renewed_undoes_the_write() {
+        let directory = tempfile::tempdir().unwrap();
+        let auto = both(directory.path());
+        auto.service.0.replace(Some(b"old".to_vec()));
+        std::fs::create_dir(directory.path().join(".store.age.new")).unwrap();
+        let keep = async { crate::keep::keep(&auto, "NAME", &token(), &secret("new")).await };
+        let why = run(keep).unwrap_err().to_string();
+        assert!(
+            why.starts_with("the store file does not work: ") && why.contains("store.age cannot be written"),
+            "{why}"
+        );
+        assert!(why.ends_with("; it holds what it held before"), "{why}");
+        assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);
+        assert_eq!(run(auto.file.read(&[token()], LIMIT)), [found("old")]);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_gone_from_both_or_from_neither() {
+        let directory = tempfile::tempdir().unwrap();
+        let auto = both(directory.path());
+        auto.service.0.replace(Some(b"old".to_vec()));
+        let closed = std::fs::read(directory.path().join("store.age")).unwrap();
+        close(directory.path());
+        let why = run(crate::keep::forget(&auto, &token())).unwrap_err().to_string();
+        assert!(why.contains("store file") || why.contains("kernel's keyring"), "{why}");
+        assert!(!why.contains("unlock the service"), "{why}");
+        assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);
+
+        std::fs::write(directory.path().join("store.age"), closed).unwrap();
+        assert_eq!(run(auto.delete(&token(), LIMIT)), Ok(()));
+        assert_eq!(run(auto.read(&[token()], LIMIT)), [Lookup::Absent]);
+        assert_eq!(run(auto.delete(&token(), LIMIT)), Err(Lookup::Absent));
+    }
+
+    #[test]
+    fn what_a_closed_file_may_hold_is_not_called_missing() {
+        let directory = tempfile::tempdir().unwrap();
+        let auto = both(directory.path());
+        assert_eq!(run(auto.read(&[token()], LIMIT)), [found("old")]);
+        assert_eq!(auto.speaker(&token()).name(), "store file");
+        close(directory.path());
+        let answer = run(auto.read(&[token()], LIMIT)).pop().unwrap();
+        // A container whose kernel has no keyring for it says that instead.
+        assert!(matches!(answer, Lookup::Locked(_) | Lookup::Broken(_)), "{answer:?}");
+        assert_eq!(auto.unlock_hint(&token()), "raxx unlock");
+        // What the service has needs no file.
+        auto.service.0.replace(Some(b"new".to_vec()));
+        assert_eq!(run(auto.read(&[token()], LIMIT)), [found("new")]);
+        assert_eq!(auto.unlock_hint(&token()), "unlock the service");
     }
 }

@@ -13,7 +13,8 @@ use security_framework::passwords::{PasswordOptions, generic_password};
 use zeroize::Zeroizing;
 
 use super::Item;
-use super::keychain::{self, OsStatus, Security, State};
+use super::keychain::security::{self, Security};
+use super::keychain::{self, OsStatus, State};
 
 // Stable since 10.2, exported to this day, and in no crate that raxx uses.
 #[link(name = "Security", kind = "framework")]
@@ -63,15 +64,19 @@ impl keychain::System for System {
     }
 
     fn security(&self, item: &Item, limit: Duration) -> Security {
-        keychain::run_security(Path::new(SECURITY), item, limit)
+        security::run_security(Path::new(SECURITY), item, limit)
+    }
+
+    fn shown(&self, item: &Item, limit: Duration) -> Security {
+        security::run_security_shown(Path::new(SECURITY), item, limit)
     }
 
     fn add(&self, line: &[u8], limit: Duration) -> Security {
-        keychain::run_security_add(Path::new(SECURITY), line, limit)
+        security::run_security_add(Path::new(SECURITY), line, limit)
     }
 
     fn delete(&self, item: &Item, limit: Duration) -> Security {
-        keychain::run_security_delete(Path::new(SECURITY), item, limit)
+        security::run_security_delete(Path::new(SECURITY), item, limit)
     }
 }
 

@@ -70,6 +70,8 @@ pub enum Lookup {
     Unavailable(String),
     /// A store should be there but does not work, and why.
     Broken(String),
+    /// The store works, and cannot keep this value, and why.
+    Unfit(String),
     /// No answer before the deadline.
     TimedOut,
 }
@@ -83,6 +85,7 @@ impl fmt::Debug for Lookup {
             Self::Consent(why) => f.debug_tuple("Consent").field(why).finish(),
             Self::Unavailable(why) => f.debug_tuple("Unavailable").field(why).finish(),
             Self::Broken(why) => f.debug_tuple("Broken").field(why).finish(),
+            Self::Unfit(why) => f.debug_tuple("Unfit").field(why).finish(),
             Self::TimedOut => f.write_str("TimedOut"),
         }
     }
@@ -95,6 +98,10 @@ pub type Written<'a> = LocalBoxFuture<'a, Result<(), Lookup>>;
 pub trait Store {
     /// The name a person knows it by, as in `not in env or Keychain`.
     fn name(&self) -> &'static str;
+
+    /// The store that the last answer about this item came from: where two stand behind one another, each has its own
+    /// name and its own way to be unlocked.
+    fn speaker(&self, item: &Item) -> &dyn Store;
 
     /// One command that unlocks the store or lets it ask for consent to read this item.
     fn unlock_hint(&self, item: &Item) -> String;
@@ -195,6 +202,10 @@ impl Nowhere {
 impl Store for Nowhere {
     fn name(&self) -> &'static str {
         "store file"
+    }
+
+    fn speaker(&self, _: &Item) -> &dyn Store {
+        self
     }
 
     fn unlock_hint(&self, _: &Item) -> String {

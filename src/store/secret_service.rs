@@ -43,6 +43,10 @@ impl Store for SecretService {
         "Secret Service"
     }
 
+    fn speaker(&self, _: &Item) -> &dyn Store {
+        self
+    }
+
     fn unlock_hint(&self, item: &Item) -> String {
         let set = |name| env::var_os(name).is_some_and(|value| !value.is_empty());
         unlock_hint(item, set("WAYLAND_DISPLAY") || set("DISPLAY"))

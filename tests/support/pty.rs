@@ -124,6 +124,16 @@ impl Terminal {
         self.wait_for_times(text, 1);
     }
 
+    /// The same, and looks all the time: for what has to be done in the moment in which it is shown.
+    #[track_caller]
+    pub fn wait_for_now(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.times(text) == 0 {
+            assert!(Instant::now() < deadline, "waited in vain for {text:?}; the terminal shows\n{}", self.screen());
+            thread::yield_now();
+        }
+    }
+
     /// Waits until `text` was shown so often.
     #[track_caller]
     pub fn wait_for_times(&self, text: &str, times: usize) {

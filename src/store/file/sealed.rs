@@ -1,0 +1,133 @@
+//! The age format: opened with a key that is known or found, and sealed again under the same header.
+
+use std::io::{self, Read as _, Write as _};
+use std::iter;
+
+use age::secrecy::ExposeSecret as _;
+use age::{DecryptError, Decryptor, Encryptor, Identity, Recipient, x25519};
+use age_core::format::Stanza;
+use age_core::primitives::hkdf;
+use chacha20poly1305::aead::Aead as _;
+use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
+use zeroize::Zeroizing;
+
+use super::{Contents, plain};
+use crate::store::Lookup;
+use crate::store::keyring::FileKey;
+
+/// age encrypts in chunks of this size.
+pub const CHUNK: usize = 64 << 10;
+
+/// A file key that is known already.
+pub struct Known(pub FileKey);
+
+impl Identity for Known {
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<age_core::format::FileKey, DecryptError>> {
+        Some(Ok(age_core::format::FileKey::init_with_mut(|key| key.copy_from_slice(&*self.0))))
+    }
+}
+
+/// The first of several identities that fits.
+pub struct Any(pub Vec<x25519::Identity>);
+
+impl Identity for Any {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<age_core::format::FileKey, DecryptError>> {
+        self.0.iter().find_map(|identity| identity.unwrap_stanza(stanza))
+    }
+}
+
+/// Hands on what another identity or recipient does, and keeps the file key that goes by.
+struct Watch<'a, T: ?Sized> {
+    inner: &'a T,
+    seen: std::cell::RefCell<Option<FileKey>>,
+}
+
+impl<'a, T: ?Sized> Watch<'a, T> {
+    fn new(inner: &'a T) -> Self {
+        Watch { inner, seen: Default::default() }
+    }
+
+    fn see(&self, key: &age_core::format::FileKey) {
+        *self.seen.borrow_mut() = Some(Zeroizing::new(*key.expose_secret()));
+    }
+
+    fn key(self) -> FileKey {
+        self.seen.into_inner().expect("age used the key")
+    }
+}
+
+impl<T: Identity + ?Sized> Identity for Watch<'_, T> {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<age_core::format::FileKey, DecryptError>> {
+        let unwrapped = self.inner.unwrap_stanza(stanza)?;
+        if let Ok(key) = &unwrapped {
+            self.see(key);
+        }
+        Some(unwrapped)
+    }
+}
+
+impl<T: Recipient + ?Sized> Recipient for Watch<'_, T> {
+    fn wrap_file_key(
+        &self,
+        key: &age_core::format::FileKey,
+    ) -> Result<(Vec<Stanza>, std::collections::HashSet<String>), age::EncryptError> {
+        self.see(key);
+        self.inner.wrap_file_key(key)
+    }
+}
+
+/// The file key and the contents. The header and every chunk are authenticated.
+pub fn decrypt(
+    sealed: &[u8],
+    decryptor: Decryptor<&[u8]>,
+    identity: &dyn Identity,
+) -> Result<(FileKey, Zeroizing<Vec<u8>>), DecryptError> {
+    let watch = Watch::new(identity);
+    let mut reader = decryptor.decrypt(iter::once(&watch as &dyn Identity))?;
+    // Room for all of it: a buffer that grows leaves pieces of the values behind in memory.
+    let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
+    reader.read_to_end(&mut plain).map_err(DecryptError::Io)?;
+    Ok((watch.key(), plain))
+}
+
+/// A new file for this recipient alone.
+pub fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKey, Vec<u8>), Lookup> {
+    let failed = |why: &str| Lookup::Broken(format!("the store file cannot be encrypted: {why}"));
+    let watch = Watch::new(recipient);
+    let encryptor = Encryptor::with_recipients(iter::once(&watch as &dyn Recipient));
+    let encryptor = encryptor.map_err(|_| failed("age refused the recipient"))?;
+    let mut sealed = Vec::new();
+    let write = || {
+        let mut writer = encryptor.wrap_output(&mut sealed)?;
+        writer.write_all(&plain(contents).map_err(|_| io::ErrorKind::InvalidData)?)?;
+        writer.finish().map(drop)
+    };
+    write().map_err(|error: io::Error| failed(&error.to_string()))?;
+    Ok((watch.key(), sealed))
+}
+
+/// The contents under a header that is there already: age's own form, with a nonce that was never used before.
+pub fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, Lookup> {
+    let mut fresh = [0; 16];
+    getrandom::fill(&mut fresh).map_err(|error| Lookup::Broken(format!("the system has no random bytes: {error}")))?;
+    let payload_key = Zeroizing::new(hkdf(&fresh, b"payload", &**key));
+    let cipher = ChaCha20Poly1305::new((&*payload_key).into());
+    let mut sealed = [header, &fresh].concat();
+    let last = plain.len().div_ceil(CHUNK) - 1;
+    for (count, chunk) in plain.chunks(CHUNK).enumerate() {
+        // Eleven bytes of counter, and one that says whether it is the last chunk.
+        let mut nonce = [0; 12];
+        nonce[3..11].copy_from_slice(&(count as u64).to_be_bytes());
+        nonce[11] = u8::from(count == last);
+        let encrypted = cipher.encrypt((&nonce).into(), chunk);
+        sealed.extend(encrypted.map_err(|_| Lookup::Broken("the store file cannot be encrypted".into()))?);
+    }
+    Ok(sealed)
+}
+
+/// An age file up to the end of the line with the header's authentication.
+pub fn header(bytes: &[u8]) -> &[u8] {
+    let last_line = bytes.windows(5).position(|w| w == b"\n--- ").map_or(0, |at| at + 1);
+    let end = bytes[last_line..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| last_line + at + 1);
+    &bytes[..end]
+}

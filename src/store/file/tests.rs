@@ -1,0 +1,320 @@
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use age::secrecy::ExposeSecret as _;
+use age::{Encryptor, Recipient, x25519};
+
+use super::sealed::CHUNK;
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn item(service: &str) -> Item {
+    Item { service: service.into(), account: "a".into() }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::parse(text.as_bytes()).unwrap()
+}
+
+fn write(file: &StoreFile, service: &str, value: &str) -> Result<(), Lookup> {
+    run(file.write("NAME", &item(service), &secret(value), LIMIT))
+}
+
+fn read(file: &StoreFile, service: &str) -> Lookup {
+    run(file.read(&[item(service)], LIMIT)).pop().unwrap()
+}
+
+fn found(value: &str) -> Lookup {
+    Lookup::Found(Zeroizing::new(value.into()))
+}
+
+fn broken(lookup: Lookup) -> String {
+    match lookup {
+        Lookup::Broken(why) => why,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A directory, and a store file with an identity in it, neither of which exists yet.
+fn place() -> (tempfile::TempDir, StoreFile) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("data/store.age");
+    let file = StoreFile::new(&path, Some(directory.path().join("config/identity.txt")));
+    (directory, file)
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let names = fs::read_dir(directory).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_first_write_makes_both_files_for_this_user_alone() {
+    let (directory, file) = place();
+    assert_eq!(read(&file, "s"), Lookup::Absent);
+    assert_eq!(files(directory.path()), Vec::<String>::new());
+    write(&file, "s", "value").unwrap();
+    assert_eq!(read(&file, "s"), found("value"));
+    for (path, wanted) in
+        [("data", 0o700), ("data/store.age", 0o600), ("config", 0o700), ("config/identity.txt", 0o600)]
+    {
+        assert_eq!(mode(&directory.path().join(path)), wanted, "{path}");
+    }
+}
+
+#[test]
+fn of_many_that_make_one_identity_file_one_makes_it() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("config/identity.txt");
+        let barrier = std::sync::Barrier::new(8);
+        let made = || {
+            barrier.wait();
+            let made = make_identity(&path).unwrap();
+            (made, identities(&path).unwrap()[0].to_public().to_string())
+        };
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(made)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(all.iter().filter(|(made, _)| *made).count(), 1);
+        assert!(all.iter().all(|(_, key)| *key == all[0].1), "two keys in one file");
+        assert_eq!(files(path.parent().unwrap()), ["identity.txt"]);
+    }
+}
+
+#[test]
+fn a_value_is_replaced_and_taken_away_and_the_others_stay() {
+    let (_directory, file) = place();
+    for (service, value) in [("one", "1"), ("two", "2"), ("one", "1 again")] {
+        write(&file, service, value).unwrap();
+    }
+    assert_eq!(file.open().unwrap().unwrap().contents.items.len(), 2);
+    assert_eq!(
+        run(file.read(&[item("two"), item("no"), item("one")], LIMIT)),
+        [found("2"), Lookup::Absent, found("1 again")]
+    );
+    assert_eq!(run(file.delete(&item("one"), LIMIT)), Ok(()));
+    assert_eq!(run(file.delete(&item("one"), LIMIT)), Err(Lookup::Absent));
+    assert_eq!((read(&file, "one"), read(&file, "two")), (Lookup::Absent, found("2")));
+}
+
+#[test]
+fn nothing_is_made_where_nobody_said_how_it_is_to_be_opened() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = StoreFile::new(&directory.path().join("data/store.age"), None);
+    let Err(Lookup::Unavailable(why)) = write(&file, "s", "value") else { panic!() };
+    assert!(why.contains("[store] identity"), "{why}");
+    assert_eq!(run(file.delete(&item("s"), LIMIT)), Err(Lookup::Absent));
+    assert_eq!(files(directory.path()), Vec::<String>::new());
+}
+
+#[test]
+fn each_write_has_another_nonce_and_age_itself_opens_it() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let first = fs::read(&file.path).unwrap();
+    write(&file, "s", "value").unwrap();
+    let second = fs::read(&file.path).unwrap();
+    let length = header(&first).len();
+    assert_eq!(header(&first), header(&second));
+    assert_ne!(first[length..length + 16], second[length..length + 16]);
+    assert_ne!(first[length + 16..], second[length + 16..]);
+    let identity = identities(&directory.path().join("config/identity.txt")).unwrap().remove(0);
+    let plain = age::decrypt(&identity, &second).unwrap();
+    assert_eq!(
+        String::from_utf8(plain).unwrap(),
+        r#"{"version":1,"items":[{"service":"s","account":"a","name":"NAME","value":"value"}]}"#
+    );
+}
+
+#[test]
+fn contents_of_every_length_around_a_chunk_are_opened_by_age() {
+    let identity = x25519::Identity::generate();
+    let (key, small) = encrypt(&identity.to_public(), &Contents::default()).unwrap();
+    for length in [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7] {
+        let plain: Vec<u8> = (0..length).map(|i| (i % 251) as u8).collect();
+        let sealed = seal(header(&small), &key, &plain).unwrap();
+        assert!(age::decrypt(&identity, &sealed).unwrap() == plain, "{length}");
+    }
+}
+
+#[test]
+fn recipients_that_somebody_added_by_hand_stay() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let own = identities(&directory.path().join("config/identity.txt")).unwrap().remove(0);
+    let backup = x25519::Identity::generate();
+    let plain = age::decrypt(&own, &fs::read(&file.path).unwrap()).unwrap();
+    let both: [&dyn Recipient; 2] = [&backup.to_public(), &own.to_public()];
+    let mut sealed = Vec::new();
+    let mut writer = Encryptor::with_recipients(both.into_iter()).unwrap().wrap_output(&mut sealed).unwrap();
+    writer.write_all(&plain).unwrap();
+    writer.finish().unwrap();
+    fs::write(&file.path, &sealed).unwrap();
+    write(&file, "t", "another").unwrap();
+    assert_eq!((read(&file, "s"), read(&file, "t")), (found("value"), found("another")));
+    let plain = age::decrypt(&backup, &fs::read(&file.path).unwrap()).unwrap();
+    assert!(String::from_utf8(plain).unwrap().contains("another"));
+}
+
+#[test]
+fn an_identity_that_others_may_read_is_not_read() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let identity = directory.path().join("config/identity.txt");
+    let before = fs::read(&file.path).unwrap();
+    for wrong in [0o644, 0o640, 0o660, 0o700, 0o604, 0o4600] {
+        fs::set_permissions(&identity, fs::Permissions::from_mode(wrong)).unwrap();
+        let why = broken(read(&file, "s"));
+        let shown = identity.display();
+        let wanted = format!("the identity file {shown} has mode {wrong:04o}, must have 0600: chmod 600 {shown}");
+        assert_eq!(why, wanted);
+        assert_eq!(broken(write(&file, "s", "new").unwrap_err()), wanted);
+    }
+    assert_eq!(fs::read(&file.path).unwrap(), before);
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(read(&file, "s"), found("value"));
+    // Only root can give a file away.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&identity, Some(65_534), None).unwrap();
+        assert!(broken(read(&file, "s")).ends_with(" belongs to another user"));
+    }
+}
+
+#[test]
+fn every_identity_file_that_is_none_has_its_own_words() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let identity = directory.path().join("config/identity.txt");
+    let put = |text: &str| fs::write(&identity, text).unwrap();
+    put("# nothing\n");
+    assert!(broken(read(&file, "s")).ends_with(" holds no identity"));
+    put("AGE-SECRET-KEY-1NONSENSE\n");
+    let why = broken(read(&file, "s"));
+    assert!(why.ends_with(" holds a line that is no age identity (AGE-SECRET-KEY-1…)"), "{why}");
+    assert!(!why.contains("NONSENSE"));
+    put("age-encryption.org/v1\n-> scrypt x 18\n");
+    assert!(broken(read(&file, "s")).contains(" is encrypted itself"));
+    put(x25519::Identity::generate().to_string().expose_secret());
+    assert!(broken(read(&file, "s")).contains(" does not open the store file "));
+    fs::remove_file(&identity).unwrap();
+    let why = broken(read(&file, "s"));
+    let next = format!(" does not exist: put it back, or move {} away and store anew", file.path.display());
+    assert!(why.ends_with(&next), "{why}");
+    // The identity that the file was made with is lost: a new one would not help.
+    broken(write(&file, "s", "new").unwrap_err());
+    assert!(!identity.exists());
+}
+
+#[test]
+fn a_file_that_lost_one_byte_or_has_one_changed_is_told_and_kept() {
+    let (_directory, file) = place();
+    write(&file, "s", "hunter2-hunter2").unwrap();
+    let good = fs::read(&file.path).unwrap();
+    for at in (0..good.len()).step_by(7).chain([good.len() - 1]) {
+        let mut changed = good.clone();
+        changed[at] ^= 1;
+        for bad in [changed, good[..at].to_vec()] {
+            fs::write(&file.path, &bad).unwrap();
+            let why = broken(read(&file, "s"));
+            assert!(!why.contains("hunter2") && why.lines().count() == 1, "{why}");
+            assert_eq!(broken(write(&file, "s", "new").unwrap_err()), why);
+            assert_eq!(fs::read(&file.path).unwrap(), bad);
+        }
+    }
+    fs::write(&file.path, &good).unwrap();
+    assert_eq!(read(&file, "s"), found("hunter2-hunter2"));
+}
+
+#[test]
+fn contents_that_this_raxx_does_not_know_are_neither_read_nor_rewritten() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let identity = identities(&directory.path().join("config/identity.txt")).unwrap().remove(0);
+    for (text, words) in [
+        (r#"{"version":2,"items":{}}"#, "was written by a newer raxx (version 2)"),
+        (r#"{"version":1,"items":[{"hunter2":1}]}"#, "holds a store that raxx cannot read"),
+        ("hunter2", "holds something else than a store"),
+        (r#"["hunter2"]"#, "holds something else than a store"),
+    ] {
+        let sealed = age::encrypt(&identity.to_public(), text.as_bytes()).unwrap();
+        fs::write(&file.path, &sealed).unwrap();
+        let why = broken(read(&file, "s"));
+        assert!(why.ends_with(words) && !why.contains("hunter2"), "{why}");
+        assert_eq!(broken(write(&file, "s", "new").unwrap_err()), why);
+        assert_eq!(fs::read(&file.path).unwrap(), sealed);
+    }
+}
+
+#[test]
+fn a_write_goes_through_links_to_the_file_itself() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let link = directory.path().join("link.age");
+    symlink("data/store.age", &link).unwrap();
+    let linked = StoreFile::new(&link, file.identity.clone());
+    write(&linked, "s", "new").unwrap();
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(read(&file, "s"), found("new"));
+    // A link to what does not exist yet, too.
+    let ahead = directory.path().join("ahead.age");
+    symlink("data/second.age", &ahead).unwrap();
+    write(&StoreFile::new(&ahead, file.identity.clone()), "s", "second").unwrap();
+    assert!(fs::symlink_metadata(&ahead).unwrap().is_symlink());
+    assert!(directory.path().join("data/second.age").is_file());
+}
+
+#[test]
+fn a_pipe_in_its_place_is_not_waited_for() {
+    let (directory, file) = place();
+    fs::create_dir(directory.path().join("data")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file.path).status().unwrap().success());
+    assert!(broken(read(&file, "s")).ends_with(" cannot be read: it is no regular file"));
+}
+
+#[test]
+fn a_writer_waits_for_the_other_one_no_longer_than_it_was_given() {
+    let (_directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let lock = run(file.locked_until(Instant::now())).unwrap();
+    let begun = Instant::now();
+    let written = run(file.write("NAME", &item("s"), &secret("new"), Duration::from_millis(60)));
+    assert_eq!(written, Err(Lookup::TimedOut));
+    assert!(begun.elapsed() >= Duration::from_millis(60) && begun.elapsed() < LIMIT);
+    assert_eq!(read(&file, "s"), found("value"));
+    drop(lock);
+    write(&file, "s", "new").unwrap();
+}
+
+#[test]
+fn what_a_killed_writer_left_is_no_hindrance() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    fs::write(beside(&file.path, ".new"), "half").unwrap();
+    write(&file, "s", "new").unwrap();
+    assert_eq!(read(&file, "s"), found("new"));
+    assert_eq!(files(&directory.path().join("data")), [".store.age.lock", "store.age"]);
+}
+
+#[test]
+fn a_passphrase_is_refused_where_it_is_none_or_opens_nothing() {
+    let (_directory, file) = place();
+    let Err(Refused::Nothing(why)) = file.unlock(&secret("x")) else { panic!() };
+    assert!(why.starts_with("there is no store file at "), "{why}");
+    write(&file, "s", "value").unwrap();
+    let Err(Refused::Nothing(why)) = file.unlock(&secret("x")) else { panic!() };
+    assert!(why.ends_with("there is nothing to unlock"), "{why}");
+}

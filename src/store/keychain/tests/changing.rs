@@ -1,0 +1,394 @@
+//! What is written, deleted and repaired.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::super::repair::repair;
+use super::super::security::{LINE_MAX, add_line};
+use super::*;
+
+/// A keychain made up for a test, with items that `security` reads silently or only after a dialog.
+#[derive(Default)]
+struct Chain {
+    items: Mutex<HashMap<String, Entry>>,
+    locked: bool,
+    /// What happens instead of the n-th run of `security` that changes something.
+    accident: Option<(usize, Accident)>,
+    /// How many runs changed something.
+    changes: Mutex<usize>,
+    lines: Mutex<Vec<String>>,
+    /// Whether somebody sits there and allows what the dialog asks.
+    person: bool,
+    dialogs: Mutex<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Entry {
+    value: String,
+    silent: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Accident {
+    Exit(i32),
+    Hangs,
+    Fails,
+    /// raxx is killed here.
+    Killed,
+    /// raxx is killed right after it.
+    KilledAfter,
+}
+
+const OURS_NOW: &str = "raxx token/claude-bootstrap";
+const COPY: &str = "raxx token/claude-bootstrap (raxx repair)";
+
+fn entry(value: &str, silent: bool) -> Entry {
+    Entry { value: value.into(), silent }
+}
+
+impl Chain {
+    fn holding(items: &[(&str, &str, bool)]) -> Self {
+        let items = items.iter().map(|(at, value, silent)| ((*at).to_owned(), entry(value, *silent))).collect();
+        Self { items: Mutex::new(items), person: true, ..Self::default() }
+    }
+
+    fn items(&self) -> Vec<(String, Entry)> {
+        let mut items = Vec::from_iter(self.items.lock().unwrap().clone());
+        items.sort_by(|a, b| a.0.cmp(&b.0));
+        items
+    }
+
+    /// What `security` prints of an item, in the form that is told whether the value is printable.
+    fn given(&self, item: &Item, limit: Duration, form: impl FnOnce(&str, bool) -> String) -> Security {
+        let Some(entry) = self.items.lock().unwrap().get(&at(item)).cloned() else {
+            return Security::Exit(44, Zeroizing::default());
+        };
+        if !entry.silent {
+            *self.dialogs.lock().unwrap() += 1;
+            if !self.person || limit < Duration::from_secs(2) {
+                return Security::TimedOut;
+            }
+        }
+        let plain = entry.value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        Security::Exit(0, Zeroizing::new(form(&entry.value, plain).into()))
+    }
+
+    fn changed(&self, change: impl FnOnce(&mut HashMap<String, Entry>) -> i32) -> Security {
+        let mut changes = self.changes.lock().unwrap();
+        *changes += 1;
+        let accident = self.accident.filter(|(at, _)| at == &*changes).map(|(_, accident)| accident);
+        drop(changes);
+        match accident {
+            Some(Accident::Exit(code)) => return Security::Exit(code, Zeroizing::default()),
+            Some(Accident::Hangs) => return Security::TimedOut,
+            Some(Accident::Fails) => return Security::Failed("no such file".into()),
+            Some(Accident::Killed) => std::panic::panic_any("killed"),
+            Some(Accident::KilledAfter) | None => {}
+        }
+        let code = change(&mut self.items.lock().unwrap());
+        if matches!(accident, Some(Accident::KilledAfter)) {
+            std::panic::panic_any("killed");
+        }
+        Security::Exit(code, Zeroizing::default())
+    }
+}
+
+fn at(item: &Item) -> String {
+    format!("{}/{}", item.service, item.account)
+}
+
+impl System for Chain {
+    fn state(&self) -> Result<State, OsStatus> {
+        Ok(State { name: "the login keychain".into(), locked: self.locked })
+    }
+
+    fn search(&self, item: &Item) -> Result<(), OsStatus> {
+        self.items.lock().unwrap().get(&at(item)).map(|_| ()).ok_or(ITEM_NOT_FOUND)
+    }
+
+    /// As on every Mac whose raxx is not signed with a certificate of its own.
+    fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
+        self.search(item).and(Err(AUTH_FAILED))
+    }
+
+    fn security(&self, item: &Item, limit: Duration) -> Security {
+        self.given(item, limit, |value, plain| match plain {
+            true => format!("{value}\n"),
+            false => value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n",
+        })
+    }
+
+    fn shown(&self, item: &Item, limit: Duration) -> Security {
+        self.given(item, limit, |value, plain| match plain {
+            true => format!("password: \"{value}\"\n"),
+            false => {
+                let hex: String = value.bytes().map(|byte| format!("{byte:02X}")).collect();
+                format!("password: 0x{hex}  \"made up\"\n")
+            }
+        })
+    }
+
+    /// Understands the very form that raxx writes, and no other.
+    fn add(&self, line: &[u8], _: Duration) -> Security {
+        let line = std::str::from_utf8(line).unwrap();
+        self.lines.lock().unwrap().push(line.into());
+        let parts: Vec<_> = line.split('"').collect();
+        let &["add-generic-password -U -s ", service, " -a ", account, " -l ", _, value] = &parts[..] else {
+            panic!("{line:?}")
+        };
+        let value = value.strip_prefix(" -X ").and_then(|hex| hex.strip_suffix('\n')).unwrap();
+        let value = (0..value.len()).step_by(2).map(|at| u8::from_str_radix(&value[at..at + 2], 16).unwrap());
+        let value = String::from_utf8(value.collect()).unwrap();
+        self.changed(|items| {
+            // An item keeps its access list when it is changed; a new one trusts its maker.
+            let silent = items.get(&format!("{service}/{account}")).is_none_or(|entry| entry.silent);
+            items.insert(format!("{service}/{account}"), Entry { value, silent });
+            0
+        })
+    }
+
+    fn delete(&self, item: &Item, _: Duration) -> Security {
+        self.changed(|items| if items.remove(&at(item)).is_some() { 0 } else { 44 })
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
+}
+
+fn token() -> Item {
+    item("raxx token")
+}
+
+fn write(keychain: &Keychain<Chain>, value: &str) -> Result<(), Lookup> {
+    let value = Secret::parse(value.as_bytes()).unwrap();
+    block_on(keychain.write("TOKEN", &token(), &value, Duration::from_secs(20)))
+}
+
+fn delete(keychain: &Keychain<Chain>) -> Result<(), Lookup> {
+    block_on(keychain.delete(&token(), Duration::from_secs(20)))
+}
+
+#[test]
+fn a_value_is_written_by_one_line_that_security_reads() {
+    let keychain = Keychain::new(Chain::default());
+    assert_eq!(write(&keychain, "to\"k'e\\n $x"), Ok(()));
+    let line = "add-generic-password -U -s \"raxx token\" -a \"claude-bootstrap\" -l \"TOKEN\" \
+                -X 746f226b27655c6e202478\n";
+    assert_eq!(*keychain.system.lines.lock().unwrap(), [line]);
+    assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("to\"k'e\\n $x", true))]);
+    assert_eq!(write(&keychain, "another"), Ok(()));
+    assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("another", true))]);
+}
+
+#[test]
+fn what_the_line_cannot_hold_is_refused_before_anything_is_run() {
+    let line = |name: &str, service: &str, account: &str, value: &str| {
+        let item = Item { service: service.into(), account: account.into() };
+        add_line(name, &item, value.as_bytes()).map(|line| line.to_vec())
+    };
+    for bad in ["", "a\"b", "it's", "a\\b", "a\nb", "a\rb", "a\tb", "a\0b", "a\u{85}b"] {
+        for (what, line) in [
+            ("name", line(bad, "s", "a", "v")),
+            ("service", line("N", bad, "a", "v")),
+            ("account", line("N", "s", bad, "v")),
+        ] {
+            let words = format!(
+                "`security` takes no {what} that is empty or has a quote, a backslash or a control character in it"
+            );
+            assert_eq!(line, Err(Lookup::Broken(words)), "{bad:?}");
+        }
+    }
+    assert!(line("N", "a service; with $signs & (all)", "ä@b", "v").is_ok());
+
+    for value in ["tökén", "a\tb", "a\u{7f}b"] {
+        let words = "`security` gives what is not plain ASCII back as hex digits";
+        assert_eq!(line("N", "s", "a", value), Err(Lookup::Unfit(words.into())), "{value:?}");
+    }
+
+    let head = "add-generic-password -U -s \"s\" -a \"a\" -l \"N\" -X ".len();
+    let most = (LINE_MAX - 1 - head) / 2;
+    let longest = line("N", "s", "a", &"v".repeat(most)).unwrap();
+    assert!(longest.len() < 4096 && longest.ends_with(b"76\n"), "{}", longest.len());
+    let words = format!("`security` takes {most} bytes for this item, the value has {}", most + 1);
+    assert_eq!(line("N", "s", "a", &"v".repeat(most + 1)), Err(Lookup::Unfit(words)));
+    assert!(line("N", &"s".repeat(5000), "a", "v").is_err());
+
+    let keychain = Keychain::new(Chain::default());
+    assert!(matches!(write(&keychain, &"v".repeat(most)), Err(Lookup::Unfit(_))));
+    assert!(keychain.system.lines.lock().unwrap().is_empty());
+}
+
+#[test]
+fn the_line_of_a_value_never_moves_in_memory() {
+    // What a growing `Vec` leaves behind is not wiped.
+    let line = add_line("N", &item("s"), &[b'v'; 1900]).unwrap();
+    assert_eq!(line.capacity(), LINE_MAX + 2);
+}
+
+#[test]
+fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
+    for (exit, wanted) in [
+        (51, Lookup::Consent("it is given out only after a dialog".into())),
+        (36, Lookup::Consent("this session cannot show the dialog (ssh, cron, background agent)".into())),
+        (128, Lookup::Consent("the dialog was cancelled".into())),
+        (24, Lookup::Consent("the Mac is asleep and shows no dialog (dark wake)".into())),
+        (53, Lookup::Unavailable("no keychain is available to this session".into())),
+        (37, Lookup::Unavailable("this user has no default keychain".into())),
+        (50, Lookup::Broken("the file of the default keychain is missing".into())),
+        (45, Lookup::Broken("the item is there and could not be changed (error -25299)".into())),
+        (52, Lookup::Broken("the keychain is read-only".into())),
+        (222, Lookup::Broken("the disk is full".into())),
+        (30, Lookup::Broken("error -34018, it wants an entitlement that raxx does not have".into())),
+        (1, Lookup::Broken("`security` ended with exit code 1".into())),
+        (2, Lookup::Broken("`security` ended with exit code 2".into())),
+        (99, Lookup::Broken("`security` ended with exit code 99".into())),
+    ] {
+        let chain =
+            || Chain { accident: Some((1, Accident::Exit(exit))), ..Chain::holding(&[(OURS_NOW, "old", true)]) };
+        for (what, change) in [("write", (|keychain| write(keychain, "new")) as fn(&_) -> _), ("delete", delete)] {
+            let keychain = Keychain::new(chain());
+            assert_eq!(change(&keychain).as_ref(), Err(&wanted), "{what}, exit code {exit}");
+            assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))], "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_security_that_hangs_or_fails_is_told() {
+    let chain = |accident| Keychain::new(Chain { accident: Some((1, accident)), ..Chain::default() });
+    let Err(Lookup::Consent(why)) = write(&chain(Accident::Hangs), "v") else { panic!() };
+    assert!(why.starts_with("`security` gave no answer in 1") && why.ends_with(" waits for a person"), "{why}");
+    assert_eq!(write(&chain(Accident::Fails), "v"), Err(Lookup::Broken("no such file".into())));
+}
+
+#[test]
+fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
+    let keychain = Keychain::new(Chain { locked: true, ..Chain::holding(&[(OURS_NOW, "old", true)]) });
+    let locked = || Err(Lookup::Locked("the login keychain".into()));
+    assert_eq!(write(&keychain, "new"), locked());
+    assert_eq!(keychain.unlock_hint(&token()), "security unlock-keychain");
+    assert_eq!(delete(&keychain), locked());
+    assert_eq!(block_on(keychain.repair("TOKEN", &token())), locked());
+    assert_eq!((*keychain.system.changes.lock().unwrap(), *keychain.system.dialogs.lock().unwrap()), (0, 0));
+}
+
+#[test]
+fn deleting_takes_what_a_repair_left_as_well() {
+    let keychain = Keychain::new(Chain::holding(&[
+        (OURS_NOW, "a", true),
+        (COPY, "b", true),
+        ("raxx token/another", "stays", true),
+    ]));
+    assert_eq!(delete(&keychain), Ok(()));
+    assert_eq!(keychain.system.items(), [("raxx token/another".into(), entry("stays", true))]);
+    assert_eq!(delete(&keychain), Err(Lookup::Absent));
+}
+
+#[test]
+fn a_repair_asks_once_and_never_again() {
+    let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, "old", false)]));
+    assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()));
+    assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))]);
+    let read = block_on(keychain.read(&[token()], Duration::from_secs(5)));
+    assert_eq!(read, [found("old")]);
+    assert_eq!(*keychain.system.dialogs.lock().unwrap(), 1);
+
+    let gone = Keychain::new(Chain::default());
+    assert_eq!(block_on(gone.repair("TOKEN", &token())), Err(Lookup::Absent));
+}
+
+#[test]
+fn a_repair_writes_the_value_and_never_its_hex_digits() {
+    for value in ["0123456789abcdef", "74c3b66bc3a96e", "plain \"quoted\" 'text'"] {
+        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
+        assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()), "{value}");
+        assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, true))]);
+    }
+    // What cannot be told, or not be written, is left as it is.
+    for value in ["t\u{f6}k\u{e9}n", "two\nlines", "back\\slash"] {
+        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
+        assert!(matches!(block_on(keychain.repair("TOKEN", &token())), Err(Lookup::Unfit(_))), "{value}");
+        assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, false))]);
+        assert_eq!(*keychain.system.changes.lock().unwrap(), 0);
+    }
+}
+
+#[test]
+fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
+    let keychain = Keychain::new(Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) });
+    let looked = async {
+        let there = crate::keep::is_there(&keychain, &token()).await.unwrap();
+        (there, crate::keep::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
+    };
+    let (there, why) = block_on(looked);
+    assert!(there && why.starts_with("the Keychain wants consent: "), "{why}");
+    assert!(why.ends_with("; type: raxx store --repair TOKEN"), "{why}");
+    assert_eq!(delete(&keychain), Ok(()));
+    assert_eq!(keychain.system.items(), []);
+}
+
+#[test]
+fn a_value_that_cannot_be_kept_is_not_blamed_on_the_keychain() {
+    let keychain = Keychain::new(Chain::default());
+    let why = write(&keychain, "t\u{f6}k\u{e9}n").unwrap_err();
+    let said = crate::source::why_not(&why, &token(), &keychain);
+    let wanted = "the Keychain cannot keep this value: `security` gives what is not plain ASCII back as hex digits";
+    assert_eq!(said, wanted);
+}
+
+#[test]
+fn a_repair_that_is_not_allowed_changes_nothing() {
+    let chain = Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) };
+    let end = Instant::now() + Duration::from_secs(20);
+    let refused = Lookup::Consent("its dialog was not answered in time".into());
+    assert_eq!(repair(&chain, "TOKEN", &token(), end), Err(refused));
+    assert_eq!((chain.items(), *chain.changes.lock().unwrap()), (vec![(OURS_NOW.into(), entry("old", false))], 0));
+}
+
+/// Copy, delete, write, delete the copy: whatever step goes wrong, and however, the value is somewhere, and the same
+/// command brings it back.
+#[test]
+fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
+    for step in 1..=4 {
+        for accident in [
+            Accident::Exit(51),
+            Accident::Exit(1),
+            Accident::Hangs,
+            Accident::Fails,
+            Accident::Killed,
+            Accident::KilledAfter,
+        ] {
+            let chain = Chain::holding(&[(OURS_NOW, "old", false), ("raxx token/another", "stays", true)]);
+            let mut chain = Chain { accident: Some((step, accident)), ..chain };
+            let end = Instant::now() + Duration::from_secs(20);
+            let went =
+                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| repair(&chain, "TOKEN", &token(), end)));
+            assert!(!matches!(went, Ok(Ok(()))), "step {step} went well");
+            let items = chain.items();
+            assert!(items.iter().any(|(at, item)| [OURS_NOW, COPY].contains(&&**at) && item.value == "old"));
+            if let Ok(Err(Lookup::Broken(why))) = &went
+                && step == 3
+            {
+                assert!(why.contains("(raxx repair)"), "{why}");
+            }
+
+            chain.accident = None;
+            assert_eq!(repair(&chain, "TOKEN", &token(), end), Ok(()), "step {step}");
+            let whole = [("raxx token/another".into(), entry("stays", true)), (OURS_NOW.into(), entry("old", true))];
+            assert_eq!(chain.items(), whole, "step {step}");
+        }
+    }
+}
+
+#[test]
+fn a_change_that_hangs_holds_nobody_longer_than_the_limit() {
+    let keychain = Keychain::new(Chain::default());
+    let started = Instant::now();
+    let work = |_: &Chain, _| {
+        thread::sleep(Duration::from_secs(10));
+        Ok(())
+    };
+    assert_eq!(block_on(keychain.change(Duration::from_millis(150), work)), Err(Lookup::TimedOut));
+    assert!(started.elapsed() < Duration::from_secs(5));
+}

@@ -1,0 +1,351 @@
+//! What is read, and by whom.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use super::*;
+
+/// A Mac made up for a test: an item's service says which script answers for it.
+struct Mac {
+    /// The answers to "is it locked?", the last one for ever.
+    states: Vec<Result<bool, OsStatus>>,
+    items: HashMap<&'static str, Script>,
+    calls: Mutex<Vec<String>>,
+    /// How long each `security` was given.
+    limits: Mutex<Vec<Duration>>,
+}
+
+#[derive(Clone, Copy)]
+struct Script {
+    search: OsStatus,
+    read: OsStatus,
+    security: Run,
+}
+
+#[derive(Clone, Copy)]
+enum Run {
+    Exit(i32),
+    Prints(&'static str),
+    Hangs,
+    Fails,
+}
+
+/// Stored by raxx itself: the value is "native".
+const OURS: Script = Script { search: 0, read: 0, security: Run::Fails };
+/// Stored by `security`, the way the runbook did.
+const THEIRS: Script = Script { search: 0, read: AUTH_FAILED, security: Run::Prints("by security\n") };
+const HANGS: Script = Script { security: Run::Hangs, ..THEIRS };
+
+impl Mac {
+    fn new(items: &[(&'static str, Script)]) -> Self {
+        let items = items.iter().copied().collect();
+        Self { states: vec![Ok(false)], items, calls: Mutex::default(), limits: Mutex::default() }
+    }
+
+    fn one(script: Script) -> Self {
+        Self::new(&[("x", script)])
+    }
+
+    fn states(self, states: &[Result<bool, OsStatus>]) -> Self {
+        Self { states: states.to_vec(), ..self }
+    }
+
+    fn called(&self, what: &str, item: &Item) -> Script {
+        self.calls.lock().unwrap().push(format!("{what} {}", item.service));
+        *self.items.get(&*item.service).unwrap_or(&Script { search: ITEM_NOT_FOUND, ..OURS })
+    }
+
+    fn calls(&self) -> Vec<String> {
+        self.calls.lock().unwrap().clone()
+    }
+}
+
+fn status(code: OsStatus) -> Result<(), OsStatus> {
+    if code == 0 { Ok(()) } else { Err(code) }
+}
+
+impl System for Mac {
+    fn state(&self) -> Result<State, OsStatus> {
+        let mut calls = self.calls.lock().unwrap();
+        let asked = calls.iter().filter(|call| *call == "state").count();
+        calls.push("state".into());
+        let locked = self.states[asked.min(self.states.len() - 1)]?;
+        Ok(State { name: "the login keychain".into(), locked })
+    }
+
+    fn search(&self, item: &Item) -> Result<(), OsStatus> {
+        status(self.called("search", item).search)
+    }
+
+    fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
+        let script = self.called("read", item);
+        if item.service == "hung" {
+            thread::sleep(Duration::from_secs(10));
+        }
+        status(script.read).map(|()| Zeroizing::new(b"native".to_vec()))
+    }
+
+    fn security(&self, item: &Item, limit: Duration) -> Security {
+        self.limits.lock().unwrap().push(limit);
+        match self.called("security", item).security {
+            Run::Exit(code) => Security::Exit(code, Zeroizing::default()),
+            Run::Prints(output) => Security::Exit(0, Zeroizing::new(output.into())),
+            Run::Hangs => {
+                thread::sleep(limit);
+                Security::TimedOut
+            }
+            Run::Fails => Security::Failed("no such file".into()),
+        }
+    }
+
+    fn shown(&self, _: &Item, _: Duration) -> Security {
+        unreachable!("only a repair has it shown")
+    }
+
+    fn add(&self, _: &[u8], _: Duration) -> Security {
+        unreachable!("reading writes nothing")
+    }
+
+    fn delete(&self, _: &Item, _: Duration) -> Security {
+        unreachable!("reading deletes nothing")
+    }
+}
+
+const SHORT: Duration = Duration::from_millis(200);
+
+/// Looks up with a `security` that may take 200 ms, in `limit`.
+fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Lookup; N] {
+    let mut answers = services.map(|_| Lookup::TimedOut);
+    look_up(mac, &items(services), SHORT, Instant::now() + limit, |at, answer| {
+        answers[at] = answer;
+        true
+    });
+    answers
+}
+
+fn look_at_one(mac: &Mac) -> Lookup {
+    let [answer] = look(mac, ["x"], Duration::from_secs(5));
+    answer
+}
+
+#[test]
+fn our_own_item_is_read_without_starting_security() {
+    let mac = Mac::one(OURS);
+    assert_eq!(look_at_one(&mac), found("native"));
+    assert_eq!(mac.calls(), ["state", "search x", "read x"]);
+}
+
+#[test]
+fn an_item_made_by_security_is_read_by_security() {
+    let mac = Mac::one(THEIRS);
+    assert_eq!(look_at_one(&mac), found("by security"));
+    assert_eq!(mac.calls(), ["state", "search x", "read x", "security x"]);
+    let no_desktop = Mac::one(Script { read: INTERACTION_NOT_ALLOWED, ..THEIRS });
+    assert_eq!(look_at_one(&no_desktop), found("by security"));
+}
+
+#[test]
+fn an_absent_item_is_told_by_the_search_alone() {
+    let mac = Mac::new(&[]);
+    assert_eq!(look_at_one(&mac), Lookup::Absent);
+    assert_eq!(mac.calls(), ["state", "search x"]);
+}
+
+#[test]
+fn a_locked_keychain_is_asked_for_nothing() {
+    let mac = Mac::new(&[("a", OURS), ("b", THEIRS)]).states(&[Ok(true)]);
+    let locked = || Lookup::Locked("the login keychain".into());
+    assert_eq!(look(&mac, ["a", "b", "gone"], SHORT), [locked(), locked(), locked()]);
+    assert_eq!(mac.calls(), ["state"]);
+}
+
+#[test]
+fn each_code_has_its_meaning_wherever_it_comes_up() {
+    for (code, wanted) in [
+        (ITEM_NOT_FOUND, "absent"),
+        (USER_CANCELED, "consent"),
+        (MISSING_ENTITLEMENT, "broken"),
+        (-25299, "broken"), // errSecDuplicateItem
+        (IN_DARK_WAKE, "consent"),
+        (NOT_AVAILABLE, "unavailable"),
+        (NO_DEFAULT_KEYCHAIN, "unavailable"),
+        (NO_SUCH_KEYCHAIN, "broken"),
+        (-67030, "broken"), // one that is in no table
+    ] {
+        let in_search = Mac::one(Script { search: code, ..OURS });
+        assert_eq!(kind(&look_at_one(&in_search)), wanted, "search: {code}");
+        assert!(!in_search.calls().contains(&"read x".into()), "search: {code}");
+        let in_read = Mac::one(Script { read: code, ..THEIRS });
+        assert_eq!(kind(&look_at_one(&in_read)), wanted, "read: {code}");
+        assert!(!in_read.calls().contains(&"security x".into()), "read: {code}");
+        let in_state = Mac::one(OURS).states(&[Err(code)]);
+        assert_eq!(kind(&look_at_one(&in_state)), wanted, "state: {code}");
+    }
+    for code in [AUTH_FAILED, INTERACTION_NOT_ALLOWED] {
+        assert_eq!(kind(&look_at_one(&Mac::one(Script { search: code, ..OURS }))), "consent", "search: {code}");
+        assert_eq!(kind(&look_at_one(&Mac::one(OURS).states(&[Err(code)]))), "consent", "state: {code}");
+    }
+}
+
+#[test]
+fn an_unknown_code_is_named() {
+    let Lookup::Broken(why) = look_at_one(&Mac::one(Script { read: -67030, ..OURS })) else { panic!() };
+    assert_eq!(why, "error -67030");
+}
+
+#[test]
+fn each_exit_code_of_security_has_its_meaning() {
+    for (exit, wanted) in [
+        (44, "absent"),
+        (51, "consent"),
+        (36, "consent"),
+        (128, "consent"),
+        (24, "consent"),
+        (30, "broken"),
+        (45, "broken"),
+        (1, "broken"),
+        (2, "broken"),
+    ] {
+        let mac = Mac::one(Script { security: Run::Exit(exit), ..THEIRS });
+        assert_eq!(kind(&look_at_one(&mac)), wanted, "exit code {exit}");
+    }
+    let Lookup::Broken(why) = look_at_one(&Mac::one(Script { security: Run::Exit(45), ..THEIRS })) else { panic!() };
+    assert_eq!(why, "`security` ended with exit code 45");
+    assert_eq!(kind(&look_at_one(&Mac::one(Script { security: Run::Fails, ..THEIRS }))), "broken");
+    assert_eq!(kind(&look_at_one(&Mac::one(HANGS))), "consent");
+}
+
+#[test]
+fn a_refusal_by_a_keychain_that_was_locked_meanwhile_is_about_the_lock() {
+    for script in [
+        Script { security: Run::Exit(51), ..THEIRS },
+        Script { security: Run::Exit(36), ..THEIRS },
+        Script { security: Run::Exit(128), ..THEIRS },
+        Script { read: USER_CANCELED, ..THEIRS },
+        HANGS,
+    ] {
+        let mac = Mac::one(script).states(&[Ok(false), Ok(true)]);
+        assert_eq!(look_at_one(&mac), Lookup::Locked("the login keychain".into()));
+    }
+}
+
+#[test]
+fn exactly_one_newline_is_taken_off_what_security_prints() {
+    for (printed, value) in [("t\n", "t"), ("t", "t"), ("t\n\n", "t\n"), (" t \n", " t "), ("\n", ""), ("", "")] {
+        let mac = Mac::one(Script { security: Run::Prints(printed), ..THEIRS });
+        assert_eq!(look_at_one(&mac), found(value), "{printed:?}");
+    }
+}
+
+#[test]
+fn items_are_read_one_after_the_other() {
+    let mac = Mac::new(&[("a", THEIRS), ("b", OURS), ("c", THEIRS)]);
+    let wanted = [found("by security"), found("native"), found("by security"), Lookup::Absent];
+    assert_eq!(look(&mac, ["a", "b", "c", "d"], Duration::from_secs(5)), wanted);
+    let calls = mac.calls();
+    let of_items: Vec<_> = calls.iter().filter_map(|call| call.split_once(' ')).map(|(_, item)| item).collect();
+    assert_eq!(of_items, ["a", "a", "a", "b", "b", "c", "c", "c", "d"]);
+}
+
+#[test]
+fn after_one_dialog_no_second_that_cannot_have_its_whole_time() {
+    let mac = Mac::new(&[("a", HANGS), ("b", HANGS), ("c", OURS)]);
+    let started = Instant::now();
+    let [a, b, c] = look(&mac, ["a", "b", "c"], SHORT * 3 / 2);
+    assert!(started.elapsed() < SHORT * 2);
+    assert_eq!((kind(&a), b, c), ("consent", Lookup::TimedOut, found("native")));
+    assert!(!mac.calls().contains(&"security b".into()));
+}
+
+#[test]
+fn after_one_dialog_the_next_is_tried_while_there_is_time() {
+    let mac = Mac::new(&[("a", HANGS), ("b", THEIRS)]);
+    let [a, b] = look(&mac, ["a", "b"], Duration::from_secs(5));
+    assert_eq!((kind(&a), b), ("consent", found("by security")));
+}
+
+#[test]
+fn a_security_that_our_own_deadline_cuts_short_says_nothing_about_consent() {
+    assert_eq!(look(&Mac::one(HANGS), ["x"], SHORT * 3 / 4), [Lookup::TimedOut]);
+    let mac = Mac::one(THEIRS);
+    assert_eq!(look(&mac, ["x"], SECURITY_LEAST / 2), [Lookup::TimedOut]);
+    assert!(!mac.calls().contains(&"security x".into()));
+}
+
+#[test]
+fn a_dialog_that_waits_is_told_with_the_time_it_had() {
+    let Lookup::Consent(why) = look_at_one(&Mac::one(HANGS)) else { panic!() };
+    assert_eq!(why, "`security` gave no answer in 200 ms, its dialog waits for a person");
+}
+
+#[test]
+fn nothing_is_asked_when_nobody_listens() {
+    let mac = Mac::new(&[("a", OURS), ("b", OURS)]);
+    look_up(&mac, &items(["a", "b"]), SHORT, Instant::now() + Duration::from_secs(5), |_, _| false);
+    assert_eq!(mac.calls(), ["state", "search a", "read a"]);
+}
+
+fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Lookup>, Duration) {
+    let started = Instant::now();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let answers = runtime.block_on(keychain.read(items, limit));
+    drop(runtime);
+    (answers, started.elapsed())
+}
+
+#[test]
+fn a_keychain_that_hangs_holds_nobody_longer_than_the_limit() {
+    let keychain = Keychain::new(Mac::new(&[("a", OURS), ("hung", OURS), ("c", OURS)]));
+    let (answers, took) = read(&keychain, &items(["a", "hung", "c"]), Duration::from_millis(150));
+    assert_eq!(answers, [found("native"), Lookup::TimedOut, Lookup::TimedOut]);
+    assert!(took >= Duration::from_millis(150) && took < Duration::from_secs(5), "{took:?}");
+}
+
+#[test]
+fn a_security_that_hangs_is_killed_inside_the_limit() {
+    let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", HANGS), ("c", OURS)]));
+    let (answers, _) = read(&keychain, &items(["a", "b", "c"]), Duration::from_millis(500));
+    assert_eq!(answers, [found("native"), Lookup::TimedOut, Lookup::TimedOut]);
+    let limits = keychain.system.limits.lock().unwrap().clone();
+    assert!(limits.len() == 1 && limits[0] <= Duration::from_millis(450), "{limits:?}");
+}
+
+#[test]
+fn security_never_has_more_than_800_ms() {
+    let keychain = Keychain::new(Mac::one(THEIRS));
+    read(&keychain, &items(["x"]), Duration::from_secs(60));
+    assert_eq!(*keychain.system.limits.lock().unwrap(), [Duration::from_millis(800)]);
+}
+
+#[test]
+fn answers_stand_in_the_order_of_the_items() {
+    let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", THEIRS)]));
+    let (answers, _) = read(&keychain, &items(["gone", "b", "a"]), Duration::from_secs(5));
+    assert_eq!(answers, [Lookup::Absent, found("by security"), found("native")]);
+    assert!(read(&keychain, &[], Duration::from_secs(5)).0.is_empty());
+}
+
+#[test]
+fn the_hint_is_to_unlock_or_to_consent() {
+    let item = Item { service: "raxx token".into(), account: "it's".into() };
+    let consent = r"security find-generic-password -s 'raxx token' -a 'it'\''s' -w >/dev/null";
+    let keychain = Keychain::new(Mac::one(HANGS).states(&[Ok(true), Ok(false)]));
+    assert_eq!(keychain.unlock_hint(&item), consent);
+    read(&keychain, &items(["x"]), SHORT);
+    assert_eq!(keychain.unlock_hint(&item), "security unlock-keychain");
+    read(&keychain, &items(["x"]), SHORT);
+    assert_eq!(keychain.unlock_hint(&item), consent);
+}
+
+#[test]
+fn a_keychain_is_called_by_its_file() {
+    for (path, name) in [
+        ("/Users/op/Library/Keychains/login.keychain-db", "the login keychain"),
+        ("/Users/op/Library/Keychains/login.keychain", "the login keychain"),
+        ("/Library/Keychains/System.keychain", "the System keychain"),
+        ("/tmp/a\u{1b}[31mb.keychain-db", "the a[31mb keychain"),
+        ("", "the default keychain"),
+    ] {
+        assert_eq!(keychain_name(Path::new(path)), name);
+    }
+}
