@@ -3,75 +3,37 @@
 //! Never read from the current directory: a hostile repository must not be able to send tokens elsewhere.
 
 mod alert;
+mod file;
+mod name;
+mod place;
+mod store;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Range;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Span, SpanRelativeTo};
 use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
 use crate::address::base_url;
 use crate::provider::{Catalogue, ProviderTable};
-use crate::report::{clean, plain};
+use crate::report::plain;
 use crate::store::Item;
+use file::{File, duration, mend_words};
+use name::{check_name, may_be_named};
+use place::config_path;
+use store::{StoreForm, store_settings};
 
 pub use alert::{AlertSettings, SlackSettings};
+pub use file::ConfigError;
+pub use name::{instead, is_identifier, nearest};
+pub use place::{directory, place};
+pub use store::{Backend, StoreSettings};
 
 const DEFAULTS: &str = include_str!("defaults.toml");
-
-/// Names that the shell, the loader or raxx itself lives on: exporting a token there, or `raxx unset`, would break the
-/// shell.
-const NOT_OURS: &[&str] = &[
-    "PATH",
-    "HOME",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "ZDOTDIR",
-    "SHELL",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "USER",
-    "PWD",
-    "OLDPWD",
-    "TERM",
-    "UID",
-    "EUID",
-    "PPID",
-    "PS1",
-    "PS2",
-    "PROMPT_COMMAND",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "DYLD_INSERT_LIBRARIES",
-    "RANDOM",
-    "SECONDS",
-    "LINENO",
-    "HISTFILE",
-    "_",
-    "status",
-    "argv",
-    "path",
-    "fpath",
-    "cdpath",
-    "manpath",
-    "options",
-    "commands",
-    "functions",
-    "aliases",
-    "parameters",
-    "precmd_functions",
-    "RAXX_CONFIG",
-    "RAXX_BOOTSTRAP_STATE_FILE",
-    "HTTPS_PROXY",
-    "SSL_CERT_FILE",
-    "DBUS_SESSION_BUS_ADDRESS",
-];
 
 /// One credential of the list.
 #[derive(Debug, Clone)]
@@ -102,44 +64,6 @@ pub struct Infisical {
     pub warn_before: Option<Duration>,
 }
 
-/// Which store, of those that this system may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
-    /// The Keychain on macOS; else the Secret Service, and the file where there is none.
-    Auto,
-    Keychain,
-    SecretService,
-    File,
-}
-
-impl Backend {
-    /// The words of the configuration.
-    const WORDS: [(&str, Backend); 4] = [
-        ("auto", Backend::Auto),
-        ("keychain", Backend::Keychain),
-        ("secret-service", Backend::SecretService),
-        ("file", Backend::File),
-    ];
-
-    fn is_here(self) -> bool {
-        match self {
-            Backend::Auto | Backend::File => true,
-            Backend::Keychain => cfg!(target_os = "macos"),
-            Backend::SecretService => cfg!(target_os = "linux"),
-        }
-    }
-}
-
-/// Where values are stored.
-#[derive(Debug, Clone)]
-pub struct StoreSettings {
-    pub backend: Backend,
-    /// Of the store file; none without a home directory.
-    pub path: Option<PathBuf>,
-    /// The identity file that opens it.
-    pub identity: Option<PathBuf>,
-}
-
 /// All that a run needs to know.
 #[derive(Debug)]
 pub struct Config {
@@ -160,41 +84,6 @@ pub struct Config {
     /// Where each credential's `provider` stands in the file, for the error that it is unknown.
     provider_spans: Vec<Range<usize>>,
     file: File,
-}
-
-/// What is wrong with the configuration: one line with the place and the mend.
-#[derive(Debug)]
-pub struct ConfigError {
-    place: String,
-    message: String,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
-impl std::error::Error for ConfigError {}
-
-/// A configuration's text and its name, to say `file:line` with.
-#[derive(Debug)]
-struct File {
-    name: String,
-    text: String,
-}
-
-impl File {
-    fn error(&self, at: Option<Range<usize>>, message: impl fmt::Display) -> ConfigError {
-        let before = at.and_then(|span| self.text.get(..span.start));
-        let place = match before {
-            Some(before) => format!("{}:{}", self.name, before.matches('\n').count() + 1),
-            None => self.name.clone(),
-        };
-        // A library's message may run over lines, and the file's text may hold anything; an error is one plain line.
-        let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        ConfigError { place, message: clean(&message) }
-    }
 }
 
 #[derive(Deserialize)]
@@ -233,14 +122,6 @@ struct CredentialForm {
 struct HookForm {
     recheck_after: Option<Spanned<String>>,
     warn: Option<bool>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct StoreForm {
-    backend: Option<Spanned<String>>,
-    path: Option<Spanned<String>>,
-    identity: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -447,256 +328,4 @@ pub fn names() -> Vec<String> {
 fn built_in_names() -> Vec<String> {
     let named = DEFAULTS.lines().filter_map(|line| line.strip_prefix("name ")?.split('"').nth(1));
     named.map(String::from).collect()
-}
-
-/// Where the configuration is, or would be: what is remembered of one is not another one's.
-pub fn place() -> String {
-    config_path().map(|(path, _)| path.display().to_string()).unwrap_or_default()
-}
-
-/// The path of the configuration, and whether it was asked for by name.
-fn config_path() -> Option<(PathBuf, bool)> {
-    if let Some(path) = std::env::var_os("RAXX_CONFIG").filter(|v| !v.is_empty()) {
-        return Some((path.into(), true));
-    }
-    Some((directory()?.join("config.toml"), false))
-}
-
-/// `$XDG_CONFIG_HOME/raxx`, by default `~/.config/raxx` on every OS: dirs would say ~/Library on macOS.
-pub fn directory() -> Option<PathBuf> {
-    xdg("XDG_CONFIG_HOME", ".config")
-}
-
-/// raxx's directory of one kind. A relative XDG path is none (XDG base directory spec).
-fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
-    Some(set.or_else(|| dirs::home_dir().map(|home| home.join(under_home)))?.join("raxx"))
-}
-
-fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSettings, ConfigError> {
-    let backend = match &form.backend {
-        None => Backend::Auto,
-        Some(text) => {
-            let refuse = |why: String| file.error(Some(text.span()), why);
-            let word = text.get_ref().as_str();
-            let Some((_, backend)) = Backend::WORDS.iter().find(|(known, _)| *known == word) else {
-                let known = Backend::WORDS.map(|(known, _)| known);
-                return Err(refuse(format!("unknown backend \"{}\": {}", plain(word), instead(word, &known))));
-            };
-            if !backend.is_here() {
-                let here: Vec<&str> =
-                    Backend::WORDS.iter().filter(|(_, b)| b.is_here()).map(|(known, _)| *known).collect();
-                let os = std::env::consts::OS;
-                return Err(refuse(format!("{os} has no backend \"{word}\": there are: {}", here.join(", "))));
-            }
-            *backend
-        }
-    };
-    let path = |text: &Option<Spanned<String>>, key: &str| text.as_ref().map(|t| absolute(file, t, key)).transpose();
-    Ok(StoreSettings {
-        backend,
-        path: path(&form.path, "path")?.or_else(|| Some(xdg("XDG_DATA_HOME", ".local/share")?.join("store.age"))),
-        identity: path(&form.identity, "identity")?,
-    })
-}
-
-/// A path of the configuration: from `/` on, or from the home directory on. Any other would depend on where a terminal
-/// happens to stand.
-fn absolute(file: &File, text: &Spanned<String>, key: &str) -> Result<PathBuf, ConfigError> {
-    let refuse = |why: String| Err(file.error(Some(text.span()), why));
-    let written = text.get_ref();
-    let path = match written.strip_prefix("~/") {
-        Some(rest) => match dirs::home_dir() {
-            Some(home) => home.join(rest),
-            None => return refuse(format!("{key} = \"{}\": there is no home directory", plain(written))),
-        },
-        None => PathBuf::from(written),
-    };
-    if !path.is_absolute() || path.file_name().is_none() || written.ends_with('/') || written.contains('\0') {
-        return refuse(format!("{key} = \"{}\" is no file's path: begin it with / or ~/", plain(written)));
-    }
-    Ok(path)
-}
-
-fn check_name(file: &File, name: &Spanned<String>, before: &[Credential]) -> Result<(), ConfigError> {
-    let refuse = |why: String| Err(file.error(Some(name.span()), why));
-    let text = name.get_ref();
-    if !is_identifier(text) {
-        return refuse(format!(
-            "\"{}\" is no name for a variable: letters, digits and _ alone, no digit first",
-            plain(text)
-        ));
-    }
-    if !may_be_named(text) {
-        return refuse(format!("\"{text}\" is a name that the shell itself uses: choose another"));
-    }
-    if before.iter().any(|c| c.name == *text) {
-        return refuse(format!("\"{text}\" is there twice: delete one [[credential]]"));
-    }
-    Ok(())
-}
-
-/// Whether a credential may have this name.
-fn may_be_named(name: &str) -> bool {
-    is_identifier(name) && !NOT_OURS.contains(&name) && !name.to_ascii_lowercase().starts_with("__raxx")
-}
-
-/// Whether a shell takes it as a variable's name.
-pub fn is_identifier(name: &str) -> bool {
-    let mut chars = name.chars();
-    let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
-    first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-}
-
-fn duration(
-    file: &File,
-    text: &Spanned<String>,
-    key: &str,
-    least: (&str, Duration),
-    most: (&str, Duration),
-) -> Result<Duration, ConfigError> {
-    // A day is 24 hours here: what is counted in days is not counted to the hour.
-    let span = || text.get_ref().parse::<Span>().ok()?.to_duration(SpanRelativeTo::days_are_24_hours()).ok();
-    let parsed = text.get_ref().parse::<SignedDuration>().ok().or_else(span).and_then(|d| Duration::try_from(d).ok());
-    match parsed {
-        Some(d) if d >= least.1 && d <= most.1 => Ok(d),
-        Some(_) => {
-            let why = format!("{key} = \"{}\" must be from {} to {}", text.get_ref(), least.0, most.0);
-            Err(file.error(Some(text.span()), why))
-        }
-        None => Err(file.error(
-            Some(text.span()),
-            format!("{key} = \"{}\" is no duration: write it like {}", text.get_ref(), examples(key)),
-        )),
-    }
-}
-
-/// How long one would set it to.
-fn examples(key: &str) -> &'static str {
-    match key {
-        "warn_before" => r#""14d" or "12h""#,
-        "repeat" | "recheck_after" => r#""24h" or "30m""#,
-        _ => r#""10s", "700ms" or "2m""#,
-    }
-}
-
-/// The nearest known word: one that holds this one, or else one that is a slip of the fingers away.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let word = word.to_ascii_lowercase();
-    let far = |k: &str| strsim::damerau_levenshtein(&word, &k.to_ascii_lowercase());
-    if let Some(whole) = known.iter().find(|k| word.len() > 2 && k.to_ascii_lowercase().contains(&word)) {
-        return Some(whole);
-    }
-    let best = known.iter().min_by_key(|k| far(k))?;
-    (far(best) <= best.len().max(word.len()) / 3).then_some(*best)
-}
-
-/// What to type instead of an unknown word: the nearest one, or all there are.
-pub fn instead(word: &str, known: &[&str]) -> String {
-    match nearest(word, known) {
-        Some(near) => format!("did you mean {near}?"),
-        None => format!("there are: {}", known.join(", ")),
-    }
-}
-
-/// serde's "unknown field" is a reader's "unknown key".
-fn mend_words(message: &str) -> String {
-    message.replace("unknown field", "unknown key").replace("missing field", "missing key")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn wrong(text: &str) -> String {
-        match Config::parse("c.toml", text.into(), Some(Config::built_in())) {
-            Err(e) => e.to_string(),
-            Ok(config) => config.catalogue().expect_err("an error").to_string(),
-        }
-    }
-
-    #[test]
-    fn the_built_in_configuration_is_the_runbooks() {
-        let config = Config::built_in();
-        let names: Vec<&str> = config.names().collect();
-        assert_eq!(
-            names,
-            ["CLOUDFLARE_ACCESS_MGMT_TOKEN", "CF_WORKER_DEPLOY", "HEROKU_API_KEY", "GITHUB_API_SECRETS_TOKEN"]
-        );
-        assert_eq!(names, built_in_names());
-        config.catalogue().unwrap();
-        assert_eq!(config.timeout, Duration::from_secs(10));
-    }
-
-    #[test]
-    fn a_file_without_credentials_keeps_the_list() {
-        let config = Config::parse("c.toml", "timeout = \"3s\"".into(), Some(Config::built_in())).unwrap();
-        assert_eq!(config.names().count(), 4);
-        assert_eq!(config.timeout, Duration::from_secs(3));
-    }
-
-    #[test]
-    fn each_mistake_is_one_line_with_its_place_and_its_mend() {
-        let one = "[[credential]]\nname = \"A\"\nprovider = \"github\"\n";
-        let said = wrong(&format!("{one}rotate-via = \"x\"\n"));
-        assert!(said.starts_with("c.toml:4: unknown key `rotate-via`, expected one of"), "{said}");
-        let said = wrong("timeout = 10\n");
-        assert!(said.starts_with("c.toml:1: invalid type: integer `10`, expected a string"), "{said}");
-        let said = wrong("timeout = \"soon\"\n");
-        assert_eq!(said, "c.toml:1: timeout = \"soon\" is no duration: write it like \"10s\", \"700ms\" or \"2m\"");
-        let said = wrong("timeout = \"0s\"\n");
-        assert_eq!(said, "c.toml:1: timeout = \"0s\" must be from 1ms to 60s");
-        let said = wrong("[[credential]]\nname = \"A\"\nprovider = \"gihtub\"\n");
-        assert_eq!(said, "c.toml:3: unknown provider \"gihtub\": did you mean github? (or add [provider.gihtub])");
-        let said = wrong(&format!("{one}{one}"));
-        assert_eq!(said, "c.toml:5: \"A\" is there twice: delete one [[credential]]");
-        let said = wrong("[[credential]]\nname = \"1-A\"\nprovider = \"github\"\n");
-        assert_eq!(said, "c.toml:2: \"1-A\" is no name for a variable: letters, digits and _ alone, no digit first");
-        let said = wrong("[[credential]]\nname = \"PATH\"\nprovider = \"github\"\n");
-        assert_eq!(said, "c.toml:2: \"PATH\" is a name that the shell itself uses: choose another");
-        let said = wrong("[provider.github]\nbase_url = \"http://example.com\"\n");
-        assert_eq!(
-            said,
-            "c.toml:2: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)"
-        );
-        let said = wrong("[provider.github]\nbase_url = \"https://me:pw@example.com\"\n");
-        assert_eq!(said, "c.toml:2: [provider.github] base_url has a user name or password in it: take them out");
-        let said = wrong("timeout = \"3s\n");
-        assert!(said.starts_with("c.toml:1: ") && !said.contains('\n'), "{said}");
-    }
-
-    #[test]
-    fn the_store_is_chosen_by_itself_or_by_the_file() {
-        let store = |text: &str| Config::parse("c.toml", text.into(), Some(Config::built_in())).unwrap().store;
-        let home = dirs::home_dir().unwrap();
-        assert_eq!(store("").backend, Backend::Auto);
-        assert!(store("").path.unwrap().ends_with("raxx/store.age"));
-        assert_eq!(store("").identity, None);
-        let chosen = store("[store]\nbackend = \"file\"\npath = \"/srv/raxx.age\"\nidentity = \"~/.config/id\"\n");
-        assert_eq!(chosen.backend, Backend::File);
-        assert_eq!((chosen.path, chosen.identity), (Some("/srv/raxx.age".into()), Some(home.join(".config/id"))));
-    }
-
-    #[test]
-    fn a_store_that_is_not_there_or_no_path_is_one_line_with_its_mend() {
-        let said = wrong("[store]\nbackend = \"keyring\"\n");
-        assert_eq!(said, "c.toml:2: unknown backend \"keyring\": there are: auto, keychain, secret-service, file");
-        let said = wrong("[store]\nbackend = \"fil\"\n");
-        assert_eq!(said, "c.toml:2: unknown backend \"fil\": did you mean file?");
-        let said = wrong("[store]\nidentity = \"id.txt\"\n");
-        assert_eq!(said, "c.toml:2: identity = \"id.txt\" is no file's path: begin it with / or ~/");
-        for path in ["~", "~/", "/", "store.age", "", "/srv/"] {
-            wrong(&format!("[store]\npath = \"{path}\"\n"));
-        }
-        #[cfg(target_os = "linux")]
-        assert_eq!(
-            wrong("[store]\nbackend = \"keychain\"\n"),
-            "c.toml:2: linux has no backend \"keychain\": there are: auto, secret-service, file"
-        );
-        #[cfg(target_os = "macos")]
-        assert_eq!(
-            wrong("[store]\nbackend = \"secret-service\"\n"),
-            "c.toml:2: macos has no backend \"secret-service\": there are: auto, keychain, file"
-        );
-    }
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use super::{ConfigError, Credential, File, absolute, duration, is_identifier};
+use super::file::{ConfigError, File, absolute, duration};
+use super::{Credential, is_identifier};
 use crate::address::base_url;
 use crate::report::plain;
 use crate::store::Item;

@@ -1,0 +1,84 @@
+//! `[store]`: which of the machine's secret stores.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::file::{ConfigError, File, absolute};
+use super::name::instead;
+use super::place::xdg;
+use crate::report::plain;
+
+/// Which store, of those that this system may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The Keychain on macOS; else the Secret Service, and the file where there is none.
+    Auto,
+    Keychain,
+    SecretService,
+    File,
+}
+
+impl Backend {
+    /// The words of the configuration.
+    const WORDS: [(&str, Backend); 4] = [
+        ("auto", Backend::Auto),
+        ("keychain", Backend::Keychain),
+        ("secret-service", Backend::SecretService),
+        ("file", Backend::File),
+    ];
+
+    fn is_here(self) -> bool {
+        match self {
+            Backend::Auto | Backend::File => true,
+            Backend::Keychain => cfg!(target_os = "macos"),
+            Backend::SecretService => cfg!(target_os = "linux"),
+        }
+    }
+}
+
+/// Where values are stored.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    pub backend: Backend,
+    /// Of the store file; none without a home directory.
+    pub path: Option<PathBuf>,
+    /// The identity file that opens it.
+    pub identity: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StoreForm {
+    backend: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
+    identity: Option<Spanned<String>>,
+}
+
+pub(super) fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSettings, ConfigError> {
+    let backend = match &form.backend {
+        None => Backend::Auto,
+        Some(text) => {
+            let refuse = |why: String| file.error(Some(text.span()), why);
+            let word = text.get_ref().as_str();
+            let Some((_, backend)) = Backend::WORDS.iter().find(|(known, _)| *known == word) else {
+                let known = Backend::WORDS.map(|(known, _)| known);
+                return Err(refuse(format!("unknown backend \"{}\": {}", plain(word), instead(word, &known))));
+            };
+            if !backend.is_here() {
+                let here: Vec<&str> =
+                    Backend::WORDS.iter().filter(|(_, b)| b.is_here()).map(|(known, _)| *known).collect();
+                let os = std::env::consts::OS;
+                return Err(refuse(format!("{os} has no backend \"{word}\": there are: {}", here.join(", "))));
+            }
+            *backend
+        }
+    };
+    let path = |text: &Option<Spanned<String>>, key: &str| text.as_ref().map(|t| absolute(file, t, key)).transpose();
+    Ok(StoreSettings {
+        backend,
+        path: path(&form.path, "path")?.or_else(|| Some(xdg("XDG_DATA_HOME", ".local/share")?.join("store.age"))),
+        identity: path(&form.identity, "identity")?,
+    })
+}
