@@ -187,9 +187,11 @@ impl<'a> Run<'a> {
     }
 
     async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
+        // Of two stores behind one another, the one that gave it.
+        let from = credential.store.as_ref().map_or(self.store, |item| self.store.speaker(item)).name();
         match value {
-            Stored::Value(secret) => self.validated(credential, secret, self.store.name(), false, self.end()).await,
-            Stored::Malformed(why) => malformed(credential, why, self.store.name()),
+            Stored::Value(secret) => self.validated(credential, secret, from, false, self.end()).await,
+            Stored::Malformed(why) => malformed(credential, why, from),
             Stored::Not(lookup) => {
                 let mut row = without_value(credential, &lookup, self.store);
                 row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());

@@ -32,6 +32,30 @@ impl Shell {
     }
 }
 
+/// Lines of shell code. They may hold values, so what they outgrow is wiped.
+#[derive(Default)]
+pub struct Code(Zeroizing<String>);
+
+impl Code {
+    pub fn push(&mut self, line: &str) {
+        let len = self.0.len() + line.len();
+        if len > self.0.capacity() {
+            let mut grown = Zeroizing::new(String::with_capacity(len.next_power_of_two()));
+            grown.push_str(&self.0);
+            self.0 = grown;
+        }
+        self.0.push_str(line);
+    }
+}
+
+impl std::ops::Deref for Code {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Single-quoted for bash, zsh and every POSIX shell. shell-escape leaves some values bare; zsh expands a bare leading
 /// `=`, so those are quoted too.
 pub fn quoted(text: &str) -> String {

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use zeroize::Zeroizing;
 
 use crate::check::fingerprint_parts;
 use crate::cli::ExportArgs;
@@ -13,7 +12,7 @@ use crate::config::{Config, Credential, is_identifier};
 use crate::process::{block_on, say, write_whole};
 use crate::report::ago;
 use crate::secret::Secret;
-use crate::shell::{NAMES_VARIABLE, export_line, names_line};
+use crate::shell::{Code, NAMES_VARIABLE, export_line, names_line};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
 use crate::store;
@@ -35,7 +34,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     }
 
     let memory = Rejections::open(&config);
-    let mut code = Zeroizing::new(String::new());
+    let mut code = Code::default();
     let mut exported = Vec::new();
     let mut ask_store: Vec<&Credential> = Vec::new();
     for &credential in &wanted {
@@ -46,7 +45,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
                     ask_store.push(credential);
                 }
             }
-            Some(Ok(secret)) => code.push_str(&export_line(&credential.name, &secret)),
+            Some(Ok(secret)) => code.push(&export_line(&credential.name, &secret)),
             Some(Err(why)) => {
                 if !args.missing {
                     say(&format!("raxx: {} is not exported: {}", credential.name, why.words()));
@@ -66,7 +65,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
             let why = match value {
                 Stored::Value(secret) => match memory.rejected(credential, &secret) {
                     None => {
-                        code.push_str(&export_line(&credential.name, &secret));
+                        code.push(&export_line(&credential.name, &secret));
                         exported.push(credential.name.clone());
                         continue;
                     }
@@ -91,7 +90,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
         exported.extend(names_before());
         exported.sort();
         exported.dedup();
-        code.push_str(&names_line(&exported));
+        code.push(&names_line(&exported));
     }
     write_whole(&code)?;
     // What was asked for by name must be there; the rest is a list of wishes.

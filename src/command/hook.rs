@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Report, Row};
-use crate::shell::{export_line, names_line, say_lines, unless_changed, unset_line};
+use crate::shell::{Code, export_line, names_line, say_lines, unless_changed, unset_line};
 use crate::store;
 
 /// # Errors
@@ -24,15 +24,14 @@ pub fn run() -> Result<ExitCode> {
         bail!("raxx hook is for the glue: to see the verdicts type raxx check");
     }
     detach();
-    let code = match validated() {
-        Ok(code) => code,
-        Err(why) => Zeroizing::new(say_lines(&format!("raxx: {why:#}"))),
-    };
-    write_whole(&code)?;
+    match validated() {
+        Ok(code) => write_whole(&code)?,
+        Err(why) => write_whole(&say_lines(&format!("raxx: {why:#}")))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn validated() -> Result<Zeroizing<String>> {
+fn validated() -> Result<Code> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let state = memory(false);
@@ -59,29 +58,29 @@ fn validated() -> Result<Zeroizing<String>> {
 
 /// What the shell is to evaluate: late and better values, the end of bad ones that raxx itself had put there, and
 /// what there is to say.
-fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Zeroizing<String> {
-    let mut code = Zeroizing::new(String::new());
+fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Code {
+    let mut code = Code::default();
     let before = ours.clone();
     for checked in found {
         let name = &checked.row.name;
         match &checked.good {
             Some(good) if !good.in_environment => {
-                code.push_str(&unless_set_meanwhile(name, &export_line(name, &good.secret)));
+                code.push(&unless_set_meanwhile(name, &export_line(name, &good.secret)));
                 if !ours.contains(name) {
                     ours.push(name.clone());
                 }
             }
             None if checked.row.kind.is_bad() && ours.contains(name) => {
-                code.push_str(&unless_set_meanwhile(name, &unset_line(name)));
+                code.push(&unless_set_meanwhile(name, &unset_line(name)));
                 ours.retain(|n| n != name);
             }
             _ => {}
         }
     }
     if ours != before {
-        code.push_str(&names_line(&ours));
+        code.push(&names_line(&ours));
     }
-    code.push_str(&say_lines(said));
+    code.push(&say_lines(said));
     code
 }
 

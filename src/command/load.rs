@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
-use zeroize::Zeroizing;
 
 use super::check::collect;
 use super::{memory, only, stamp};
@@ -14,7 +13,7 @@ use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, say, write_whole};
 use crate::report::Shown;
-use crate::shell::{export_line, names_line, unset_line};
+use crate::shell::{Code, export_line, names_line, unset_line};
 use crate::store;
 
 /// # Errors
@@ -45,17 +44,17 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
 
     history::note(&report.rows, run.began, report.checked_at);
 
-    let mut code = Zeroizing::new(String::new());
+    let mut code = Code::default();
     let mut names = super::export::names_before();
     for checked in &checked {
         let name = &checked.row.name;
         match &checked.good {
             Some(good) => {
-                code.push_str(&export_line(name, &good.secret));
+                code.push(&export_line(name, &good.secret));
                 names.push(name.clone());
             }
             None if checked.row.kind.is_bad() && names.contains(name) => {
-                code.push_str(&unset_line(name));
+                code.push(&unset_line(name));
                 names.retain(|ours| ours != name);
             }
             None => {}
@@ -64,7 +63,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
     if !code.is_empty() {
         names.sort();
         names.dedup();
-        code.push_str(&names_line(&names));
+        code.push(&names_line(&names));
     }
     write_whole(&code)?;
     stamp(&report, args.names.is_empty());

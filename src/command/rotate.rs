@@ -7,7 +7,6 @@ use anyhow::{Result, bail};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
-use zeroize::Zeroizing;
 
 use super::export::names_before;
 use super::store::{PATIENCE, asks, input, is_webhook, proven};
@@ -22,7 +21,7 @@ use crate::keep::{current, keep, place};
 use crate::process::{block_on, say, until_a_signal, write_whole};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
-use crate::shell::{export_line, names_line};
+use crate::shell::{Code, export_line, names_line};
 use crate::source::environment;
 use crate::store::{self, Lookup};
 
@@ -147,17 +146,14 @@ fn compare(now: &Row, before: &Row) {
 }
 
 /// What the shell evaluates to hold the new value.
-fn code(name: &str, secret: &Secret) -> Zeroizing<String> {
-    let line = Zeroizing::new(export_line(name, secret));
+fn code(name: &str, secret: &Secret) -> Code {
     let mut names = names_before();
     names.push(name.into());
     names.sort();
     names.dedup();
-    let names = names_line(&names);
-    // All the room at once: a string that grows leaves copies behind.
-    let mut code = Zeroizing::new(String::with_capacity(line.len() + names.len()));
-    code.push_str(&line);
-    code.push_str(&names);
+    let mut code = Code::default();
+    code.push(&export_line(name, secret));
+    code.push(&names_line(&names));
     code
 }
 
