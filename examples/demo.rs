@@ -93,7 +93,21 @@ fn run(script: bool) -> Result<()> {
         command.status().with_context(|| format!("{} does not start", shell.display()))?;
         eprintln!("The demonstration is over; nothing of it is left.");
     }
-    home.close().context("the throw-away home could not be removed")
+    removed(home.path()).context("the throw-away home could not be removed")
+}
+
+/// Removes the home until it stays away: a check that is still under way behind a prompt may write there once more.
+fn removed(home: &Path) -> std::io::Result<()> {
+    let (mut away, mut end) = (0, Ok(()));
+    for _ in 0..200 {
+        end = std::fs::remove_dir_all(home);
+        away = if home.exists() { 0 } else { away + 1 };
+        if away == 5 {
+            return Ok(());
+        }
+        thread::sleep(Duration::from_millis(30));
+    }
+    end
 }
 
 /// The raxx that was built with this example; built now where cargo is at hand, so that it is never an old one.
@@ -216,7 +230,7 @@ fn remove_when_killed(home: PathBuf, script: bool) {
                 }
             }
         })?;
-        let _ = std::fs::remove_dir_all(&home);
+        let _ = removed(&home);
         std::process::exit(code);
     });
 }
