@@ -72,10 +72,10 @@ function raxx {
   fi
   __raxx_want=''
   # What is started now must not inherit the answer that is on its way.
-  if [[ -n "${__raxx_fd-}" ]]; then
+  if [[ "${__raxx_fd-}" == 6[0123456789] ]]; then
     \builtin eval "\\exec ${__raxx_fd}<&-" || \builtin :
-    __raxx_fd=''
   fi 2>/dev/null
+  __raxx_fd=''
   __raxx_word=''
   __raxx_rest="${__raxx_names} ${__RAXX_NAMES-} "
   while [[ -n "${__raxx_rest}" ]]; do
@@ -223,6 +223,8 @@ function __raxx_init {
   \builtin local __raxx_name='' __raxx_text='' __raxx_code=0 __raxx_rest='@NAMES@ ' __raxx_trace="${-//[!x]/}"
   \builtin set +x
   __raxx_said=''
+  # From the environment it may be anything, and it is evaluated. A pipe of this shell is closed at the next prompt.
+  [[ "${__raxx_fd-}" == 6[0123456789] ]] || __raxx_fd=''
 
   # A nested shell has inherited everything: no program is started.
   while [[ -n "${__raxx_rest}" ]]; do

@@ -807,6 +807,23 @@ fn names_from_the_environment_are_not_code(kind: Kind, shell: &Path) {
     assert!(said.ends_with("\nKEEP\n"), "{said}");
 }
 
+/// Nor is a descriptor's number.
+#[test]
+fn a_descriptor_from_the_environment_is_not_code() {
+    for shell in shells(Bash) {
+        let mut desk = Desk::with_values(Bash, &shell);
+        let trap = desk.mark("trap");
+        desk.sandbox.env("__raxx_fd", format!("9</dev/null; touch '{}'; :", trap.display()));
+        let mut terminal = desk.with_raxx();
+        desk.wait_for_a_good_end();
+        terminal.run("true");
+        assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 4 variables"));
+        desk.rc("");
+        desk.sandbox.command(&shell).args(["--norc", "-c", "eval \"$(raxx init bash)\"; raxx unset"]).assert().success();
+        assert!(!trap.exists());
+    }
+}
+
 fn tracing_shows_no_value(kind: Kind, shell: &Path) {
     let (desk, _keyring) = at_a_keyring(kind, shell);
     desk.between("[ \"$1\" = export ] && [ -e late ] && exit; exec \"$RAXX\" \"$@\"");
@@ -1112,6 +1129,32 @@ fn commands_do_not_inherit_the_pipe() {
     let mut terminal = desk.with_raxx();
     assert_eq!(terminal.run("ls -l /proc/self/fd >list; grep -c pipe: list").output, "0");
     desk.release();
+}
+
+/// A window closes, and an ssh ends, when nobody holds the terminal any more.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_checks_do_not_hold_the_terminal() {
+    let holders = |tty: &str| {
+        let holds = |process: &fs::DirEntry| {
+            let descriptors = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+            descriptors.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|to| to == Path::new(tty))
+        };
+        fs::read_dir("/proc").unwrap().flatten().filter(holds).count()
+    };
+    for kind in [Zsh, Bash] {
+        for shell in shells(kind) {
+            let desk = Desk::with_values(kind, &shell);
+            desk.hold();
+            let mut terminal = desk.with_raxx();
+            let tty = terminal.run("tty").output;
+            assert!(tty.starts_with("/dev/"), "{tty}");
+            // What has been started is on its way to being raxx.
+            wait_until("nobody but the shell at the terminal", || holders(&tty) == 1);
+            assert!(desk.mark("held").exists() && !desk.mark("ended").exists());
+            desk.release();
+        }
+    }
 }
 
 /// bash cannot keep its pipe from the commands that it starts. What is started after the emergency clear has no answer to read.
