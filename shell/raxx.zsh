@@ -134,11 +134,11 @@ function __raxx_prompt {
     # Where raxx is gone, a distribution's command_not_found_handler must not write into the pipe.
     \builtin whence -p raxx >/dev/null 2>&1 || \builtin return 0
     # The hook leaves the terminal's session by itself, so ^C at the prompt does not reach it. sysopen, where there is one, keeps
-    # the pipe from the commands that the user starts meanwhile. Without `command` it would be the function above that runs, in a
-    # second zsh that holds the terminal open until the checks end.
+    # the pipe from the commands that the user starts meanwhile. It is the function above that runs, in a second zsh: zsh 5.1 gives
+    # ^C to the substitution's first process, which must not be raxx. That zsh lets go of the terminal, so that a window can close.
     \builtin zmodload zsh/system 2>/dev/null &&
-      \builtin eval 'builtin sysopen -r -o cloexec -u __raxx_fd <(exec command raxx hook zsh </dev/null 2>/dev/null)' 2>/dev/null ||
-      \builtin eval 'exec {__raxx_fd}< <(exec command raxx hook zsh </dev/null 2>/dev/null)' 2>/dev/null ||
+      \builtin eval 'builtin sysopen -r -o cloexec -u __raxx_fd <(exec </dev/null 2>/dev/null; raxx hook zsh)' 2>/dev/null ||
+      \builtin eval 'exec {__raxx_fd}< <(exec </dev/null 2>/dev/null; raxx hook zsh)' 2>/dev/null ||
       \builtin return 0
     \builtin typeset -g __raxx_want="$__raxx_fd"
     # Without the line editor (a shell inside Emacs) each prompt looks whether the answer is there.

@@ -819,7 +819,11 @@ fn a_descriptor_from_the_environment_is_not_code() {
         terminal.run("true");
         assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 4 variables"));
         desk.rc("");
-        desk.sandbox.command(&shell).args(["--norc", "-c", "eval \"$(raxx init bash)\"; raxx unset"]).assert().success();
+        desk.sandbox
+            .command(&shell)
+            .args(["--norc", "-c", "eval \"$(raxx init bash)\"; raxx unset"])
+            .assert()
+            .success();
         assert!(!trap.exists());
     }
 }
