@@ -124,7 +124,7 @@ function __raxx_take {
 function __raxx_prompt {
   \builtin emulate -L zsh
   \builtin setopt no_aliases no_xtrace
-  \builtin local __raxx_fd='' __raxx_ready=''
+  \builtin local __raxx_fd='' __raxx_ready='' __raxx_code=''
   case "${__raxx_want-}" in
   ('')
     precmd_functions=("${(@)precmd_functions:#__raxx_prompt}")
@@ -134,11 +134,12 @@ function __raxx_prompt {
     # Where raxx is gone, a distribution's command_not_found_handler must not write into the pipe.
     \builtin whence -p raxx >/dev/null 2>&1 || \builtin return 0
     # The hook leaves the terminal's session by itself, so ^C at the prompt does not reach it. sysopen, where there is one, keeps
-    # the pipe from the commands that the user starts meanwhile. It is the function above that runs, in a second zsh: zsh 5.1 gives
-    # ^C to the substitution's first process, which must not be raxx. That zsh lets go of the terminal, so that a window can close.
+    # the pipe from the commands that the user starts meanwhile. With `exec command` raxx takes the place of the second zsh, which
+    # would hold the terminal open until the checks end. zsh 5.1 gives ^C to that process, so older ones call the function above.
+    __raxx_code='exec </dev/null 2>/dev/null; [[ "$ZSH_VERSION" == (5.<9->|<6->.)* ]] && exec command raxx hook zsh; raxx hook zsh'
     \builtin zmodload zsh/system 2>/dev/null &&
-      \builtin eval 'builtin sysopen -r -o cloexec -u __raxx_fd <(exec </dev/null 2>/dev/null; raxx hook zsh)' 2>/dev/null ||
-      \builtin eval 'exec {__raxx_fd}< <(exec </dev/null 2>/dev/null; raxx hook zsh)' 2>/dev/null ||
+      \builtin eval "builtin sysopen -r -o cloexec -u __raxx_fd <($__raxx_code)" 2>/dev/null ||
+      \builtin eval "exec {__raxx_fd}< <($__raxx_code)" 2>/dev/null ||
       \builtin return 0
     \builtin typeset -g __raxx_want="$__raxx_fd"
     # Without the line editor (a shell inside Emacs) each prompt looks whether the answer is there.
