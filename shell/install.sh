@@ -19,7 +19,7 @@ usage: sh shell/install.sh [--binary PATH | --no-build] [--bin-dir DIR] [--dry-r
   --binary PATH   install this raxx instead of building one with cargo
   --no-build      use the raxx that is installed already (by a package, say): completions and rc lines only
   --bin-dir DIR   where the binary goes (else: bin in $CARGO_INSTALL_ROOT, $CARGO_HOME or ~/.cargo)
-  --uninstall     give the rc files their old bytes back, remove the completions and the binary, say what stays
+  --uninstall     give the rc files their old bytes back, remove the completions, the daily check and the binary, say what stays
   --status        say what is in place; exit 1 if something is missing
   --dry-run       say what would be done and do nothing
   -h, --help      this text
@@ -682,6 +682,8 @@ uninstall() {
     refuse_all_damaged each_old_rc
     each_old_rc remove_block
     left=
+    # Before its program goes, which alone takes it out whole.
+    take_out_checks
     each_entry file remove_file
     # Deepest first: the record has them in the order in which they were made.
     directories=
@@ -694,6 +696,42 @@ uninstall() {
         unset -v IFS
     fi
     what_stays
+}
+
+# each_check COMMAND: COMMAND PLACE MEND for each scheduler that starts the daily check. It is looked for here, so that it is found
+# also where the program is gone.
+each_check() {
+    if crontab -l 2>/dev/null | grep -q '^# >>> raxx >>>'; then "$1" 'your crontab' 'crontab -e'; fi
+    timer=systemd/user/raxx-session-bootstrap.timer
+    stop='systemctl --user disable --now raxx-session-bootstrap.timer'
+    [ ! -e "$HOME/.config/$timer" ] || "$1" "$(short "$HOME/.config/$timer")" "$stop"
+    units=${XDG_CONFIG_HOME:-$HOME/.config}
+    [ "$units" = "$HOME/.config" ] || [ ! -e "$units/$timer" ] || "$1" "$(short "$units/$timer")" "$stop"
+    agent=$HOME/Library/LaunchAgents/app.raxx.session-bootstrap.plist
+    [ ! -e "$agent" ] || "$1" "$(short "$agent")" "launchctl bootout gui/$(id -u)/app.raxx.session-bootstrap"
+}
+
+take_out_checks() {
+    checks=
+    each_check note_check
+    [ -n "$checks" ] || return 0
+    going=
+    # A program that is not this script's stays, and so may the check that it makes.
+    if [ -x "$bin_dir/raxx" ] && is_ours "$bin_dir/raxx"; then going=1; fi
+    if [ -n "$going" ] && [ -n "$dry" ]; then
+        printf '%s' "$checks"
+        return 0
+    fi
+    if [ -n "$going" ] && ! "$bin_dir/raxx" schedule uninstall 2>&1; then complain 'the daily check could not be taken out'; fi
+    each_check keep_check
+}
+
+note_check() { checks=$checks$(row 'would remove' "the daily check ($1)")$newline; }
+
+keep_check() {
+    mend=$2
+    if [ -x "$bin_dir/raxx" ] && [ -z "$going" ]; then mend="$(short "$bin_dir/raxx") schedule uninstall"; fi
+    left="$left    $1    the daily check; to take it out: $mend$newline"
 }
 
 note_directory() { directories=$1$newline$directories; }
@@ -724,16 +762,22 @@ what_stays() {
         esac
     done
     config=${RAXX_CONFIG:-${XDG_CONFIG_HOME:-$HOME/.config}/raxx}
-    [ -e "$config" ] && left="$left    $(short "$config")    your configuration$newline"
+    identity=${XDG_CONFIG_HOME:-$HOME/.config}/raxx/identity.txt
+    opens='the identity that opens store.age: keep it with that file'
+    kept='your configuration'
+    if [ -e "$config/identity.txt" ]; then
+        kept="$kept, and $opens"
+    elif [ -e "$identity" ]; then
+        left="$left    $(short "$identity")    $opens$newline"
+    fi
+    [ -e "$config" ] && left="$left    $(short "$config")    $kept$newline"
     state_dir=${XDG_STATE_HOME:-$HOME/.local/state}/raxx
     [ -e "$state_dir" ] && left="$left    $(short "$state_dir")    what it remembers of each check; no secrets$newline"
     stamp=${RAXX_BOOTSTRAP_STATE_FILE:-$HOME/.raxx-session-bootstrap-last-validated}
     [ -e "$stamp" ] && left="$left    $(short "$stamp")    when all was last good$newline"
-    store='Secret Service'
-    [ "$system" = Darwin ] && store=Keychain
     file=${XDG_DATA_HOME:-$HOME/.local/share}/raxx/store.age
     [ -e "$file" ] && left="$left    $(short "$file")    your tokens, encrypted$newline"
-    say "What stays: your tokens in the $store, raxx in the shells that are open${left:+, and}"
+    say "What stays: your tokens in the store, raxx in the shells that are open${left:+, and}"
     printf '%s' "$left"
 }
 

@@ -30,6 +30,15 @@ pub fn base_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+/// Checks the vault's address. The Infisical CLI's form ends in `/api`, which is part of each path here.
+///
+/// # Errors
+/// As [`base_url`].
+pub fn vault_url(text: &str) -> Result<Url, String> {
+    let text = text.trim_end_matches('/');
+    base_url(text.strip_suffix("/api").unwrap_or(text))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,11 +18,11 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use crate::address::base_url;
+use crate::address::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::report::plain;
 use crate::store::Item;
-use file::{File, duration, mend_words};
+use file::{File, duration};
 use name::{check_name, may_be_named};
 use place::config_path;
 use store::{StoreForm, store_settings};
@@ -178,7 +178,7 @@ impl Config {
 
     fn parse(name: &str, text: String, defaults: Option<Config>) -> Result<Config, ConfigError> {
         let file = File { name: name.into(), text };
-        let form: Form = toml::from_str(&file.text).map_err(|e| file.error(e.span(), mend_words(e.message())))?;
+        let form: Form = toml::from_str(&file.text).map_err(|e| file.mistake(&e))?;
 
         let base = defaults.as_ref();
         let timeout = match &form.timeout {
@@ -208,7 +208,7 @@ impl Config {
         let store = store_settings(&file, &form.store)?;
         let vault = form.vault.infisical;
         let vault_url = match &vault.base_url {
-            Some(text) => Some(base_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?),
+            Some(text) => Some(vault_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?),
             None => None,
         };
         let infisical = Infisical {

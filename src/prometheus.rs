@@ -98,15 +98,28 @@ pub fn try_out(path: &Path) -> Result<()> {
 
 /// The file that is meant, and a new one beside it.
 fn beside(path: &Path) -> io::Result<(PathBuf, NamedTempFile)> {
+    let refused = || Err(io::Error::other("it is no regular file"));
+    // What it leads to may be a regular file: the one that the report goes into.
+    let device = path.starts_with("/dev") && !path.starts_with("/dev/shm");
+    if device || path.starts_with("/proc") {
+        return refused();
+    }
     // A link stays a link.
     let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     // A pipe without a reader would be waited for, and nobody told meanwhile.
     if fs::metadata(&real).is_ok_and(|there| !there.is_file()) {
-        return Err(io::Error::other("it is no regular file"));
+        return refused();
     }
     let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Without the ending .prom, so that the collector does not take the half of it.
-    let file = NamedTempFile::new_in(dir)?;
+    let file = NamedTempFile::new_in(dir).map_err(|e| {
+        // Its own words name the new file, which nobody knows.
+        let dir = dir.display();
+        io::Error::other(match e.kind() {
+            io::ErrorKind::NotFound => format!("the directory {dir} does not exist"),
+            kind => format!("no file can be made in the directory {dir}: {kind}"),
+        })
+    })?;
     Ok((real, file))
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::address::base_url;
+use crate::address::vault_url;
 use crate::config::Infisical;
 use crate::secret::{Malformed, Secret, from_environment};
 
@@ -65,8 +65,7 @@ pub fn address(config: &Infisical) -> Result<Url, String> {
     let Some(domain) = std::env::var("INFISICAL_DOMAIN").ok().filter(|d| !d.is_empty()) else {
         return Ok(config.base_url.clone());
     };
-    let domain = domain.trim_end_matches('/');
-    base_url(domain.strip_suffix("/api").unwrap_or(domain)).map_err(|why| why.replace("base_url", "INFISICAL_DOMAIN"))
+    vault_url(&domain).map_err(|why| why.replace("base_url", "INFISICAL_DOMAIN"))
 }
 
 /// The log-in's body.

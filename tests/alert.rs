@@ -437,6 +437,18 @@ fn without_a_token_or_a_network_the_next_run_tells() {
     sandbox.unset("SLACK_BOT_TOKEN");
     let said = text(&alert(&sandbox).stderr);
     assert!(said.contains("SLACK_BOT_TOKEN is not in env or store file; type: raxx store SLACK_BOT_TOKEN"), "{said}");
+    #[cfg(target_os = "linux")]
+    {
+        let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+        let keeping = "backend = \"file\"\nidentity = \"~/identity.txt\"";
+        let mut without = Sandbox::new();
+        without.config(&config.replace(keeping, "backend = \"secret-service\"")).env(NAME, KEY);
+        without.unset("DBUS_SESSION_BUS_ADDRESS");
+        let said = text(&alert(&without).stderr);
+        assert!(said.contains("SLACK_BOT_TOKEN is not in env, and there is no Secret Service here: "), "{said}");
+        let next = "; type: raxx store SLACK_BOT_TOKEN (or, for no Slack: enabled = false under [alert.slack])";
+        assert!(said.contains(next), "{said}");
+    }
     // What has no place in the store cannot be stored before it gets one.
     let listed = "[[credential]]\nname = \"SLACK_BOT_TOKEN\"\nprovider = \"slack\"\n";
     let placeless = {
@@ -764,6 +776,10 @@ fn the_desktop_shows_text_as_text() {
     program(&sandbox, "notify-send", "printf '%s\\n' \"$@\" >>\"$HOME/shown\"\n");
     let path = format!("{}:/usr/bin:/bin", sandbox.home().display());
     sandbox.env("PATH", path);
+    let nowhere = sandbox.raxx().env("PATH", sandbox.root().join("nowhere")).args(["check", "--alert"]).output();
+    let said = text(&nowhere.unwrap().stderr);
+    let mend = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
+    assert!(said.contains(&format!("notify-send is not there: {mend}\n")), "{said}");
     assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 1));
     let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
     let begins = "--app-name=raxx\n--urgency=critical\n--\nraxx: 1 credential fails\nHEROKU_API_KEY: ";

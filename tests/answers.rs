@@ -523,6 +523,21 @@ fn the_domain_is_read_as_the_infisical_cli_reads_it() {
 }
 
 #[test]
+fn the_configured_address_may_have_the_clis_form() {
+    for ending in ["/api", "/api/"] {
+        let server = Loopback::start();
+        server.accept(SECRET);
+        let mut sandbox = vault(&server);
+        let listed = "[[credential]]\nname = \"OTHER\"\nprovider = \"github\"\n";
+        let address = format!("[vault.infisical]\nbase_url = \"{}", server.url());
+        sandbox.config(&format!("{listed}{}", server.config().replace(&address, &format!("{address}{ending}"))));
+        sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
+        assert_eq!(vault_line(&sandbox), format!("[PASS] {VAULT}    logged in"), "{ending:?}");
+        assert!(server.requests().iter().any(|r| r.path == LOGIN), "{ending:?}");
+    }
+}
+
+#[test]
 fn the_ids_go_to_no_domain_that_is_not_safe() {
     let server = Loopback::start();
     let port = server.url().rsplit(':').next().expect("a port").to_string();

@@ -41,11 +41,20 @@ impl Home {
         {
             sandbox.unset(name);
         }
-        sandbox.env("PATH", "/usr/bin:/bin").env("SHELL", "/bin/zsh");
-        let home = Home(sandbox);
+        sandbox.env("SHELL", "/bin/zsh");
+        let mut home = Home(sandbox);
         for entry in fs::read_dir(home.dir()).expect("a directory").flatten() {
             fs::remove_dir_all(entry.path()).expect("an empty directory");
         }
+        // The daily check of whoever runs the tests is not in reach.
+        home.fake("systemctl", "exit 1").fake("launchctl", "exit 1");
+        let crontab = home.crontab();
+        let script = format!(
+            "case $1 in -l) cat '{0}' 2>/dev/null || {{ echo 'no crontab for op' >&2; exit 1; }} ;;\n\
+             -r) rm '{0}' ;; *) cat >'{0}.new' && mv '{0}.new' '{0}' ;; esac",
+            crontab.display()
+        );
+        home.fake("crontab", &script);
         home
     }
 
@@ -77,6 +86,11 @@ impl Home {
         fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).expect("its mode");
         self.0.env("PATH", format!("{}:/usr/bin:/bin", bin.display()));
         self
+    }
+
+    /// Where the stand-in for `crontab` keeps it.
+    fn crontab(&self) -> PathBuf {
+        self.0.root().join("crontab")
     }
 
     /// Puts a raxx on the PATH that writes down how it is called; gives the file.
@@ -740,6 +754,82 @@ fn uninstall_leaves_what_is_not_its_own_and_says_so() {
         "    ~/.local/share/zsh/site-functions/_raxx    changed since this script put it there\n",
         "    ~/.cargo/bin/raxx    not put there by this script\n",
         "    ~/.config/raxx    your configuration\n",
+    ] {
+        assert!(done.out.contains(said), "no {said} in {}", done.out);
+    }
+}
+
+#[test]
+fn uninstall_takes_the_daily_check_with_the_program() {
+    let home = Home::new();
+    let raxx = home.path(".cargo/bin/raxx");
+    let schedule = [raxx.to_str().expect("UTF-8"), "schedule", "install", "--via", "cron"];
+    let foreign = "0 5 * * * tar\n";
+    let crontab = || fs::read_to_string(home.crontab()).expect("a crontab");
+    for shell in SHELLS {
+        fs::write(home.crontab(), foreign).expect("a crontab");
+        assert_eq!(home.install_sh_with(shell, &["--binary", RAXX]).code, 0);
+        assert_eq!(home.run(&schedule).code, 0);
+        let scheduled = crontab();
+        assert!(scheduled.contains("/.cargo/bin/raxx check"), "{scheduled}");
+
+        let dry = home.install_sh_with(shell, &["--uninstall", "--dry-run"]);
+        assert_eq!((dry.code, crontab()), (0, scheduled.clone()), "{shell:?}: {}", dry.err);
+        assert!(dry.out.contains("would remove the daily check (your crontab)\n"), "{shell:?}: {}", dry.out);
+
+        let done = home.install_sh_with(shell, &["--uninstall"]);
+        assert_eq!((done.code, crontab()), (0, foreign.to_string()), "{shell:?}: {}", done.err);
+        assert!(done.out.contains("the daily check is taken out: crontab\n"), "{shell:?}: {}", done.out);
+        assert!(!done.out.contains("    your crontab"), "{shell:?}: {}", done.out);
+    }
+}
+
+#[test]
+fn a_daily_check_that_uninstall_cannot_take_out_is_named() {
+    let mut home = Home::new();
+    let raxx = home.path(".cargo/bin/raxx");
+    let schedule = [raxx.to_str().expect("UTF-8"), "schedule", "install", "--via", "cron"];
+    assert_eq!(home.install_sh(&["--binary", RAXX]).code, 0);
+    assert_eq!(home.run(&schedule).code, 0);
+    fs::remove_file(&raxx).expect("the program");
+    let done = home.install_sh(&["--uninstall"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let stays = "    your crontab    the daily check; to take it out: crontab -e\n";
+    assert!(done.out.contains(stays), "{}", done.out);
+
+    // The scheduler takes nothing any more.
+    assert_eq!(home.install_sh(&["--binary", RAXX]).code, 0);
+    let show =
+        format!("[ \"$1\" = -l ] && exec cat '{}'; echo 'the disk is full' >&2; exit 1", home.crontab().display());
+    home.fake("crontab", &show);
+    let done = home.install_sh(&["--uninstall"]);
+    assert_eq!((done.code, raxx.exists()), (1, false), "{}", done.err);
+    assert!(done.out.contains("the disk is full") && done.out.contains(stays), "{}", done.out);
+
+    // A program that stays can go on doing it.
+    home.hook_up();
+    let done = home.install_sh(&["--uninstall"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let stays = format!("    your crontab    the daily check; to take it out: {RAXX} schedule uninstall\n");
+    assert!(done.out.contains(&stays), "{}", done.out);
+    // Another file of the same purpose.
+    home.write(".config/systemd/user/raxx-session-bootstrap.timer", "");
+    let done = home.install_sh(&["--uninstall"]);
+    let unit = "    ~/.config/systemd/user/raxx-session-bootstrap.timer    the daily check; to take it out: ";
+    assert_eq!(done.out.matches(unit).count(), 1, "{}", done.out);
+}
+
+#[test]
+fn what_stays_tells_of_the_identity_that_opens_the_store_file() {
+    let home = Home::new();
+    home.hook_up();
+    home.write(".config/raxx/identity.txt", "made up\n").write(".local/share/raxx/store.age", "made up\n");
+    let done = home.install_sh(&["--uninstall"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    for said in [
+        "What stays: your tokens in the store, ",
+        "    ~/.config/raxx    your configuration, and the identity that opens store.age: keep it with that file\n",
+        "    ~/.local/share/raxx/store.age    your tokens, encrypted\n",
     ] {
         assert!(done.out.contains(said), "no {said} in {}", done.out);
     }

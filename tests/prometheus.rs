@@ -155,8 +155,9 @@ fn a_file_that_cannot_be_written_is_one_line_and_exit_2() {
     let nowhere = sandbox.root().join("nowhere/raxx.prom");
     let out = sandbox.raxx().args(["check", "--quiet", "--prometheus"]).arg(&nowhere).output().unwrap();
     let said = text(&out.stderr);
-    assert!(said.starts_with(&format!("raxx: {}: the metrics are not written: ", nowhere.display())), "{said}");
-    assert_eq!((said.lines().count(), out.status.code()), (1, Some(2)));
+    let why = format!("the directory {} does not exist", nowhere.parent().unwrap().display());
+    assert_eq!(said, format!("raxx: {}: the metrics are not written: {why}\n", nowhere.display()));
+    assert_eq!(out.status.code(), Some(2));
 
     // As on a full disk: the old file stays whole.
     let path = file(&sandbox);
@@ -177,6 +178,21 @@ fn what_is_no_file_is_not_waited_for() {
     let said = text(&out.stderr);
     assert_eq!(said, format!("raxx: {}: the metrics are not written: it is no regular file\n", pipe.display()));
     assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn the_report_is_not_replaced_where_it_goes_to_a_file() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    for device in ["/dev/stdout", "/proc/self/fd/1"] {
+        let report = sandbox.root().join("report");
+        let line = format!("exec raxx check --prometheus {device} >'{}'", report.display());
+        let out = sandbox.command("sh").args(["-c", &line]).output().unwrap();
+        let why = "the metrics are not written: it is no regular file";
+        assert_eq!(text(&out.stderr), format!("raxx: {device}: {why}\n"));
+        assert_eq!(out.status.code(), Some(2));
+        assert!(fs::read_to_string(&report).unwrap().contains("[PASS] GOOD"), "the report is lost");
+    }
 }
 
 #[test]

@@ -585,6 +585,17 @@ fn a_timer_that_does_not_start_is_not_left_behind() {
 }
 
 #[test]
+fn without_a_manager_the_way_by_cron_is_named() {
+    let machine = Machine::new();
+    let before = machine.everything();
+    assert_eq!(
+        machine.refused("schedule install --via systemd"),
+        "systemctl --user daemon-reload: Failed to connect to bus: No medium found; type: raxx schedule install --via cron"
+    );
+    assert_eq!(machine.everything(), before);
+}
+
+#[test]
 fn a_timer_whose_units_are_deleted_by_hand_is_taken_out_all_the_same() {
     let machine = Machine::new();
     machine.set("manager", "");

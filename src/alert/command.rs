@@ -26,15 +26,22 @@ pub async fn tell(run: &[String], hidden: &[&str], report: &Report, message: &Me
     json["alert"] = serde_json::to_value(message).expect("a message is plain data");
     let mut command = Command::new(program);
     command.args(arguments);
-    ended(command, hidden, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
+    let mend = "install it, or name it with its whole path";
+    ended(command, mend, hidden, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
 }
 
 /// Runs a program to its good end. The credentials are taken out of its environment: it is told about them, it does not
-/// get them.
+/// get them. `mend` is what to do where it is not there.
 ///
 /// # Errors
 /// It cannot be started, says that it failed, or is not done in time; then all that it started is ended too.
-pub(super) async fn ended(mut command: Command, hidden: &[&str], input: &str, limit: Duration) -> Result<(), String> {
+pub(super) async fn ended(
+    mut command: Command,
+    mend: &str,
+    hidden: &[&str],
+    input: &str,
+    limit: Duration,
+) -> Result<(), String> {
     let name = plain(&command.as_std().get_program().to_string_lossy());
     hidden.iter().for_each(|variable| {
         command.env_remove(variable);
@@ -42,7 +49,7 @@ pub(super) async fn ended(mut command: Command, hidden: &[&str], input: &str, li
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.process_group(0).kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => format!("{name} is not there: install it, or name it with its whole path"),
+        std::io::ErrorKind::NotFound => format!("{name} is not there: {mend}"),
         _ => format!("{name} cannot be started: {e}"),
     })?;
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));
@@ -102,7 +109,7 @@ mod tests {
     fn sh(script: &str, input: &str, limit: Duration) -> Result<(), String> {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        block_on(ended(command, &["HIDDEN"], input, limit)).unwrap()
+        block_on(ended(command, "", &["HIDDEN"], input, limit)).unwrap()
     }
 
     const LONG: Duration = Duration::from_secs(20);

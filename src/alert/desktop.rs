@@ -25,7 +25,8 @@ pub async fn tell(hidden: &[&str], message: &Message) -> Result<String, String> 
         false => notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing)),
     };
     let name = command.as_std().get_program().to_string_lossy().into_owned();
-    ended(command, hidden, "", LIMIT).await.map(|()| format!("{name} took it"))
+    let mend = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
+    ended(command, mend, hidden, "", LIMIT).await.map(|()| format!("{name} took it"))
 }
 
 /// Names of a line; more are counted.

@@ -252,6 +252,7 @@ impl Means {
 async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
     let credential = config.alert.slack.credential();
     let name = &credential.name;
+    let next = || format!("{} (or, for no Slack: enabled = false under [alert.slack])", to_store(credential));
     let secret = match environment(name) {
         Some(value) => value.map_err(|why| format!("{name} is {}", why.words()))?,
         None => match stored(store, &[credential], STORE).await.pop() {
@@ -261,14 +262,14 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
             }
             None | Some(Stored::Not(Lookup::Absent)) => {
                 let place = if credential.store.is_some() { format!(" or {}", store.name()) } else { String::new() };
-                return Err(format!(
-                    "{name} is not in env{place}; {} (or, for no Slack: enabled = false under [alert.slack])",
-                    to_store(credential)
-                ));
+                return Err(format!("{name} is not in env{place}; {}", next()));
             }
             Some(Stored::Not(lookup)) => {
                 let why = credential.store.as_ref().map(|item| why_not(&lookup, item, store));
-                return Err(format!("{name} is not in env, and {}", why.unwrap_or_default()));
+                let why = why.unwrap_or_default();
+                // The other ways not to have it say themselves what to type, or pass.
+                let next = matches!(lookup, Lookup::Unavailable(_)).then(|| format!("; {}", next()));
+                return Err(format!("{name} is not in env, and {why}{}", next.unwrap_or_default()));
             }
         },
     };

@@ -45,6 +45,29 @@ impl File {
     }
 }
 
+impl File {
+    /// What the TOML library found, in a reader's words. It names no key where the value is of the wrong kind.
+    pub(super) fn mistake(&self, found: &toml::de::Error) -> ConfigError {
+        let message = mend_words(found.message());
+        let before = found.span().and_then(|span| self.text.get(..span.start)).unwrap_or_default();
+        let key = before.trim_end().strip_suffix('=').map(str::trim_end).unwrap_or_default();
+        let key = key.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
+        let said = if key.is_empty() || !message.starts_with("invalid type: ") {
+            message
+        } else if message.ends_with("expected a string") {
+            match key {
+                "timeout" | "warn_before" | "repeat" | "retry_for" | "recheck_after" => {
+                    format!("{key} must be text in quotes, like {}", examples(key))
+                }
+                _ => format!("{key} must be text in quotes"),
+            }
+        } else {
+            format!("{key}: {message}")
+        };
+        self.error(found.span(), said)
+    }
+}
+
 /// A path of the configuration: from `/` on, or from the home directory on. Any other would depend on where a terminal
 /// happens to stand.
 pub(super) fn absolute(file: &File, text: &Spanned<String>, key: &str) -> Result<PathBuf, ConfigError> {
@@ -96,6 +119,6 @@ fn examples(key: &str) -> &'static str {
 }
 
 /// serde's "unknown field" is a reader's "unknown key".
-pub(super) fn mend_words(message: &str) -> String {
+fn mend_words(message: &str) -> String {
     message.replace("unknown field", "unknown key").replace("missing field", "missing key")
 }

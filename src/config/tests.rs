@@ -33,7 +33,13 @@ fn each_mistake_is_one_line_with_its_place_and_its_mend() {
     let said = wrong(&format!("{one}rotate-via = \"x\"\n"));
     assert!(said.starts_with("c.toml:4: unknown key `rotate-via`, expected one of"), "{said}");
     let said = wrong("timeout = 10\n");
-    assert!(said.starts_with("c.toml:1: invalid type: integer `10`, expected a string"), "{said}");
+    assert_eq!(said, "c.toml:1: timeout must be text in quotes, like \"10s\", \"700ms\" or \"2m\"");
+    let said = wrong("[hook]\nrecheck_after = 3.5 # hours\n");
+    assert_eq!(said, "c.toml:2: recheck_after must be text in quotes, like \"24h\" or \"30m\"");
+    let said = wrong(&format!("{one}store = {{ service = true, account = \"a\" }}\n"));
+    assert_eq!(said, "c.toml:4: service must be text in quotes");
+    let said = wrong("[hook]\nwarn = \"yes\"\n");
+    assert_eq!(said, "c.toml:2: warn: invalid type: string \"yes\", expected a boolean");
     let said = wrong("timeout = \"soon\"\n");
     assert_eq!(said, "c.toml:1: timeout = \"soon\" is no duration: write it like \"10s\", \"700ms\" or \"2m\"");
     let said = wrong("timeout = \"0s\"\n");

@@ -130,9 +130,13 @@ pub fn install(job: &Job) -> Result<Change, String> {
         }
         Ok(())
     };
-    put().inspect_err(|_| {
+    put().map_err(|why| {
         if new {
             let _ = uninstall();
+        }
+        match runs() || !super::cron::is_here() {
+            true => why,
+            false => format!("{why}; type: raxx schedule install --via cron"),
         }
     })?;
     Ok(Change::Made)
