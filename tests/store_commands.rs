@@ -7,6 +7,8 @@ mod support;
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 use std::thread;
@@ -210,6 +212,46 @@ fn a_signal_at_the_question_gives_the_terminal_back() {
         terminal.wait_for("as-before");
         assert!(terminal.screen().contains(&format!("code {code}")), "{name}: {}", terminal.screen());
         assert!(terminal.times("ghp_half") == 0, "{name}");
+    }
+    holds(&sandbox, OLD);
+}
+
+/// What comes to be so; none where that takes longer than anything may on a busy machine.
+fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        if let Some(so) = is_so() {
+            return Some(so);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+#[test]
+fn a_signal_ends_what_waits_for_a_pipe() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let pipe = sandbox.root().join("pipe");
+    assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
+    // Held open for writing too, so that what is read never ends.
+    let mut held_open = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    for command in ["store", "rotate"] {
+        for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+            let mut waiting = std::process::Command::new(RAXX);
+            waiting.env_clear().envs(sandbox.environment().iter().cloned()).args([command, NAME, "--stdin"]);
+            let null = std::process::Stdio::null;
+            waiting.stdin(fs::File::open(&pipe).unwrap()).stdout(null()).stderr(null());
+            let mut waiting = waiting.spawn().unwrap();
+            held_open.write_all(b"ghp_half").unwrap();
+            in_time(|| (rustix::io::ioctl_fionread(&held_open).unwrap() == 0).then_some(()));
+            let pid = waiting.id().to_string();
+            assert!(sandbox.command("kill").args(["-s", name, &pid]).output().unwrap().status.success());
+            let ended = in_time(|| waiting.try_wait().unwrap());
+            let _ = waiting.kill();
+            assert_eq!(ended.and_then(|status| status.code()), Some(code), "{command}, {name}");
+        }
     }
     holds(&sandbox, OLD);
 }

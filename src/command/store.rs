@@ -82,7 +82,7 @@ pub(super) async fn input(
 ) -> Result<Secret> {
     let bytes = match asks(how) {
         true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
-        false => ask::piped()?,
+        false => ask::piped().await?,
     };
     match Secret::parse(&bytes) {
         Ok(secret) => {
