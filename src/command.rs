@@ -53,6 +53,23 @@ fn credential<'c>(config: &'c Config, name: &str) -> Result<&'c Credential> {
 }
 
 /// A name that no credential has. It is repeated only where it is nearly one of the known: else it may be a value.
+/// What to type to have this credential asked about. Those that alerts are sent with are no rows of the report.
+fn look(config: &Config, name: &str) -> String {
+    match config.names().any(|listed| listed == name) {
+        true => format!("raxx check {name}"),
+        false => "raxx check --alert --test".into(),
+    }
+}
+
+/// What to type where this shell holds another value than the stored one.
+fn freshened(config: &Config, name: &str) -> String {
+    match config.names().any(|listed| listed == name) {
+        true => format!("unset {name}; raxx load {name}"),
+        // No shell needs it: the alert takes the stored one.
+        false => format!("unset {name}; {}", look(config, name)),
+    }
+}
+
 fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
     /// No shorter word is taken for a value.
     const LIKE_A_VALUE: usize = 16;

@@ -355,6 +355,48 @@ fn ctrl_c_in_the_pager_is_the_pagers() {
 }
 
 #[test]
+fn a_signal_ends_a_rotation_while_the_page_is_read() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env("PAGER", "cat; trap 'echo closed; exit' TERM; echo paging; read -r x </dev/tty; read -r x </dev/tty");
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
+        let terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        terminal.wait_for("paging");
+        signal(&sandbox, name);
+        terminal.wait_for(&format!("code {code}"));
+        terminal.wait_for("as-before");
+        assert_eq!(terminal.times("(hidden)"), 0, "{name}: {}", terminal.screen());
+    }
+    holds(&sandbox, OLD);
+}
+
+/// Puts a program of this name before all others.
+fn program_first(sandbox: &mut Sandbox, name: &str, script: &str) {
+    let bin = sandbox.root().join("first");
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = sandbox.environment().iter().find(|(name, _)| name == "PATH").unwrap().1.clone();
+    sandbox.env("PATH", format!("{}:{}", bin.display(), path.to_str().unwrap()));
+}
+
+#[test]
+fn ctrl_c_while_rotate_looks_around_never_loses_a_stored_value() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    // It is interrupted just when it asks tmux.
+    program_first(&mut sandbox, "tmux", "kill -INT $PPID; exec sleep 5");
+    let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "zsh"], NEW);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(130), String::new()), "{}", text(&out.stderr));
+    assert!(!text(&out.stderr).contains("is stored"), "{}", text(&out.stderr));
+    holds(&sandbox, OLD);
+}
+
+#[test]
 fn yes_is_yes_in_any_case() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
@@ -458,10 +500,7 @@ fn forget_asks_and_takes_it_out() {
     assert_eq!(terminal.end(), 1);
     holds(&sandbox, OLD);
     let out = sandbox.run(&["forget", NAME, "--yes"]);
-    assert_eq!(
-        said(&out),
-        (format!("raxx: {NAME} is out of the store file. In this shell it stays until: raxx unset"), 0)
-    );
+    assert_eq!(said(&out), (format!("raxx: {NAME} is out of the store file"), 0));
     assert_eq!(held(&sandbox), "");
     assert_eq!(said(&sandbox.run(&["forget", NAME, "--yes"])), (format!("raxx: {NAME} is not in the store file"), 1));
 }
@@ -603,6 +642,33 @@ fn rotate_puts_the_new_value_into_the_shell_that_typed_it() {
         sandbox.env(NAME, OLD);
         let name = shell[0];
         let script = format!(
+#[test]
+fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
+    let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
+    let server = Loopback::start();
+    server.accept(old);
+    server.accept(new);
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&format!("{config}[alert.slack]\nwebhook = \"HOOK\"\nbase_url = \"{}/slack/api\"\n", server.url()));
+    let address = |path: &str| format!("{}{path}", server.url());
+    sandbox.env("HOOK", address(old));
+    let out = with_input(&sandbox, &["store", "HOOK", "--stdin"], &address(new));
+    let next = "Type: unset HOOK; raxx check --alert --test";
+    assert_eq!(said(&out), (format!("raxx: this shell still holds another value. {next}"), 0));
+    let out = with_input(&sandbox, &["rotate", "HOOK", "--stdin", "--no-check"], &address(old));
+    let all = text(&out.stderr);
+    for line in [
+        format!("raxx: this shell still holds the old value. {next}"),
+        "raxx: the new one is not proven: keep the old one until raxx check --alert --test passes".into(),
+    ] {
+        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
+    }
+    let out = sandbox.run(&["forget", "HOOK", "--yes"]);
+    let gone = "raxx: HOOK is out of the store file. This shell still has it. Type: unset HOOK";
+    assert_eq!(said(&out), (gone.into(), 0));
+}
+
             "eval \"$(raxx init {name})\"; printf %s {NEW} | raxx rotate {NAME} --stdin >/dev/null 2>&1; echo in a pipe it cannot; \
              raxx rotate {NAME} --stdin --no-check 2>/dev/null <<<{OLD}x; echo \"$? ${NAME}\"; raxx rotate NONE 2>/dev/null; echo \"$?\""
         );

@@ -156,7 +156,7 @@ async fn import(
             }
             proved = Some(row);
         }
-        keep(store, name, item, &secret).await?;
+        keep(store, name, item, &secret, &super::look(run.config, name)).await?;
         history::note_stored(proved, store.speaker(item).name());
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",
