@@ -436,6 +436,14 @@ fn what_is_wrong_with_the_command_is_one_line() {
     assert_eq!(run(&["store", "GITHUB", "--stdin"]), (unknown.clone(), 2));
     assert_eq!(run(&["forget", "GITHUB", "--yes"]), (unknown.clone(), 2));
     assert_eq!(run(&["rotate", "GITHUB", "--stdin"]), (unknown, 2));
+    let place = sandbox.root().join("config.toml");
+    let unknown = format!(
+        "raxx: no credential has that name. There are: {NAME}, HOMELESS, SLACK_BOT_TOKEN. To add one: a [[credential]] in {}",
+        place.display()
+    );
+    // A variable's name is no value, however long it is.
+    assert_eq!(run(&["store", "NOPE", "--stdin"]), (unknown.clone(), 2));
+    assert_eq!(run(&["store", "INFISICAL_CLIENT_SECRET", "--stdin"]), (unknown, 2));
     let homeless = "raxx: HOMELESS has no place in the store: add store = { service = \"…\", account = \"…\" } to its [[credential]]";
     assert_eq!(run(&["store", "HOMELESS", "--stdin"]), (homeless.into(), 2));
     let nobody = "raxx: there is no terminal to ask on: pipe the value in with --stdin";
@@ -451,6 +459,8 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
     let sandbox = sandbox(&server);
     let typed = format!("{NAME}={NEW}");
     let stdin = format!("--stdin={NEW}");
+    let option = format!("--{NEW}");
+    let below = format!("{NEW}/{NEW}");
     for args in [
         &["store", NAME, NEW][..],
         &["store", NEW, NAME],
@@ -470,13 +480,25 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
         &["load", "--shell", "zsh", NEW],
         &["export", "sh", NEW],
         &["list", "--history", NEW],
+        &[NEW],
+        &["list", NEW],
+        &["schedule", NEW],
+        &["schedule", "install", "--at", NEW],
+        &["store", NAME, &option],
+        &["rotate", "--shell", NEW, NAME],
+        &["import", NEW],
+        &["import", &below],
     ] {
         let out = with_input(&sandbox, args, "");
         let all = text(&out.stderr);
         assert!(!all.contains(&NEW[..12]) && !all.contains(&NEW[30..]), "{args:?}: {all}");
         assert_eq!((all.lines().count(), out.status.code()), (1, Some(2)), "{args:?}: {all}");
-        assert!(all.contains("is in the shell's history now, so it should be rotated"), "{args:?}: {all}");
+        assert!(all.contains("it is in the shell's history now, so rotate it"), "{args:?}: {all}");
     }
+    let next = |args: &[&str]| said(&with_input(&sandbox, args, "")).0.split_once("Type: ").unwrap().1.to_string();
+    assert_eq!(next(&["store", NAME, NEW]), "raxx store NAME");
+    assert_eq!(next(&["rotate", NAME, "x"]), "raxx rotate NAME");
+    assert_eq!(next(&["unlock", "x"]), "raxx unlock");
     // A slip of another kind keeps clap's own words.
     for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
         let out = with_input(&sandbox, args, "");
@@ -621,28 +643,6 @@ fn a_webhooks_old_address_is_sent_to_nobody() {
 }
 
 #[test]
-fn rotate_takes_neither_the_old_value_nor_a_dead_one() {
-    let server = Loopback::start();
-    server.accept(OLD);
-    let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
-    let same = said(&with_input(&sandbox, &["rotate", NAME, "--stdin"], OLD));
-    assert_eq!(same, (format!("raxx: {NAME}: that is the value that is to be replaced; nothing is changed"), 2));
-    holds(&sandbox, OLD);
-}
-
-#[test]
-fn rotate_puts_the_new_value_into_the_shell_that_typed_it() {
-    let server = Loopback::start();
-    server.accept(OLD);
-    server.accept(NEW);
-    for shell in [vec!["zsh", "-f"], vec!["bash", "--norc", "--noprofile"]] {
-        let mut sandbox = sandbox(&server);
-        given(&sandbox, OLD);
-        sandbox.env(NAME, OLD);
-        let name = shell[0];
-        let script = format!(
-#[test]
 fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
     let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
     let server = Loopback::start();
@@ -669,6 +669,28 @@ fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
     assert_eq!(said(&out), (gone.into(), 0));
 }
 
+#[test]
+fn rotate_takes_neither_the_old_value_nor_a_dead_one() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let same = said(&with_input(&sandbox, &["rotate", NAME, "--stdin"], OLD));
+    assert_eq!(same, (format!("raxx: {NAME}: that is the value that is to be replaced; nothing is changed"), 2));
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn rotate_puts_the_new_value_into_the_shell_that_typed_it() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    for shell in [vec!["zsh", "-f"], vec!["bash", "--norc", "--noprofile"]] {
+        let mut sandbox = sandbox(&server);
+        given(&sandbox, OLD);
+        sandbox.env(NAME, OLD);
+        let name = shell[0];
+        let script = format!(
             "eval \"$(raxx init {name})\"; printf %s {NEW} | raxx rotate {NAME} --stdin >/dev/null 2>&1; echo in a pipe it cannot; \
              raxx rotate {NAME} --stdin --no-check 2>/dev/null <<<{OLD}x; echo \"$? ${NAME}\"; raxx rotate NONE 2>/dev/null; echo \"$?\""
         );
@@ -743,6 +765,19 @@ fn a_stored_value_that_works_is_not_replaced_by_an_import() {
     assert_eq!(said(&out), (format!("raxx: {NAME}: the store file holds another value, which stays"), 0));
     sandbox.unset(NAME);
     holds(&sandbox, OLD);
+}
+
+#[test]
+fn an_import_says_how_to_take_another_value_than_the_stored_one() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let file = sandbox.home().join("tokens");
+    fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
+    let (line, _) = said(&sandbox.run(&["import", file.to_str().unwrap()]));
+    let other = format!("sets {NAME} to another value than the stored one, which stays");
+    assert_eq!(line, format!("raxx: {}:1 {other}; to take this one: raxx store {NAME}", file.display()));
 }
 
 #[test]
