@@ -250,7 +250,12 @@ impl Line {
 ///
 /// # Errors
 /// It cannot be read, or is longer than any token.
-pub fn piped() -> Result<Zeroizing<Vec<u8>>> {
+pub async fn piped() -> Result<Zeroizing<Vec<u8>>> {
+    // On a thread, so that a signal is heard meanwhile.
+    tokio::task::spawn_blocking(whole_input).await.context("standard input was not read")?
+}
+
+fn whole_input() -> Result<Zeroizing<Vec<u8>>> {
     // All the room at once: a buffer that grows leaves copies behind.
     let mut value = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
     io::stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut value).context("standard input cannot be read")?;

@@ -123,6 +123,7 @@ pub struct ListArgs {
 
 #[derive(Debug, Args)]
 pub struct StoreArgs {
+    /// The credential, as in raxx list
     #[arg(value_name = "NAME")]
     pub name: String,
     #[command(flatten)]
@@ -145,6 +146,7 @@ pub struct ValueArgs {
 
 #[derive(Debug, Args)]
 pub struct RotateArgs {
+    /// The credential, as in raxx list
     #[arg(value_name = "NAME")]
     pub name: String,
     #[command(flatten)]
@@ -159,6 +161,7 @@ pub struct RotateArgs {
 
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
+    /// The credential, as in raxx list
     #[arg(value_name = "NAME")]
     pub name: String,
     /// Do not ask

@@ -18,11 +18,12 @@ pub mod unlock;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::check::Run;
 use crate::config::{self, Config, Credential, is_identifier, nearest};
 use crate::process::write_whole;
-use crate::report::Report;
+use crate::report::{Report, clean};
 use crate::shell::Shell;
 use crate::state::{self, State};
 
@@ -52,24 +53,62 @@ fn credential<'c>(config: &'c Config, name: &str) -> Result<&'c Credential> {
     all().find(|c| c.name == name).ok_or_else(|| unknown(name, &known))
 }
 
+/// What to type to have this credential asked about. Those that alerts are sent with are no rows of the report.
+fn look(config: &Config, name: &str) -> String {
+    match config.names().any(|listed| listed == name) {
+        true => format!("raxx check {name}"),
+        false => "raxx check --alert --test".into(),
+    }
+}
+
+/// What to type where this shell holds another value than the stored one.
+fn freshened(config: &Config, name: &str) -> String {
+    match config.names().any(|listed| listed == name) {
+        true => format!("unset {name}; raxx load {name}"),
+        // No shell needs it: the alert takes the stored one.
+        false => format!("unset {name}; {}", look(config, name)),
+    }
+}
+
 /// A name that no credential has. It is repeated only where it is nearly one of the known: else it may be a value.
 fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
-    /// No shorter word is taken for a value.
-    const LIKE_A_VALUE: usize = 16;
     if is_identifier(name)
         && let Some(near) = nearest(name, known)
     {
         return anyhow!("no credential is named {name}: did you mean {near}?");
     }
-    let there = known.join(", ");
-    match name.contains('=') || name.len() >= LIKE_A_VALUE {
-        true => anyhow!("no credential has that name. If it was a value: {TYPED}. The names are: {there}"),
-        false => anyhow!("no credential has that name: there are: {there}"),
-    }
+    let like_a_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let value = match may_be_a_value(name) && !name.chars().all(like_a_name) {
+        true => format!(" If it was a value, {TYPED}."),
+        false => String::new(),
+    };
+    let place = clean(&config::place());
+    anyhow!(
+        "no credential has that name.{value} There are: {}. To add one: a [[credential]] in {place}",
+        known.join(", ")
+    )
+}
+
+/// Whether a word of the command line may be a secret: no shorter one is taken for it.
+fn may_be_a_value(word: &str) -> bool {
+    word.contains('=') || word.chars().count() >= 16
 }
 
 /// Of a secret in the arguments.
-const TYPED: &str = "it is never typed into a command, and is in the shell's history now, so it should be rotated";
+const TYPED: &str = "it is in the shell's history now, so rotate it";
+
+/// The word that clap refuses, where it says one that was typed.
+fn refused_word(error: &clap::Error) -> Option<&str> {
+    let context = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        _ => ContextKind::InvalidValue,
+    };
+    match error.get(context) {
+        Some(ContextValue::String(word)) => Some(word.trim_start_matches('-')),
+        _ => None,
+    }
+}
 
 /// What is said of a command line that clap refuses: clap's own words, which repeat what was typed. Where that may be a
 /// value, words that do not.
@@ -88,13 +127,14 @@ pub fn refused(error: &clap::Error) -> ExitCode {
     let words = words.saturating_add(options.iter().filter(|option| *option == "--shell").count());
     let with_value = typed.iter().any(|argument| argument.starts_with('-'));
     if error.use_stderr() && words != usize::MAX && (typed.len() > words || with_value) {
-        let how = match command.as_str() {
-            "unlock" => "raxx unlock",
-            _ => "raxx store NAME",
-        };
-        crate::process::say(&format!(
-            "raxx: a secret: {TYPED}. Type: {how}, which asks for it, or pipe it in with --stdin"
-        ));
+        let how = if command == "unlock" { "unlock".into() } else { format!("{command} NAME") };
+        let never = "a secret is never typed into a command; if that was one";
+        crate::process::say(&format!("raxx: {never}, {TYPED}. Type: raxx {how}"));
+        return ExitCode::from(2);
+    }
+    if error.use_stderr() && refused_word(error).is_some_and(may_be_a_value) {
+        let unknown = "there is something in that command that raxx does not know";
+        crate::process::say(&format!("raxx: {unknown}. If it was a value, {TYPED}. Type: raxx --help"));
         return ExitCode::from(2);
     }
     error.exit()

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::report::clean;
+
 /// No start-up file is larger.
 const LARGEST: u64 = 1 << 20;
 
@@ -46,7 +48,8 @@ pub struct Line {
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.number)
+        // A directory of somebody else's may have any name.
+        write!(f, "{}:{}", clean(&self.file.display().to_string()), self.number)
     }
 }
 
@@ -280,6 +283,13 @@ mod tests {
         ] {
             assert_eq!(found(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_directorys_name_does_nothing_to_the_terminal() {
+        let file = "/home/me/\x1b]0;x\x07project/.envrc".into();
+        let line = Line { file, number: 3, name: "TOKEN".into(), value: None, alone: true };
+        assert_eq!(line.to_string(), "/home/me/]0;xproject/.envrc:3");
     }
 
     #[test]

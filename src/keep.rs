@@ -96,11 +96,11 @@ pub async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> 
     }
 }
 
-/// Stores the value, reads it back and compares.
+/// Stores the value, reads it back and compares. `look` is the command by which a person looks what is stored.
 ///
 /// # Errors
 /// One line; the old value is there as before, or the line says that it is not.
-pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret) -> Result<()> {
+pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, look: &str) -> Result<()> {
     let _alone = alone().await?;
     let old = current(store, name, item).await?.unwrap_or(Lookup::Absent);
     let written = store.write(name, item, value, LIMIT).await;
@@ -114,10 +114,10 @@ pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret) ->
         Ok(()) if matches!(&now, Lookup::Found(bytes) if value.is(bytes)) => return Ok(()),
         // It was sent, and may still be carried out.
         Err(Lookup::TimedOut) if now == old || !told(&now) => {
-            bail!("{why}: whether {name} is stored is not known; look with raxx check {name}")
+            bail!("{why}: whether {name} is stored is not known; look with {look}")
         }
         Err(_) if now == old => bail!("{why}; nothing is changed"),
-        Err(_) if !told(&now) => bail!("{why}; what is stored now is not known: look with raxx check {name}"),
+        Err(_) if !told(&now) => bail!("{why}; what is stored now is not known: look with {look}"),
         _ => {}
     }
     let why = match why.is_empty() {
@@ -128,7 +128,7 @@ pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret) ->
     match one(store, item).await {
         now if now == old => bail!("{why}; it holds what it held before"),
         Lookup::Found(bytes) if value.is(&bytes) => bail!("{why}; the new value is stored all the same"),
-        _ => bail!("{why}; what is stored now is not known: look with raxx check {name}"),
+        _ => bail!("{why}; what is stored now is not known: look with {look}"),
     }
 }
 
@@ -230,7 +230,7 @@ mod tests {
         let store = Scripted { held: RefCell::new(before.map(Into::into)), script: RefCell::new(script.to_vec()) };
         let item = Item { service: "s".into(), account: "a".into() };
         let value = Secret::parse(b"new").unwrap();
-        let done = crate::process::block_on(keep(&store, "NAME", &item, &value)).unwrap();
+        let done = crate::process::block_on(keep(&store, "NAME", &item, &value, "raxx check NAME")).unwrap();
         let said = done.err().map_or_else(String::new, |error| error.to_string());
         (said, store.held.into_inner().map(|held| String::from_utf8(held).unwrap()))
     }

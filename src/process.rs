@@ -3,6 +3,7 @@
 use std::io::{self, Write as _};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The most open files that macOS lets a process ask for.
 const FILES: u64 = 10_240;
@@ -59,6 +60,12 @@ pub fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
 #[derive(Debug)]
 pub struct Ended(pub u8);
 
+impl Ended {
+    fn by(signal: SignalKind) -> Ended {
+        Ended(128 + signal.as_raw_value() as u8)
+    }
+}
+
 impl std::fmt::Display for Ended {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ended by a signal")
@@ -67,25 +74,50 @@ impl std::fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
+/// The signals by which others ask this process to end: all but ^C.
+pub struct Ends {
+    terminate: Signal,
+    hangup: Signal,
+    quit: Signal,
+}
+
+impl Ends {
+    /// Hears them from now on.
+    ///
+    /// # Errors
+    /// The system lets no signal be heard.
+    pub fn listen() -> io::Result<Ends> {
+        Ok(Ends {
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+        })
+    }
+
+    /// The next of them.
+    pub async fn next(&mut self) -> Ended {
+        tokio::select! {
+            _ = self.terminate.recv() => Ended::by(SignalKind::terminate()),
+            _ = self.hangup.recv() => Ended::by(SignalKind::hangup()),
+            _ = self.quit.recv() => Ended::by(SignalKind::quit()),
+        }
+    }
+}
+
 /// Runs it to its end, or until a signal asks this process to end. Then it is dropped, which puts right what it holds: a
 /// silent terminal above all.
 ///
 /// # Errors
 /// What it says; [`Ended`]; the system lets no signal be heard.
 pub async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    use tokio::signal::unix::{SignalKind, signal};
     // All of them before it begins.
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let signal = tokio::select! {
+    let mut ends = Ends::listen()?;
+    let ended = tokio::select! {
         biased;
         done = work => return done,
-        _ = interrupt.recv() => SignalKind::interrupt(),
-        _ = terminate.recv() => SignalKind::terminate(),
-        _ = hangup.recv() => SignalKind::hangup(),
-        _ = quit.recv() => SignalKind::quit(),
+        _ = interrupt.recv() => Ended::by(SignalKind::interrupt()),
+        ended = ends.next() => ended,
     };
-    Err(Ended(128 + signal.as_raw_value() as u8).into())
+    Err(ended.into())
 }

@@ -146,7 +146,7 @@ fn an_unknown_name_is_answered_with_the_nearest() {
         said("GITHUB_API_SECRET_TOKEN"),
         "no credential is named GITHUB_API_SECRET_TOKEN: did you mean GITHUB_API_SECRETS_TOKEN?"
     );
-    assert!(said("\x1b[31mX").starts_with("no credential has that name: there are: CLOUDFLARE_ACCESS_MGMT_TOKEN, "));
+    assert!(said("\x1b[31mX").starts_with("no credential has that name. There are: CLOUDFLARE_ACCESS_MGMT_TOKEN, "));
     let export = refused(&sandbox.run(&["export", "bash", "cf_worker"]));
     assert_eq!(export, "no credential is named cf_worker: did you mean CF_WORKER_DEPLOY?");
 }

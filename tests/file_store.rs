@@ -366,7 +366,12 @@ fn an_identity_for_everybody_and_a_damaged_file_are_one_line_each() {
     *bad.last_mut().unwrap() ^= 1;
     fs::write(store_file(&sandbox), &bad).unwrap();
     let said = refused(&store(&sandbox, "T0", NEW));
-    assert!(said.contains(&format!("the store file {} is damaged", store_file(&sandbox).display())), "{said}");
+    let damaged = format!("the store file {} is damaged", store_file(&sandbox).display());
+    assert!(said.ends_with(&format!("{damaged}: take it from a backup")), "{said}");
+    fs::write(store_file(&sandbox), "none").unwrap();
+    let said = refused(&store(&sandbox, "T0", NEW));
+    assert!(said.ends_with(&format!("{damaged}, or is no age file: take it from a backup")), "{said}");
+    fs::write(store_file(&sandbox), &bad).unwrap();
     assert_eq!(fs::read(store_file(&sandbox)).unwrap(), bad);
     fs::write(store_file(&sandbox), &good).unwrap();
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));

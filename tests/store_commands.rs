@@ -7,6 +7,8 @@ mod support;
 use std::collections::hash_map::RandomState;
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _};
+use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
 use std::thread;
@@ -214,6 +216,46 @@ fn a_signal_at_the_question_gives_the_terminal_back() {
     holds(&sandbox, OLD);
 }
 
+/// What comes to be so; none where that takes longer than anything may on a busy machine.
+fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        if let Some(so) = is_so() {
+            return Some(so);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+#[test]
+fn a_signal_ends_what_waits_for_a_pipe() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let pipe = sandbox.root().join("pipe");
+    assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
+    // Held open for writing too, so that what is read never ends.
+    let mut held_open = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    for command in ["store", "rotate"] {
+        for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+            let mut waiting = std::process::Command::new(RAXX);
+            waiting.env_clear().envs(sandbox.environment().iter().cloned()).args([command, NAME, "--stdin"]);
+            let null = std::process::Stdio::null;
+            waiting.stdin(fs::File::open(&pipe).unwrap()).stdout(null()).stderr(null());
+            let mut waiting = waiting.spawn().unwrap();
+            held_open.write_all(b"ghp_half").unwrap();
+            in_time(|| (rustix::io::ioctl_fionread(&held_open).unwrap() == 0).then_some(()));
+            let pid = waiting.id().to_string();
+            assert!(sandbox.command("kill").args(["-s", name, &pid]).output().unwrap().status.success());
+            let ended = in_time(|| waiting.try_wait().unwrap());
+            let _ = waiting.kill();
+            assert_eq!(ended.and_then(|status| status.code()), Some(code), "{command}, {name}");
+        }
+    }
+    holds(&sandbox, OLD);
+}
+
 #[test]
 fn hidden_keys_edit_the_line_and_all_others_count() {
     let server = Loopback::start();
@@ -313,6 +355,48 @@ fn ctrl_c_in_the_pager_is_the_pagers() {
 }
 
 #[test]
+fn a_signal_ends_a_rotation_while_the_page_is_read() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env("PAGER", "cat; trap 'echo closed; exit' TERM; echo paging; read -r x </dev/tty; read -r x </dev/tty");
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
+        let terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        terminal.wait_for("paging");
+        signal(&sandbox, name);
+        terminal.wait_for(&format!("code {code}"));
+        terminal.wait_for("as-before");
+        assert_eq!(terminal.times("(hidden)"), 0, "{name}: {}", terminal.screen());
+    }
+    holds(&sandbox, OLD);
+}
+
+/// Puts a program of this name before all others.
+fn program_first(sandbox: &mut Sandbox, name: &str, script: &str) {
+    let bin = sandbox.root().join("first");
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = sandbox.environment().iter().find(|(name, _)| name == "PATH").unwrap().1.clone();
+    sandbox.env("PATH", format!("{}:{}", bin.display(), path.to_str().unwrap()));
+}
+
+#[test]
+fn ctrl_c_while_rotate_looks_around_never_loses_a_stored_value() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    // It is interrupted just when it asks tmux.
+    program_first(&mut sandbox, "tmux", "kill -INT $PPID; exec sleep 5");
+    let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "zsh"], NEW);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(130), String::new()), "{}", text(&out.stderr));
+    assert!(!text(&out.stderr).contains("is stored"), "{}", text(&out.stderr));
+    holds(&sandbox, OLD);
+}
+
+#[test]
 fn yes_is_yes_in_any_case() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
@@ -352,6 +436,14 @@ fn what_is_wrong_with_the_command_is_one_line() {
     assert_eq!(run(&["store", "GITHUB", "--stdin"]), (unknown.clone(), 2));
     assert_eq!(run(&["forget", "GITHUB", "--yes"]), (unknown.clone(), 2));
     assert_eq!(run(&["rotate", "GITHUB", "--stdin"]), (unknown, 2));
+    let place = sandbox.root().join("config.toml");
+    let unknown = format!(
+        "raxx: no credential has that name. There are: {NAME}, HOMELESS, SLACK_BOT_TOKEN. To add one: a [[credential]] in {}",
+        place.display()
+    );
+    // A variable's name is no value, however long it is.
+    assert_eq!(run(&["store", "NOPE", "--stdin"]), (unknown.clone(), 2));
+    assert_eq!(run(&["store", "INFISICAL_CLIENT_SECRET", "--stdin"]), (unknown, 2));
     let homeless = "raxx: HOMELESS has no place in the store: add store = { service = \"…\", account = \"…\" } to its [[credential]]";
     assert_eq!(run(&["store", "HOMELESS", "--stdin"]), (homeless.into(), 2));
     let nobody = "raxx: there is no terminal to ask on: pipe the value in with --stdin";
@@ -367,6 +459,8 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
     let sandbox = sandbox(&server);
     let typed = format!("{NAME}={NEW}");
     let stdin = format!("--stdin={NEW}");
+    let option = format!("--{NEW}");
+    let below = format!("{NEW}/{NEW}");
     for args in [
         &["store", NAME, NEW][..],
         &["store", NEW, NAME],
@@ -386,13 +480,25 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
         &["load", "--shell", "zsh", NEW],
         &["export", "sh", NEW],
         &["list", "--history", NEW],
+        &[NEW],
+        &["list", NEW],
+        &["schedule", NEW],
+        &["schedule", "install", "--at", NEW],
+        &["store", NAME, &option],
+        &["rotate", "--shell", NEW, NAME],
+        &["import", NEW],
+        &["import", &below],
     ] {
         let out = with_input(&sandbox, args, "");
         let all = text(&out.stderr);
         assert!(!all.contains(&NEW[..12]) && !all.contains(&NEW[30..]), "{args:?}: {all}");
         assert_eq!((all.lines().count(), out.status.code()), (1, Some(2)), "{args:?}: {all}");
-        assert!(all.contains("is in the shell's history now, so it should be rotated"), "{args:?}: {all}");
+        assert!(all.contains("it is in the shell's history now, so rotate it"), "{args:?}: {all}");
     }
+    let next = |args: &[&str]| said(&with_input(&sandbox, args, "")).0.split_once("Type: ").unwrap().1.to_string();
+    assert_eq!(next(&["store", NAME, NEW]), "raxx store NAME");
+    assert_eq!(next(&["rotate", NAME, "x"]), "raxx rotate NAME");
+    assert_eq!(next(&["unlock", "x"]), "raxx unlock");
     // A slip of another kind keeps clap's own words.
     for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
         let out = with_input(&sandbox, args, "");
@@ -416,10 +522,7 @@ fn forget_asks_and_takes_it_out() {
     assert_eq!(terminal.end(), 1);
     holds(&sandbox, OLD);
     let out = sandbox.run(&["forget", NAME, "--yes"]);
-    assert_eq!(
-        said(&out),
-        (format!("raxx: {NAME} is out of the store file. In this shell it stays until: raxx unset"), 0)
-    );
+    assert_eq!(said(&out), (format!("raxx: {NAME} is out of the store file"), 0));
     assert_eq!(held(&sandbox), "");
     assert_eq!(said(&sandbox.run(&["forget", NAME, "--yes"])), (format!("raxx: {NAME} is not in the store file"), 1));
 }
@@ -540,6 +643,33 @@ fn a_webhooks_old_address_is_sent_to_nobody() {
 }
 
 #[test]
+fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
+    let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
+    let server = Loopback::start();
+    server.accept(old);
+    server.accept(new);
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox.config(&format!("{config}[alert.slack]\nwebhook = \"HOOK\"\nbase_url = \"{}/slack/api\"\n", server.url()));
+    let address = |path: &str| format!("{}{path}", server.url());
+    sandbox.env("HOOK", address(old));
+    let out = with_input(&sandbox, &["store", "HOOK", "--stdin"], &address(new));
+    let next = "Type: unset HOOK; raxx check --alert --test";
+    assert_eq!(said(&out), (format!("raxx: this shell still holds another value. {next}"), 0));
+    let out = with_input(&sandbox, &["rotate", "HOOK", "--stdin", "--no-check"], &address(old));
+    let all = text(&out.stderr);
+    for line in [
+        format!("raxx: this shell still holds the old value. {next}"),
+        "raxx: the new one is not proven: keep the old one until raxx check --alert --test passes".into(),
+    ] {
+        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
+    }
+    let out = sandbox.run(&["forget", "HOOK", "--yes"]);
+    let gone = "raxx: HOOK is out of the store file. This shell still has it. Type: unset HOOK";
+    assert_eq!(said(&out), (gone.into(), 0));
+}
+
+#[test]
 fn rotate_takes_neither_the_old_value_nor_a_dead_one() {
     let server = Loopback::start();
     server.accept(OLD);
@@ -635,6 +765,19 @@ fn a_stored_value_that_works_is_not_replaced_by_an_import() {
     assert_eq!(said(&out), (format!("raxx: {NAME}: the store file holds another value, which stays"), 0));
     sandbox.unset(NAME);
     holds(&sandbox, OLD);
+}
+
+#[test]
+fn an_import_says_how_to_take_another_value_than_the_stored_one() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let file = sandbox.home().join("tokens");
+    fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
+    let (line, _) = said(&sandbox.run(&["import", file.to_str().unwrap()]));
+    let other = format!("sets {NAME} to another value than the stored one, which stays");
+    assert_eq!(line, format!("raxx: {}:1 {other}; to take this one: raxx store {NAME}", file.display()));
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn zsh(text: &str, command: &Command) -> String {
         }
         // With a blank before it nothing is put between the function and what is said to it.
         let action = current.map(|named| if named.vault { ": _raxx_names infisical" } else { ": _raxx_names" });
-        let is_name = ["names -- Only these credentials:_default", "':name:_default", ":NAME:_default"];
+        let is_name = ["names -- Only these credentials:_default", "':name -- ", ":NAME:_default"];
         match action.filter(|_| is_name.iter().any(|part| line.contains(part))) {
             Some(action) => out += &line.replacen(":_default", action, 1),
             None => out += line,

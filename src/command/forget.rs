@@ -10,6 +10,7 @@ use crate::cli::ForgetArgs;
 use crate::config::Config;
 use crate::keep::{forget, is_there, place};
 use crate::process::{block_on, say, until_a_signal};
+use crate::source::environment;
 use crate::store;
 
 /// # Errors
@@ -36,10 +37,11 @@ pub fn run(args: &ForgetArgs) -> Result<ExitCode> {
             }
         }
         forget(&*store, item).await?;
-        say(&format!(
-            "raxx: {name} is out of the {}. In this shell it stays until: raxx unset",
-            store.speaker(item).name()
-        ));
+        let here = match environment(name) {
+            Some(_) => format!(". This shell still has it. Type: unset {name}"),
+            None => String::new(),
+        };
+        say(&format!("raxx: {name} is out of the {}{here}", store.speaker(item).name()));
         Ok(ExitCode::SUCCESS)
     }))?
 }

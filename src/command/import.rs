@@ -1,11 +1,13 @@
 //! `raxx import`: finds the configured names in the environment and in shell files, proves their values, stores them, and
 //! shows which lines to delete. It changes no file.
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 
-use super::memory;
+use super::{TYPED, may_be_a_value, memory};
 use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
@@ -14,7 +16,7 @@ use crate::elsewhere::{Line, lines_setting, usual_files};
 use crate::history;
 use crate::keep::{current, keep};
 use crate::process::{block_on, say, until_a_signal};
-use crate::report::Kind;
+use crate::report::{Kind, clean};
 use crate::secret::Secret;
 use crate::source::environment;
 use crate::store::{self, Lookup, Store};
@@ -42,7 +44,7 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     let names: Vec<&str> = config.names().collect();
     let mut lines: Vec<Line> = Vec::new();
     for file in &args.files {
-        lines.extend(lines_setting(file, &names).with_context(|| format!("{}: cannot be read", file.display()))?);
+        lines.extend(lines_setting(file, &names).or_else(|why| bail!(unreadable(file, why)))?);
     }
     if args.files.is_empty() {
         lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
@@ -73,6 +75,16 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     }))?
 }
 
+/// Of a file that was named. Its name is not repeated where it may be a value: what leads nowhere is no path.
+fn unreadable(file: &Path, why: io::Error) -> String {
+    let shown = clean(&file.display().to_string());
+    let leads_nowhere = !file.parent().is_some_and(Path::exists);
+    match why.kind() == io::ErrorKind::NotFound && leads_nowhere && may_be_a_value(&shown) {
+        true => format!("no file has that name. If it was a value, {TYPED}. Type: raxx import FILE"),
+        false => format!("{shown}: cannot be read: {why}"),
+    }
+}
+
 /// What is to be done about a line: nothing that could lose the only copy of a value that may be good.
 fn advice(line: &Line, settled: Option<&(&String, Settled)>) -> String {
     let name = &line.name;
@@ -86,6 +98,9 @@ fn advice(line: &Line, settled: Option<&(&String, Settled)>) -> String {
         Some(Settled { dead, .. }) if dead.iter().any(is) => {
             format!("sets {name} to a value that the provider rejects")
         }
+        Some(Settled { kept: Some(_), .. }) => format!(
+            "sets {name} to another value than the stored one, which stays; to take this one: raxx store {name}"
+        ),
         _ => format!("sets {name} to a value that is not stored: it stays"),
     }
 }
@@ -156,7 +171,7 @@ async fn import(
             }
             proved = Some(row);
         }
-        keep(store, name, item, &secret).await?;
+        keep(store, name, item, &secret, &super::look(run.config, name)).await?;
         history::note_stored(proved, store.speaker(item).name());
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",

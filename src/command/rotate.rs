@@ -2,15 +2,18 @@
 
 use std::io::{self, IsTerminal as _};
 use std::process::{ExitCode, Stdio};
+use std::time::Duration;
 
 use anyhow::{Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::timeout;
 
 use super::export::names_before;
 use super::store::{PATIENCE, asks, input, is_webhook, proven};
-use super::{credential, memory};
+use super::{credential, freshened, look, memory};
 use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
@@ -18,7 +21,7 @@ use crate::config::Config;
 use crate::elsewhere;
 use crate::history;
 use crate::keep::{current, keep, place};
-use crate::process::{block_on, say, until_a_signal, write_whole};
+use crate::process::{Ends, block_on, say, until_a_signal, write_whole};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::{Code, export_line, names_line};
@@ -32,6 +35,9 @@ const PAGES: [(&str, &str); 4] = [
     ("github-pat.md", include_str!("../../docs/ops/runbooks/rotation/github-pat.md")),
     ("infisical-service-token.md", include_str!("../../docs/ops/runbooks/rotation/infisical-service-token.md")),
 ];
+
+/// How long a pager may take to leave.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// Where incoming webhooks are made and taken away.
 const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)";
@@ -52,6 +58,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
     let credential = credential(&config, &args.name)?;
     let name = &credential.name;
     let item = place(credential)?;
+    let look = look(&config, name);
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
@@ -59,13 +66,13 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
     let webhook = is_webhook(&config, credential);
     let provider = catalogue.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
-        until_a_signal(async {
+        let stored = until_a_signal(async {
             let mut terminal = Terminal::new();
-            super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await
+            super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
+            // A locked store is told before anybody makes a token.
+            current(&*store, &credential.name, item).await
         })
         .await?;
-        // A locked store is told before anybody makes a token.
-        let stored = current(&*store, &credential.name, item).await?;
         let old = match stored {
             Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
             _ => environment(name).and_then(|held| held.ok()),
@@ -99,22 +106,25 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             if let (Some(old), Some(row)) = (&old, proved) {
                 compare(row, &run.prove(credential, old).await);
             }
-            keep(&*store, name, item, &secret).await?;
+            // Looked at before it is stored: behind that nothing waits any more, so that no ^C parts the shell from the
+            // value that the store has.
+            let lines = elsewhere::setting(name);
+            let in_tmux = elsewhere::in_tmux(name).await;
+            keep(&*store, name, item, &secret, &look).await?;
             terminal.speak();
             history::note_stored(row.clone(), store.speaker(item).name());
             say(&format!("raxx: {name} is stored in the {}", store.speaker(item).name()));
-            // The shell gets the new value before anything else is looked at.
             match args.shell {
                 Some(_) => write_whole(&code(name, &secret))?,
                 None if environment(name).is_some() => {
-                    say(&format!("raxx: this shell still holds the old value. Type: unset {name}; raxx load {name}"))
+                    say(&format!("raxx: this shell still holds the old value. Type: {}", freshened(&config, name)))
                 }
                 None => {}
             }
-            for line in elsewhere::setting(name) {
+            for line in lines {
                 say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
             }
-            if elsewhere::in_tmux(name).await {
+            if in_tmux {
                 say(&format!("raxx: the tmux server still gives {name} to new panes. Type: raxx unset --tmux"));
             }
             match row.is_some_and(|row| row.kind == Kind::Valid) {
@@ -123,9 +133,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
                     None if webhook => say(&format!("raxx: at last, take the old one away: {WEBHOOKS}")),
                     None => say("raxx: at last, revoke the old one at its provider"),
                 },
-                false => {
-                    say(&format!("raxx: the new one is not proven: keep the old one until raxx check {name} passes"))
-                }
+                false => say(&format!("raxx: the new one is not proven: keep the old one until {look} passes")),
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -185,6 +193,7 @@ async fn paged(text: &str) -> Result<bool> {
     let pager = std::env::var("PAGER").ok().filter(|p| !p.is_empty()).unwrap_or_else(|| "less".into());
     let Ok(terminal) = std::fs::OpenOptions::new().write(true).open("/dev/tty") else { return Ok(false) };
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut ends = Ends::listen()?;
     // A page that fits is left on the screen.
     let mut command = Command::new("sh");
     command.args(["-c", &pager]).env("LESS", "FRX").stdin(Stdio::piped()).stdout(terminal).stderr(Stdio::null());
@@ -197,6 +206,16 @@ async fn paged(text: &str) -> Result<bool> {
         tokio::select! {
             ended = child.wait() => return Ok(ended.is_ok_and(|status| status.success())),
             _ = interrupt.recv() => {} // heard here, so that nobody hears of it later
+            ended = ends.next() => {
+                // Asked rather than killed: it puts the terminal right.
+                if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
+                    let _ = kill_process(pid, Signal::TERM);
+                }
+                if timeout(LEAVING, child.wait()).await.is_err() {
+                    let _ = child.start_kill();
+                }
+                return Err(ended.into());
+            }
         }
     }
 }

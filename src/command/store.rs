@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{credential, memory};
+use super::{credential, freshened, look, memory};
 use crate::alert::slack::prove_webhook;
 use crate::ask::{self, Terminal};
 use crate::check::{Mode, Run};
@@ -46,12 +46,12 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
         if !may {
             return Ok(ExitCode::FAILURE);
         }
-        keep(&*store, &credential.name, item, &secret).await?;
+        keep(&*store, &credential.name, item, &secret, &look(&config, &credential.name)).await?;
         history::note_stored(row, store.speaker(item).name());
         say(&format!("raxx: {} is stored in the {}", credential.name, store.speaker(item).name()));
         if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
-            let name = &credential.name;
-            say(&format!("raxx: this shell still holds another value. Type: unset {name}; raxx load {name}"));
+            let next = freshened(&config, &credential.name);
+            say(&format!("raxx: this shell still holds another value. Type: {next}"));
         }
         Ok(ExitCode::SUCCESS)
     }))?
@@ -82,7 +82,7 @@ pub(super) async fn input(
 ) -> Result<Secret> {
     let bytes = match asks(how) {
         true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
-        false => ask::piped()?,
+        false => ask::piped().await?,
     };
     match Secret::parse(&bytes) {
         Ok(secret) => {

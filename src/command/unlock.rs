@@ -24,7 +24,7 @@ pub fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
     block_on(until_a_signal(async {
         let mut terminal = Terminal::new();
         let bytes = match args.stdin && !ask::stdin_is_a_person() {
-            true => ask::piped()?,
+            true => ask::piped().await?,
             false => terminal.hidden("Passphrase of the store file: ").await?,
         };
         if let Err(why) = file.unlock(&passphrase(&bytes)?) {

@@ -310,7 +310,7 @@ mod tests {
         let auto = both(directory.path());
         auto.service.0.replace(Some(b"old".to_vec()));
         std::fs::create_dir(directory.path().join(".store.age.new")).unwrap();
-        let keep = async { crate::keep::keep(&auto, "NAME", &token(), &secret("new")).await };
+        let keep = async { crate::keep::keep(&auto, "NAME", &token(), &secret("new"), "raxx check NAME").await };
         let why = run(keep).unwrap_err().to_string();
         assert!(
             why.starts_with("the store file does not work: ") && why.contains("store.age cannot be written"),

@@ -184,8 +184,10 @@ impl StoreFile {
         match error {
             DecryptError::ExcessiveWork { .. } => format!("the store file {path} asks for too much work to open"),
             DecryptError::UnknownFormat => format!("the store file {path} is in a newer age format"),
-            DecryptError::InvalidHeader => format!("the store file {path} is damaged, or is no age file"),
-            _ => format!("the store file {path} is damaged"),
+            DecryptError::InvalidHeader => {
+                format!("the store file {path} is damaged, or is no age file: take it from a backup")
+            }
+            _ => format!("the store file {path} is damaged: take it from a backup"),
         }
     }
 
@@ -214,7 +216,7 @@ impl StoreFile {
             let identities = identities(&path).map_err(Lookup::Broken)?;
             decrypt(&bytes, decryptor, &Any(identities)).map_err(|error| match error {
                 DecryptError::NoMatchingKeys => Lookup::Broken(format!(
-                    "the identity file {} does not open the store file {}",
+                    "the identity file {} does not open the store file {}: put the right one back",
                     shown(&path),
                     shown(&self.path)
                 )),

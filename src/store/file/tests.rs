@@ -209,7 +209,9 @@ fn every_identity_file_that_is_none_has_its_own_words() {
     put("age-encryption.org/v1\n-> scrypt x 18\n");
     assert!(broken(read(&file, "s")).contains(" is encrypted itself"));
     put(x25519::Identity::generate().to_string().expose_secret());
-    assert!(broken(read(&file, "s")).contains(" does not open the store file "));
+    let why = broken(read(&file, "s"));
+    let other = format!(" does not open the store file {}: put the right one back", file.path.display());
+    assert!(why.ends_with(&other), "{why}");
     fs::remove_file(&identity).unwrap();
     let why = broken(read(&file, "s"));
     let next = format!(" does not exist: put it back, or move {} away and store anew", file.path.display());
