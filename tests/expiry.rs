@@ -156,7 +156,7 @@ fn a_wrong_warn_before_is_one_line() {
         ("\"2y\"", "warn_before = \"2y\" "),
         ("\"400d\"", "must be from 0s to 365d"),
         ("\"-3d\"", "warn_before = \"-3d\" "),
-        ("14", "invalid type: integer `14`"),
+        ("14", "warn_before must be text in quotes, like \"14d\" or \"12h\""),
     ] {
         let out = github(&server, &format!("warn_before = {value}")).run(&["check"]);
         let error = text(&out.stderr);
