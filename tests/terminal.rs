@@ -517,7 +517,7 @@ fn load_exports_and_passes_its_code(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
 
     let wrong = terminal.run("raxx load NO_SUCH_NAME");
-    assert!(wrong.output.contains("raxx: no credential has that name: "), "{}", wrong.output);
+    assert!(wrong.output.contains("raxx: no credential has that name. There are: "), "{}", wrong.output);
     assert_eq!(wrong.code, 2);
     let help = terminal.run("raxx load --help");
     assert!(help.output.contains("Usage: raxx load"), "{}", help.output);
