@@ -287,9 +287,9 @@ mod tests {
 
     #[test]
     fn a_directorys_name_does_nothing_to_the_terminal() {
-        let file = "/home/me/\x1b]0;x\x07project/.envrc".into();
+        let file = "/srv/\x1b]0;x\x07project/.envrc".into();
         let line = Line { file, number: 3, name: "TOKEN".into(), value: None, alone: true };
-        assert_eq!(line.to_string(), "/home/me/]0;xproject/.envrc:3");
+        assert_eq!(line.to_string(), "/srv/]0;xproject/.envrc:3");
     }
 
     #[test]

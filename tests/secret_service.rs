@@ -281,7 +281,7 @@ fn what_is_locked_is_left_locked() {
     let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
     let service = serve(&mut sandbox, Service { items, locked: true, ..Service::default() });
     for row in check(&sandbox) {
-        assert_row(&row, "locked", "in the work collection, which is locked");
+        assert_row(&row, "locked", "in the team collection, which is locked");
     }
     assert_eq!(service.calls(), ["Hello", "ReadAlias", "OpenSession", "SearchItems", "SearchItems"]);
 }
@@ -304,7 +304,7 @@ fn a_locked_collection_that_cannot_be_searched_is_not_called_missing() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
     for row in check(&sandbox) {
-        assert_row(&row, "locked", "in the work collection, which is locked");
+        assert_row(&row, "locked", "in the team collection, which is locked");
         assert_eq!(row["rotate_via"], Value::Null);
     }
     assert!(!service.calls().iter().any(|call| ["Unlock", "Prompt"].contains(&call.as_str())), "{:?}", service.calls());
@@ -322,7 +322,7 @@ fn of_two_items_the_one_written_last_counts() {
 #[test]
 fn a_value_that_is_refused_is_told_by_its_reason() {
     for (error, kind, words) in [
-        ("org.freedesktop.Secret.Error.IsLocked", "locked", "in the work collection, which is locked"),
+        ("org.freedesktop.Secret.Error.IsLocked", "locked", "in the team collection, which is locked"),
         ("org.freedesktop.Secret.Error.NoSuchObject", "missing", "not in env or Secret Service"),
         (
             "org.freedesktop.DBus.Error.AccessDenied",

@@ -374,7 +374,9 @@ fn the_value_is_in_the_arguments_of_no_process() {
         let mut sleep =
             std_command(&sandbox, "sh").args(["-c", "read x", &marker]).stdin(Stdio::piped()).spawn().unwrap();
         let until = Instant::now() + Duration::from_secs(10);
-        while looks.load(Ordering::Relaxed) < 3 && Instant::now() < until {
+        // One look is under way, and began before there was anything to see.
+        let begun = looks.load(Ordering::Relaxed);
+        while looks.load(Ordering::Relaxed) < begun + 2 && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
         }
         drop(sleep.stdin.take());
@@ -420,7 +422,7 @@ fn a_dialog_is_declined() {
 #[test]
 fn a_change_that_is_refused_is_told_by_its_reason() {
     for (error, words) in [
-        ("org.freedesktop.Secret.Error.IsLocked", "the work collection is locked; type: "),
+        ("org.freedesktop.Secret.Error.IsLocked", "the team collection is locked; type: "),
         ("org.freedesktop.DBus.Error.AccessDenied", "wants consent: it is changed only after a dialog; type: "),
         ("org.freedesktop.DBus.Error.Failed", "does not work: a D-Bus error: org.freedesktop.DBus.Error.Failed"),
         ("org.freedesktop.DBus.Error.NoServer", "does not work: a D-Bus error: org.freedesktop.DBus.Error.NoServer"),
@@ -455,8 +457,8 @@ fn without_a_collection_nothing_is_made_up() {
 fn a_locked_collection_that_cannot_be_searched_is_not_called_empty() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
-    assert_told(store(&sandbox, "TOKEN_0", VALUE), "the work collection is locked; type: ");
-    assert_told(forget(&sandbox, "TOKEN_0"), "the work collection is locked; type: ");
+    assert_told(store(&sandbox, "TOKEN_0", VALUE), "the team collection is locked; type: ");
+    assert_told(forget(&sandbox, "TOKEN_0"), "the team collection is locked; type: ");
     let calls = service.calls();
     let changes = ["CreateItem", "SetSecret", "Delete", "Unlock", "Prompt"];
     assert!(!calls.iter().any(|call| changes.contains(&call.as_str())), "{calls:?}");
@@ -469,10 +471,10 @@ fn of_two_items_the_one_that_is_read_is_written() {
     let at = |modified| Stored { service: "raxx-token-0", value: "old", modified };
     let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
     store(&sandbox, "TOKEN_0", VALUE); // it keeps the old value and is told so
-    assert_eq!(service.changed()[0], "SetSecret /org/freedesktop/secrets/collection/work/1");
+    assert_eq!(service.changed()[0], "SetSecret /org/freedesktop/secrets/collection/team/1");
 
     let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
     forget(&sandbox, "TOKEN_0");
-    let deleted = ["0", "2", "1"].map(|item| format!("Delete /org/freedesktop/secrets/collection/work/{item}"));
+    let deleted = ["0", "2", "1"].map(|item| format!("Delete /org/freedesktop/secrets/collection/team/{item}"));
     assert_eq!(service.changed(), deleted);
 }

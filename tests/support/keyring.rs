@@ -381,7 +381,7 @@ fn answer(service: &Service, seen: &Mutex<Seen>, path: &str, method: &str, mut b
     Some(Answer { error: None, signature, body: out.bytes })
 }
 
-const COLLECTION: &str = "/org/freedesktop/secrets/collection/work";
+const COLLECTION: &str = "/org/freedesktop/secrets/collection/team";
 const PROMPT: &str = "/org/freedesktop/secrets/prompt/1";
 
 fn item<'a>(service: &'a Service, path: &str) -> &'a Stored {
