@@ -1,6 +1,6 @@
 //! `raxx check --prometheus FILE`, read by a parser of the format.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::fs;

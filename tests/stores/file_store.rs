@@ -3,7 +3,7 @@
 //! Needs the programs `age` and `keyctl` (Debian: age, keyutils). A system whose kernel keyring cannot be used, as in
 //! many containers, has other words for the passphrase form: then those are what is tested.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -1,7 +1,7 @@
 //! What networks, proxies and outages do to a request, for each provider: never a word about the token, never a second
 //! try, and the credential never goes anywhere but to its provider.
 
-mod support;
+use crate::support;
 
 use std::process::{Child, Stdio};
 use std::time::Duration;

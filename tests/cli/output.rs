@@ -1,9 +1,8 @@
 //! What a person sees on a terminal that a pipe does not show: progress, colours, refusals, and a broken configuration
 //! above the first prompt.
 
-#[path = "support/pty.rs"]
-mod pty;
-mod support;
+use crate::pty;
+use crate::support;
 
 use std::path::Path;
 

@@ -1,8 +1,7 @@
 //! `store`, `rotate`, `forget` and `import`: a value is proven before it replaces one that works, and is shown nowhere.
 
-#[path = "support/pty.rs"]
-mod pty;
-mod support;
+use crate::pty;
+use crate::support;
 
 use std::collections::hash_map::RandomState;
 use std::fs;

@@ -1,6 +1,6 @@
 //! The demonstration that the README offers: it must work for whoever tries it, and leave nothing behind.
 
-mod support;
+use crate::support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,9 +1,8 @@
 //! Storing into the Secret Service and taking out of it: with a real gnome-keyring, beside `secret-tool`, and with
 //! services of bad manners.
 
-#[path = "support/keyring.rs"]
-mod keyring;
-mod support;
+use crate::keyring;
+use crate::support;
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};

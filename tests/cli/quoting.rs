@@ -1,6 +1,6 @@
 //! Values that a shell could take for code: through `raxx export` and a real shell's `eval`, and equal on the other side.
 
-mod support;
+use crate::support;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

@@ -1,6 +1,6 @@
 //! `raxx list` and `raxx prompt`: what the last runs found, told without asking anybody.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::time::{Duration, Instant};

@@ -1,7 +1,7 @@
 //! What is told of the end of a token: the warning on a PASS, what it makes of the exit code and of a new terminal, and the
 //! ends that a provider tells by a list alone.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The daily check: what is written for launchd, systemd and cron is read by themselves or by a parser, twice is once, nothing
 //! is left behind; and the check that is started once an hour runs once a day.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

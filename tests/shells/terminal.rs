@@ -2,11 +2,9 @@
 //!
 //! `RAXX_TEST_BASH32` and `RAXX_TEST_ZSH51` name further shells to go through, old ones above all.
 
-#[path = "support/keyring.rs"]
-mod keyring;
-#[path = "support/pty.rs"]
-mod pty;
-mod support;
+use crate::keyring;
+use crate::pty;
+use crate::support;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -5,7 +5,7 @@
 //! The verdict, the exit code, the redacted form and the page to rotate by follow from these. The clock of every answer
 //! stands at `Mon, 23 Nov 2026 07:00:00 GMT`, so that a day can be counted.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 
@@ -93,19 +93,19 @@ fn table(text: &str) -> Table {
 }
 
 fn cloudflare() -> Table {
-    table(include_str!("answers/cloudflare.toml"))
+    table(include_str!("../answers/cloudflare.toml"))
 }
 
 fn heroku() -> Table {
-    table(include_str!("answers/heroku.toml"))
+    table(include_str!("../answers/heroku.toml"))
 }
 
 fn github() -> Table {
-    table(include_str!("answers/github.toml"))
+    table(include_str!("../answers/github.toml"))
 }
 
 fn infisical() -> Table {
-    table(include_str!("answers/infisical.toml"))
+    table(include_str!("../answers/infisical.toml"))
 }
 
 impl Case {
@@ -286,7 +286,7 @@ fn infisical_answers() {
 
 /// The cases of what stands in front, in the place of one provider.
 fn hold_front(mut table: Table, label: &str) {
-    let front: Front = toml::from_str(include_str!("answers/front.toml")).expect("a table of cases");
+    let front: Front = toml::from_str(include_str!("../answers/front.toml")).expect("a table of cases");
     table.case = front.case;
     for case in &mut table.case {
         case.foreign = true;

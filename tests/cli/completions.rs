@@ -1,6 +1,6 @@
 //! The completions: what is checked in is what the binary prints, and each shell really completes with it.
 
-mod support;
+use crate::support;
 
 use std::fs;
 

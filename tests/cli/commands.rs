@@ -1,6 +1,6 @@
 //! The commands from outside: streams, exit codes, and one clear line for everything that a person can get wrong.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::io::Read as _;

@@ -1,6 +1,6 @@
 //! shell/install.sh and shell/raxx.plugin.zsh: the real scripts with the real binary, in throw-away homes, byte for byte.
 
-mod support;
+use crate::support;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,6 +1,6 @@
 //! `raxx check --alert`: people are told of what fails, once, and nothing that was to be told is lost.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,6 +1,6 @@
 //! What is remembered between runs: rejected values, one validation at a time, the stamp, and runs without a memory.
 
-mod support;
+use crate::support;
 
 use std::fs;
 use std::path::PathBuf;

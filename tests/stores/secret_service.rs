@@ -1,8 +1,7 @@
 //! The Secret Service as raxx meets it: a real gnome-keyring, and the states in which there is none or a bad one.
 
-#[path = "support/keyring.rs"]
-mod keyring;
-mod support;
+use crate::keyring;
+use crate::support;
 
 use std::time::{Duration, Instant};
 

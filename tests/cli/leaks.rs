@@ -2,7 +2,7 @@
 //! may stand in code that a shell evaluates and in a request to its provider, and nowhere else: not on another stream,
 //! not in any process's arguments, not in a file.
 
-mod support;
+use crate::support;
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;

@@ -1,0 +1,21 @@
+//! Every command as a program: verdicts, reports, alerts, the scheduler.
+
+#[path = "../support/pty.rs"]
+mod pty;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alert;
+mod answers;
+mod commands;
+mod completions;
+mod demo;
+mod expiry;
+mod faults;
+mod leaks;
+mod list;
+mod memory;
+mod output;
+mod prometheus;
+mod quoting;
+mod schedule;

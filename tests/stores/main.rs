@@ -1,0 +1,13 @@
+//! The secret stores: the file, a real Secret Service, and the commands that change them.
+
+#[path = "../support/keyring.rs"]
+mod keyring;
+#[path = "../support/pty.rs"]
+mod pty;
+#[path = "../support/mod.rs"]
+mod support;
+
+mod file_store;
+mod secret_service;
+mod secret_service_writes;
+mod store_commands;
