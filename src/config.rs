@@ -23,13 +23,13 @@ use crate::provider::{Catalogue, ProviderTable};
 use crate::report::plain;
 use crate::store::Item;
 use file::{File, duration};
-use name::{check_name, may_be_named};
+use name::check_name;
 use place::config_path;
 use store::{StoreForm, store_settings};
 
 pub use alert::{AlertSettings, SlackSettings};
 pub use file::ConfigError;
-pub use name::{instead, is_identifier, nearest};
+pub use name::{instead, is_identifier, may_be_named, nearest};
 pub use place::{directory, place};
 pub use store::{Backend, StoreSettings};
 

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
+use crate::config::may_be_named;
 use crate::secret::Secret;
+use crate::source::environment;
 
 /// The exported variable in which a shell (and those started from it) keeps the names that raxx put there.
-pub const NAMES_VARIABLE: &str = "__RAXX_NAMES";
+const NAMES_VARIABLE: &str = "__RAXX_NAMES";
 
 /// A shell that has glue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -66,27 +68,126 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// Code that changes a shell's variables and keeps its list of those that raxx put there. What a person exported by hand
+/// is never on that list, so that raxx never takes it away.
+pub struct Changes {
+    unsets: Code,
+    exports: Code,
+    /// The names on the list.
+    ours: Vec<String>,
+    /// The shell evaluates it some time later, when a person may have set the variables.
+    late: bool,
+}
+
+impl Changes {
+    /// For a shell that waits for the code.
+    pub fn now() -> Changes {
+        let ours = names_before();
+        Changes { unsets: Code::default(), exports: Code::default(), ours, late: false }
+    }
+
+    /// For a shell that goes on meanwhile: what a person sets by then stays, and stays the person's.
+    pub fn later() -> Changes {
+        Changes { late: true, ..Changes::now() }
+    }
+
+    /// Gives the shell a value.
+    pub fn export(&mut self, name: &str, secret: &Secret) {
+        let export = export_line(name, secret);
+        let inherited = environment(name).is_some_and(|held| held.is_ok_and(|held| held == *secret));
+        let added = !inherited && !self.ours.iter().any(|ours| ours == name);
+        if !self.late {
+            self.exports.push(&export);
+            if added {
+                self.ours.push(name.into());
+            }
+            return;
+        }
+        // One statement: the name gets on the list only where the shell takes the value.
+        let names = match added {
+            true => format!(" {NAMES_VARIABLE}=\"${{{NAMES_VARIABLE}:+${NAMES_VARIABLE} }}{name}\""),
+            false => String::new(),
+        };
+        let both = Zeroizing::new(format!("{}{names}\n", export.trim_end_matches('\n')));
+        self.exports.push(&unless_set_meanwhile(name, &both));
+    }
+
+    /// Takes a bad value away, if it was raxx that put it there.
+    pub fn unset(&mut self, name: &str) {
+        let Some(at) = self.ours.iter().position(|ours| ours == name) else { return };
+        self.ours.remove(at);
+        match self.late {
+            true => self.unsets.push(&unless_set_meanwhile(name, &unset_line(name))),
+            false => self.unsets.push(&unset_line(name)),
+        }
+    }
+
+    /// The exports alone, for a shell that keeps no list.
+    pub fn exports(self) -> Code {
+        self.exports
+    }
+
+    /// The code, whole.
+    pub fn code(mut self) -> Code {
+        self.ours.sort_unstable();
+        let names = format!("export {NAMES_VARIABLE}={}\n", quoted(&self.ours.join(" ")));
+        let dropped = !self.unsets.is_empty();
+        let mut code = self.unsets;
+        if self.late {
+            // The late exports add to the list by themselves.
+            if dropped {
+                code.push(&names);
+            }
+            code.push(&self.exports);
+        } else {
+            code.push(&self.exports);
+            if dropped || !self.exports.is_empty() && !self.ours.is_empty() {
+                code.push(&names);
+            }
+        }
+        code
+    }
+}
+
+/// The names that raxx put into this shell or one above it. The variable is anybody's to set: only names that a
+/// credential may have come through.
+fn names_before() -> Vec<String> {
+    let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
+    let mut ours: Vec<String> = Vec::new();
+    for name in names.split_ascii_whitespace().filter(|name| may_be_named(name)) {
+        if !ours.iter().any(|before| before == name) {
+            ours.push(name.into());
+        }
+    }
+    ours
+}
+
+/// `line`, for an answer that comes late: what a person has typed for this name by then stays.
+fn unless_set_meanwhile(name: &str, line: &str) -> Zeroizing<String> {
+    let before = Zeroizing::new(std::env::var_os(name).unwrap_or_default().into_encoded_bytes());
+    match std::str::from_utf8(&before) {
+        Ok(before) if !before.contains(char::is_control) => unless_changed(name, before, line),
+        // Nothing that a person typed: it cannot be said on one line.
+        _ => Zeroizing::new(line.into()),
+    }
+}
+
 /// `export NAME='value'`. `name` is a checked identifier.
 pub fn export_line(name: &str, secret: &Secret) -> Zeroizing<String> {
     Zeroizing::new(format!("export {name}={}\n", *Zeroizing::new(quoted(secret.expose()))))
 }
 
 /// `unset NAME`.
-pub fn unset_line(name: &str) -> String {
+fn unset_line(name: &str) -> String {
     format!("unset {name}\n")
 }
 
 /// `line`, in case that `name` still has the value that it had when `before` was read: a person may have set it meanwhile.
 /// Like every line for the glue it is one statement on one line, so `before` must not hold a line end.
-pub fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
+fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
     let before = Zeroizing::new(quoted(&Zeroizing::new(format!("x{before}"))));
     // The letter in front because `test` takes some values for its own operators.
     Zeroizing::new(format!("\\builtin test \"x${{{name}-}}\" != {} || \\builtin {line}", *before))
-}
-
-/// Notes the names that raxx put into this shell, for `raxx unset` here and in shells started from it.
-pub fn names_line(names: &[String]) -> String {
-    format!("export {NAMES_VARIABLE}={}\n", quoted(&names.join(" ")))
 }
 
 /// Says something to the person, line by line, on stderr.

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 
 use crate::check::fingerprint_parts;
 use crate::cli::ExportArgs;
-use crate::config::{Config, Credential, is_identifier};
+use crate::config::{Config, Credential};
 use crate::process::{block_on, say, write_whole};
 use crate::report::ago;
 use crate::secret::Secret;
-use crate::shell::{Code, NAMES_VARIABLE, export_line, names_line};
+use crate::shell::Changes;
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
 use crate::store;
@@ -34,8 +34,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     }
 
     let memory = Rejections::open(&config);
-    let mut code = Code::default();
-    let mut exported = Vec::new();
+    let mut changes = Changes::now();
     let mut ask_store: Vec<&Credential> = Vec::new();
     for &credential in &wanted {
         match environment(&credential.name) {
@@ -45,7 +44,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
                     ask_store.push(credential);
                 }
             }
-            Some(Ok(secret)) => code.push(&export_line(&credential.name, &secret)),
+            Some(Ok(secret)) => changes.export(&credential.name, &secret),
             Some(Err(why)) => {
                 if !args.missing {
                     say(&format!("raxx: {} is not exported: {}", credential.name, why.words()));
@@ -65,8 +64,7 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
             let why = match value {
                 Stored::Value(secret) => match memory.rejected(credential, &secret) {
                     None => {
-                        code.push(&export_line(&credential.name, &secret));
-                        exported.push(credential.name.clone());
+                        changes.export(&credential.name, &secret);
                         continue;
                     }
                     Some(memory) => {
@@ -86,21 +84,9 @@ pub fn run(args: &ExportArgs) -> Result<ExitCode> {
             }
         }
     }
-    if args.missing && !exported.is_empty() {
-        exported.extend(names_before());
-        exported.sort();
-        exported.dedup();
-        code.push(&names_line(&exported));
-    }
-    write_whole(&code)?;
+    write_whole(&if args.missing { changes.code() } else { changes.exports() })?;
     // What was asked for by name must be there; the rest is a list of wishes.
     Ok(if short && !args.names.is_empty() && !args.missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
-}
-
-/// The names that raxx put into this shell or one above it. The variable is anybody's to set: only names come through.
-pub(super) fn names_before() -> Vec<String> {
-    let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
-    names.split_ascii_whitespace().filter(|n| is_identifier(n)).map(String::from).collect()
 }
 
 /// The values that a provider rejected within the last minutes.

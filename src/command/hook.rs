@@ -5,16 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use zeroize::Zeroizing;
 
-use super::export::names_before;
 use super::{memory, stamp};
 use crate::check::{Checked, Mode, Run};
 use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Report, Row};
-use crate::shell::{Code, export_line, names_line, say_lines, unless_changed, unset_line};
+use crate::shell::{Changes, Code, say_lines};
 use crate::store;
 
 /// # Errors
@@ -53,43 +51,22 @@ fn validated() -> Result<Code> {
         state.prune();
     }
     let said = report.condensed(config.warn_in_terminals);
-    Ok(snippet(&found, &said, names_before()))
+    Ok(snippet(&found, &said))
 }
 
 /// What the shell is to evaluate: late and better values, the end of bad ones that raxx itself had put there, and
 /// what there is to say.
-fn snippet(found: &[Checked], said: &str, mut ours: Vec<String>) -> Code {
-    let mut code = Code::default();
-    let before = ours.clone();
+fn snippet(found: &[Checked], said: &str) -> Code {
+    let mut changes = Changes::later();
     for checked in found {
         let name = &checked.row.name;
         match &checked.good {
-            Some(good) if !good.in_environment => {
-                code.push(&unless_set_meanwhile(name, &export_line(name, &good.secret)));
-                if !ours.contains(name) {
-                    ours.push(name.clone());
-                }
-            }
-            None if checked.row.kind.is_bad() && ours.contains(name) => {
-                code.push(&unless_set_meanwhile(name, &unset_line(name)));
-                ours.retain(|n| n != name);
-            }
+            Some(good) if !good.in_environment => changes.export(name, &good.secret),
+            None if checked.row.kind.is_bad() => changes.unset(name),
             _ => {}
         }
     }
-    if ours != before {
-        code.push(&names_line(&ours));
-    }
+    let mut code = changes.code();
     code.push(&say_lines(said));
     code
-}
-
-/// The answer may come ten seconds late: what a person has typed for this name by then stays.
-fn unless_set_meanwhile(name: &str, line: &str) -> Zeroizing<String> {
-    let before = Zeroizing::new(std::env::var_os(name).unwrap_or_default().into_encoded_bytes());
-    match std::str::from_utf8(&before) {
-        Ok(before) if !before.contains(char::is_control) => unless_changed(name, before, line),
-        // Nothing that a person typed: it cannot be said on one line.
-        _ => Zeroizing::new(line.into()),
-    }
 }

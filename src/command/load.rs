@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, say, write_whole};
 use crate::report::Shown;
-use crate::shell::{Code, export_line, names_line, unset_line};
+use crate::shell::Changes;
 use crate::store;
 
 /// # Errors
@@ -44,28 +44,16 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
 
     history::note(&report.rows, run.began, report.checked_at);
 
-    let mut code = Code::default();
-    let mut names = super::export::names_before();
+    let mut changes = Changes::now();
     for checked in &checked {
         let name = &checked.row.name;
         match &checked.good {
-            Some(good) => {
-                code.push(&export_line(name, &good.secret));
-                names.push(name.clone());
-            }
-            None if checked.row.kind.is_bad() && names.contains(name) => {
-                code.push(&unset_line(name));
-                names.retain(|ours| ours != name);
-            }
+            Some(good) => changes.export(name, &good.secret),
+            None if checked.row.kind.is_bad() => changes.unset(name),
             None => {}
         }
     }
-    if !code.is_empty() {
-        names.sort();
-        names.dedup();
-        code.push(&names_line(&names));
-    }
-    write_whole(&code)?;
+    write_whole(&changes.code())?;
     stamp(&report, args.names.is_empty());
     Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

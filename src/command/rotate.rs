@@ -11,7 +11,6 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use super::export::names_before;
 use super::store::{PATIENCE, asks, input, is_webhook, proven};
 use super::{credential, freshened, look, memory};
 use crate::ask::Terminal;
@@ -24,7 +23,7 @@ use crate::keep::{current, keep, place};
 use crate::process::{Ends, block_on, say, until_a_signal, write_whole};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
-use crate::shell::{Code, export_line, names_line};
+use crate::shell::Changes;
 use crate::source::environment;
 use crate::store::{self, Lookup};
 
@@ -115,7 +114,11 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             history::note_stored(row.clone(), store.speaker(item).name());
             say(&format!("raxx: {name} is stored in the {}", store.speaker(item).name()));
             match args.shell {
-                Some(_) => write_whole(&code(name, &secret))?,
+                Some(_) => {
+                    let mut changes = Changes::now();
+                    changes.export(name, &secret);
+                    write_whole(&changes.code())?;
+                }
                 None if environment(name).is_some() => {
                     say(&format!("raxx: this shell still holds the old value. Type: {}", freshened(&config, name)))
                 }
@@ -151,18 +154,6 @@ fn compare(now: &Row, before: &Row) {
         (before, now) if before == now => say("raxx: warning: the new one belongs to another account than the old one"),
         (before, now) => say(&format!("raxx: warning: the new one belongs to {now}, the old one to {before}")),
     }
-}
-
-/// What the shell evaluates to hold the new value.
-fn code(name: &str, secret: &Secret) -> Code {
-    let mut names = names_before();
-    names.push(name.into());
-    names.sort();
-    names.dedup();
-    let mut code = Code::default();
-    code.push(&export_line(name, secret));
-    code.push(&names_line(&names));
-    code
 }
 
 /// Shows the page on the terminal, in a pager where it is longer than that; as it is where nobody sits.

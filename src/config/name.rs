@@ -74,7 +74,7 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
 }
 
 /// Whether a credential may have this name.
-pub(super) fn may_be_named(name: &str) -> bool {
+pub fn may_be_named(name: &str) -> bool {
     is_identifier(name) && !NOT_OURS.contains(&name) && !name.to_ascii_lowercase().starts_with("__raxx")
 }
 

@@ -625,6 +625,26 @@ fn load_takes_back_what_raxx_had_exported_and_is_bad() {
 }
 
 #[test]
+fn what_a_person_exported_stays_the_persons() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    for value in [TOKEN.to_string(), format!("{TOKEN}\n"), format!("{TOKEN}\r\n")] {
+        let mut sandbox = one_stored(&server, "github", TOKEN);
+        sandbox.env(NAME, &value);
+        for command in [&["load", "--shell", "zsh"][..], &["export", "zsh", "--missing"], &["hook", "zsh"]] {
+            let code = text(&sandbox.run(command).stdout);
+            assert!(!code.contains("__RAXX_NAMES"), "{command:?}: {code}");
+        }
+        // Beside one that raxx put there, too.
+        sandbox.env("__RAXX_NAMES", "OTHER");
+        for command in [&["load", "--shell", "zsh"][..], &["hook", "zsh"]] {
+            let code = text(&sandbox.run(command).stdout);
+            assert!(!code.contains(&format!("OTHER {NAME}")) && !code.contains(&format!("{NAME} OTHER")), "{code}");
+        }
+    }
+}
+
+#[test]
 fn the_environment_and_the_store_share_one_deadline() {
     let server = Loopback::start();
     let good = TOKEN.replace("cdef", "9999");

@@ -246,6 +246,8 @@ in_each_shell! {
     the_first_command_has_its_variables,
     a_late_value_arrives_without_a_word,
     a_late_value_does_not_replace_what_was_typed_meanwhile,
+    what_a_person_exported_is_not_taken_away,
+    what_is_typed_meanwhile_stays_the_persons,
     unset_works_without_the_program,
     unset_stops_what_is_under_way,
     unset_before_the_first_prompt_starts_nothing,
@@ -429,6 +431,35 @@ fn a_late_value_does_not_replace_what_was_typed_meanwhile(kind: Kind, shell: &Pa
     desk.release();
     terminal.run("true");
     assert_eq!(terminal.run(&format!("printenv {name} {odd}")), Ran::well(&format!("{}\n{}", HEROKU.1, TOKENS[3].1)));
+}
+
+/// `raxx load` between two terminals does not make it raxx's.
+fn what_a_person_exported_is_not_taken_away(kind: Kind, shell: &Path) {
+    let desk = Desk::with_values(kind, shell);
+    let mut terminal = desk.with_raxx();
+    desk.wait_for_a_good_end();
+    assert_eq!(terminal.run("raxx load 2>/dev/null; raxx load HEROKU_API_KEY 2>/dev/null").code, 0);
+    desk.providers.revoke(HEROKU.1);
+    let inner = format!("{} {} -i", desk.shell.display(), desk.options().join(" "));
+    terminal.line(&inner);
+    desk.wait_for_a_fail(&mut terminal);
+    assert_eq!(terminal.run("printenv HEROKU_API_KEY"), Ran::well(HEROKU.1));
+    assert_eq!(terminal.run("raxx load 2>/dev/null").code, 1);
+    assert_eq!(terminal.run("printenv HEROKU_API_KEY"), Ran::well(HEROKU.1));
+}
+
+/// Nor does an answer that comes after the person has set it: the next one leaves it alone.
+fn what_is_typed_meanwhile_stays_the_persons(kind: Kind, shell: &Path) {
+    let (desk, _keyring) = at_a_keyring(kind, shell);
+    desk.hold();
+    desk.rc(&format!("{}unset HEROKU_API_KEY __RAXX_NAMES\n", desk.init()));
+    let mut terminal = desk.open();
+    assert_eq!(terminal.run("export HEROKU_API_KEY=HRKU-AATyped0123456789"), Ran::well(""));
+    desk.release();
+    terminal.run("true");
+    terminal.run("true");
+    let names = terminal.run("echo \"$__RAXX_NAMES\"").output;
+    assert!(!names.contains("HEROKU"), "{names}");
 }
 
 fn unset_works_without_the_program(kind: Kind, shell: &Path) {
@@ -801,7 +832,7 @@ fn names_from_the_environment_are_not_code(kind: Kind, shell: &Path) {
     assert_eq!(said, "0 <kept> <> <gone>\nKEEP\n");
     // Nor through raxx itself, which passes them on.
     let said = desk.prints("unset HEROKU_API_KEY; raxx load >/dev/null 2>&1; echo \"$__RAXX_NAMES\"; raxx unset; ls");
-    assert!(said.contains("CF_WORKER_DEPLOY") && !said.contains("$("), "{said}");
+    assert!(said.contains("KEEP") && !said.contains("$("), "{said}");
     assert!(said.ends_with("\nKEEP\n"), "{said}");
 }
 

@@ -851,7 +851,8 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
             .replace("[[credential]]\nname = \"HOMELESS\"\nprovider = \"github\"\n", ""),
     );
     // A new terminal gets it without a word, unless something else was typed there meanwhile.
-    let guarded = format!("\\builtin test \"x${{{NAME}-}}\" != 'x{OLD}' || \\builtin {code}");
+    let names = format!("__RAXX_NAMES=\"${{__RAXX_NAMES:+$__RAXX_NAMES }}{NAME}\"");
+    let guarded = format!("\\builtin test \"x${{{NAME}-}}\" != 'x{OLD}' || \\builtin export {NAME}='{NEW}' {names}\n");
     assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), guarded);
     // What the store has may be bad too: then the environment's own FAIL stands.
     server.revoke(NEW);
