@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 pub use book::{Book, Noted, Shelf};
 
 use crate::history::says_nothing;
-use crate::report::{Kind, clean};
+use crate::report::Kind;
+use crate::text::clean;
 
 /// The book, in the state directory.
 pub const BOOK: &str = "alerts.json";

@@ -128,7 +128,7 @@ impl<'a> Run<'a> {
                         running.push(async move { (i, self.of_store(credential, value).await) }.boxed_local());
                     }
                 }
-                Some((i, checked)) = running.next() => each(i, checked),
+                Some((i, checked)) = running.next() => each(i, Checked { row: checked.row.cleaned(), ..checked }),
                 else => return,
             }
         }
@@ -202,7 +202,7 @@ impl<'a> Run<'a> {
 
     /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
     pub async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
-        self.validated(credential, secret.clone(), "input", false, self.end()).await.row
+        self.validated(credential, secret.clone(), "input", false, self.end()).await.row.cleaned()
     }
 
     /// Forgets what was said of a value: a person stores it all the same, and it must not be held back.

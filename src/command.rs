@@ -23,9 +23,10 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use crate::check::Run;
 use crate::config::{self, Config, Credential, is_identifier, nearest};
 use crate::process::write_whole;
-use crate::report::{Report, clean};
+use crate::report::Report;
 use crate::shell::Shell;
 use crate::state::{self, State};
+use crate::text::{clean, clean_lines};
 
 /// Narrows a run to the credentials that were named; all where none was.
 fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
@@ -135,6 +136,12 @@ pub fn refused(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && refused_word(error).is_some_and(may_be_a_value) {
         let unknown = "there is something in that command that raxx does not know";
         crate::process::say(&format!("raxx: {unknown}. If it was a value, {TYPED}. Type: raxx --help"));
+        return ExitCode::from(2);
+    }
+    // Clap repeats what was typed, and colors it.
+    let said = error.render().to_string();
+    if clean_lines(&said) != said {
+        crate::process::say(said.trim_end());
         return ExitCode::from(2);
     }
     error.exit()

@@ -20,8 +20,8 @@ use url::Url;
 
 use crate::address::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
-use crate::report::plain;
 use crate::store::Item;
+use crate::text::plain;
 use file::{File, duration};
 use name::check_name;
 use place::config_path;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::report::clean;
+use crate::text::clean;
 
 /// No start-up file is larger.
 const LARGEST: u64 = 1 << 20;

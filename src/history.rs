@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::report::{Kind, Row, Verdict, plain};
+use crate::report::{Kind, Row, Verdict};
 use crate::source::ENVIRONMENT;
 use crate::state::{directory, lock_file, replace};
+use crate::text::{clean, plain};
 
 const LAST: &str = "last.json";
 const CHANGES: &str = "history.jsonl";
@@ -154,13 +155,23 @@ pub fn says_nothing(kind: Kind) -> bool {
 }
 
 fn known_in(dir: &Path) -> Known {
-    fs::read(dir.join(LAST)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    let known = fs::read(dir.join(LAST)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut known: Known = known.unwrap_or_default();
+    for last in known.values_mut() {
+        [&mut last.provider, &mut last.words].into_iter().chain(&mut last.source).for_each(|text| *text = clean(text));
+    }
+    known
 }
 
 /// Lines that are none, as a full disk leaves them, are passed over.
 fn changes_in(dir: &Path) -> Vec<Change> {
     let text = fs::read(dir.join(CHANGES)).unwrap_or_default();
-    text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    let mut changes: Vec<Change> =
+        text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    for change in &mut changes {
+        [&mut change.provider, &mut change.words].into_iter().for_each(|text| *text = clean(text));
+    }
+    changes
 }
 
 fn note_in(dir: &Path, rows: &[Row], began: Timestamp, at: Timestamp) -> io::Result<()> {

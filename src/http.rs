@@ -242,7 +242,7 @@ fn tls_words(error: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
             "the certificate is expired (or this machine's clock is wrong)".into()
         }
-        other => crate::report::plain(&other.to_string()),
+        other => crate::text::plain(&other.to_string()),
     }
 }
 
@@ -252,7 +252,7 @@ fn root(error: &dyn std::error::Error) -> String {
     while let Some(next) = cause.source() {
         cause = next;
     }
-    crate::report::plain(&cause.to_string())
+    crate::text::plain(&cause.to_string())
 }
 
 fn chain(error: &reqwest::Error) -> String {

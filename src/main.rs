@@ -22,6 +22,7 @@ mod shell;
 mod source;
 mod state;
 mod store;
+mod text;
 mod vault;
 
 use std::process::ExitCode;

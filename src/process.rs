@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::text::clean_lines;
+
 /// The most open files that macOS lets a process ask for.
 const FILES: u64 = 10_240;
 
@@ -40,9 +42,14 @@ pub fn write_whole(text: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Says a line on stderr.
+/// Says a line on stderr. What acts on a terminal never gets there, whoever made the text.
 pub fn say(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
+    say_styled(&clean_lines(line));
+}
+
+/// Says text that raxx has put colors into: every foreign word in it must be clean already.
+pub fn say_styled(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Runs it on one thread, and leaves without waiting for look-ups of names that are still under way.

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use tempfile::NamedTempFile;
 
-use crate::report::{Report, Row, Verdict, clean};
+use crate::report::{Report, Row, Verdict};
+use crate::text::clean;
 
 /// One metric: its name, what it says, and its value for a row.
 struct Metric {

@@ -12,7 +12,9 @@ use anstyle::{AnsiColor, Style};
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub use words::{ago, clean, distance, ends_soon, plain};
+use crate::text::clean;
+
+pub use words::{ago, distance, ends_soon};
 
 /// What a run says of one credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -141,6 +143,15 @@ impl Row {
             cause: None,
             owner: None,
         }
+    }
+
+    /// The row with nothing in it that acts on a terminal, whatever its words were made of.
+    pub fn cleaned(mut self) -> Row {
+        let optional = [&mut self.hint, &mut self.source, &mut self.warning, &mut self.rotate_via, &mut self.owner];
+        for text in optional.into_iter().flatten().chain([&mut self.words]) {
+            *text = clean(text);
+        }
+        self
     }
 
     pub fn verdict(&self) -> Verdict {

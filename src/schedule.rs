@@ -211,7 +211,7 @@ impl Job {
         }
         let job = Job { program: program()?, at, environment, home };
         if let Some(odd) = job.words().find(|text| text.chars().any(char::is_control)) {
-            return Err(format!("a control character in {}: a scheduler cannot hold it", crate::report::plain(odd)));
+            return Err(format!("a control character in {}: a scheduler cannot hold it", crate::text::plain(odd)));
         }
         Ok(job)
     }
@@ -294,7 +294,7 @@ impl Call {
 fn last_words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     match said.lines().rfind(|line| !line.trim().is_empty()) {
-        Some(line) => crate::report::plain(line),
+        Some(line) => crate::text::plain(line),
         None => output.status.to_string(),
     }
 }

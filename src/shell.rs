@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use crate::config::may_be_named;
 use crate::secret::Secret;
 use crate::source::environment;
+use crate::text::clean_lines;
 
 /// The exported variable in which a shell (and those started from it) keeps the names that raxx put there.
 const NAMES_VARIABLE: &str = "__RAXX_NAMES";
@@ -192,7 +193,7 @@ fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
 
 /// Says something to the person, line by line, on stderr.
 pub fn say_lines(text: &str) -> String {
-    text.lines().map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line))).collect()
+    clean_lines(text).lines().map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line))).collect()
 }
 
 #[cfg(test)]

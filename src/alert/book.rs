@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Event, Notice, Receiver};
 use crate::history::says_nothing;
-use crate::report::{Cause, Kind, Row, Verdict, clean};
+use crate::report::{Cause, Kind, Row, Verdict};
+use crate::text::clean;
 
 /// A book that was not opened for so long is that of a configuration that is gone.
 const KEPT: SignedDuration = SignedDuration::from_hours(8 * 7 * 24);
@@ -283,7 +284,7 @@ impl Entry {
         if let Some(known) = self.known.as_ref().filter(|known| known.is_due(to, now, repeat)) {
             let event = if fails { Event::Failing } else { Event::Warning };
             let mut notice = known.notice(name, event, to);
-            notice.lately = self.silent.as_ref().map(|silent| silent.words.clone());
+            notice.lately = self.silent.as_ref().map(|silent| clean(&silent.words));
             due.push(notice);
         }
         // Beside a failure that is known, a silence is no further one.
@@ -340,9 +341,10 @@ impl Trouble {
             provider: self.provider.clone(),
             event,
             kind: self.kind,
-            words: self.words.clone(),
+            // The file may have been written by another version, or by hand.
+            words: clean(&self.words),
             lately: None,
-            hint: self.hint.clone().filter(|_| event != Event::Recovered),
+            hint: self.hint.as_deref().filter(|_| event != Event::Recovered).map(clean),
             since: self.since,
             no_answer_from: self.no_answer_from.clone(),
             repeated: event != Event::Recovered && self.told.contains_key(&to),

@@ -8,7 +8,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::Message;
-use crate::report::{Report, plain};
+use crate::report::Report;
+use crate::text::plain;
 
 /// How long it may take.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::command::ended;
 use super::{Event, Group, Message};
-use crate::report::clean;
+use crate::text::clean;
 
 /// How long the desktop may take.
 const LIMIT: Duration = Duration::from_secs(10);

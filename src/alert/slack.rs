@@ -17,8 +17,9 @@ use crate::address::base_url;
 use crate::config::SlackSettings;
 use crate::http::{Client, Fault, Request};
 use crate::provider::Answer;
-use crate::report::{Kind, Row, plain};
+use crate::report::{Kind, Row};
 use crate::secret::Secret;
+use crate::text::plain;
 
 /// The wait before the second try; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -21,6 +21,7 @@ use crate::secret::Secret;
 use crate::source::{STORE, Stored, environment, stored, why_not};
 use crate::state;
 use crate::store::{self, Lookup, Store};
+use crate::text::clean;
 use crate::vault;
 
 /// Secrets that raxx takes from the environment beside the credentials.
@@ -211,7 +212,7 @@ pub(super) fn test() -> Result<ExitCode> {
 fn tell_test(name: &str, result: Result<String, String>) -> Result<bool> {
     let good = result.is_ok();
     let (word, Ok(said) | Err(said)) = (if good { "PASS" } else { "FAIL" }, result);
-    write_whole(&format!("[{word}] {name}    {said}\n"))?;
+    write_whole(&format!("[{word}] {name}    {}\n", clean(&said)))?;
     Ok(good)
 }
 
@@ -290,5 +291,5 @@ pub(super) fn to_store(credential: &Credential) -> String {
 
 /// This machine's name.
 fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    clean(&rustix::system::uname().nodename().to_string_lossy())
 }

@@ -16,10 +16,11 @@ use crate::elsewhere::{Line, lines_setting, usual_files};
 use crate::history;
 use crate::keep::{current, keep};
 use crate::process::{block_on, say, until_a_signal};
-use crate::report::{Kind, clean};
+use crate::report::Kind;
 use crate::secret::Secret;
 use crate::source::environment;
 use crate::store::{self, Lookup, Store};
+use crate::text::clean;
 
 /// A value, and where it was found.
 struct Candidate {

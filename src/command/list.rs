@@ -12,9 +12,10 @@ use crate::cli::ListArgs;
 use crate::config::Config;
 use crate::history::{self, Change, Known, Last};
 use crate::process::{say, write_whole};
-use crate::report::{Kind, Verdict, clean, distance, ends_soon};
+use crate::report::{Kind, Verdict, distance, ends_soon};
 use crate::secret::from_environment;
 use crate::source::ENVIRONMENT;
+use crate::text::clean;
 use crate::vault::{self, Access};
 
 /// The version of the JSON forms.

@@ -11,7 +11,7 @@ use crate::check::{Mode, Run};
 use crate::cli::LoadArgs;
 use crate::config::Config;
 use crate::history;
-use crate::process::{block_on, say, write_whole};
+use crate::process::{block_on, say, say_styled, write_whole};
 use crate::report::Shown;
 use crate::shell::Changes;
 use crate::store;
@@ -36,7 +36,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
 
     let (report, checked) = block_on(collect(&run, None))?;
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    say(report.text(styled, Shown::All).trim_end());
+    say_styled(report.text(styled, Shown::All).trim_end());
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked, nothing exported", report.unfinished));
         return Ok(ExitCode::from(130));

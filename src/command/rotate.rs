@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::elsewhere;
 use crate::history;
 use crate::keep::{current, keep, place};
-use crate::process::{Ends, block_on, say, until_a_signal, write_whole};
+use crate::process::{Ends, block_on, say, say_styled, until_a_signal, write_whole};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::Changes;
@@ -174,7 +174,7 @@ async fn show_page(rotate_via: Option<&str>, piped: bool) -> Result<()> {
         false => (*page).to_string(),
     };
     if !paged(&text).await? {
-        say(text.trim_end());
+        say_styled(text.trim_end());
     }
     Ok(())
 }

@@ -11,10 +11,11 @@ use super::alert::{receivers, to_store};
 use crate::cli::{CheckArgs, InstallArgs, ScheduleAction};
 use crate::config::{Config, Credential};
 use crate::process::{block_on, say, write_whole};
-use crate::report::{distance, plain};
+use crate::report::distance;
 use crate::schedule::{self, At, Change, Job, Memory, Scheduler};
 use crate::source::{STORE, Stored, environment, stored};
 use crate::store::{self, Lookup};
+use crate::text::{clean, clean_lines, plain};
 
 /// The PATH that launchd and cron start a program with.
 const SHORT_PATH: [&str; 2] = ["/usr/bin", "/bin"];
@@ -143,7 +144,7 @@ fn print(scheduler: Scheduler, job: &Job) -> Result<ExitCode> {
     for (place, text) in texts {
         if several {
             // A comment, so that what is printed can still be read by the scheduler's own tools.
-            out += &format!("# {place}\n");
+            out += &format!("# {}\n", clean(&place));
         } else {
             say(&format!("raxx: {place}:"));
         }
@@ -247,7 +248,7 @@ fn status() -> Result<ExitCode> {
             None => "next run:  due, within the hour\n".to_string(),
         };
     }
-    write_whole(&out)?;
+    write_whole(&clean_lines(&out))?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

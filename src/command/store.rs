@@ -14,7 +14,7 @@ use crate::config::{Config, Credential};
 use crate::history;
 use crate::http::Client;
 use crate::keep::{current, keep, place, repaired};
-use crate::process::{block_on, say, until_a_signal};
+use crate::process::{block_on, say, say_styled, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::source::environment;
@@ -128,7 +128,7 @@ pub(super) async fn proven(
     // It is being rotated or stored right now.
     shown.rotate_via = None;
     shown.warning = None;
-    say(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
+    say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
     let (stored, question) = match row.kind {
         Kind::Valid => return Ok((true, Some(row))),
         Kind::Rejected | Kind::Malformed => {

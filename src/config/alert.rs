@@ -10,8 +10,8 @@ use url::Url;
 use super::file::{ConfigError, File, absolute, duration};
 use super::{Credential, is_identifier};
 use crate::address::base_url;
-use crate::report::plain;
 use crate::store::Item;
+use crate::text::plain;
 
 /// The bot token's variable. It is no row of the report: it is what the report is sent with.
 pub const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
-use crate::report::{clean, plain};
+use crate::text::{clean, plain};
 
 /// What is wrong with the configuration: one line with the place and the mend.
 #[derive(Debug)]

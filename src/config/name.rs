@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::Credential;
 use super::file::{ConfigError, File};
-use crate::report::plain;
+use crate::text::plain;
 
 /// Names that the shell, the loader or raxx itself lives on: exporting a token there, or `raxx unset`, would break the
 /// shell.

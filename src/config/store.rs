@@ -8,7 +8,7 @@ use toml::Spanned;
 use super::file::{ConfigError, File, absolute};
 use super::name::instead;
 use super::place::xdg;
-use crate::report::plain;
+use crate::text::plain;
 
 /// Which store, of those that this system may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,8 @@ use url::Url;
 
 use super::date::{day, jwt_end, moment};
 use super::{Answer, Finding, JWT, Provider};
-use crate::report::{Kind, plain};
+use crate::report::Kind;
+use crate::text::plain;
 
 /// GitHub has been seen to send the present moment instead of the expiry of some tokens
 /// (google/go-github#3708): a date this near to the answer's own says nothing.

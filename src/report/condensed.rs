@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cause, Kind, Report, Row, Verdict};
+use crate::text::clean;
 
 impl Report {
     /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
@@ -67,9 +68,9 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
             format!("{count} credentials are {} ({})", rows[0].words, names.join(", "))
         }
     };
-    out = format!("[FAIL] {out}\n");
+    out = format!("[FAIL] {}\n", clean(&out));
     match (cause, &rows[0].hint) {
-        (Cause::Store { .. }, Some(hint)) => out += &format!("       {hint}\n"),
+        (Cause::Store { .. }, Some(hint)) => out += &format!("       {}\n", clean(hint)),
         (Cause::Store { .. }, None) => {}
         _ => out += "       type: raxx check\n",
     }

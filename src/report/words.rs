@@ -1,29 +1,8 @@
-//! Text that is safe to show, and times as a person says them.
+//! Times as a person says them.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-
-/// Strips what could act on a terminal, and keeps it to a line.
-pub fn clean(text: &str) -> String {
-    // Format characters (right-to-left marks, zero-width ones) can make a line read other than it is.
-    let hidden = |c: &char| {
-        c.is_control()
-            || matches!(*c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
-    let spaced = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
-    spaced.filter(|c| !hidden(c)).collect::<String>().trim().to_string()
-}
-
-/// The same for text that a provider sent, cut to what a line can hold.
-pub fn plain(text: &str) -> String {
-    const MOST: usize = 200;
-    let clean = clean(text);
-    match clean.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &clean[..end]),
-        None => clean,
-    }
-}
 
 /// Whether what ends then ends so soon that a warning is due.
 pub fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
@@ -57,12 +36,6 @@ pub fn distance(now: Timestamp, then: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_providers_text_cannot_reach_the_terminal_as_more_than_text() {
-        assert_eq!(plain("a\x1b[31mb\u{202e}c\r\nd"), "a[31mbc  d");
-        assert_eq!(plain(&"x".repeat(500)).chars().count(), 201);
-    }
 
     #[test]
     fn distances_read_in_the_largest_unit() {

@@ -17,7 +17,7 @@ fn quoted(text: &str) -> String {
 pub fn block(job: &Job) -> Result<String, String> {
     // cron takes it from `\%`, so that one of the path's own before a `%` would end the command there.
     if let Some(odd) = job.words().find(|text| text.contains('\\')) {
-        return Err(format!("cron holds no backslash: {}", crate::report::plain(odd)));
+        return Err(format!("cron holds no backslash: {}", crate::text::plain(odd)));
     }
     let mut command = String::new();
     if !job.environment.is_empty() {

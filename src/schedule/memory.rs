@@ -164,7 +164,7 @@ pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String>
 /// One line: which file, and why it could not be written.
 pub fn note_broken(why: &str) -> Result<(), String> {
     let mut memory = Memory::load();
-    memory.broken = Some(Broken { at: Timestamp::now(), why: crate::report::plain(why) });
+    memory.broken = Some(Broken { at: Timestamp::now(), why: crate::text::plain(why) });
     memory.save()
 }
 

@@ -98,7 +98,7 @@ fn timer_text(job: &Job) -> String {
 pub fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
     let directory = directory()?;
     if job.program.contains(['"', '\'', '\\']) {
-        let program = crate::report::plain(&job.program);
+        let program = crate::text::plain(&job.program);
         return Err(format!("systemd starts no program with a quote or a backslash in its path: {program}"));
     }
     Ok([(directory.join(format!("{NAME}.service")), service(job)), (directory.join(timer()), timer_text(job))])

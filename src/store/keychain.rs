@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::{Item, Lookup, Store, Written, quoted};
 use crate::secret::Secret;
+use crate::text::clean;
 
 mod repair;
 pub(super) mod security;
@@ -375,7 +376,7 @@ pub(super) fn keychain_name(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let name = file.strip_suffix("-db").unwrap_or(&file);
     let name = name.strip_suffix(".keychain").unwrap_or(name);
-    let name: String = name.chars().filter(|c| !c.is_control()).collect();
+    let name = clean(name);
     if name.is_empty() { "the default keychain".into() } else { format!("the {name} keychain") }
 }
 

@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use super::{Item, Lookup, Store, Written, quoted};
 use crate::secret::Secret;
+use crate::text::plain;
 
 const ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
@@ -399,11 +400,6 @@ fn text(error: &Error) -> String {
         Error::ZbusFdo(error) => plain(&error.to_string()),
         error => plain(&error.to_string()),
     }
-}
-
-/// Text from elsewhere on its way to a terminal: one line, of a bearable length.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(200).collect()
 }
 
 /// `%41` → `A`, as in D-Bus addresses. What is no such escape stays as it is.

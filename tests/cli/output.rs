@@ -106,3 +106,78 @@ fn a_broken_configuration_is_said_above_the_first_prompt_and_the_shell_starts() 
         assert_eq!(terminal.times("unknown key"), 1, "{}", terminal.screen());
     }
 }
+
+/// What acts on a terminal, hides, or turns a line around: a window's title, a bell, a right-to-left mark, a tag, a filler.
+const HOSTILE: &str = "\x1b]0;title\x07\u{9b}31m\u{202e}\u{e0041}\u{3164}\u{ad}";
+
+/// Any of it in what was printed.
+fn acts(printed: &[u8]) -> bool {
+    let printed = String::from_utf8_lossy(printed);
+    HOSTILE.chars().filter(|c| !c.is_ascii_graphic()).any(|c| printed.contains(c))
+}
+
+#[test]
+fn nothing_that_the_environment_names_acts_on_the_terminal() {
+    let server = Loopback::start();
+    for variable in ["RAXX_CONFIG", "XDG_STATE_HOME", "RAXX_BOOTSTRAP_STATE_FILE", "DBUS_SESSION_BUS_ADDRESS", "HOME"] {
+        let mut sandbox = two(&server);
+        sandbox.unset("SLOW");
+        let place = sandbox.home().join(format!("x{HOSTILE}"));
+        std::fs::write(&place, "").expect("a file");
+        let value = match variable {
+            "DBUS_SESSION_BUS_ADDRESS" => format!("unix:path={}", place.display()),
+            "RAXX_CONFIG" => {
+                std::fs::write(&place, format!("name = \"{}\"", HOSTILE.replace(['\x07', '\x1b'], ""))).unwrap();
+                place.display().to_string()
+            }
+            _ => format!("{}/sub", place.display()),
+        };
+        sandbox.env(variable, value);
+        for args in [
+            &["check"][..],
+            &["check", "--json"],
+            &["check", "--alert"],
+            &["hook", "bash"],
+            &["export", "bash", "--missing"],
+            &["init", "zsh"],
+            &["list"],
+            &["store", "SLOW", "--stdin"],
+            &["unlock"],
+            &["schedule", "status"],
+            &[&format!("no{HOSTILE}")],
+            &["check", &format!("no{HOSTILE}")],
+        ] {
+            let ran = sandbox.raxx().args(args).write_stdin(SLOW).output().expect("raxx runs");
+            assert!(!acts(&ran.stdout) && !acts(&ran.stderr), "{variable}: {args:?}: {ran:?}");
+        }
+    }
+}
+
+#[test]
+fn nothing_in_the_files_of_the_state_acts_on_the_terminal() {
+    let server = Loopback::start();
+    let sandbox = two(&server);
+    assert_eq!(sandbox.run(&["check", "QUICK"]).status.code(), Some(0));
+    let mut files = Vec::new();
+    let mut dirs = vec![sandbox.state()];
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(dir).expect("the state").flatten() {
+            if entry.path().is_dir() { dirs.push(entry.path()) } else { files.push(entry.path()) }
+        }
+    }
+    let escaped: String = HOSTILE.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+    let mut changed = 0;
+    for file in files {
+        let Ok(text) = std::fs::read_to_string(&file) else { continue };
+        changed += usize::from(text.contains("octo-op"));
+        std::fs::write(&file, text.replace("octo-op", &escaped)).expect("the file");
+    }
+    assert!(changed > 0, "a file of the state has the words");
+    for args in
+        [&["list"][..], &["list", "--json"], &["list", "--history", "QUICK"], &["list", "--json", "--history", "QUICK"]]
+    {
+        let ran = sandbox.run(args);
+        assert!(!acts(&ran.stdout) && !acts(&ran.stderr), "{args:?}: {ran:?}");
+        assert!(!String::from_utf8_lossy(&ran.stdout).contains("\\u00"), "{args:?}: {ran:?}");
+    }
+}

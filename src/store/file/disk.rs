@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use crate::store::Lookup;
+use crate::text::clean;
 
 /// No store is larger: what is, is another file, and is not read into memory.
 const LARGEST: u64 = 16 << 20;
@@ -112,5 +113,5 @@ pub fn real(path: &Path) -> PathBuf {
 
 /// A path on its way to a terminal.
 pub fn shown(path: &Path) -> String {
-    path.display().to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    clean(&path.display().to_string())
 }
