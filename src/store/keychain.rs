@@ -2,15 +2,16 @@
 //!
 //! Two readers are tried. raxx itself reads first, with dialogs switched off for the whole process. An item that was made
 //! by `/usr/bin/security` is refused to it, as every program but `security` is outside that item's partition; `security`
-//! reads such an item silently. But `security` has no switch against dialogs, so it runs under a timeout and one at a
-//! time: each one may put a dialog on the screen.
+//! reads such an item silently. But `security` has no switch against dialogs, so it is started only for an item whose
+//! access list, read in this process, shows that it will not ask.
 //!
 //! Whoever writes an item becomes the program that reads it silently. So `security` writes as well, whatever raxx was
 //! built and signed with: a new build of raxx is another program to the Keychain.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,9 +22,11 @@ use super::{Item, Lookup, Store, Written, quoted};
 use crate::secret::Secret;
 use crate::text::clean;
 
+mod access;
 mod repair;
 pub(super) mod security;
 
+pub(super) use access::{Access, Readers};
 use repair::{kept_by_repair, repair};
 use security::{Security, add_line};
 
@@ -36,12 +39,15 @@ const INTERACTION_NOT_ALLOWED: OsStatus = -25308;
 const USER_CANCELED: OsStatus = -128;
 const MISSING_ENTITLEMENT: OsStatus = -34018;
 const IN_DARK_WAKE: OsStatus = -25320;
-const NOT_AVAILABLE: OsStatus = -25291;
+pub(super) const NOT_AVAILABLE: OsStatus = -25291;
 const NO_SUCH_KEYCHAIN: OsStatus = -25294;
 const NO_DEFAULT_KEYCHAIN: OsStatus = -25307;
 const DUPLICATE_ITEM: OsStatus = -25299;
 const READ_ONLY: OsStatus = -25292;
 const DISK_FULL: OsStatus = -34;
+pub(super) const INVALID_PARAMETER: OsStatus = -50;
+/// `errno` 1, not permitted, as Security.framework reports it.
+const NOT_PERMITTED: OsStatus = 100_001;
 
 /// The codes that `security find-generic-password` is known to end with.
 const EXITS: [OsStatus; 6] =
@@ -63,8 +69,11 @@ const CHANGE_EXITS: [OsStatus; 12] = [
     DISK_FULL,
 ];
 
-/// How long `security` may take. It answers in tens of milliseconds or it has a dialog open.
-const SECURITY_LIMIT: Duration = Duration::from_millis(800);
+/// How long `security` may take to read a value. It needs tens of milliseconds, more while many terminals ask at once.
+const SECURITY_LIMIT: Duration = Duration::from_secs(5);
+
+/// How many `security` processes may run at once.
+const AT_ONCE: usize = 8;
 
 /// How long a dialog that a person asked for may wait for an answer.
 const DIALOG_LIMIT: Duration = Duration::from_secs(120);
@@ -78,6 +87,8 @@ pub(super) trait System: Send + Sync + 'static {
     fn state(&self) -> Result<State, OsStatus>;
     /// Is there such an item? Reads its attributes only, which are not protected.
     fn search(&self, item: &Item) -> Result<(), OsStatus>;
+    /// Who may read the item's value without a dialog; asks nobody.
+    fn access(&self, item: &Item) -> Result<Access, OsStatus>;
     /// Reads the value with dialogs off.
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus>;
     /// Has `security` print the value, and kills it at `limit`.
@@ -100,18 +111,28 @@ pub(super) struct State {
 /// The Keychain as a store.
 pub(super) struct Keychain<S> {
     system: Arc<S>,
-    /// Whether the last read found it locked: unlocking and consenting are different commands.
-    locked: Cell<bool>,
+    /// The items whose keychain was locked when they were last asked for, and what it is called: unlocking and consenting
+    /// are different commands.
+    locked: RefCell<Vec<(Item, String)>>,
 }
 
 impl<S: System> Keychain<S> {
     pub fn new(system: S) -> Self {
-        Self { system: Arc::new(system), locked: Cell::new(false) }
+        Self { system: Arc::new(system), locked: RefCell::default() }
+    }
+
+    fn remember_lock(&self, item: &Item, answer: Option<&Lookup>) {
+        let mut locked = self.locked.borrow_mut();
+        locked.retain(|(of, _)| of != item);
+        if let Some(Lookup::Locked(what)) = answer {
+            locked.push((item.clone(), what.clone()));
+        }
     }
 
     /// Does `work` inside `limit`. It is given the time at which it has to be through.
     fn change<'a>(
         &'a self,
+        item: &'a Item,
         limit: Duration,
         work: impl FnOnce(&S, Instant) -> Result<(), Lookup> + Send + 'static,
     ) -> Written<'a> {
@@ -130,7 +151,7 @@ impl<S: System> Keychain<S> {
                 Ok(Err(_)) => Err(Lookup::Broken("the thread that asks the Keychain ended early".into())),
                 Err(_) => Err(Lookup::TimedOut),
             };
-            self.locked.set(matches!(done, Err(Lookup::Locked(_))));
+            self.remember_lock(item, done.as_ref().err());
             done
         })
     }
@@ -152,8 +173,11 @@ impl<S: System> Store for Keychain<S> {
     }
 
     fn unlock_hint(&self, item: &Item) -> String {
-        if self.locked.get() {
-            return "security unlock-keychain".into();
+        if let Some((_, what)) = self.locked.borrow().iter().find(|(of, _)| of == item) {
+            return match what.strip_prefix(KEYCHAIN_AT) {
+                Some(path) => format!("security unlock-keychain {}", quoted(path)),
+                None => "security unlock-keychain".into(),
+            };
         }
         // `security` then asks in its dialog; with "Always Allow" it never asks for this item again.
         let (service, account) = (quoted(&item.service), quoted(&item.account));
@@ -169,8 +193,7 @@ impl<S: System> Store for Keychain<S> {
             // A thread of its own, not the runtime's pool: the end of a runtime waits for its pool, and a call into the
             // Keychain that hangs cannot be broken off.
             let end = end_of_work(deadline, limit);
-            let work =
-                move || look_up(&*system, &wanted, SECURITY_LIMIT, end, |at, answer| send.send((at, answer)).is_ok());
+            let work = move || look_up(&*system, &wanted, end, |at, answer| send.send((at, answer)).is_ok());
             if let Err(error) = thread::Builder::new().name("keychain".into()).spawn(work) {
                 let why = format!("no thread to ask the Keychain on: {error}");
                 answers.fill_with(|| Lookup::Broken(why.clone()));
@@ -179,14 +202,16 @@ impl<S: System> Store for Keychain<S> {
             while let Ok(Some((at, answer))) = tokio::time::timeout_at(deadline.into(), receive.recv()).await {
                 answers[at] = answer;
             }
-            self.locked.set(answers.iter().any(|answer| matches!(answer, Lookup::Locked(_))));
+            for (item, answer) in items.iter().zip(&answers) {
+                self.remember_lock(item, Some(answer));
+            }
             answers
         })
     }
 
     fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
         match add_line(name, item, value.expose().as_bytes()) {
-            Ok(line) => self.change(limit, move |system, end| {
+            Ok(line) => self.change(item, limit, move |system, end| {
                 unlocked(system)?;
                 add(system, &line, end)
             }),
@@ -195,20 +220,20 @@ impl<S: System> Store for Keychain<S> {
     }
 
     fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
-        let item = item.clone();
-        self.change(limit, move |system, end| {
+        let doomed = item.clone();
+        self.change(item, limit, move |system, end| {
             unlocked(system)?;
-            let kept = kept_by_repair(&item);
-            // The copy first: a repair must not bring back what was taken away.
+            let kept = kept_by_repair(&doomed);
+            // The copy first: a repair must not bring back what was deleted.
             let copy = delete_if_there(system, &kept, end)?;
-            let found = delete_if_there(system, &item, end)?;
+            let found = delete_if_there(system, &doomed, end)?;
             if copy || found { Ok(()) } else { Err(Lookup::Absent) }
         })
     }
 
     fn repair<'a>(&'a self, name: &'a str, item: &'a Item) -> Written<'a> {
-        let (name, item) = (name.to_owned(), item.clone());
-        self.change(DIALOG_LIMIT, move |system, end| repair(system, &name, &item, end))
+        let (name, broken) = (name.to_owned(), item.clone());
+        self.change(item, DIALOG_LIMIT, move |system, end| repair(system, &name, &broken, end))
     }
 }
 
@@ -230,7 +255,10 @@ fn delete_if_there(system: &impl System, item: &Item, end: Instant) -> Result<bo
     match system.search(item) {
         Ok(()) => match run_change(system, end, |limit| system.delete(item, limit)) {
             Ok(()) => Ok(true),
-            Err(Lookup::Absent) => Ok(false),
+            Err(Lookup::Absent) => match still_there(system, item) {
+                Lookup::Absent => Ok(false),
+                why => Err(why),
+            },
             Err(why) => Err(why),
         },
         Err(ITEM_NOT_FOUND) => Ok(false),
@@ -249,80 +277,124 @@ fn run_change(system: &impl System, end: Instant, run: impl FnOnce(Duration) -> 
             Some(code) => meaning(system, *code),
             None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
         }),
-        Security::TimedOut => {
-            let limit = left.as_secs_f32();
-            let why = format!("`security` gave no answer in {limit:.1} s, its dialog waits for a person");
-            Err(refused(system, &why))
-        }
+        Security::TimedOut => Err(locked_or(system, Lookup::TimedOut)),
         Security::Failed(why) => Err(Lookup::Broken(why)),
     }
 }
 
-/// Looks the items up one after the other and tells each answer as it comes. Stops when nobody listens any more; an item
-/// that is not told about was not answered in time.
-fn look_up(
-    system: &impl System,
-    items: &[Item],
-    security_limit: Duration,
-    end: Instant,
-    mut tell: impl FnMut(usize, Lookup) -> bool,
-) {
+/// Looks the items up and tells each answer as it comes: first what raxx may read itself, then, all at once, what only
+/// `security` may. Stops when nobody listens any more; an item that is not told about was not answered in time.
+fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usize, Lookup) -> bool + Sync) {
     // The lock first: while it is on, every other answer is about the lock and not about the item.
     let problem = match system.state() {
         Ok(state) if state.locked => Some(Err(state.name)),
         Ok(_) => None,
         Err(code) => Some(Ok(code)),
     };
-    let mut dialog_may_be_open = false;
+    let mut for_security = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let answer = match &problem {
             Some(Err(name)) => Lookup::Locked(name.clone()),
             Some(Ok(code)) => meaning(system, *code),
-            None if Instant::now() >= end => return,
-            None => look_up_one(system, item, security_limit, end, &mut dialog_may_be_open),
+            None if Instant::now() >= end => break,
+            None => match in_process(system, item) {
+                InProcess::Answer(answer) => answer,
+                InProcess::Refused => match silent(system, item) {
+                    Ok(()) => {
+                        for_security.push(at);
+                        continue;
+                    }
+                    Err(why) => why,
+                },
+            },
         };
         if !tell(at, answer) {
             return;
         }
     }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        while let Some(&at) = for_security.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if !tell(at, by_security(system, &items[at], end)) {
+                return;
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 1..for_security.len().min(AT_ONCE) {
+            // This thread works as well, so without another one it only takes longer.
+            _ = thread::Builder::new().name("keychain".into()).spawn_scoped(scope, work);
+        }
+        work();
+    });
 }
 
-/// What raxx itself is told of the item; none where it may not read it without a dialog, and `security` perhaps may.
-fn in_process(system: &impl System, item: &Item) -> Option<Lookup> {
+/// What raxx itself learns about an item.
+enum InProcess {
+    Answer(Lookup),
+    /// raxx may not read it without a dialog; `security` perhaps may.
+    Refused,
+}
+
+fn in_process(system: &impl System, item: &Item) -> InProcess {
     if let Err(code) = system.search(item) {
-        return Some(meaning(system, code));
+        return InProcess::Answer(meaning(system, code));
     }
     match system.read(item) {
-        Ok(value) => Some(Lookup::Found(value)),
-        Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => None,
-        Err(code) => Some(meaning(system, code)),
+        Ok(value) => InProcess::Answer(Lookup::Found(value)),
+        Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => InProcess::Refused,
+        Err(code) => InProcess::Answer(meaning(system, code)),
+    }
+}
+
+/// Whether `security` will read the item without a dialog; if not, why.
+fn silent(system: &impl System, item: &Item) -> Result<(), Lookup> {
+    match system.access(item) {
+        Ok(Access { locked: Some(path), .. }) => {
+            Err(Lookup::Locked(format!("{KEYCHAIN_AT}{}", clean(&path.to_string_lossy()))))
+        }
+        Ok(access) if access.silent() => Ok(()),
+        Ok(_) => Err(meaning(system, AUTH_FAILED)),
+        Err(ITEM_NOT_FOUND) => Err(still_there(system, item)),
+        Err(code) => Err(meaning(system, code)),
+    }
+}
+
+/// The answer for an item that was found a moment ago and is now said to be missing. A sandbox that denies the Keychain
+/// also gives this code, so it counts only if the search agrees.
+fn still_there(system: &impl System, item: &Item) -> Lookup {
+    match system.search(item) {
+        Ok(()) => Lookup::Broken("the item is there, but this process may not use it (a sandbox?)".into()),
+        Err(code) => meaning(system, code),
     }
 }
 
 /// What the exit code of a reading `security` means.
-fn exited(system: &impl System, exit: i32) -> Lookup {
+fn exited(system: &impl System, item: &Item, exit: i32) -> Lookup {
     match EXITS.iter().find(|code| *code & 0xff == exit) {
+        Some(&ITEM_NOT_FOUND) => still_there(system, item),
         Some(code) => meaning(system, *code),
         None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
     }
 }
 
-fn look_up_one(
-    system: &impl System,
-    item: &Item,
-    security_limit: Duration,
-    end: Instant,
-    dialog_may_be_open: &mut bool,
-) -> Lookup {
-    if let Some(answer) = in_process(system, item) {
-        return answer;
+fn look_up_one(system: &impl System, item: &Item, end: Instant) -> Lookup {
+    match in_process(system, item) {
+        InProcess::Answer(answer) => answer,
+        InProcess::Refused => match silent(system, item) {
+            Ok(()) => by_security(system, item, end),
+            Err(why) => why,
+        },
     }
+}
+
+/// The value, from `security`. Only for an item that is [`silent`].
+fn by_security(system: &impl System, item: &Item, end: Instant) -> Lookup {
     let left = end.saturating_duration_since(Instant::now());
-    // One that hung is taken to have opened a dialog. Another is started only if it can have its whole time.
-    if left < SECURITY_LEAST || (*dialog_may_be_open && left < security_limit) {
+    if left < SECURITY_LEAST {
         return Lookup::TimedOut;
     }
-    match system.security(item, left.min(security_limit)) {
+    match system.security(item, left.min(SECURITY_LIMIT)) {
         Security::Exit(0, mut value) => {
             // It adds one newline of its own. Any other belongs to the value.
             if value.last() == Some(&b'\n') {
@@ -330,15 +402,8 @@ fn look_up_one(
             }
             Lookup::Found(value)
         }
-        Security::Exit(exit, _) => exited(system, exit),
-        Security::TimedOut => {
-            *dialog_may_be_open = true;
-            if left < security_limit {
-                return Lookup::TimedOut; // cut short by our own deadline, which says nothing about a dialog
-            }
-            let limit = security_limit.as_millis();
-            refused(system, &format!("`security` gave no answer in {limit} ms, its dialog waits for a person"))
-        }
+        Security::Exit(exit, _) => exited(system, item, exit),
+        Security::TimedOut => locked_or(system, Lookup::TimedOut),
         Security::Failed(why) => Lookup::Broken(why),
     }
 }
@@ -351,7 +416,10 @@ fn meaning(system: &impl System, code: OsStatus) -> Lookup {
         INTERACTION_NOT_ALLOWED => refused(system, "this session cannot show the dialog (ssh, cron, background agent)"),
         USER_CANCELED => refused(system, "the dialog was cancelled"),
         IN_DARK_WAKE => refused(system, "the Mac is asleep and shows no dialog (dark wake)"),
-        NOT_AVAILABLE => Lookup::Unavailable("no keychain is available to this session".into()),
+        // What a sandbox that denies the Keychain gives. The item may be there all the same, so it is not missing.
+        NOT_AVAILABLE | INVALID_PARAMETER | NOT_PERMITTED => {
+            Lookup::Broken(format!("this process may not use it (a sandbox, or no session; error {code})"))
+        }
         NO_DEFAULT_KEYCHAIN => Lookup::Unavailable("this user has no default keychain".into()),
         NO_SUCH_KEYCHAIN => Lookup::Broken("the file of the default keychain is missing".into()),
         // `security` could not change the item, took it for missing and then found that it is there.
@@ -365,18 +433,24 @@ fn meaning(system: &impl System, code: OsStatus) -> Lookup {
 
 /// A refusal. A keychain that was locked since it was asked refuses in the same words, so its state is asked again.
 fn refused(system: &impl System, why: &str) -> Lookup {
+    locked_or(system, Lookup::Consent(why.into()))
+}
+
+fn locked_or(system: &impl System, answer: Lookup) -> Lookup {
     match system.state() {
         Ok(state) if state.locked => Lookup::Locked(state.name),
-        _ => Lookup::Consent(why.into()),
+        _ => answer,
     }
 }
+
+/// How a keychain that is not the default one is called: `security` unlocks it by its path.
+const KEYCHAIN_AT: &str = "the keychain ";
 
 /// "the login keychain", from the path of its file.
 pub(super) fn keychain_name(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let name = file.strip_suffix("-db").unwrap_or(&file);
-    let name = name.strip_suffix(".keychain").unwrap_or(name);
-    let name = clean(name);
+    let name = clean(name.strip_suffix(".keychain").unwrap_or(name));
     if name.is_empty() { "the default keychain".into() } else { format!("the {name} keychain") }
 }
 

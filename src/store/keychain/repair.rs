@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
-use super::security::{Security, add_line, shown_value};
+use super::security::{Security, add_line, printable_ascii, shown_value};
 use super::{
-    ITEM_NOT_FOUND, SECURITY_LIMIT, System, add, delete_if_there, exited, in_process, look_up_one, meaning, refused,
+    ITEM_NOT_FOUND, InProcess, System, add, delete_if_there, exited, in_process, look_up_one, meaning, refused,
     unlocked,
 };
 use crate::store::{Item, Lookup};
@@ -53,17 +53,17 @@ pub(super) fn repair(system: &impl System, name: &str, item: &Item, end: Instant
 /// unprintable byte as hex digits with no mark that it did, and those must not take the value's place.
 fn ask(system: &impl System, item: &Item, end: Instant) -> Result<Zeroizing<Vec<u8>>, Lookup> {
     match in_process(system, item) {
-        Some(Lookup::Found(value)) => return Ok(value),
-        Some(why) => return Err(why),
-        None => {}
+        InProcess::Answer(Lookup::Found(value)) => return Ok(value),
+        InProcess::Answer(why) => return Err(why),
+        InProcess::Refused => {}
     }
     match system.shown(item, end.saturating_duration_since(Instant::now())) {
-        Security::Exit(0, output) => shown_value(&output).ok_or_else(|| {
+        Security::Exit(0, output) => shown_value(&output).filter(|value| printable_ascii(value)).ok_or_else(|| {
             Lookup::Unfit(
                 "`security` cannot give it back as it is, so the item is left alone: forget it, and store anew".into(),
             )
         }),
-        Security::Exit(exit, _) => Err(exited(system, exit)),
+        Security::Exit(exit, _) => Err(exited(system, item, exit)),
         Security::TimedOut => Err(refused(system, "its dialog was not answered in time")),
         Security::Failed(why) => Err(Lookup::Broken(why)),
     }
@@ -71,7 +71,7 @@ fn ask(system: &impl System, item: &Item, end: Instant) -> Result<Zeroizing<Vec<
 
 /// Whether the item now gives this very value without a dialog.
 fn given_silently(system: &impl System, item: &Item, value: &[u8], end: Instant) -> Result<(), Lookup> {
-    match look_up_one(system, item, SECURITY_LIMIT, end, &mut false) {
+    match look_up_one(system, item, end) {
         Lookup::Found(read) if *read == value => Ok(()),
         Lookup::Found(_) => Err(Lookup::Broken("it gave back another value than was written".into())),
         why => Err(why),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use zeroize::{Zeroize, Zeroizing};
 
+use super::access::from_hex;
 use crate::store::{Item, Lookup};
 
 /// `security -i` reads its lines into a buffer of 4096 bytes and takes what is beyond it for another command.
@@ -35,7 +36,7 @@ pub(super) fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizin
             )));
         }
     }
-    if !value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+    if !printable_ascii(value) {
         // And nothing tells those digits from a token that is one.
         return Err(Lookup::Unfit("`security` gives what is not plain ASCII back as hex digits".into()));
     }
@@ -56,11 +57,20 @@ pub(super) fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizin
     Ok(line)
 }
 
-/// `password: "value"`, or, where a byte is not printable, `password: 0x76…  "…"`.
+/// Whether `security` prints the value as it is.
+pub(super) fn printable_ascii(value: &[u8]) -> bool {
+    value.iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// `password: "value"`, or, where a byte is a backslash or is not printable, `password: 0x76…  "…"`.
 pub(super) fn shown_value(output: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let line = output.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"password: "))?;
+    if let Some(digits) = line.strip_prefix(b"0x") {
+        let digits = digits.split(|byte| *byte == b' ').next()?;
+        return from_hex(digits);
+    }
     let value = line.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
-    // It stands for itself or for an escaped byte, and nothing says which.
+    // A backslash here is itself or begins an escaped byte, and nothing tells which.
     (!value.contains(&b'\\')).then(|| Zeroizing::new(value.to_vec()))
 }
 

@@ -106,6 +106,13 @@ impl System for Chain {
         self.items.lock().unwrap().get(&at(item)).map(|_| ()).ok_or(ITEM_NOT_FOUND)
     }
 
+    fn access(&self, item: &Item) -> Result<Access, OsStatus> {
+        self.search(item)?;
+        let silent = self.items.lock().unwrap()[&at(item)].silent;
+        let program: &[u8] = if silent { b"/usr/bin/security\0" } else { b"/bin/bash\0" };
+        Ok(Access { readers: vec![Readers::Only(vec![program.to_vec()])], ..Access::default() })
+    }
+
     /// As on every Mac whose raxx is not signed with a certificate of its own.
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
         self.search(item).and(Err(AUTH_FAILED))
@@ -119,7 +126,7 @@ impl System for Chain {
     }
 
     fn shown(&self, item: &Item, limit: Duration) -> Security {
-        self.given(item, limit, |value, plain| match plain {
+        self.given(item, limit, |value, plain| match plain && !value.contains('\\') {
             true => format!("password: \"{value}\"\n"),
             false => {
                 let hex: String = value.bytes().map(|byte| format!("{byte:02X}")).collect();
@@ -233,7 +240,7 @@ fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
         (36, Lookup::Consent("this session cannot show the dialog (ssh, cron, background agent)".into())),
         (128, Lookup::Consent("the dialog was cancelled".into())),
         (24, Lookup::Consent("the Mac is asleep and shows no dialog (dark wake)".into())),
-        (53, Lookup::Unavailable("no keychain is available to this session".into())),
+        (53, Lookup::Broken("this process may not use it (a sandbox, or no session; error -25291)".into())),
         (37, Lookup::Unavailable("this user has no default keychain".into())),
         (50, Lookup::Broken("the file of the default keychain is missing".into())),
         (45, Lookup::Broken("the item is there and could not be changed (error -25299)".into())),
@@ -257,8 +264,7 @@ fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
 #[test]
 fn a_security_that_hangs_or_fails_is_told() {
     let chain = |accident| Keychain::new(Chain { accident: Some((1, accident)), ..Chain::default() });
-    let Err(Lookup::Consent(why)) = write(&chain(Accident::Hangs), "v") else { panic!() };
-    assert!(why.starts_with("`security` gave no answer in 1") && why.ends_with(" waits for a person"), "{why}");
+    assert_eq!(write(&chain(Accident::Hangs), "v"), Err(Lookup::TimedOut));
     assert_eq!(write(&chain(Accident::Fails), "v"), Err(Lookup::Broken("no such file".into())));
 }
 
@@ -271,6 +277,16 @@ fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
     assert_eq!(delete(&keychain), locked());
     assert_eq!(block_on(keychain.repair("TOKEN", &token())), locked());
     assert_eq!((*keychain.system.changes.lock().unwrap(), *keychain.system.dialogs.lock().unwrap()), (0, 0));
+}
+
+#[test]
+fn an_item_that_asks_opens_no_dialog_however_long_it_is_waited_for() {
+    for limit in [300, 1_500, 60_000].map(Duration::from_millis) {
+        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, "old", false)]));
+        let [answer] = &block_on(keychain.read(&[token()], limit))[..] else { panic!() };
+        assert_eq!(*answer, Lookup::Consent("it is given out only after a dialog".into()), "{limit:?}");
+        assert_eq!(*keychain.system.dialogs.lock().unwrap(), 0, "{limit:?}");
+    }
 }
 
 #[test]
@@ -300,13 +316,13 @@ fn a_repair_asks_once_and_never_again() {
 
 #[test]
 fn a_repair_writes_the_value_and_never_its_hex_digits() {
-    for value in ["0123456789abcdef", "74c3b66bc3a96e", "plain \"quoted\" 'text'"] {
+    for value in ["0123456789abcdef", "74c3b66bc3a96e", "plain \"quoted\" 'text'", "back\\slash", "\\\\"] {
         let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
         assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()), "{value}");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, true))]);
     }
     // What cannot be told, or not be written, is left as it is.
-    for value in ["t\u{f6}k\u{e9}n", "two\nlines", "back\\slash"] {
+    for value in ["t\u{f6}k\u{e9}n", "two\nlines", "a\\ and\ta tab"] {
         let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
         assert!(matches!(block_on(keychain.repair("TOKEN", &token())), Err(Lookup::Unfit(_))), "{value}");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, false))]);
@@ -389,6 +405,6 @@ fn a_change_that_hangs_holds_nobody_longer_than_the_limit() {
         thread::sleep(Duration::from_secs(10));
         Ok(())
     };
-    assert_eq!(block_on(keychain.change(Duration::from_millis(150), work)), Err(Lookup::TimedOut));
+    assert_eq!(block_on(keychain.change(&token(), Duration::from_millis(150), work)), Err(Lookup::TimedOut));
     assert!(started.elapsed() < Duration::from_secs(5));
 }

@@ -1,7 +1,7 @@
 //! What is read, and by whom.
 
 use std::collections::HashMap;
-use std::sync::Mutex;
+use std::sync::{Condvar, Mutex};
 
 use super::*;
 
@@ -13,13 +13,25 @@ struct Mac {
     calls: Mutex<Vec<String>>,
     /// How long each `security` was given.
     limits: Mutex<Vec<Duration>>,
+    /// How many of `security` run now.
+    running: Mutex<usize>,
+    another: Condvar,
 }
 
 #[derive(Clone, Copy)]
 struct Script {
     search: OsStatus,
     read: OsStatus,
+    access: Result<Trusts, OsStatus>,
     security: Run,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Trusts {
+    Security,
+    Others,
+    /// It is in a keychain of its own, which is locked.
+    Nobody,
 }
 
 #[derive(Clone, Copy)]
@@ -28,18 +40,30 @@ enum Run {
     Prints(&'static str),
     Hangs,
     Fails,
+    /// Waits until this many of them run at the same time.
+    Meets(usize),
 }
 
 /// Stored by raxx itself: the value is "native".
-const OURS: Script = Script { search: 0, read: 0, security: Run::Fails };
+const OURS: Script = Script { search: 0, read: 0, access: Err(-67030), security: Run::Fails };
 /// Stored by `security`, the way the runbook did.
-const THEIRS: Script = Script { search: 0, read: AUTH_FAILED, security: Run::Prints("by security\n") };
+const THEIRS: Script =
+    Script { search: 0, read: AUTH_FAILED, access: Ok(Trusts::Security), security: Run::Prints("by security\n") };
+/// Stored by the old runbook, with `-T /bin/bash`.
+const ASKS: Script = Script { access: Ok(Trusts::Others), ..THEIRS };
 const HANGS: Script = Script { security: Run::Hangs, ..THEIRS };
 
 impl Mac {
     fn new(items: &[(&'static str, Script)]) -> Self {
         let items = items.iter().copied().collect();
-        Self { states: vec![Ok(false)], items, calls: Mutex::default(), limits: Mutex::default() }
+        Self {
+            states: vec![Ok(false)],
+            items,
+            calls: Mutex::default(),
+            limits: Mutex::default(),
+            running: Mutex::default(),
+            another: Condvar::new(),
+        }
     }
 
     fn one(script: Script) -> Self {
@@ -77,6 +101,13 @@ impl System for Mac {
         status(self.called("search", item).search)
     }
 
+    fn access(&self, item: &Item) -> Result<Access, OsStatus> {
+        let trusts = self.called("access", item).access?;
+        let program: &[u8] = if trusts == Trusts::Security { b"/usr/bin/security\0" } else { b"/bin/bash\0" };
+        let locked = (trusts == Trusts::Nobody).then(|| "/Volumes/my keys/work.keychain-db".into());
+        Ok(Access { readers: vec![Readers::Only(vec![program.to_vec()])], locked, ..Access::default() })
+    }
+
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
         let script = self.called("read", item);
         if item.service == "hung" {
@@ -95,6 +126,19 @@ impl System for Mac {
                 Security::TimedOut
             }
             Run::Fails => Security::Failed("no such file".into()),
+            Run::Meets(many) => {
+                let mut running = self.running.lock().unwrap();
+                *running += 1;
+                self.another.notify_all();
+                while *running < many {
+                    let (woken, waited) = self.another.wait_timeout(running, limit).unwrap();
+                    if waited.timed_out() {
+                        return Security::TimedOut;
+                    }
+                    running = woken;
+                }
+                Security::Exit(0, Zeroizing::new(b"with the others\n".to_vec()))
+            }
         }
     }
 
@@ -113,14 +157,13 @@ impl System for Mac {
 
 const SHORT: Duration = Duration::from_millis(200);
 
-/// Looks up with a `security` that may take 200 ms, in `limit`.
 fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Lookup; N] {
-    let mut answers = services.map(|_| Lookup::TimedOut);
-    look_up(mac, &items(services), SHORT, Instant::now() + limit, |at, answer| {
-        answers[at] = answer;
+    let answers = Mutex::new(services.map(|_| Lookup::TimedOut));
+    look_up(mac, &items(services), Instant::now() + limit, |at, answer| {
+        answers.lock().unwrap()[at] = answer;
         true
     });
-    answers
+    answers.into_inner().unwrap()
 }
 
 fn look_at_one(mac: &Mac) -> Lookup {
@@ -139,9 +182,43 @@ fn our_own_item_is_read_without_starting_security() {
 fn an_item_made_by_security_is_read_by_security() {
     let mac = Mac::one(THEIRS);
     assert_eq!(look_at_one(&mac), found("by security"));
-    assert_eq!(mac.calls(), ["state", "search x", "read x", "security x"]);
+    assert_eq!(mac.calls(), ["state", "search x", "read x", "access x", "security x"]);
     let no_desktop = Mac::one(Script { read: INTERACTION_NOT_ALLOWED, ..THEIRS });
     assert_eq!(look_at_one(&no_desktop), found("by security"));
+}
+
+#[test]
+fn an_item_that_would_ask_is_told_without_a_process() {
+    let mac = Mac::one(ASKS);
+    assert_eq!(look_at_one(&mac), Lookup::Consent("it is given out only after a dialog".into()));
+    assert_eq!(mac.calls(), ["state", "search x", "read x", "access x", "state"]);
+    // So is one whose access list cannot be read.
+    let mac = Mac::one(Script { access: Err(-25243), ..THEIRS });
+    assert_eq!(look_at_one(&mac), Lookup::Broken("error -25243".into()));
+    assert!(!mac.calls().contains(&"security x".into()));
+}
+
+#[test]
+fn an_item_of_a_locked_keychain_of_its_own_is_locked() {
+    let keychain =
+        Keychain::new(Mac::new(&[("a", Script { access: Ok(Trusts::Nobody), ..THEIRS }), ("b", ASKS), ("c", THEIRS)]));
+    let wanted = items(["a", "b", "c"]);
+    let (answers, _) = read(&keychain, &wanted, Duration::from_secs(5));
+    assert_eq!(answers[0], Lookup::Locked("the keychain /Volumes/my keys/work.keychain-db".into()));
+    assert_eq!((kind(&answers[1]), &answers[2]), ("consent", &found("by security")));
+    assert!(!keychain.system.calls().contains(&"security a".into()));
+    assert_eq!(keychain.unlock_hint(&wanted[0]), "security unlock-keychain '/Volumes/my keys/work.keychain-db'");
+    assert!(keychain.unlock_hint(&wanted[1]).starts_with("security find-generic-password -s b "));
+}
+
+#[test]
+fn a_missing_item_is_missing_only_if_the_search_agrees() {
+    // A sandbox that denies the Keychain makes `security` say "could not be found".
+    let mac = Mac::one(Script { security: Run::Exit(44), ..THEIRS });
+    let Lookup::Broken(why) = look_at_one(&mac) else { panic!() };
+    assert_eq!(why, "the item is there, but this process may not use it (a sandbox?)");
+    let mac = Mac::one(Script { access: Err(ITEM_NOT_FOUND), ..THEIRS });
+    assert_eq!(kind(&look_at_one(&mac)), "broken");
 }
 
 #[test]
@@ -167,7 +244,9 @@ fn each_code_has_its_meaning_wherever_it_comes_up() {
         (MISSING_ENTITLEMENT, "broken"),
         (-25299, "broken"), // errSecDuplicateItem
         (IN_DARK_WAKE, "consent"),
-        (NOT_AVAILABLE, "unavailable"),
+        (NOT_AVAILABLE, "broken"),
+        (INVALID_PARAMETER, "broken"),
+        (NOT_PERMITTED, "broken"),
         (NO_DEFAULT_KEYCHAIN, "unavailable"),
         (NO_SUCH_KEYCHAIN, "broken"),
         (-67030, "broken"), // one that is in no table
@@ -196,7 +275,7 @@ fn an_unknown_code_is_named() {
 #[test]
 fn each_exit_code_of_security_has_its_meaning() {
     for (exit, wanted) in [
-        (44, "absent"),
+        (44, "broken"),
         (51, "consent"),
         (36, "consent"),
         (128, "consent"),
@@ -212,7 +291,6 @@ fn each_exit_code_of_security_has_its_meaning() {
     let Lookup::Broken(why) = look_at_one(&Mac::one(Script { security: Run::Exit(45), ..THEIRS })) else { panic!() };
     assert_eq!(why, "`security` ended with exit code 45");
     assert_eq!(kind(&look_at_one(&Mac::one(Script { security: Run::Fails, ..THEIRS }))), "broken");
-    assert_eq!(kind(&look_at_one(&Mac::one(HANGS))), "consent");
 }
 
 #[test]
@@ -225,7 +303,7 @@ fn a_refusal_by_a_keychain_that_was_locked_meanwhile_is_about_the_lock() {
         HANGS,
     ] {
         let mac = Mac::one(script).states(&[Ok(false), Ok(true)]);
-        assert_eq!(look_at_one(&mac), Lookup::Locked("the login keychain".into()));
+        assert_eq!(look(&mac, ["x"], SHORT), [Lookup::Locked("the login keychain".into())]);
     }
 }
 
@@ -238,50 +316,40 @@ fn exactly_one_newline_is_taken_off_what_security_prints() {
 }
 
 #[test]
-fn items_are_read_one_after_the_other() {
-    let mac = Mac::new(&[("a", THEIRS), ("b", OURS), ("c", THEIRS)]);
-    let wanted = [found("by security"), found("native"), found("by security"), Lookup::Absent];
-    assert_eq!(look(&mac, ["a", "b", "c", "d"], Duration::from_secs(5)), wanted);
-    let calls = mac.calls();
-    let of_items: Vec<_> = calls.iter().filter_map(|call| call.split_once(' ')).map(|(_, item)| item).collect();
-    assert_eq!(of_items, ["a", "a", "a", "b", "b", "c", "c", "c", "d"]);
+fn what_only_security_may_read_is_read_at_once() {
+    let four = ["a", "b", "c", "d"];
+    let mac = Mac::new(&four.map(|name| (name, Script { security: Run::Meets(4), ..THEIRS })));
+    assert_eq!(look(&mac, four, Duration::from_secs(60)), four.map(|_| found("with the others")));
 }
 
 #[test]
-fn after_one_dialog_no_second_that_cannot_have_its_whole_time() {
-    let mac = Mac::new(&[("a", HANGS), ("b", HANGS), ("c", OURS)]);
-    let started = Instant::now();
-    let [a, b, c] = look(&mac, ["a", "b", "c"], SHORT * 3 / 2);
-    assert!(started.elapsed() < SHORT * 2);
-    assert_eq!((kind(&a), b, c), ("consent", Lookup::TimedOut, found("native")));
-    assert!(!mac.calls().contains(&"security b".into()));
+fn many_items_do_not_start_as_many_processes() {
+    const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let mac = Mac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE), ..THEIRS })));
+    assert_eq!(look(&mac, NAMES, Duration::from_secs(60)), NAMES.map(|_| found("with the others")));
+    let mac = Mac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE + 1), ..THEIRS })));
+    let answers = look(&mac, NAMES, SHORT);
+    assert!(answers[..AT_ONCE].iter().all(|answer| *answer == Lookup::TimedOut), "{answers:?}");
 }
 
 #[test]
-fn after_one_dialog_the_next_is_tried_while_there_is_time() {
-    let mac = Mac::new(&[("a", HANGS), ("b", THEIRS)]);
-    let [a, b] = look(&mac, ["a", "b"], Duration::from_secs(5));
-    assert_eq!((kind(&a), b), ("consent", found("by security")));
+fn one_that_hangs_keeps_no_other_from_its_answer() {
+    let mac = Mac::new(&[("a", HANGS), ("b", THEIRS), ("c", ASKS), ("d", OURS)]);
+    let [a, b, c, d] = look(&mac, ["a", "b", "c", "d"], Duration::from_secs(2));
+    assert_eq!((a, b, kind(&c), d), (Lookup::TimedOut, found("by security"), "consent", found("native")));
 }
 
 #[test]
-fn a_security_that_our_own_deadline_cuts_short_says_nothing_about_consent() {
-    assert_eq!(look(&Mac::one(HANGS), ["x"], SHORT * 3 / 4), [Lookup::TimedOut]);
+fn without_time_security_is_not_started() {
     let mac = Mac::one(THEIRS);
     assert_eq!(look(&mac, ["x"], SECURITY_LEAST / 2), [Lookup::TimedOut]);
     assert!(!mac.calls().contains(&"security x".into()));
 }
 
 #[test]
-fn a_dialog_that_waits_is_told_with_the_time_it_had() {
-    let Lookup::Consent(why) = look_at_one(&Mac::one(HANGS)) else { panic!() };
-    assert_eq!(why, "`security` gave no answer in 200 ms, its dialog waits for a person");
-}
-
-#[test]
 fn nothing_is_asked_when_nobody_listens() {
     let mac = Mac::new(&[("a", OURS), ("b", OURS)]);
-    look_up(&mac, &items(["a", "b"]), SHORT, Instant::now() + Duration::from_secs(5), |_, _| false);
+    look_up(&mac, &items(["a", "b"]), Instant::now() + Duration::from_secs(5), |_, _| false);
     assert_eq!(mac.calls(), ["state", "search a", "read a"]);
 }
 
@@ -305,16 +373,16 @@ fn a_keychain_that_hangs_holds_nobody_longer_than_the_limit() {
 fn a_security_that_hangs_is_killed_inside_the_limit() {
     let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", HANGS), ("c", OURS)]));
     let (answers, _) = read(&keychain, &items(["a", "b", "c"]), Duration::from_millis(500));
-    assert_eq!(answers, [found("native"), Lookup::TimedOut, Lookup::TimedOut]);
+    assert_eq!(answers, [found("native"), Lookup::TimedOut, found("native")]);
     let limits = keychain.system.limits.lock().unwrap().clone();
     assert!(limits.len() == 1 && limits[0] <= Duration::from_millis(450), "{limits:?}");
 }
 
 #[test]
-fn security_never_has_more_than_800_ms() {
+fn security_never_has_more_than_its_own_limit() {
     let keychain = Keychain::new(Mac::one(THEIRS));
     read(&keychain, &items(["x"]), Duration::from_secs(60));
-    assert_eq!(*keychain.system.limits.lock().unwrap(), [Duration::from_millis(800)]);
+    assert_eq!(*keychain.system.limits.lock().unwrap(), [SECURITY_LIMIT]);
 }
 
 #[test]
@@ -329,11 +397,11 @@ fn answers_stand_in_the_order_of_the_items() {
 fn the_hint_is_to_unlock_or_to_consent() {
     let item = Item { service: "raxx token".into(), account: "it's".into() };
     let consent = r"security find-generic-password -s 'raxx token' -a 'it'\''s' -w >/dev/null";
-    let keychain = Keychain::new(Mac::one(HANGS).states(&[Ok(true), Ok(false)]));
+    let keychain = Keychain::new(Mac::new(&[("raxx token", ASKS)]).states(&[Ok(true), Ok(false)]));
     assert_eq!(keychain.unlock_hint(&item), consent);
-    read(&keychain, &items(["x"]), SHORT);
+    read(&keychain, std::slice::from_ref(&item), SHORT);
     assert_eq!(keychain.unlock_hint(&item), "security unlock-keychain");
-    read(&keychain, &items(["x"]), SHORT);
+    read(&keychain, std::slice::from_ref(&item), SHORT);
     assert_eq!(keychain.unlock_hint(&item), consent);
 }
 
