@@ -160,7 +160,8 @@ quoted() {
 }
 
 # hook_line SHELL (zsh, bash, login): the one line. The login file of bash is read by sh and by desktops too, and often reads .bashrc
-# itself, so its line asks first. It is always the shell that starts that looks whether the directory is on its PATH: here one could
+# itself, so its line asks first: is this an interactive bash that was not started as sh? ($BASH does not tell: a login bash sets it to
+# the shell of the account, which may be zsh.) It is always the shell that starts that looks whether the directory is on its PATH: here one could
 # only guess.
 hook_line() {
     path_part=
@@ -174,7 +175,7 @@ hook_line() {
     shell=$1
     [ "$1" = login ] && shell=bash
     line="${path_part}if command -v raxx >/dev/null; then eval \"\$(raxx init $shell)\"; fi"
-    [ "$1" = login ] && line="case \${BASH-}:\$- in */bash:*i*) declare -F raxx >/dev/null || { $line; } ;; esac"
+    [ "$1" = login ] && line="case \${BASH_VERSION:+\${0##*/}}:\$- in *bash:*i*) declare -F raxx >/dev/null || { $line; } ;; esac"
     printf '%s\n' "$line"
 }
 
@@ -281,7 +282,7 @@ is_current() {
 # ---- which rc files ---------------------------------------------------------------------------------------------------------------
 
 # .zshenv may set ZDOTDIR without exporting it, so zsh is asked; what .zshenv itself prints comes before the mark.
-zsh_directory() {
+set_zshrc() {
     found=
     if command -v zsh >/dev/null; then
         # shellcheck disable=SC2016 # zsh expands it
@@ -297,8 +298,8 @@ zsh_directory() {
         found=${ZDOTDIR-}
     fi
     case $found in
-        /*) printf '%s\n' "${found%/}" ;;
-        *) printf '%s\n' "$HOME" ;;
+        /*) zshrc=${found%/}/.zshrc ;;
+        *) zshrc=$HOME/.zshrc ;;
     esac
 }
 
@@ -325,6 +326,13 @@ each_rc() {
 }
 
 uses() {
+    case $system:$1 in
+        # Every Mac has a bash, and many people never start it. New files would be in their way.
+        Darwin:bash)
+            has_bash_files || [ "${SHELL##*/}" = bash ]
+            return
+            ;;
+    esac
     command -v "$1" >/dev/null && return 0
     case $1 in
         zsh) [ -e "$zshrc" ] ;;
@@ -332,6 +340,18 @@ uses() {
         fish) [ -d "${XDG_CONFIG_HOME:-$HOME/.config}/fish" ] ;;
     esac
 }
+
+has_bash_files() {
+    for name in .bashrc .bash_profile .bash_login; do
+        if [ -e "$HOME/$name" ] || [ -L "$HOME/$name" ]; then return 0; fi
+    done
+    # rustup makes a .profile of one line whatever the shell is.
+    [ -e "$HOME/.profile" ] && LC_ALL=C grep -qv -e '^[[:blank:]]*$' -e '^\. .*/env"\{0,1\}$' "$HOME/.profile" 2>/dev/null
+}
+
+# bash-completion, which reads completions from files, needs bash 4.2; macOS has 3.2.
+# shellcheck disable=SC2016 # bash expands it
+bash_completes() { ! command -v bash >/dev/null || BASH_ENV='' bash -c '((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 402))'; }
 
 refuse_damaged() {
     inspect "$2"
@@ -500,7 +520,7 @@ place() {
 each_completion() {
     data=${XDG_DATA_HOME:-$HOME/.local/share}
     if uses zsh; then "$1" zsh "$root/completions/_raxx" "$data/zsh/site-functions/_raxx"; fi
-    if uses bash; then "$1" bash "$root/completions/raxx.bash" "$data/bash-completion/completions/raxx"; fi
+    if uses bash && bash_completes; then "$1" bash "$root/completions/raxx.bash" "$data/bash-completion/completions/raxx"; fi
     if uses fish; then "$1" fish "$root/completions/raxx.fish" "${XDG_CONFIG_HOME:-$HOME/.config}/fish/completions/raxx.fish"; fi
 }
 
@@ -631,7 +651,12 @@ install() {
 
     install_binary
     each_completion add_completion
+    if uses bash && ! bash_completes; then row completions 'none for bash, which is older than 4.2'; fi
     each_rc add_block
+    if [ "$system" = Darwin ] && [ "${PROFILE-}" != /dev/null ] && ! uses bash; then
+        row bash 'has no rc file here, so none was made. To use raxx in bash too, add this line to ~/.bash_profile:'
+        hook_line login
+    fi
     remember bin "$bin_dir"
     [ -n "$dry" ] || save_record
     if [ "${PROFILE-}" = /dev/null ]; then
@@ -854,7 +879,7 @@ while [ $# -gt 0 ]; do
             ;;
         --bin-dir | --bin-dir=*)
             [ -n "$1" ] || misused "--bin-dir wants a directory"
-            bin_dir=$(absolute "$1")
+            bin_dir=$1
             shift
             ;;
         --no-build) no_build=1 ;;
@@ -876,9 +901,22 @@ case ${HOME-} in
 esac
 [ "$HOME" = / ] || HOME=${HOME%/}
 [ -d "$HOME" ] || die "HOME is $HOME, which is no directory"
-case $HOME${XDG_DATA_HOME-}${XDG_CONFIG_HOME-}${XDG_STATE_HOME-}$bin_dir in
-    *"$newline"*) die 'a directory with a newline in its name cannot be written into an rc file' ;;
-esac
+# Each directory is written on one line of an rc file or of the receipt.
+no_newline() {
+    case $2 in
+        *"$newline"*) die "$1 contains a newline, which raxx cannot write into an rc file; choose another directory" ;;
+    esac
+}
+no_newline HOME "$HOME"
+no_newline XDG_DATA_HOME "${XDG_DATA_HOME-}"
+no_newline XDG_CONFIG_HOME "${XDG_CONFIG_HOME-}"
+no_newline XDG_STATE_HOME "${XDG_STATE_HOME-}"
+if [ "$job" = install ]; then
+    no_newline --bin-dir "$bin_dir"
+    no_newline CARGO_INSTALL_ROOT "${CARGO_INSTALL_ROOT-}"
+    no_newline CARGO_HOME "${CARGO_HOME-}"
+    no_newline ZDOTDIR "${ZDOTDIR-}"
+fi
 # sudo on macOS keeps HOME: root would own the files of the person's home from then on.
 # shellcheck disable=SC2012 # one name, its owner
 if [ "$(id -u)" -eq 0 ] && [ "${SUDO_UID:-0}" != 0 ] && [ "$(ls -ldn "$HOME/" | awk '{ print $3 }')" = "$SUDO_UID" ]; then
@@ -896,6 +934,7 @@ record=
 recorded=$record
 
 system=$(uname -s)
+[ -z "$bin_dir" ] || bin_dir=$(absolute "$bin_dir")
 cargo_root=$(absolute "${CARGO_INSTALL_ROOT:-${CARGO_HOME:-$HOME/.cargo}}")
 use_bin_dir() { bin_dir=$1; }
 if [ -z "$bin_dir" ]; then
@@ -911,7 +950,11 @@ case $bin_dir in
     *:*) die "$bin_dir: a directory with a colon in its name cannot stand on the PATH" ;;
 esac
 
-zshrc=$(zsh_directory)/.zshrc
+set_zshrc
+if [ "$job" = install ]; then
+    no_newline ZDOTDIR "$zshrc"
+    no_newline "the binary's directory" "$bin_dir"
+fi
 
 tmp=$(umask 077 && mktemp -d) || die 'no temporary directory could be made (is the disk full?)'
 beside=

@@ -22,11 +22,11 @@ use super::{Item, Lookup, Store, Written, quoted};
 use crate::secret::Secret;
 use crate::text::clean;
 
-mod access;
+pub(super) mod access;
 mod repair;
 pub(super) mod security;
 
-pub(super) use access::{Access, Readers};
+use access::Access;
 use repair::{kept_by_repair, repair};
 use security::{Security, add_line};
 

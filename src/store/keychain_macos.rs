@@ -18,8 +18,9 @@ use security_framework::passwords::{PasswordOptions, generic_password};
 use zeroize::Zeroizing;
 
 use super::Item;
+use super::keychain::access::{Access, Readers};
 use super::keychain::security::{self, Security};
-use super::keychain::{self, Access, OsStatus, Readers, State};
+use super::keychain::{self, OsStatus, State};
 
 // Stable since 10.2, exported to this day, and in no crate that raxx uses.
 #[link(name = "Security", kind = "framework")]

@@ -465,6 +465,9 @@ fn on_macos_the_login_file_of_bash_gets_the_line_too() {
     {
         let mut home = Home::new();
         home.fake("uname", "echo Darwin");
+        if there.is_empty() {
+            home.0.env("SHELL", "/bin/bash");
+        }
         for file in there {
             home.write(file, "export A=1\n");
         }
@@ -503,6 +506,62 @@ fn on_macos_the_login_file_of_bash_gets_the_line_too() {
     symlink(".bashrc", home.path(".bash_profile")).expect("a link");
     assert_eq!(home.hook_up().code, 0);
     assert_eq!(home.read(".bashrc"), format!("a=1\n{}", block("bash", "")));
+}
+
+#[test]
+fn on_macos_a_login_bash_gets_raxx_whatever_the_shell_of_the_account() {
+    let mut home = Home::new();
+    home.fake("uname", "echo Darwin").write(".bash_profile", "export A=1\n");
+    assert_eq!(home.hook_up().code, 0);
+    // bash set BASH to the shell of the account; terminals and tmux start a login bash as -bash.
+    for (name, loads) in [("bash", true), ("-bash", true), ("/usr/local/bin/bash", true), ("sh", false), ("-sh", false)]
+    {
+        let inner = "BASH=/bin/zsh; . ~/.bash_profile; declare -F raxx";
+        let start = format!("exec -a {name} bash --noprofile --norc -i -c '{inner}'");
+        let done = home.run(&["bash", "-c", &start]);
+        assert_eq!(done.out, if loads { "raxx\n" } else { "" }, "{name}: {}", done.err);
+    }
+    // The line of an earlier version, which looked at BASH, is replaced.
+    let current = home.read(".bash_profile");
+    let old = current.replace("case ${BASH_VERSION:+${0##*/}}:$- in *bash:*i*)", "case ${BASH-}:$- in */bash:*i*)");
+    assert_ne!(old, current);
+    home.write(".bash_profile", old);
+    assert!(home.install_sh(&["--status"]).out.contains("has another line than this version writes (line 3)"));
+    assert_eq!(home.hook_up().code, 0);
+    assert_eq!(home.read(".bash_profile"), current);
+}
+
+#[test]
+fn on_macos_people_who_use_zsh_alone_get_no_files_for_bash() {
+    // rustup makes the last one on every Mac.
+    for there in [None, Some(".zshrc"), Some(".profile")] {
+        let mut home = Home::new();
+        home.fake("uname", "echo Darwin");
+        if let Some(file) = there {
+            home.write(file, ". \"$HOME/.cargo/env\"\n");
+        }
+        let done = home.hook_up();
+        assert_eq!(done.code, 0, "{}", done.err);
+        let files = [".bashrc", ".bash_profile", ".local/share/bash-completion"].map(|file| home.path(file).exists());
+        assert_eq!(files, [false; 3], "{there:?}");
+        assert!(!home.path(".profile").exists() || !home.read(".profile").contains("raxx"));
+        let line = done.out.lines().skip_while(|line| !line.ends_with("add this line to ~/.bash_profile:")).nth(1);
+        let line = line.expect("the line is named").to_owned();
+        assert!(home.read(".zshrc").contains("raxx init zsh"), "{there:?}");
+        home.write(".bash_profile", line + "\n");
+        assert_eq!(home.run(&["bash", "-l", "-i", "-c", "declare -F raxx"]).out, "raxx\n");
+    }
+}
+
+#[test]
+fn completions_are_not_put_where_an_old_bash_does_not_look() {
+    let mut home = Home::new();
+    home.fake("uname", "echo Darwin").fake("bash", "exit 1").write(".bash_profile", "");
+    let done = home.hook_up();
+    assert_eq!(done.code, 0, "{}", done.err);
+    assert!(!home.path(".local/share/bash-completion").exists());
+    assert!(done.out.contains("completions  none for bash, which is older than 4.2\n"), "{}", done.out);
+    assert_eq!(home.install_sh(&["--status"]).code, 0);
 }
 
 #[test]
@@ -689,6 +748,42 @@ fn a_directory_with_any_name_works() {
     let colon = home.install_sh(&["--no-build", "--bin-dir", "a:b"]);
     assert_eq!(colon.code, 1);
     assert!(colon.err.contains("a directory with a colon in its name cannot stand on the PATH"), "{}", colon.err);
+}
+
+#[test]
+fn a_directory_with_a_newline_is_refused_and_any_other_comes_out_again() {
+    let odd = ["it's a b", "*[a]?{b,c}~", "$(touch pwned)`x`", "a\t\r\u{1b}[31m\\", "a\nb", "a\n"];
+    for (name, odd) in ["CARGO_HOME", "CARGO_INSTALL_ROOT", "--bin-dir", "ZDOTDIR", "HOME"]
+        .into_iter()
+        .flat_map(|name| odd.map(|odd| (name, odd)))
+    {
+        let mut home = Home::new();
+        let directory = home.path("odd").join(odd);
+        fs::create_dir_all(&directory).expect("a directory");
+        let directory = directory.to_str().expect("UTF-8").to_owned();
+        match name {
+            "--bin-dir" => {}
+            "HOME" => drop(home.0.env("HOME", &directory)),
+            _ => drop(home.0.env(name, &directory)),
+        }
+        let binary = home.0.root().join("fakes/raxx");
+        home.fake("raxx", "exit 0");
+        let before = home.tree();
+        let mut words = vec!["--binary", binary.to_str().expect("UTF-8")];
+        if name == "--bin-dir" {
+            words.extend(["--bin-dir", &directory]);
+        }
+        let done = home.install_sh(&words);
+        if odd.contains('\n') {
+            let said = format!("install.sh: {name} contains a newline, which raxx cannot write into an rc file; ");
+            assert!(done.code == 1 && done.err.starts_with(&said), "{name} {odd:?}: {}", done.err);
+        } else {
+            assert_eq!(done.code, 0, "{name} {odd:?}: {}", done.err);
+            let done = home.install_sh(&["--uninstall"]);
+            assert_eq!(done.code, 0, "{name} {odd:?}: {}", done.err);
+        }
+        assert_eq!(home.tree(), before, "{name} {odd:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
+use super::super::access::Readers;
 use super::super::repair::repair;
 use super::super::security::{LINE_MAX, add_line};
 use super::*;

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Condvar, Mutex};
 
+use super::super::access::Readers;
 use super::*;
 
 /// A Mac made up for a test: an item's service says which script answers for it.
