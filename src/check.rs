@@ -293,7 +293,7 @@ impl<'a> Run<'a> {
         let id = login.as_ref().map_or("", Secret::expose);
         let parts = [vault::NAME, "infisical", first.url.as_str(), id];
         let body = login.as_ref().map(|id| vault::login_body(id, &secret));
-        let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers });
+        let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers, id: login.clone() });
         let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
         let mut row = self.row(vault::NAME, "infisical", asked);
         // The built-in address may be anybody's but this vault's.

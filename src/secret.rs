@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 /// Values shorter than this are shown as `(redacted)` alone: eight characters of them would be too many.
-const SHOWN_FROM: usize = 16;
+const SHOWN_FROM: usize = 32;
 
 /// The value of a credential. `Debug` and `Display` give the redacted form; only [`Secret::expose`] gives the value.
 #[derive(Clone)]
@@ -131,10 +131,10 @@ mod tests {
     #[test]
     fn shows_four_and_four_of_a_long_value_and_nothing_of_a_short_one() {
         let show = |v: &str| Secret::parse(v.as_bytes()).unwrap().redacted();
-        assert_eq!(show("github_pat_0123456789abcdef"), "(redacted gith…cdef)");
-        assert_eq!(show("0123456789abcdef"), "(redacted 0123…cdef)");
-        assert_eq!(show("0123456789abcde"), "(redacted)");
-        assert_eq!(show("\u{202e}0123456789abcdef"), "(redacted)");
+        assert_eq!(show("github_pat_0123456789abcdef01234"), "(redacted gith…1234)");
+        assert_eq!(show("0123456789abcdef0123456789abcdef"), "(redacted 0123…cdef)");
+        assert_eq!(show("0123456789abcdef0123456789abcde"), "(redacted)");
+        assert_eq!(show("\u{202e}0123456789abcdef0123456789abcdef"), "(redacted)");
         assert_eq!(show("üüüüüüüüüüüüüüüüüüüüüüüü"), "(redacted)");
     }
 

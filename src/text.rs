@@ -1,8 +1,12 @@
 //! Text from elsewhere (a provider, Slack, the environment, a file, another program) on its way to a person, a file or an
 //! agent.
 
+mod redact;
+
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
+
+pub use redact::redact;
 
 /// The most that a line repeats of somebody else's text.
 const LONGEST: usize = 200;
@@ -30,6 +34,12 @@ pub fn cut(text: &str) -> String {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),
     }
+}
+
+/// A line of what somebody says who was sent `secrets`: clean, without them in any form, and cut last, so that neither
+/// what is not seen nor the cut hides a part of them.
+pub fn foreign(text: &str, secrets: &[&str]) -> String {
+    cut(&redact(&clean(text), secrets))
 }
 
 /// The same as [`clean`], for text that raxx has put in lines: line ends and indentation stay.

@@ -19,7 +19,7 @@ use crate::http::{Client, Fault, Request};
 use crate::provider::Answer;
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
-use crate::text::plain;
+use crate::text::{foreign, plain};
 
 /// The wait before the second try; each further one is twice as long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -58,6 +58,8 @@ pub struct Slack<'a> {
     pub settings: &'a SlackSettings,
     pub client: &'a Client,
     pub secret: &'a Secret,
+    /// Other values that are shown to nobody, whatever Slack says.
+    pub also: &'a [Secret],
     /// For one request, at least.
     pub timeout: Duration,
 }
@@ -102,11 +104,12 @@ impl Slack<'_> {
         if self.settings.webhook.is_some() {
             let address = webhook(self.secret).map_err(|why| refusal(Again::Once, why))?;
             let answer = self.ask(address, body, false, limit).await?;
-            return webhook_answer(&answer).map(|()| "sent by the webhook".into());
+            return webhook_answer(&answer, &self.secrets()).map(|()| "sent by the webhook".into());
         }
         body["channel"] = json!(self.settings.channel);
         let said = self.method("chat.postMessage", body, limit).await?;
-        Ok(format!("sent to {}", plain(said["channel"].as_str().unwrap_or(&self.settings.channel))))
+        let channel = said["channel"].as_str().unwrap_or(&self.settings.channel);
+        Ok(format!("sent to {}", foreign(channel, &self.secrets())))
     }
 
     /// Whom the bot token belongs to.
@@ -115,7 +118,7 @@ impl Slack<'_> {
     /// What Slack says, and what to do about it, in a line.
     pub async fn who(&self) -> Result<String, String> {
         let said = self.method("auth.test", json!({}), self.timeout).await.map_err(|refusal| refusal.why)?;
-        let at = |key: &str| plain(said[key].as_str().unwrap_or("?"));
+        let at = |key: &str| foreign(said[key].as_str().unwrap_or("?"), &self.secrets());
         let mut who = format!("{} of {} ({})", at("user"), at("team"), at("url"));
         if let Some(seconds) = said["expires_in"].as_u64() {
             who += &format!(", whose token expires in {} min", seconds / 60);
@@ -128,7 +131,17 @@ impl Slack<'_> {
         let address = format!("{}/{name}", self.settings.base_url.as_str().trim_end_matches('/'));
         let address = Url::parse(&address).expect("base_url is checked, and a method cannot spoil it");
         let answer = self.ask(address, body, true, limit).await?;
-        method_answer(&answer, &self.settings.channel)
+        method_answer(&answer, &self.settings.channel, &self.secrets())
+    }
+
+    /// What is taken out of Slack's words. Of a webhook's address the host is no secret.
+    fn secrets(&self) -> Vec<&str> {
+        let own = self.secret.expose();
+        let own = match self.settings.webhook {
+            Some(_) => own.find("://").and_then(|at| Some(&own[at + 3 + own[at + 3..].find('/')?..])).unwrap_or(own),
+            None => own,
+        };
+        self.also.iter().map(Secret::expose).chain([own]).collect()
     }
 
     async fn ask(&self, url: Url, body: Value, bearer: bool, limit: Duration) -> Result<Answer, Refusal> {
@@ -198,23 +211,23 @@ fn said_plainly(answer: &Answer) -> &str {
     if is_word { word } else { "" }
 }
 
-fn webhook_answer(answer: &Answer) -> Result<(), Refusal> {
+fn webhook_answer(answer: &Answer, secrets: &[&str]) -> Result<(), Refusal> {
     match (answer.status, said_plainly(answer)) {
         (200, "ok") => Ok(()),
         (429, _) => Err(too_many(answer)),
         (_, "") => Err(stranger(answer)),
-        (_, code) => Err(meaning(code, None, "the webhook's channel")),
+        (_, code) => Err(meaning(code, None, "the webhook's channel", secrets)),
     }
 }
 
-fn method_answer(answer: &Answer, channel: &str) -> Result<Value, Refusal> {
+fn method_answer(answer: &Answer, channel: &str, secrets: &[&str]) -> Result<Value, Refusal> {
     if answer.status == 429 {
         return Err(too_many(answer));
     }
     let Some(said) = answer.json() else { return Err(stranger(answer)) };
     match (said["ok"].as_bool(), said["error"].as_str()) {
         (Some(true), _) if answer.status == 200 => Ok(said),
-        (Some(false), Some(code)) => Err(meaning(code, said["needed"].as_str(), channel)),
+        (Some(false), Some(code)) => Err(meaning(code, said["needed"].as_str(), channel, secrets)),
         _ => Err(stranger(answer)),
     }
 }
@@ -241,7 +254,7 @@ fn stranger(answer: &Answer) -> Refusal {
 }
 
 /// What an error code of Slack's means, as a sentence that tells what to do.
-fn meaning(code: &str, needed: Option<&str>, channel: &str) -> Refusal {
+fn meaning(code: &str, needed: Option<&str>, channel: &str, secrets: &[&str]) -> Refusal {
     let channel = plain(channel);
     let new_token = "copy the Bot User OAuth Token from the app's page (https://api.slack.com/apps), then type: raxx store SLACK_BOT_TOKEN";
     let (again, what) = match code {
@@ -261,7 +274,7 @@ fn meaning(code: &str, needed: Option<&str>, channel: &str) -> Refusal {
             (Again::Once, "the webhook is dead or forbidden: add a new one on the app's page and store it".into())
         }
         "missing_scope" | "not_allowed_token_type" => {
-            let needed = plain(needed.unwrap_or("chat:write"));
+            let needed = foreign(needed.unwrap_or("chat:write"), secrets);
             (
                 Again::Once,
                 format!("the app lacks the scope {needed}: add it under OAuth & Permissions and install it again"),
@@ -298,7 +311,7 @@ fn meaning(code: &str, needed: Option<&str>, channel: &str) -> Refusal {
         }
         _ => (Again::Once, "see https://api.slack.com/methods/chat.postMessage#errors".into()),
     };
-    refusal(again, format!("Slack says {}: {what}", plain(code)))
+    refusal(again, format!("Slack says {}: {what}", foreign(code, secrets)))
 }
 
 #[cfg(test)]
@@ -312,15 +325,15 @@ mod tests {
 
     #[test]
     fn only_oks_own_word_is_a_success() {
-        let json = |status, body| method_answer(&answer(status, "application/json", body), "C1").map(|_| ());
+        let json = |status, body| method_answer(&answer(status, "application/json", body), "C1", &[]).map(|_| ());
         assert_eq!(json(200, r#"{"ok":true}"#), Ok(()));
         for (status, body) in [(200, "{}"), (200, r#"{"ok":"true"}"#), (500, r#"{"ok":true}"#), (302, "")] {
             assert_eq!(json(status, body).unwrap_err().again, Again::Soon, "{status} {body}");
         }
-        let page = method_answer(&answer(200, "text/html", r#"{"ok":true}"#), "C1").unwrap_err();
+        let page = method_answer(&answer(200, "text/html", r#"{"ok":true}"#), "C1", &[]).unwrap_err();
         assert!(page.why.contains("captive portal"), "{}", page.why);
 
-        let hook = |status, body| webhook_answer(&answer(status, "text/plain", body));
+        let hook = |status, body| webhook_answer(&answer(status, "text/plain", body), &[]);
         assert_eq!(hook(200, "ok"), Ok(()));
         assert_eq!(hook(200, "<html>welcome</html>").unwrap_err().again, Again::Soon);
         assert_eq!(hook(400, "invalid_payload").unwrap_err().again, Again::Plain);
@@ -335,9 +348,9 @@ mod tests {
     #[test]
     fn a_wait_is_slacks_to_say() {
         let mut limited = answer(429, "application/json", r#"{"ok":false,"error":"ratelimited"}"#);
-        assert_eq!(method_answer(&limited, "C1").unwrap_err().again, Again::Soon);
+        assert_eq!(method_answer(&limited, "C1", &[]).unwrap_err().again, Again::Soon);
         limited.headers.push(("retry-after".into(), "30".into()));
-        let refusal = method_answer(&limited, "C1").unwrap_err();
+        let refusal = method_answer(&limited, "C1", &[]).unwrap_err();
         assert_eq!(refusal.again, Again::After(Duration::from_secs(30)));
         assert_eq!(refusal.why, "Slack wants no message for 30 s (HTTP 429)");
     }

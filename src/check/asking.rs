@@ -18,6 +18,8 @@ use crate::secret::Secret;
 pub(super) struct Extra {
     pub(super) body: Option<Zeroizing<String>>,
     pub(super) headers: Vec<(String, Zeroizing<String>)>,
+    /// The other half of the body, which is shown no more than the credential.
+    pub(super) id: Option<Secret>,
 }
 
 /// An answer's meaning, and the status it came with.
@@ -50,7 +52,8 @@ impl Run<'_> {
                 Err(fault) => return self.no_answer(provider, fault),
             };
             asked.push(ask.probe.clone());
-            let also = extra.headers.iter().map(|(_, value)| value.as_str()).collect();
+            let headers = extra.headers.iter().map(|(_, value)| value.as_str());
+            let also = headers.chain(extra.id.as_ref().map(Secret::expose)).collect();
             let kind = before.as_ref().map(|(finding, _)| finding.kind);
             let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked, before: kind };
             let (finding, status) = match self.catalogue.classify(provider, &answer, &sent) {

@@ -241,11 +241,13 @@ async fn send(
 struct Means {
     client: Client,
     secret: Secret,
+    also: Vec<Secret>,
 }
 
 impl Means {
     fn of<'a>(&'a self, config: &'a Config) -> Slack<'a> {
-        Slack { settings: &config.alert.slack, client: &self.client, secret: &self.secret, timeout: config.timeout }
+        let Means { client, secret, also } = self;
+        Slack { settings: &config.alert.slack, client, secret, also, timeout: config.timeout }
     }
 }
 
@@ -275,7 +277,8 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
         },
     };
     let client = Client::new().map_err(|fault| fault.to_string())?;
-    Ok(Means { client, secret })
+    let also = config.names().chain(ALSO_HIDDEN).filter_map(|name| environment(name)?.ok()).collect();
+    Ok(Means { client, secret, also })
 }
 
 /// What to type so that the store has it.

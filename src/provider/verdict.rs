@@ -7,7 +7,7 @@ use url::Url;
 use super::date::{day, jwt_end, moment};
 use super::{Answer, Finding, JWT, Provider};
 use crate::report::Kind;
-use crate::text::plain;
+use crate::text::foreign;
 
 /// GitHub has been seen to send the present moment instead of the expiry of some tokens
 /// (google/go-github#3708): a date this near to the answer's own says nothing.
@@ -25,19 +25,10 @@ pub struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    /// A provider's text for a line of the report: plain, and without what was sent. Hosts come back in lower case.
+    /// A provider's text for a line of the report, without what was sent.
     fn shown(&self, text: &str) -> String {
-        let mut text = text.to_string();
-        for secret in self.also.iter().chain(&[self.value]).filter(|secret| secret.len() > 3) {
-            let (mut out, mut rest) = (String::new(), text.as_str());
-            let secret = secret.to_ascii_lowercase();
-            while let Some(at) = rest.to_ascii_lowercase().find(&secret) {
-                out = out + &rest[..at] + "(redacted)";
-                rest = &rest[at + secret.len()..];
-            }
-            text = out + rest;
-        }
-        plain(&text)
+        let secrets: Vec<&str> = self.also.iter().copied().chain([self.value]).collect();
+        foreign(text, &secrets)
     }
 }
 
@@ -74,7 +65,7 @@ impl Said<'_> {
         }
         let text_at = |at: &Option<String>| match self.json?.pointer(at.as_deref()?)? {
             Value::String(text) => Some(self.sent.shown(text)),
-            Value::Number(number) => Some(number.to_string()),
+            Value::Number(number) => Some(self.sent.shown(&number.to_string())),
             _ => None,
         };
         let who = text_at(&self.provider.identity);

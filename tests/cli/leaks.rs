@@ -7,6 +7,8 @@ use crate::support;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::Path;
 
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use support::loopback::{Answer, Fault, Loopback};
 use support::{Sandbox, text};
 
@@ -273,6 +275,105 @@ fn nothing_leaks_when_a_provider_repeats_it() {
         values.iter().for_each(|value| server.react(value, answer(value)));
         println!("{place}");
         nothing_leaks(&sandbox, &values);
+    }
+}
+
+/// A value as somebody who means harm, or an encoder on the way, sends it back.
+fn echoes(value: &str) -> Vec<String> {
+    let between = |c: &str| value.chars().map(String::from).collect::<Vec<_>>().join(c);
+    let each = |form: fn(u8) -> String| value.bytes().map(form).collect::<String>();
+    vec![
+        value.to_uppercase(),
+        format!("{}{value}", "x ".repeat(90)),
+        between("\\u200b"),
+        between("\\u001b"),
+        between("\\u00ad"),
+        between("\\r"),
+        format!("{}\\udb40\\udc41{}", &value[..12], &value[12..]),
+        format!("{}...", &value[..value.len() - 3]),
+        value.chars().rev().collect(),
+        each(|b| format!("{b:02x}")),
+        each(|b| format!("%{b:02X}")),
+        each(|b| format!("&#{b};")),
+        STANDARD.encode(value),
+        STANDARD.encode(format!("user:{value}")),
+        URL_SAFE_NO_PAD.encode(format!("x{value}")),
+    ]
+}
+
+/// Whether `seen` has a part of the value in any of these forms.
+fn given_away(value: &str, seen: &[u8]) -> bool {
+    let seen = String::from_utf8_lossy(seen);
+    let escaped: String = value.bytes().map(|b| format!("&#{b};")).collect();
+    let mut forms = vec![value.to_lowercase(), value.chars().rev().collect(), escaped.clone()];
+    forms.extend(
+        [|b| format!("{b:02x}"), |b| format!("%{b:02x}")].map(|f: fn(u8) -> String| value.bytes().map(f).collect()),
+    );
+    forms.extend(["", "x", "xx"].map(|before| {
+        let whole = STANDARD.encode(format!("{before}{value}"));
+        whole[4..whole.len() - 4].to_string()
+    }));
+    let seen = [seen.to_lowercase(), seen.to_lowercase().replace(|c: char| !c.is_ascii_graphic(), "")];
+    forms.iter().any(|form| {
+        let length = if form == &escaped || form.contains('%') { 4 * TELLING } else { TELLING };
+        let form = form.to_lowercase();
+        (0..=form.len() - length).any(|at| seen.iter().any(|seen| seen.contains(&form[at..at + length])))
+    })
+}
+
+#[test]
+fn no_form_of_an_echo_reaches_anybody() {
+    const NAMES: [&str; 3] = ["HEROKU_API_KEY", "GITHUB_API_SECRETS_TOKEN", "SLACK_BOT_TOKEN"];
+    let values = NAMES.map(|_| fresh(""));
+    for i in 0..echoes(&values[0]).len() {
+        let server = Loopback::start();
+        let mut sandbox = Sandbox::new();
+        let received = sandbox.root().join("received");
+        let url = server.url();
+        sandbox.config(&format!(
+            "timeout = \"2s\"\n{}enabled = false\n\
+             [[credential]]\nname = \"HEROKU_API_KEY\"\nprovider = \"heroku\"\n\
+             [[credential]]\nname = \"GITHUB_API_SECRETS_TOKEN\"\nprovider = \"github\"\n\
+             [alert]\nretry_for = \"0s\"\n[alert.slack]\nbase_url = \"{url}/slack/api\"\n\
+             [alert.command]\nrun = [\"sh\", \"-c\", \"cat > {}\"]\n",
+            server.config(),
+            received.display()
+        ));
+        for (name, value) in NAMES.iter().zip(&values) {
+            sandbox.env(name, value);
+        }
+        let [heroku, github, slack] = [0, 1, 2].map(|name| echoes(&values[name]).swap_remove(i));
+        let shown = format!("{{\"id\":\"forbidden {heroku}\",\"message\":\"{heroku} may not\"}}");
+        server.react(&values[0], Answer::json(403, &shown));
+        server.react(&values[1], Answer::json(200, &format!("{{\"login\":\"{github}\",\"id\":1}}")));
+        let refusal = format!("{{\"ok\":false,\"error\":\"missing_scope\",\"needed\":\"{slack}\"}}");
+        server.react(&values[2], Answer::json(200, &refusal));
+        let mut seen = Vec::new();
+        for args in [
+            &["check", "--alert"][..],
+            &["check", "--alert", "--test"],
+            &["check", "--json"],
+            &["check", "--prometheus", "raxx.prom"],
+            &["hook", "bash"],
+            &["list", "--json"],
+            &["list", "--json", "--history", "HEROKU_API_KEY"],
+            &["prompt"],
+        ] {
+            let ran = sandbox.run(args);
+            seen.push((args.join(" "), [ran.stdout, ran.stderr].concat()));
+        }
+        assert!(seen[0].1.windows(10).any(|part| part == b"(redacted)"), "{:?}", String::from_utf8_lossy(&seen[0].1));
+        assert!(received.exists(), "the alert command was told");
+        seen.extend(files(sandbox.root()));
+        for request in server.requests().into_iter().filter(|request| request.path.starts_with("/slack/")) {
+            let body = request.body;
+            seen.push((request.path, body));
+        }
+        for (place, bytes) in &seen {
+            for value in &values {
+                assert!(!given_away(value, bytes), "echo {i}: {place}: {}", String::from_utf8_lossy(bytes));
+            }
+        }
     }
 }
 
