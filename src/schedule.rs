@@ -169,10 +169,11 @@ impl Scheduler {
     }
 
     /// What a person ought to know after installing it.
-    pub fn caveat(self) -> Option<String> {
+    pub fn caveat(self, job: &Job) -> Option<String> {
         match self {
             Scheduler::Systemd => systemd::caveat(),
-            Scheduler::Launchd | Scheduler::Cron => None,
+            Scheduler::Launchd => launchd::caveat(job),
+            Scheduler::Cron => None,
         }
     }
 }

@@ -26,7 +26,19 @@ pub async fn tell(hidden: &[&str], message: &Message) -> Result<String, String> 
     };
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let mend = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
-    ended(command, mend, hidden, "", LIMIT).await.map(|()| format!("{name} took it"))
+    ended(command, mend, hidden, "", LIMIT).await.map(|()| format!("handed to {name}"))
+}
+
+/// What to do where a notification was handed over and nobody saw it. `osascript` posts in the name of Script Editor and
+/// ends well even if macOS drops what that app may not show.
+pub fn remedy() -> &'static str {
+    match cfg!(target_os = "macos") {
+        true => {
+            "open Script Editor, run `display notification \"x\"` in it and allow its notifications (System Settings, \
+             Notifications, Script Editor; no Focus may be on)"
+        }
+        false => "look whether a notification service runs and Do Not Disturb is off",
+    }
 }
 
 /// Names of a line; more are counted.
@@ -49,7 +61,11 @@ fn body(message: &Message) -> String {
     let mut lines: Vec<String> = groups.iter().take(LINES).map(line).collect();
     let left: usize = groups.iter().skip(LINES).map(|group| group.notices.len()).sum();
     if left > 0 {
-        lines.push(format!("and {left} more: raxx check"));
+        lines.push(format!("and {left} more"));
+    }
+    // A click on it leads nowhere useful.
+    if message.notices.iter().any(|notice| notice.event != Event::Recovered) {
+        lines.push("type: raxx check".into());
     }
     lines.join("\n")
 }

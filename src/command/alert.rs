@@ -1,6 +1,7 @@
 //! `raxx check --alert`: who is to be told of a run is told, now or by the next run.
 
 use std::fs::{self, DirBuilder, File};
+use std::io::IsTerminal as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
+use crate::ask::Terminal;
 use crate::config::{self, Config, Credential};
 use crate::history;
 use crate::http::Client;
@@ -199,6 +201,10 @@ pub(super) fn test() -> Result<ExitCode> {
             let sent = send(&config, &*store, &report, to, &message, Duration::ZERO).await;
             sent.map(|sent| whose + &sent).map_err(|untold| untold.why)
         })?;
+        let result = match to {
+            Receiver::Desktop => block_on(seen(result))?,
+            Receiver::Slack | Receiver::Command => result,
+        };
         good &= tell_test(to.name(), result)?;
     }
     if let Some(file) = &config.alert.prometheus {
@@ -206,6 +212,23 @@ pub(super) fn test() -> Result<ExitCode> {
         good &= tell_test("Prometheus", result.map_err(|why| format!("{why:#}")))?;
     }
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Asks the person at the terminal, if there is one, whether the notification appeared: no program tells.
+async fn seen(result: Result<String, String>) -> Result<String, String> {
+    let handed = result?;
+    let person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let answer = match person {
+        true => Terminal::new().yes("Did you see the notification?").await,
+        false => None,
+    };
+    match answer {
+        Some(false) => {
+            Err(format!("{handed}, but not shown: {}; then type: raxx check --alert --test", desktop::remedy()))
+        }
+        Some(true) => Ok(format!("{handed}, and shown")),
+        None => Ok(handed),
+    }
 }
 
 /// A line on what became of a test, and whether it was good.

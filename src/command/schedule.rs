@@ -86,7 +86,7 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
             Err(why) => say(&format!("raxx: warning: whether another one is installed cannot be told: {why}")),
         }
     }
-    if let Some(caveat) = scheduler.caveat().filter(|_| change == Change::Made) {
+    if let Some(caveat) = scheduler.caveat(&job).filter(|_| change == Change::Made) {
         say(&format!("raxx: {caveat}"));
     }
     unseen(&config)?;

@@ -1,6 +1,6 @@
 //! launchd: an agent of the person's graphical session, where the Keychain can be read.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{Call, Change, Job, LABEL, Written, call, delete, holds, last_words, write};
@@ -15,8 +15,15 @@ const LOG: &str = "check.log";
 const TRIES: usize = 10;
 const BETWEEN: Duration = Duration::from_millis(300);
 
-/// What `launchctl bootstrap` ends with where nobody is logged in on the screen: "Domain does not support specified action".
-const NO_SESSION: i32 = 125;
+/// What `launchctl` ends with where nobody is logged in on the screen: the domain of that session is not there, or does
+/// not support what it is asked.
+const NO_SESSION: [i32; 3] = [112, 113, 125];
+
+/// Folders that macOS keeps from a program until the person at the screen allows it, under the home directory.
+const PROTECTED: [&str; 5] = ["Documents", "Desktop", "Downloads", "Library/Mobile Documents", "Library/CloudStorage"];
+
+const BEGINS_LATER: &str =
+    "nobody is logged in on this Mac's screen: the daily check begins with the next log-in there";
 
 fn home() -> Result<PathBuf, String> {
     dirs::home_dir().ok_or_else(|| "there is no home directory".into())
@@ -103,13 +110,23 @@ fn loaded() -> bool {
     call("launchctl", &["print", &target()], b"").went()
 }
 
+/// Whether `launchctl` says that there is no session on the screen.
+fn says_no_session(call: &Call) -> bool {
+    matches!(call, Call::Answered(output) if output.status.code().is_some_and(|code| NO_SESSION.contains(&code)))
+}
+
+fn nobody_at_the_screen() -> bool {
+    says_no_session(&call("launchctl", &["print", &domain()], b""))
+}
+
 pub fn install(job: &Job) -> Result<Change, String> {
     let (file, text) = (file()?, plist(job));
     let logs = job.home.join(LOGS);
     // launchd makes the log, not its directory.
     std::fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
     let new = !file.exists();
-    if holds(&file, &text) && loaded() {
+    let same = holds(&file, &text);
+    if same && loaded() {
         return Ok(Change::None);
     }
     write(&file, &text)?;
@@ -119,14 +136,14 @@ pub fn install(job: &Job) -> Result<Change, String> {
     let _ = call("launchctl", &["enable", &target()], b"");
     let mut left = TRIES;
     loop {
-        match call("launchctl", &["bootstrap", &domain(), path], b"") {
+        let bootstrap = call("launchctl", &["bootstrap", &domain(), path], b"");
+        // Without a session the code of `bootstrap` differs between versions of macOS, so the session is asked for as well.
+        if !bootstrap.went() && (says_no_session(&bootstrap) || (left == TRIES && nobody_at_the_screen())) {
+            say(&format!("raxx: {BEGINS_LATER}"));
+            return Ok(if same { Change::None } else { Change::Made });
+        }
+        match bootstrap {
             Call::Answered(output) if output.status.success() => return Ok(Change::Made),
-            Call::Answered(output) if output.status.code() == Some(NO_SESSION) => {
-                say(
-                    "raxx: nobody is logged in on this Mac's screen: the daily check begins with the next log-in there",
-                );
-                return Ok(Change::Made);
-            }
             Call::Answered(_) if left > 0 => {
                 left -= 1;
                 std::thread::sleep(BETWEEN);
@@ -167,7 +184,32 @@ pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
 }
 
 pub fn idle() -> Option<String> {
-    (!loaded()).then(|| "launchd has not loaded it: log in on the screen, or type: raxx schedule install".into())
+    match loaded() {
+        true => None,
+        false if nobody_at_the_screen() => Some(BEGINS_LATER.into()),
+        false => Some("launchd has not loaded it: log in on the screen, or type: raxx schedule install".into()),
+    }
+}
+
+/// What a launch agent may not be able to read: it has no window to ask for permission in.
+pub fn caveat(job: &Job) -> Option<String> {
+    let home = job.home.canonicalize().ok()?;
+    let files =
+        [Some(PathBuf::from(crate::config::place())), crate::state::directory(), Some(job.program.clone().into())];
+    let (folder, file) = files.into_iter().flatten().find_map(|file| Some((protected(&file, &home)?, file)))?;
+    Some(format!(
+        "warning: {} is in {}, which macOS may not let the daily check read; move it out of there, or give raxx Full Disk \
+         Access (System Settings, Privacy & Security)",
+        crate::text::plain(&file.to_string_lossy()),
+        crate::text::plain(&folder.to_string_lossy())
+    ))
+}
+
+/// The protected folder that the file is really in, links followed. A file that does not exist yet is where its
+/// directory is.
+fn protected(file: &Path, home: &Path) -> Option<PathBuf> {
+    let real = file.ancestors().find_map(|path| path.canonicalize().ok())?;
+    PROTECTED.iter().map(|folder| home.join(folder)).find(|folder| real.starts_with(folder))
 }
 
 #[cfg(test)]

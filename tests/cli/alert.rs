@@ -4,7 +4,7 @@ use crate::support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::pty::Terminal;
 use support::loopback::{Answer, ClosedPort, Fault, Loopback, Request, slack_error};
 use support::{RAXX, Sandbox, text};
 
@@ -784,7 +785,32 @@ fn the_desktop_shows_text_as_text() {
     let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
     let begins = "--app-name=raxx\n--urgency=critical\n--\nraxx: 1 credential fails\nHEROKU_API_KEY: ";
     assert!(shown.starts_with(begins) && shown.matches("--app-name").count() == 1, "{shown}");
+    assert!(shown.ends_with("\ntype: raxx check\n"), "{shown}");
+    let test = sandbox.run(&["check", "--alert", "--test"]);
+    assert_eq!(text(&test.stdout), "[PASS] the desktop    handed to notify-send\n");
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "Slack is off");
+}
+
+/// No program tells whether a notification was shown, so the person is asked.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_test_of_the_desktop_asks_whether_it_was_seen() {
+    let mut sandbox = Sandbox::new();
+    sandbox.config("[alert.slack]\nenabled = false\n[alert.desktop]\nenabled = true\n");
+    program(&sandbox, "notify-send", "exit 0\n");
+    let path = format!("{}:/usr/bin:/bin", sandbox.home().display());
+    sandbox.env("PATH", path);
+    for (answer, said) in [
+        ("y", "[PASS] the desktop    handed to notify-send, and shown"),
+        ("n", "[FAIL] the desktop    handed to notify-send, but not shown: "),
+        ("", "[FAIL] the desktop    handed to notify-send, but not shown: "),
+    ] {
+        let args = ["check", "--alert", "--test"];
+        let mut terminal = Terminal::open(Path::new(RAXX), &args, sandbox.environment(), &sandbox.home());
+        terminal.wait_for("Did you see the notification? [y/N] ");
+        terminal.line(answer);
+        terminal.wait_for(said);
+    }
 }
 
 #[test]

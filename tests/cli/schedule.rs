@@ -23,11 +23,14 @@ const LABEL: &str = "app.raxx.session-bootstrap";
 const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 const TOKEN: &str = "ghp_MadeUpForTheScheduleTests01234567cdef";
 
-/// What launchctl does, as far as raxx uses it. `loaded` is what is loaded; `refuse` and `busy` choose its manners.
+/// What launchctl does, as far as raxx uses it. `loaded` is what is loaded; `refuse` and `busy` choose its manners, and
+/// `nobody` is what it ends with if there is no session on the screen.
 const LAUNCHCTL: &str = r#"#!/bin/sh
 cd "$FAKE" && echo "launchctl $*" >>calls
 case $1 in
-print) test -e loaded ;;
+print)
+    case $2 in */*/*) ;; *) test ! -e nobody || exit "$(cat nobody)" ;; esac
+    test -e loaded ;;
 bootout) rm loaded 2>/dev/null || { echo "Boot-out failed: 3: No such process" >&2; exit 3; } ;;
 bootstrap)
     test ! -e refuse || { echo "Bootstrap failed: $(cat refuse): as the test wants" >&2; exit "$(cat refuse)"; }
@@ -427,6 +430,46 @@ fn an_agent_that_launchd_does_not_take_is_not_left_behind() {
     let (code, said) = machine.status();
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("launchd has not loaded it"), "{said}");
+}
+
+#[test]
+fn without_a_session_on_the_screen_the_agent_waits_for_one() {
+    // Versions of macOS differ in how they say it.
+    for (refuse, nobody) in [("5", "112"), ("5", "113"), ("5", "125"), ("112", "112"), ("113", "1"), ("125", "1")] {
+        let machine = Machine::new();
+        machine.set("refuse", refuse);
+        machine.set("nobody", nobody);
+        let said = machine.well("schedule install --via launchd");
+        assert!(said.contains("nobody is logged in on this Mac's screen"), "{refuse}, {nobody}: {said}");
+        assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists(), "{refuse}, {nobody}");
+        let tries = machine.calls().iter().filter(|call| call.starts_with("launchctl bootstrap")).count();
+        assert_eq!(tries, 1, "{refuse}, {nobody}");
+        if nobody != "1" {
+            let (code, said) = machine.status();
+            assert!(code == 1 && said.contains("begins with the next log-in there"), "{said}");
+        }
+        let said = machine.well("schedule install --via launchd");
+        assert!(said.contains("installed already"), "{said}");
+    }
+}
+
+#[test]
+fn what_macos_keeps_from_an_agent_is_named() {
+    let machine = Machine::new();
+    let said = machine.well("schedule install --via launchd");
+    assert!(!said.contains("Full Disk Access"), "{said}");
+    machine.well("schedule uninstall");
+    for (folder, link) in [("Documents", ".local"), ("Library/Mobile Documents/dotfiles", ".local/state")] {
+        let machine = Machine::new();
+        let (real, link) = (machine.home(folder).join("own"), machine.home(link));
+        fs::create_dir_all(&real).expect("a directory");
+        fs::create_dir_all(link.parent().expect("a parent")).expect("a directory");
+        _ = fs::remove_dir_all(&link);
+        symlink(&real, &link).expect("a link");
+        let said = machine.well("schedule install --via launchd");
+        let folder = machine.home(folder.trim_end_matches("/dotfiles"));
+        assert!(said.contains(&format!("/raxx is in {}, which macOS may not let", folder.display())), "{said}");
+    }
 }
 
 // ---- systemd ----------------------------------------------------------------------------------------------------------
