@@ -5,27 +5,25 @@ use url::{Host, Url};
 /// Checks an address that tokens are sent to: https, or http on loopback; no user info, query or fragment.
 ///
 /// # Errors
-/// What is wrong with it, without the address where it may hold a password.
+/// What is wrong with it, without the address, any part of which may be a secret in the wrong place.
 pub fn base_url(text: &str) -> Result<Url, String> {
-    // What stands before an @ or behind a ? may be a secret that was put into the wrong place.
-    let shown = if text.contains(['@', '?']) { "…" } else { text };
-    let url = Url::parse(text).map_err(|e| format!("base_url \"{shown}\" is no address: {e}"))?;
+    let url = Url::parse(text).map_err(|_| "base_url is not an address: write it like https://api.example.com")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("base_url has a user name or password in it: take them out".into());
+        return Err("base_url contains a user name or password: remove them".into());
     }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err(format!("base_url \"{shown}\" names no host")),
+        None => return Err("base_url does not name a host: write it like https://api.example.com".into()),
     };
     match url.scheme() {
         "https" => {}
         "http" if loopback => {}
-        _ => return Err(format!("base_url \"{shown}\" must be https: tokens are sent there (http only on loopback)")),
+        _ => return Err("base_url must be https: tokens are sent there (http only on loopback)".into()),
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(format!("base_url \"{shown}\" has a ? or # in it: it is only the part before the path"));
+        return Err("base_url contains a ? or #: it is only the part before the path".into());
     }
     Ok(url)
 }

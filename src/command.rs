@@ -21,12 +21,13 @@ use anyhow::{Result, anyhow, bail};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::check::Run;
-use crate::config::{self, Config, Credential, is_identifier, nearest};
+use crate::config::{self, Config, Credential, is_identifier};
 use crate::process::write_whole;
 use crate::report::Report;
 use crate::shell::Shell;
 use crate::state::{self, State};
 use crate::text::{clean, clean_lines};
+use crate::typed::nearest;
 
 /// Narrows a run to the credentials that were named; all where none was.
 fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {

@@ -21,7 +21,7 @@ use url::Url;
 use crate::address::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::store::Item;
-use crate::text::plain;
+use crate::typed::{self, instead, shown, shown_name, shown_path};
 use file::{File, duration};
 use name::check_name;
 use place::config_path;
@@ -29,7 +29,7 @@ use store::{StoreForm, store_settings};
 
 pub use alert::{AlertSettings, SlackSettings};
 pub use file::ConfigError;
-pub use name::{instead, is_identifier, may_be_named, nearest};
+pub use name::{is_identifier, may_be_named};
 pub use place::{directory, place};
 pub use store::{Backend, StoreSettings};
 
@@ -110,9 +110,9 @@ struct Form {
 struct CredentialForm {
     name: Spanned<String>,
     provider: Spanned<String>,
-    store: Option<Item>,
-    rotate_via: Option<String>,
-    scope: Option<String>,
+    store: Option<Spanned<Item>>,
+    rotate_via: Option<Spanned<String>>,
+    scope: Option<Spanned<String>>,
     account_id: Option<Spanned<String>>,
     warn_before: Option<Spanned<String>>,
 }
@@ -148,15 +148,15 @@ impl Config {
     pub fn load() -> Result<Config, ConfigError> {
         let defaults = Config::built_in();
         let Some((path, wanted)) = config_path() else { return Ok(defaults) };
-        let name = path.display().to_string();
+        // A token that was put into RAXX_CONFIG is not repeated.
+        let name = shown_path(&path).unwrap_or_else(|| "RAXX_CONFIG".into());
         let failed = |message: String| ConfigError { place: name.clone(), message };
         if !path.is_absolute() {
-            return Err(failed(
-                "RAXX_CONFIG must be a whole path, from / on: the current directory is nobody's".into(),
-            ));
+            let message = "the path is not absolute: start it with /".into();
+            return Err(ConfigError { place: "RAXX_CONFIG".into(), message });
         }
         if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-            return Err(failed("is no file that can be read as a configuration".into()));
+            return Err(failed("is not a file that can be read as a configuration".into()));
         }
         match std::fs::read(&path) {
             Ok(bytes) => {
@@ -220,22 +220,33 @@ impl Config {
 
         let mut credentials: Vec<Credential> = Vec::new();
         let mut provider_spans = Vec::new();
+        let mut items = Items::default();
         for form in form.credentials {
             check_name(&file, &form.name, &credentials)?;
             if let Some(id) = &form.account_id {
                 let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
                 if id.get_ref().is_empty() || !id.get_ref().chars().all(plain) {
-                    let why = format!("account_id \"{}\" may have letters, digits, - and _ alone", id.get_ref());
+                    let why = "account_id may contain letters, digits, - and _ only";
                     return Err(file.error(Some(id.span()), why));
                 }
+            }
+            for (key, text) in [("rotate_via", &form.rotate_via), ("scope", &form.scope)] {
+                if let Some(text) = text {
+                    file.no_secret(text.span(), key, text.get_ref())?;
+                }
+            }
+            if let Some(item) = &form.store {
+                file.no_secret(item.span(), "store", &item.get_ref().service)?;
+                file.no_secret(item.span(), "store", &item.get_ref().account)?;
+                items.check(&file, &form.name, item)?;
             }
             provider_spans.push(form.provider.span());
             credentials.push(Credential {
                 name: form.name.into_inner(),
                 provider: form.provider.into_inner(),
-                store: form.store,
-                rotate_via: form.rotate_via,
-                scope: form.scope,
+                store: form.store.map(Spanned::into_inner),
+                rotate_via: form.rotate_via.map(Spanned::into_inner),
+                scope: form.scope.map(Spanned::into_inner),
                 account_id: form.account_id.map(Spanned::into_inner),
                 warn_before: warn_time(&form.warn_before)?,
             });
@@ -244,7 +255,10 @@ impl Config {
         if let (true, Some(defaults)) = (credentials.is_empty(), defaults) {
             credentials = defaults.credentials;
         }
-        let alert = AlertSettings::read(&file, form.alert, &credentials, built_in_alert.as_ref())?;
+        let own_list = built_in_alert.is_some() && !provider_spans.is_empty();
+        let webhook_at = form.alert.slack.webhook.as_ref().map(Spanned::span);
+        let alert = AlertSettings::read(&file, form.alert, &credentials, own_list, built_in_alert.as_ref())?;
+        items.check_alert(&file, &credentials, &alert.slack, webhook_at)?;
         let providers = form.providers;
         Ok(Config {
             timeout,
@@ -270,19 +284,26 @@ impl Config {
         catalogue.move_to("slack", &self.alert.slack.base_url);
         for (id, table) in &self.providers {
             if id == "infisical" {
-                let why = "[provider.infisical]: the vault has its own table, [vault.infisical] with base_url";
+                let why =
+                    "[provider.infisical] is not needed: the vault has its own table, [vault.infisical] with base_url";
                 return Err(self.file.error(Some(table.span()), why));
             }
             catalogue.merge(id, table.get_ref()).map_err(|why| {
+                let shown = if typed::is_harmless(id) { id } else { "…" };
                 self.file
-                    .error(Some(why.at.unwrap_or_else(|| table.span())), format!("[provider.{id}] {}", why.message))
+                    .error(Some(why.at.unwrap_or_else(|| table.span())), format!("[provider.{shown}] {}", why.message))
             })?;
         }
         for (credential, span) in self.credentials.iter().zip(&self.provider_spans) {
             if catalogue.get(&credential.provider).is_none() {
                 let known: Vec<&str> = catalogue.names().collect();
-                let id = plain(&credential.provider);
-                let why = format!("unknown provider \"{id}\": {} (or add [provider.{id}])", instead(&id, &known));
+                let id = &credential.provider;
+                let table = if typed::is_harmless(id) { id } else { "NAME" };
+                let why = format!(
+                    "unknown provider{}: {} (or add [provider.{table}])",
+                    shown(id, &known),
+                    instead(id, &known)
+                );
                 return Err(self.file.error(Some(span.clone()), why));
             }
         }
@@ -301,6 +322,50 @@ impl Config {
     /// The configured names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.credentials.iter().map(|c| c.name.as_str())
+    }
+}
+
+/// Which credential has which item of the store: two of them would overwrite each other's value, and one provider would
+/// get the other one's token.
+#[derive(Default)]
+struct Items(Vec<(String, Item, usize)>);
+
+impl Items {
+    /// Takes the item of a credential of the file.
+    fn check(&mut self, file: &File, name: &Spanned<String>, item: &Spanned<Item>) -> Result<(), ConfigError> {
+        if let Some((other, _, line)) = self.0.iter().find(|(_, known, _)| known == item.get_ref()) {
+            let other = format!("{} (line {line})", shown_name(other).unwrap_or("another one"));
+            return Err(Items::taken(file, Some(item.span()), name.get_ref(), &other));
+        }
+        self.0.push((name.get_ref().clone(), item.get_ref().clone(), file.line(item.span().start)));
+        Ok(())
+    }
+
+    /// Compares those that alerts are sent with, which have items without being in the file.
+    fn check_alert(
+        &self,
+        file: &File,
+        credentials: &[Credential],
+        slack: &SlackSettings,
+        webhook_at: Option<Range<usize>>,
+    ) -> Result<(), ConfigError> {
+        for (own, at) in [(Some(&slack.bot_token), None), (slack.webhook.as_ref(), webhook_at)] {
+            let Some(own) = own else { continue };
+            let others = credentials.iter().chain([&slack.bot_token]).filter(|other| other.name != own.name);
+            if let Some(other) = others.into_iter().find(|other| own.store.is_some() && other.store == own.store) {
+                let line = self.0.iter().find(|(name, ..)| *name == other.name).map(|(.., line)| *line);
+                let other = shown_name(&other.name).unwrap_or("another one");
+                let shown = line.map_or_else(|| other.into(), |line| format!("{other} (line {line})"));
+                return Err(Items::taken(file, at, &own.name, &shown));
+            }
+        }
+        Ok(())
+    }
+
+    fn taken(file: &File, at: Option<Range<usize>>, name: &str, other: &str) -> ConfigError {
+        let what = "name the same item of the store: give one of them another service or account, then store its value";
+        let shown = shown_name(name).unwrap_or("this credential");
+        file.error(at, format!("{shown} and {other} {what}; type: raxx store {}", shown_name(name).unwrap_or("NAME")))
     }
 }
 

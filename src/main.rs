@@ -23,6 +23,7 @@ mod source;
 mod state;
 mod store;
 mod text;
+mod typed;
 mod vault;
 
 use std::process::ExitCode;

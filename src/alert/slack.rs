@@ -96,6 +96,11 @@ impl Slack<'_> {
         }
     }
 
+    /// Where a bot posts. Without a channel nothing is sent.
+    fn channel(&self) -> &str {
+        self.settings.channel.as_deref().unwrap_or_default()
+    }
+
     async fn send(&self, message: &Message, plainly: bool, limit: Duration) -> Result<String, Refusal> {
         let mut body = json!({ "text": text(message), "unfurl_links": false, "unfurl_media": false });
         if !plainly {
@@ -106,9 +111,9 @@ impl Slack<'_> {
             let answer = self.ask(address, body, false, limit).await?;
             return webhook_answer(&answer, &self.secrets()).map(|()| "sent by the webhook".into());
         }
-        body["channel"] = json!(self.settings.channel);
+        body["channel"] = json!(self.channel());
         let said = self.method("chat.postMessage", body, limit).await?;
-        let channel = said["channel"].as_str().unwrap_or(&self.settings.channel);
+        let channel = said["channel"].as_str().unwrap_or(self.channel());
         Ok(format!("sent to {}", foreign(channel, &self.secrets())))
     }
 
@@ -131,7 +136,7 @@ impl Slack<'_> {
         let address = format!("{}/{name}", self.settings.base_url.as_str().trim_end_matches('/'));
         let address = Url::parse(&address).expect("base_url is checked, and a method cannot spoil it");
         let answer = self.ask(address, body, true, limit).await?;
-        method_answer(&answer, &self.settings.channel, &self.secrets())
+        method_answer(&answer, self.channel(), &self.secrets())
     }
 
     /// What is taken out of Slack's words. Of a webhook's address the host is no secret.

@@ -53,10 +53,23 @@ pub(super) fn receivers(config: &Config) -> Result<Vec<Receiver>> {
         (Receiver::Command, alert.command.is_some()),
     ];
     let on: Vec<Receiver> = all.into_iter().filter(|(_, on)| *on).map(|(receiver, _)| receiver).collect();
+    if alert.slack.enabled && !alert.slack.has_a_place() {
+        bail!("Slack has no channel: {}", to_receive(config));
+    }
     if on.is_empty() && alert.prometheus.is_none() {
-        bail!("nobody is to be told: switch a receiver on, as in [alert.slack] enabled = true");
+        bail!("nobody receives the alerts: {}", to_receive(config));
     }
     Ok(on)
+}
+
+/// What to write, and what to type then, where no alert could arrive.
+fn to_receive(config: &Config) -> String {
+    let key = if config.alert.slack.has_a_place() { "enabled = true" } else { "channel = \"#name\"" };
+    let place = clean(&config::place());
+    format!(
+        "write {key} under [alert.slack] in {place} (or see [alert.desktop], [alert.command]); \
+             type: raxx check --alert --test"
+    )
 }
 
 /// Tells what is due after this run (which may be one made `again` on the same day), and gives whether everybody took it. What was not taken is kept.

@@ -11,12 +11,16 @@ use super::file::{ConfigError, File, absolute, duration};
 use super::{Credential, is_identifier};
 use crate::address::base_url;
 use crate::store::Item;
-use crate::text::plain;
+use crate::typed::looks_like_a_value;
 
 /// The bot token's variable. It is no row of the report: it is what the report is sent with.
 pub const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";
 
-const ACCOUNT: &str = "claude-bootstrap";
+/// The account of the store items that no configuration names.
+const ACCOUNT: &str = "raxx";
+
+/// The same for the built-in list, whose items have this one.
+const BUILT_IN_ACCOUNT: &str = "claude-bootstrap";
 
 const DAY: u64 = 86_400;
 
@@ -39,7 +43,8 @@ pub struct AlertSettings {
 #[derive(Debug, Clone)]
 pub struct SlackSettings {
     pub enabled: bool,
-    pub channel: String,
+    /// None where the file has credentials of its own and names no channel. A webhook needs none.
+    pub channel: Option<String>,
     pub base_url: Url,
     pub bot_token: Credential,
     /// Its value is the whole address, which is a secret; it comes before the bot token.
@@ -47,6 +52,11 @@ pub struct SlackSettings {
 }
 
 impl SlackSettings {
+    /// Whether there is a place to post to.
+    pub fn has_a_place(&self) -> bool {
+        self.webhook.is_some() || self.channel.is_some()
+    }
+
     /// The credential that messages are sent with.
     pub fn credential(&self) -> &Credential {
         self.webhook.as_ref().unwrap_or(&self.bot_token)
@@ -59,7 +69,7 @@ pub(super) struct AlertForm {
     repeat: Option<Spanned<String>>,
     retry_for: Option<Spanned<String>>,
     #[serde(default)]
-    slack: SlackForm,
+    pub(super) slack: SlackForm,
     #[serde(default)]
     desktop: DesktopForm,
     #[serde(default)]
@@ -70,11 +80,11 @@ pub(super) struct AlertForm {
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct SlackForm {
+pub(super) struct SlackForm {
     enabled: Option<bool>,
     channel: Option<Spanned<String>>,
     base_url: Option<Spanned<String>>,
-    webhook: Option<Spanned<String>>,
+    pub(super) webhook: Option<Spanned<String>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -96,42 +106,45 @@ struct PrometheusForm {
 }
 
 impl AlertSettings {
-    /// What the file says, over what is built in.
+    /// What the file says, over what is built in. `own_list`: the credentials are not the built-in ones.
     pub(super) fn read(
         file: &File,
         form: AlertForm,
         credentials: &[Credential],
+        own_list: bool,
         base: Option<&AlertSettings>,
     ) -> Result<AlertSettings, ConfigError> {
         let time = |text: &Option<Spanned<String>>, key, most: (&str, u64), built_in: Option<Duration>| match text {
             Some(text) => duration(file, text, key, ("0s", Duration::ZERO), (most.0, Duration::from_secs(most.1))),
             None => Ok(built_in.expect("the defaults have one")),
         };
+        let account = if own_list { ACCOUNT } else { BUILT_IN_ACCOUNT };
+        let item = |service: String| Item { service, account: account.into() };
         let refuse = |text: &Spanned<String>, why: String| Err(file.error(Some(text.span()), why));
         let channel = match &form.slack.channel {
             Some(text) if !is_channel(text.get_ref()) => {
-                let shown = plain(text.get_ref());
-                return refuse(
-                    text,
-                    format!("channel = \"{shown}\" is no channel: write its id (C…, D…, U…) or its #name"),
-                );
+                return refuse(text, "channel is not a channel: write its id (C…, D…, U…) or its #name".into());
             }
-            Some(text) => text.get_ref().clone(),
-            None => base.map(|b| b.slack.channel.clone()).expect("the defaults have one"),
+            Some(text) => {
+                file.no_secret(text.span(), "channel", text.get_ref())?;
+                Some(text.get_ref().clone())
+            }
+            // The built-in channel is that of the people whose credentials the built-in list is.
+            None => base.filter(|_| !own_list).and_then(|b| b.slack.channel.clone()),
         };
         let address = match &form.slack.base_url {
             Some(text) => base_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?,
             None => base.map(|b| b.slack.base_url.clone()).expect("the defaults have one"),
         };
         let webhook = match &form.slack.webhook {
-            Some(text) if !is_identifier(text.get_ref()) => {
+            Some(text) if !is_identifier(text.get_ref()) || looks_like_a_value(text.get_ref()) => {
                 // A whole address here would be a secret in a file: it is not repeated.
                 let why = "webhook is the name of the credential that holds the address, as in \"SLACK_WEBHOOK_URL\"";
                 return refuse(text, why.into());
             }
             Some(text) => {
                 let service = format!("raxx-{}", text.get_ref().to_ascii_lowercase().replace('_', "-"));
-                Some(named(credentials, text.get_ref(), &service, "incoming-webhook"))
+                Some(named(credentials, text.get_ref(), item(service), "incoming-webhook"))
             }
             None => None,
         };
@@ -145,22 +158,23 @@ impl AlertSettings {
             }
             Some(run) if is_beside(&run.get_ref()[0]) => {
                 // The directory that a run stands in is nobody's.
-                let program = plain(&run.get_ref()[0]);
-                let why =
-                    format!("run = [\"{program}\"] begins in the current directory: write the whole path, from / on");
+                let why = "run must not begin in the current directory: write the program's absolute path";
                 return Err(file.error(Some(run.span()), why));
             }
             Some(run) => Some(run.into_inner()),
             None => base.and_then(|b| b.command.clone()),
         };
+        // By default it is on where there is a place to post to.
+        let has_a_place = webhook.is_some() || channel.is_some();
+        let enabled = form.slack.enabled.unwrap_or(has_a_place && base.is_none_or(|b| b.slack.enabled));
         Ok(AlertSettings {
             repeat: time(&form.repeat, "repeat", ("720h", 30 * DAY), base.map(|b| b.repeat))?,
             retry_for: time(&form.retry_for, "retry_for", ("5m", 300), base.map(|b| b.retry_for))?,
             slack: SlackSettings {
-                enabled: form.slack.enabled.unwrap_or(base.is_none_or(|b| b.slack.enabled)),
+                enabled,
                 channel,
                 base_url: address,
-                bot_token: named(credentials, BOT_TOKEN, "raxx-slack-bot-token", "chat:write"),
+                bot_token: named(credentials, BOT_TOKEN, item("raxx-slack-bot-token".into()), "chat:write"),
                 webhook,
             },
             desktop: form.desktop.enabled.unwrap_or(base.is_some_and(|b| b.desktop)),
@@ -174,12 +188,12 @@ impl AlertSettings {
 }
 
 /// The credential of this name in the list, or else one that stands outside it.
-fn named(credentials: &[Credential], name: &str, service: &str, scope: &str) -> Credential {
+fn named(credentials: &[Credential], name: &str, item: Item, scope: &str) -> Credential {
     let listed = credentials.iter().find(|c| c.name == name).cloned();
     listed.unwrap_or_else(|| Credential {
         name: name.into(),
         provider: "slack".into(),
-        store: Some(Item { service: service.into(), account: ACCOUNT.into() }),
+        store: Some(item),
         rotate_via: None,
         scope: Some(scope.into()),
         account_id: None,
@@ -212,7 +226,7 @@ mod tests {
     fn without_a_table_the_runbooks_channel_is_told() {
         let alert = read("").unwrap();
         assert_eq!((alert.repeat, alert.retry_for), (Duration::from_secs(DAY), Duration::from_secs(60)));
-        assert_eq!(alert.slack.channel, "D0AJ7K184TV");
+        assert_eq!(alert.slack.channel.as_deref(), Some("D0AJ7K184TV"));
         assert_eq!(alert.slack.base_url.as_str(), "https://slack.com/api");
         let item = Item { service: "raxx-slack-bot-token".into(), account: "claude-bootstrap".into() };
         assert_eq!(alert.slack.credential().store, Some(item));
@@ -237,7 +251,7 @@ mod tests {
         let wrong = |text: &str| read(text).unwrap_err();
         assert_eq!(
             wrong("[alert.slack]\nchannel = \"a b\"\n"),
-            "c.toml:2: channel = \"a b\" is no channel: write its id (C…, D…, U…) or its #name"
+            "c.toml:2: channel is not a channel: write its id (C…, D…, U…) or its #name"
         );
         let said = wrong("[alert.slack]\nwebhook = \"https://hooks.slack.com/services/T/B/secret\"\n");
         assert!(
@@ -248,12 +262,12 @@ mod tests {
         assert!(wrong("[alert.command]\nrun = []\n").starts_with("c.toml:2: run = "));
         assert_eq!(
             wrong("[alert]\nrepeat = \"often\"\n"),
-            "c.toml:2: repeat = \"often\" is no duration: write it like \"24h\" or \"30m\""
+            "c.toml:2: repeat = \"often\" is not a duration: write it like \"24h\" or \"30m\""
         );
         for relative in ["bin/tell", "./tell", "~/bin/tell"] {
             let said = wrong(&format!("[alert.command]\nrun = [\"{relative}\"]\n"));
             assert!(
-                said.starts_with("c.toml:2: run = [") && said.ends_with("write the whole path, from / on"),
+                said == "c.toml:2: run must not begin in the current directory: write the program's absolute path",
                 "{said}"
             );
         }

@@ -8,7 +8,8 @@ use std::time::Duration;
 use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
-use crate::text::{clean, plain};
+use crate::text::clean;
+use crate::typed;
 
 /// What is wrong with the configuration: one line with the place and the mend.
 #[derive(Debug)]
@@ -33,56 +34,100 @@ pub(super) struct File {
 }
 
 impl File {
+    /// An error at a place of the file. A secret may be in any place, so `message` must not repeat what the file says,
+    /// but for what [`typed`] lets through.
     pub(super) fn error(&self, at: Option<Range<usize>>, message: impl fmt::Display) -> ConfigError {
-        let before = at.and_then(|span| self.text.get(..span.start));
-        let place = match before {
-            Some(before) => format!("{}:{}", self.name, before.matches('\n').count() + 1),
-            None => self.name.clone(),
-        };
-        // A library's message may run over lines, and the file's text may hold anything; an error is one plain line.
         let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        ConfigError { place, message: clean(&message) }
+        ConfigError { place: self.place(at), message: clean(&message) }
+    }
+
+    fn place(&self, at: Option<Range<usize>>) -> String {
+        match at {
+            Some(span) => format!("{}:{}", self.name, self.line(span.start)),
+            None => self.name.clone(),
+        }
+    }
+
+    /// The line of a place in the text.
+    pub(super) fn line(&self, at: usize) -> usize {
+        self.text.get(..at).map_or(1, |before| before.matches('\n').count() + 1)
+    }
+
+    /// What the TOML library found, in a reader's words and without what it quotes from the file.
+    pub(super) fn mistake(&self, found: &toml::de::Error) -> ConfigError {
+        let before = found.span().and_then(|span| self.text.get(..span.start)).unwrap_or_default();
+        let key = before.trim_end().strip_suffix('=').map(str::trim_end).unwrap_or_default();
+        let key = key.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '-').next().unwrap_or_default();
+        let known = typed::is_harmless(key) || is_duration(key);
+        self.error(found.span(), in_readers_words(found.message(), known.then_some(key)))
+    }
+
+    /// Refuses a text that looks like a secret where it would be printed later.
+    pub(super) fn no_secret(&self, at: Range<usize>, key: &str, text: &str) -> Result<(), ConfigError> {
+        match typed::looks_like_a_value(text) {
+            true => Err(self.error(
+                Some(at),
+                format!("{key} looks like a token: keep values out of this file, and store them with: raxx store NAME"),
+            )),
+            false => Ok(()),
+        }
     }
 }
 
-impl File {
-    /// What the TOML library found, in a reader's words. It names no key where the value is of the wrong kind.
-    pub(super) fn mistake(&self, found: &toml::de::Error) -> ConfigError {
-        let message = mend_words(found.message());
-        let before = found.span().and_then(|span| self.text.get(..span.start)).unwrap_or_default();
-        let key = before.trim_end().strip_suffix('=').map(str::trim_end).unwrap_or_default();
-        let key = key.rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or_default();
-        let said = if key.is_empty() || !message.starts_with("invalid type: ") {
-            message
-        } else if message.ends_with("expected a string") {
-            match key {
-                "timeout" | "warn_before" | "repeat" | "retry_for" | "recheck_after" => {
-                    format!("{key} must be text in quotes, like {}", examples(key))
-                }
-                _ => format!("{key} must be text in quotes"),
+/// What serde or the TOML parser says, without any value: it repeats what it found in the file.
+fn in_readers_words(message: &str, key: Option<&str>) -> String {
+    let of_key = key.map_or("this value".to_string(), String::from);
+    if message.starts_with("invalid type: ") || message.starts_with("invalid value: ") {
+        // What is expected is this program's own text; before it comes the value, which may hold the same word.
+        let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
+        return match (expected, key) {
+            ("a string", Some(key)) if is_duration(key) => {
+                format!("{key} must be text in quotes, like {}", examples(key))
             }
-        } else {
-            format!("{key}: {message}")
+            ("a string", _) => format!("{of_key} must be text in quotes"),
+            ("a boolean", _) => format!("{of_key} must be true or false"),
+            ("a sequence", _) => format!("{of_key} must be a list: [ ... ]"),
+            ("a map", _) => format!("{of_key} must be a table"),
+            (what, _) if what.starts_with("struct ") => format!("{of_key} must be a table"),
+            ("", _) => format!("{of_key} is not of the expected kind"),
+            (what, _) => format!("{of_key} must be {what}"),
         };
-        self.error(found.span(), said)
+    }
+    for (begins, what) in [("unknown field `", "key"), ("unknown variant `", "word")] {
+        if let Some(rest) = message.strip_prefix(begins) {
+            let (word, expected) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
+            let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+            let word = if typed::may_repeat(word, &known) { format!(" `{word}`") } else { String::new() };
+            return match known.is_empty() {
+                true => format!("unknown {what}{word}"),
+                false => format!("unknown {what}{word}, expected {expected}"),
+            };
+        }
+    }
+    let message = message.replace("missing field", "missing key");
+    let quoted = message.split(['`', '"', '\'']).skip(1).step_by(2);
+    match quoted.into_iter().all(|word| word.len() <= 3 || typed::is_harmless(word)) {
+        true => message,
+        false => "this is not what raxx expects here".into(),
     }
 }
 
 /// A path of the configuration: from `/` on, or from the home directory on. Any other would depend on where a terminal
 /// happens to stand.
 pub(super) fn absolute(file: &File, text: &Spanned<String>, key: &str) -> Result<PathBuf, ConfigError> {
-    let refuse = |why: String| Err(file.error(Some(text.span()), why));
+    let refuse = |why: &str| Err(file.error(Some(text.span()), format!("{key} {why}")));
     let written = text.get_ref();
     let path = match written.strip_prefix("~/") {
         Some(rest) => match dirs::home_dir() {
             Some(home) => home.join(rest),
-            None => return refuse(format!("{key} = \"{}\": there is no home directory", plain(written))),
+            None => return refuse("begins with ~/, and there is no home directory: start it with /"),
         },
         None => PathBuf::from(written),
     };
     if !path.is_absolute() || path.file_name().is_none() || written.ends_with('/') || written.contains('\0') {
-        return refuse(format!("{key} = \"{}\" is no file's path: begin it with / or ~/", plain(written)));
+        return refuse("is not a file path: start it with / or ~/");
     }
+    file.no_secret(text.span(), key, written)?;
     Ok(path)
 }
 
@@ -98,15 +143,22 @@ pub(super) fn duration(
     let parsed = text.get_ref().parse::<SignedDuration>().ok().or_else(span).and_then(|d| Duration::try_from(d).ok());
     match parsed {
         Some(d) if d >= least.1 && d <= most.1 => Ok(d),
-        Some(_) => {
-            let why = format!("{key} = \"{}\" must be from {} to {}", text.get_ref(), least.0, most.0);
-            Err(file.error(Some(text.span()), why))
-        }
+        Some(_) => Err(file.error(Some(text.span()), format!("{key} must be from {} to {}", least.0, most.0))),
         None => Err(file.error(
             Some(text.span()),
-            format!("{key} = \"{}\" is no duration: write it like {}", text.get_ref(), examples(key)),
+            format!("{key}{} is not a duration: write it like {}", said(text.get_ref()), examples(key)),
         )),
     }
+}
+
+/// ` = "word"` where a message may repeat the word.
+pub(super) fn said(word: &str) -> String {
+    if typed::is_harmless(word) { format!(" = \"{word}\"") } else { String::new() }
+}
+
+/// Whether the key is set to a duration.
+fn is_duration(key: &str) -> bool {
+    matches!(key, "timeout" | "warn_before" | "repeat" | "retry_for" | "recheck_after")
 }
 
 /// How long one would set it to.
@@ -116,9 +168,4 @@ fn examples(key: &str) -> &'static str {
         "repeat" | "recheck_after" => r#""24h" or "30m""#,
         _ => r#""10s", "700ms" or "2m""#,
     }
-}
-
-/// serde's "unknown field" is a reader's "unknown key".
-fn mend_words(message: &str) -> String {
-    message.replace("unknown field", "unknown key").replace("missing field", "missing key")
 }

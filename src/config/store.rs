@@ -6,9 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::file::{ConfigError, File, absolute};
-use super::name::instead;
 use super::place::xdg;
-use crate::text::plain;
+use crate::typed::{instead, shown};
 
 /// Which store, of those that this system may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,7 +63,8 @@ pub(super) fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSetti
             let word = text.get_ref().as_str();
             let Some((_, backend)) = Backend::WORDS.iter().find(|(known, _)| *known == word) else {
                 let known = Backend::WORDS.map(|(known, _)| known);
-                return Err(refuse(format!("unknown backend \"{}\": {}", plain(word), instead(word, &known))));
+                let why = format!("unknown backend{}: {}", shown(word, &known), instead(word, &known));
+                return Err(refuse(why));
             };
             if !backend.is_here() {
                 let here: Vec<&str> =

@@ -39,26 +39,26 @@ fn each_mistake_is_one_line_with_its_place_and_its_mend() {
     let said = wrong(&format!("{one}store = {{ service = true, account = \"a\" }}\n"));
     assert_eq!(said, "c.toml:4: service must be text in quotes");
     let said = wrong("[hook]\nwarn = \"yes\"\n");
-    assert_eq!(said, "c.toml:2: warn: invalid type: string \"yes\", expected a boolean");
+    assert_eq!(said, "c.toml:2: warn must be true or false");
     let said = wrong("timeout = \"soon\"\n");
-    assert_eq!(said, "c.toml:1: timeout = \"soon\" is no duration: write it like \"10s\", \"700ms\" or \"2m\"");
+    assert_eq!(said, "c.toml:1: timeout = \"soon\" is not a duration: write it like \"10s\", \"700ms\" or \"2m\"");
     let said = wrong("timeout = \"0s\"\n");
-    assert_eq!(said, "c.toml:1: timeout = \"0s\" must be from 1ms to 60s");
+    assert_eq!(said, "c.toml:1: timeout must be from 1ms to 60s");
     let said = wrong("[[credential]]\nname = \"A\"\nprovider = \"gihtub\"\n");
     assert_eq!(said, "c.toml:3: unknown provider \"gihtub\": did you mean github? (or add [provider.gihtub])");
     let said = wrong(&format!("{one}{one}"));
-    assert_eq!(said, "c.toml:5: \"A\" is there twice: delete one [[credential]]");
+    assert_eq!(said, "c.toml:5: A is defined twice: remove one [[credential]]");
     let said = wrong("[[credential]]\nname = \"1-A\"\nprovider = \"github\"\n");
-    assert_eq!(said, "c.toml:2: \"1-A\" is no name for a variable: letters, digits and _ alone, no digit first");
+    assert_eq!(said, "c.toml:2: name is not a variable name: use letters, digits and _, not starting with a digit");
     let said = wrong("[[credential]]\nname = \"PATH\"\nprovider = \"github\"\n");
-    assert_eq!(said, "c.toml:2: \"PATH\" is a name that the shell itself uses: choose another");
+    assert_eq!(said, "c.toml:2: name \"PATH\" is one that the shell itself uses: choose another");
     let said = wrong("[provider.github]\nbase_url = \"http://example.com\"\n");
     assert_eq!(
         said,
-        "c.toml:2: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)"
+        "c.toml:2: [provider.github] base_url must be https: tokens are sent there (http only on loopback)"
     );
     let said = wrong("[provider.github]\nbase_url = \"https://me:pw@example.com\"\n");
-    assert_eq!(said, "c.toml:2: [provider.github] base_url has a user name or password in it: take them out");
+    assert_eq!(said, "c.toml:2: [provider.github] base_url contains a user name or password: remove them");
     let said = wrong("timeout = \"3s\n");
     assert!(said.starts_with("c.toml:1: ") && !said.contains('\n'), "{said}");
 }
@@ -82,7 +82,7 @@ fn a_store_that_is_not_there_or_no_path_is_one_line_with_its_mend() {
     let said = wrong("[store]\nbackend = \"fil\"\n");
     assert_eq!(said, "c.toml:2: unknown backend \"fil\": did you mean file?");
     let said = wrong("[store]\nidentity = \"id.txt\"\n");
-    assert_eq!(said, "c.toml:2: identity = \"id.txt\" is no file's path: begin it with / or ~/");
+    assert_eq!(said, "c.toml:2: identity is not a file path: start it with / or ~/");
     for path in ["~", "~/", "/", "store.age", "", "/srv/"] {
         wrong(&format!("[store]\npath = \"{path}\"\n"));
     }
@@ -96,4 +96,165 @@ fn a_store_that_is_not_there_or_no_path_is_one_line_with_its_mend() {
         wrong("[store]\nbackend = \"secret-service\"\n"),
         "c.toml:2: macos has no backend \"secret-service\": there are: auto, keychain, file"
     );
+}
+
+/// The places of a configuration that a secret may be put into, with `@` for the secret.
+const PLACES: &[&str] = &[
+    "timeout = \"@\"",
+    "timeout = @",
+    "timeout = '@",
+    "timeout = \"\"\"\n@\n\"\"\"",
+    "timeout = [\"@\"]",
+    "timeout = { a = \"@\" }",
+    "warn_before = '@'",
+    "@",
+    "@ = 1",
+    "\"@\" = 1",
+    "@.@ = 1",
+    "[@]",
+    "[[@]]",
+    "[@]\n[@]",
+    "[a.@]",
+    "a = 1\n@ = 1\n@ = 1",
+    "credential = \"@\"",
+    "credential = [\"@\"]",
+    "[[credential]]\nname = \"@\"\nprovider = \"github\"",
+    "[[credential]]\nname = @\nprovider = \"github\"",
+    "[[credential]]\nname = [\"@\"]\nprovider = \"github\"",
+    "[[credential]]\nname = \"x-@\"\nprovider = \"github\"",
+    "[[credential]]\nname = \"@\"\nprovider = \"github\"\n[[credential]]\nname = \"@\"\nprovider = \"github\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"@\"",
+    "[[credential]]\nname = \"A\"\nprovider = @",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\n@ = \"x\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nvalue = \"@\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nstore = \"@\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nstore = { service = \"@\", account = \"a\" }",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nstore = { service = \"a\", account = \"a\", @ = 1 }",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate_via = \"@\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate_via = [\"@\"]",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nscope = \"@\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\naccount_id = \"@!\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nwarn_before = \"@\"",
+    "[hook]\nwarn = \"@\"",
+    "[hook]\n@ = true",
+    "[hook]\nrecheck_after = \"@\"",
+    "[store]\nbackend = \"@\"",
+    "[store]\npath = \"@\"",
+    "[store]\nidentity = \"/a/@\"",
+    "[store]\nidentity = \"~/@/\"",
+    "[vault]\n@ = 1",
+    "[vault.infisical]\nclient_secret = \"@\"",
+    "[vault.infisical]\nbase_url = \"@\"",
+    "[vault.infisical]\nbase_url = \"https://u:@@x.y\"",
+    "[alert]\nrepeat = \"@\"",
+    "[alert.slack]\nchannel = \"@\"",
+    "[alert.slack]\nchannel = \"@ x\"",
+    "[alert.slack]\nbot_token = \"@\"",
+    "[alert.slack]\nwebhook = \"@\"",
+    "[alert.slack]\nwebhook = \"https://hooks.slack.com/services/T0/B0/@\"",
+    "[alert.slack]\nbase_url = \"http://hooks.slack.com/services/T0/B0/@\"",
+    "[alert.command]\nrun = \"@\"",
+    "[alert.command]\nrun = [\"bin/@\"]",
+    "[alert.command]\nrun = [5, \"@\"]",
+    "[alert.prometheus]\nfile = \"@\"",
+    "[provider.@]\npath = \"/\"",
+    "[provider.github]\nbase_url = \"https://me:@@api.github.com\"",
+    "[provider.github]\nbase_url = \"https://api.github.com/?t=@\"",
+    "[provider.github]\nbase_url = \"https://api.github.com/#@\"",
+    "[provider.github]\nbase_url = \"http://x.y/@\"",
+    "[provider.github]\nbase_url = \"@\"",
+    "[provider.github]\npath = \"@\"",
+    "[provider.github]\nexpires = \"@\"",
+    "[provider.github]\nidentity = \"@\"",
+    "[provider.github]\nauth = \"@\"",
+    "[provider.github]\nauth = { header = \"@ x\" }",
+    "[provider.github]\nauth = { header = \"x\", prefix = \"@\\n\" }",
+    "[provider.github]\nheaders = { \"@ x\" = \"a\" }",
+    "[provider.github]\nheaders = { x = \"@\\n\" }",
+    "[provider.github]\nheaders = { @ = 1 }",
+    "[provider.github]\nheaders = [\"@\"]",
+    "[provider.github]\nlist_expiry = \"@\"",
+    "[[provider.github.probe]]\nname = \"a\"\npath = \"/\"\nmethod = \"@\"",
+    "[[provider.github.probe]]\nname = \"a\"\npath = \"@\"",
+    "[[provider.github.rule]]\nkind = \"@\"",
+    "[[provider.github.rule]]\nstatus = \"@\"\nkind = \"blocked\"",
+    "[[provider.github.rule]]\nstatus = 200\nkind = \"blocked\"\nthen = \"@\"",
+    "[[provider.github.rule]]\nstatus = 200\nkind = \"blocked\"\nprobe = \"@\"",
+    "[[provider.github.rule]]\nstatus = 200\nkind = \"blocked\"\njson = { \"@\" = 1 }",
+];
+
+#[test]
+fn no_error_repeats_what_may_be_a_secret_wherever_it_was_put() {
+    for secret in [
+        "ghp_MadeUp0123456789abcdefABCDEFxyzQ",
+        "Tr0ub4dor&3",
+        "xoxb-123456789012-MadeUpMadeUp",
+        "hunter2",
+        "sehrgeheimespasswort",
+    ] {
+        for place in PLACES {
+            let text = place.replace('@', secret);
+            let errors = match Config::parse("c.toml", text.clone(), Some(Config::built_in())) {
+                Err(e) => vec![e.to_string()],
+                Ok(config) => config.catalogue().err().into_iter().map(|e| e.to_string()).collect(),
+            };
+            for said in errors {
+                let part = &secret[..secret.len().min(9)];
+                assert!(!said.to_lowercase().contains(&part.to_lowercase()), "{place}: {said}");
+                assert!(said.starts_with("c.toml:") && !said.contains('\n'), "{place}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_in_any_place_is_an_error_or_is_never_printed() {
+    for place in PLACES {
+        let text = place.replace('@', "ghp_MadeUp0123456789abcdefABCDEFxyzQ");
+        let said = wrong(&text);
+        assert!(!said.contains("MadeUp"), "{place}: {said}");
+    }
+}
+
+#[test]
+fn two_credentials_cannot_share_an_item_of_the_store() {
+    let one = |name: &str, item: &str| {
+        format!("[[credential]]\nname = \"{name}\"\nprovider = \"github\"\nstore = {{ {item} }}\n")
+    };
+    let same = "service = \"s\", account = \"a\"";
+    let turned = "account = 'a', service = 's'";
+    assert_eq!(
+        wrong(&(one("A", same) + &one("B", turned))),
+        "c.toml:8: B and A (line 4) name the same item of the store: give one of them another service or account, \
+         then store its value; type: raxx store B"
+    );
+    // What alerts are sent with has an item although the file does not name it.
+    let said = wrong(&one("A", "service = \"raxx-slack-bot-token\", account = \"raxx\""));
+    assert!(said.contains("SLACK_BOT_TOKEN and A (line 4) name the same item"), "{said}");
+    let hook = "[alert.slack]\nwebhook = \"OPS_HOOK\"\n";
+    let said = wrong(&(one("A", "service = \"raxx-ops-hook\", account = \"raxx\"") + hook));
+    assert!(said.starts_with("c.toml:6: OPS_HOOK and A (line 4) name the same item"), "{said}");
+    let said = wrong("[alert.slack]\nwebhook = \"HEROKU_API_KEY_\"\nwebhook = 1\n");
+    assert!(said.starts_with("c.toml:3: "), "{said}");
+    let said = wrong("[alert.slack]\nwebhook = \"CF_ACCESS_MGMT_TOKEN\"\n");
+    assert!(said.starts_with("c.toml:2: CF_ACCESS_MGMT_TOKEN and CLOUDFLARE_ACCESS_MGMT_TOKEN name"), "{said}");
+    for (a, b) in [
+        ("service = \"s\", account = \"a\"", "service = \"s\", account = \"b\""),
+        ("service = \"sa\", account = \"b\"", "service = \"s\", account = \"ab\""),
+    ] {
+        Config::parse("c.toml", one("A", a) + &one("B", b), Some(Config::built_in())).unwrap();
+    }
+}
+
+#[test]
+fn the_built_in_channel_is_that_of_the_built_in_list_alone() {
+    let slack = |text: &str| Config::parse("c.toml", text.into(), Some(Config::built_in())).unwrap().alert.slack;
+    let own = "[[credential]]\nname = \"A\"\nprovider = \"github\"\n";
+    assert!(slack("timeout = \"3s\"\n").enabled);
+    let silent = slack(own);
+    assert_eq!((silent.channel, silent.enabled), (None, false));
+    assert_eq!(silent.bot_token.store.unwrap().account, "raxx");
+    let named = slack(&format!("{own}[alert.slack]\nchannel = \"#ops\"\n"));
+    assert_eq!((named.channel.as_deref(), named.enabled), (Some("#ops"), true));
+    assert!(slack(&format!("{own}[alert.slack]\nwebhook = \"OPS_HOOK\"\n")).enabled);
 }

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::verdict::Sent;
 use super::{Answer, Probe};
 use crate::report::Kind;
+use crate::typed::shown;
 
 /// One rule: all conditions that it names must hold.
 #[derive(Debug, Clone, Deserialize)]
@@ -149,11 +150,14 @@ impl Rule {
             if let Status::Class(text) = class
                 && !matches!(text.as_str(), "1xx" | "2xx" | "3xx" | "4xx" | "5xx")
             {
-                return Err(format!("status \"{text}\": write a number or one of \"2xx\", \"3xx\", \"4xx\", \"5xx\""));
+                return Err(format!(
+                    "status{}: write a number or one of \"2xx\", \"3xx\", \"4xx\", \"5xx\"",
+                    shown(text, &[])
+                ));
             }
         }
-        if let Some(pointer) = self.json.keys().find(|p| !p.is_empty() && !p.starts_with('/')) {
-            return Err(format!("json \"{pointer}\" is no JSON pointer: it begins with /"));
+        if self.json.keys().any(|pointer| !pointer.is_empty() && !pointer.starts_with('/')) {
+            return Err("a key under json is not a JSON pointer: start it with /".into());
         }
         if self.body.as_ref().is_some_and(String::is_empty) {
             return Err("body = \"\" holds for every answer: leave it out".into());
@@ -168,16 +172,16 @@ impl Rule {
         if self.status.as_ref().is_some_and(|s| s.all().is_empty()) {
             return Err("status = [] holds for no answer: leave it out, or name one".into());
         }
-        if let Some(name) = self.probe.as_ref().filter(|name| !probes.iter().any(|p| p.name == **name)) {
-            return Err(format!("probe = \"{name}\": there is no such probe"));
+        let probes: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
+        let unknown = |name: &&String| !probes.contains(&name.as_str());
+        if let Some(name) = self.probe.as_ref().filter(unknown) {
+            return Err(format!("unknown probe{}", shown(name, &probes)));
         }
         if matches!(self.kind, Kind::Missing | Kind::Locked | Kind::NotConfigured) {
             return Err("kind must be valid, rejected, malformed, limited, unreachable or blocked".into());
         }
         match &self.then {
-            Some(name) if !probes.iter().any(|p| p.name == *name) => {
-                Err(format!("then = \"{name}\": there is no such probe"))
-            }
+            Some(name) if unknown(&name) => Err(format!("then: unknown probe{}", shown(name, &probes))),
             _ => Ok(()),
         }
     }

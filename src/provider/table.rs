@@ -134,7 +134,7 @@ impl Provider {
         }
         let path_checked = |path: &Spanned<String>| match path.get_ref().starts_with('/') {
             true => Ok(path.get_ref().clone()),
-            false => Err(mistake(Some(path.span()), format!("path \"{}\" must begin with /", path.get_ref()))),
+            false => Err(mistake(Some(path.span()), "path must start with /")),
         };
         if let Some(path) = &table.path {
             self.path = path_checked(path)?;
@@ -168,8 +168,8 @@ impl Provider {
             Auth::None => None,
         });
         let names = self.headers.keys().chain(self.probes.iter().flat_map(|p| p.headers.keys())).cloned();
-        if let Some(bad) = auth_names.chain(names).find(|n| !is_header_name(n)) {
-            return Err(mistake(None, format!("\"{bad}\" is no name for a header that can be set")));
+        if auth_names.chain(names).any(|name| !is_header_name(&name)) {
+            return Err(mistake(None, "names a header that cannot be set: look at auth and headers"));
         }
         if let Some(path) = &table.expiry_list {
             self.expiry_list = Some(path_checked(path)?);
@@ -182,18 +182,21 @@ impl Provider {
             self.list_expiry = *wanted.get_ref();
         }
         let expires = table.expires.as_ref().filter(|field| *field != JWT);
-        let fields = [table.identity.as_ref(), expires, table.not_before.as_ref()].into_iter().flatten();
-        if let Some(bad) = fields.into_iter().find(|f: &&String| !f.starts_with('/') && !f.starts_with("header:")) {
-            return Err(mistake(None, format!("\"{bad}\" is neither a JSON pointer (/…) nor header:NAME")));
+        let fields =
+            [("identity", table.identity.as_ref()), ("expires", expires), ("not_before", table.not_before.as_ref())];
+        for (key, field) in fields {
+            if field.is_some_and(|field| !field.starts_with('/') && !field.starts_with("header:")) {
+                return Err(mistake(None, format!("{key} is neither a JSON pointer (/…) nor header:NAME")));
+            }
         }
         let values = self.headers.iter().chain(self.probes.iter().flat_map(|p| &p.headers));
         if let Some(AuthForm::Header(form)) = &table.auth
             && form.prefix.chars().any(char::is_control)
         {
-            return Err(mistake(None, "auth.prefix has a control character in it"));
+            return Err(mistake(None, "auth.prefix contains a control character"));
         }
-        if let Some((name, _)) = values.into_iter().find(|(_, v)| v.chars().any(char::is_control)) {
-            return Err(mistake(None, format!("the header {name} has a control character in it")));
+        if values.into_iter().any(|(_, value)| value.chars().any(char::is_control)) {
+            return Err(mistake(None, "a value under headers contains a control character"));
         }
         self.auth = table.auth.as_ref().map_or(self.auth, AuthForm::auth);
         self.label = table.label.clone().unwrap_or(self.label);

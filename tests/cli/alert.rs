@@ -37,7 +37,7 @@ fn sandbox_patient(providers: &str, slack: &str, retry_for: &str, more: &str) ->
         "timeout = \"2s\"\n{providers}enabled = false\n\
          [[credential]]\nname = \"{NAME}\"\nprovider = \"heroku\"\nrotate_via = \"docs/heroku.md\"\n\
          [store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n\
-         [alert.slack]\nbase_url = \"{slack}\"\n\
+         [alert.slack]\nchannel = \"D0AJ7K184TV\"\nbase_url = \"{slack}\"\n\
          [alert]\nretry_for = \"{retry_for}\"\n{more}"
     ));
     sandbox.env(NAME, KEY).env("SLACK_BOT_TOKEN", BOT);
@@ -167,7 +167,7 @@ fn a_warning_is_told_and_fails_nothing() {
     let url = server.url();
     sandbox.config(&format!(
         "{}enabled = false\n[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate_via = \"docs/pat.md\"\n\
-         [alert.slack]\nbase_url = \"{url}/slack/api\"\n",
+         [alert.slack]\nchannel = \"#ops\"\nbase_url = \"{url}/slack/api\"\n",
         server.config()
     ));
     sandbox.env("A", token).env("SLACK_BOT_TOKEN", BOT);
@@ -824,6 +824,37 @@ fn nobody_to_tell_and_options_that_fight_are_mistakes() {
     sandbox.config(&config.replace("[alert.slack]\n", "[alert.slack]\nenabled = false\n"));
     let out = sandbox.run(&["check", "--alert"]);
     assert_eq!(out.status.code(), Some(2));
-    assert!(text(&out.stderr).starts_with("raxx: nobody is to be told: "), "{}", text(&out.stderr));
+    assert!(
+        text(&out.stderr).starts_with("raxx: nobody receives the alerts: write enabled = true under [alert.slack] in "),
+        "{}",
+        text(&out.stderr)
+    );
     assert!(server.requests().is_empty());
+}
+
+#[test]
+fn a_list_of_ones_own_posts_nowhere_until_it_names_a_channel() {
+    let server = Loopback::start();
+    server.accept(BOT);
+    let mut sandbox = sandbox(&server, "");
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    let silent = config.replace("channel = \"D0AJ7K184TV\"\n", "");
+    let place = sandbox.root().join("config.toml").display().to_string();
+    for text_of in [silent.clone(), silent.replace("[alert.slack]\n", "[alert.slack]\nenabled = true\n")] {
+        sandbox.config(&text_of);
+        for args in
+            [&["check", "--alert"][..], &["check", "--alert", "--test"], &["schedule", "install", "--via", "cron"]]
+        {
+            let out = sandbox.run(args);
+            let said = text(&out.stderr);
+            assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), String::new()), "{said}");
+            assert!(said.contains("channel = \"#name\" under [alert.slack] in ") && said.contains(&place), "{said}");
+            assert!(said.ends_with("type: raxx check --alert --test\n"), "{said}");
+        }
+    }
+    assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "nothing is posted");
+    // Another receiver is enough, and Slack stays out of it.
+    sandbox.config(&format!("{silent}[alert.command]\nrun = [\"true\"]\n"));
+    assert_eq!(sandbox.run(&["check", "--alert"]).status.code(), Some(1));
+    assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "nothing is posted");
 }

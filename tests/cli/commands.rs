@@ -157,7 +157,7 @@ fn a_broken_configuration_is_one_line_with_its_place() {
     let file = sandbox.root().join("config.toml");
     sandbox.config("timeout = \"10s\"\n[provider.github]\nbase_url = \"http://example.com\"\n");
     let why = format!(
-        "{}:3: [provider.github] base_url \"http://example.com\" must be https: tokens are sent there (http only on loopback)",
+        "{}:3: [provider.github] base_url must be https: tokens are sent there (http only on loopback)",
         file.display()
     );
     assert_eq!(refused(&sandbox.run(&["check"])), why);
@@ -199,7 +199,7 @@ fn a_configuration_that_was_asked_for_must_be_there() {
     let why = "RAXX_CONFIG names this file, but it does not exist: create it or unset RAXX_CONFIG";
     assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
     fs::create_dir(&absent).unwrap();
-    let why = "is no file that can be read as a configuration";
+    let why = "is not a file that can be read as a configuration";
     assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
 }
 
@@ -396,7 +396,7 @@ fn what_a_configuration_says_cannot_act_on_the_terminal() {
     assert!(said.ends_with("       rotate via: a[31mb c\n"), "{said}");
     sandbox.config("timeout = \"\\u001b[31msoon\"\n");
     let said = refused(&sandbox.run(&["check"]));
-    assert!(said.contains("timeout = \"[31msoon\" is no duration"), "{said}");
+    assert!(said.contains("timeout is not a duration"), "{said}");
 }
 
 #[test]
@@ -411,11 +411,11 @@ fn mistakes_that_cost_more_than_a_word_are_refused() {
     let provider = format!("{credential}[provider.x]\nbase_url = \"https://x.test\"\npath = \"/\"\n");
     assert_eq!(
         said("[provider.infisical]\npath = \"/x\"\n"),
-        "1: [provider.infisical]: the vault has its own table, [vault.infisical] with base_url"
+        "1: [provider.infisical] is not needed: the vault has its own table, [vault.infisical] with base_url"
     );
     assert_eq!(
         said("[provider.github]\nbase_url = \"https://me:hunter2@x.test:99999\"\n"),
-        "2: [provider.github] base_url \"…\" is no address: invalid port number"
+        "2: [provider.github] base_url is not an address: write it like https://api.example.com"
     );
     let rule = |rule: &str| format!("{provider}[[provider.x.rule]]\n{rule}\n");
     let needs = "[provider.x] kind \"rejected\" needs the provider's own words: add a json or body condition";
@@ -438,6 +438,28 @@ fn mistakes_that_cost_more_than_a_word_are_refused() {
     );
     let mut relative = Sandbox::new();
     relative.env("RAXX_CONFIG", "config.toml");
-    let why = "config.toml: RAXX_CONFIG must be a whole path, from / on: the current directory is nobody's";
+    let why = "RAXX_CONFIG: the path is not absolute: start it with /";
     assert_eq!(refused(&relative.run(&["names"])), why);
+}
+
+#[test]
+fn a_token_in_the_place_of_a_path_is_not_repeated() {
+    let token = "ghp_MadeUp0123456789abcdefABCDEFxyzQ";
+    for place in [token.to_string(), format!("/{token}"), format!("/tmp/{token}/config.toml"), format!("./{token}")] {
+        let mut sandbox = Sandbox::new();
+        sandbox.env("RAXX_CONFIG", &place);
+        for args in [
+            &["check"][..],
+            &["hook", "bash"],
+            &["names"],
+            &["init", "zsh"],
+            &["list"],
+            &["export", "zsh", "--missing"],
+        ] {
+            let out = sandbox.run(args);
+            let said = text(&out.stdout) + &text(&out.stderr);
+            assert!(!said.contains("MadeUp"), "{place} {args:?}: {said}");
+        }
+        assert!(refused(&sandbox.run(&["check"])).starts_with("RAXX_CONFIG: "));
+    }
 }

@@ -233,5 +233,5 @@ fn the_daily_check_writes_them_where_the_configuration_says() {
     assert!(text(&out.stdout).starts_with("[FAIL] Prometheus    "), "{}", text(&out.stdout));
     sandbox.config(&alert("raxx.prom"));
     let out = sandbox.run(&["check", "--alert"]);
-    assert!(text(&out.stderr).contains("file = \"raxx.prom\" is no file's path: begin it with / or ~/"));
+    assert!(text(&out.stderr).contains("file is not a file path: start it with / or ~/"));
 }

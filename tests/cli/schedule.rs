@@ -20,6 +20,8 @@ use support::loopback::{Answer, ClosedPort, Loopback};
 use support::{RAXX, Sandbox, text};
 
 const LABEL: &str = "app.raxx.session-bootstrap";
+/// The channel that a configuration with credentials of its own has to name.
+const SLACK: &str = "[alert.slack]\nchannel = \"#ops\"\n";
 const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 const TOKEN: &str = "ghp_MadeUpForTheScheduleTests01234567cdef";
 
@@ -688,7 +690,9 @@ fn a_real_manager_takes_starts_and_forgets_the_timer() {
     server.accept(TOKEN);
     let mut sandbox = Sandbox::new();
     let text_of = support::loopback::config(&server.url());
-    sandbox.config(&format!("{text_of}enabled = false\n[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"));
+    sandbox.config(&format!(
+        "{text_of}enabled = false\n{SLACK}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"
+    ));
     // The test's own variables are to reach the service, but not raxx's paths: it has those in the unit.
     sandbox.env("XDG_RUNTIME_DIR", "/run/raxx-test").unset("DBUS_SESSION_BUS_ADDRESS").env("TZ", "UTC");
     for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
@@ -956,9 +960,9 @@ impl Watch {
     fn new(server: &str) -> Watch {
         let mut machine = Machine::new();
         let text = support::loopback::config(server);
-        machine
-            .sandbox
-            .config(&format!("{text}enabled = false\n[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"));
+        machine.sandbox.config(&format!(
+            "{text}enabled = false\n{SLACK}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"
+        ));
         machine.sandbox.env(NAME, TOKEN);
         let due = (Timestamp::now() - SignedDuration::from_secs(60)).strftime("%H:%M").to_string();
         machine.well(&format!("schedule install --via cron --at {due}"));
@@ -1053,8 +1057,8 @@ fn a_morning_without_a_network_is_no_incident_however_often_it_is_tried() {
     let told = watch.machine.home("told");
     let teller = watch.machine.bin().join("teller");
     executable(&teller, &format!("#!/bin/sh\ncat >>{}\n", told.display()));
-    let receiver = format!("[alert.slack]\nenabled = false\n[alert.command]\nrun = [{teller:?}]\n[[credential]]");
-    let text_of = fs::read_to_string(&config).expect("the configuration").replace("[[credential]]", &receiver);
+    let receiver = format!("[alert.slack]\nenabled = false\n[alert.command]\nrun = [{teller:?}]\n");
+    let text_of = fs::read_to_string(&config).expect("the configuration").replace(SLACK, &receiver);
     fs::write(&config, text_of).expect("the configuration");
     let due = format!("{}Z", watch.due);
     let tick = || watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
@@ -1101,8 +1105,8 @@ fn who_could_not_be_told_is_told_the_next_hour() {
     let (_, said) = watch.machine.status();
     assert!(said.contains("not everybody could be told; to see why: raxx check --alert --test\n"), "{said}");
     let config = watch.machine.sandbox.root().join("config.toml");
-    let receiver = "[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"/bin/cat\"]\n[[credential]]";
-    let text_of = fs::read_to_string(&config).expect("the configuration").replace("[[credential]]", receiver);
+    let receiver = "[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"/bin/cat\"]\n";
+    let text_of = fs::read_to_string(&config).expect("the configuration").replace(SLACK, receiver);
     fs::write(&config, text_of).expect("the configuration");
     let out = tick();
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(1), String::new()), "it fails still, and that is told");
@@ -1143,7 +1147,7 @@ fn what_a_scheduler_will_not_see_is_said_when_it_is_installed() {
 
     // What has no place in the store cannot be stored before it gets one.
     let table = "[[credential]]\nprovider = \"heroku\"\nname = ";
-    machine.sandbox.config(&format!("{table}\"HEROKU_API_KEY\"\n{table}\"SLACK_BOT_TOKEN\"\n"));
+    machine.sandbox.config(&format!("{SLACK}{table}\"HEROKU_API_KEY\"\n{table}\"SLACK_BOT_TOKEN\"\n"));
     let said = machine.well("schedule install");
     for name in ["HEROKU_API_KEY", "SLACK_BOT_TOKEN"] {
         let place = format!(
@@ -1157,7 +1161,7 @@ fn what_a_scheduler_will_not_see_is_said_when_it_is_installed() {
     assert!(said.contains("find tell-me only by its whole path"), "{said}");
     machine.sandbox.config("[alert.slack]\nenabled = false\n");
     let said = machine.refused("schedule install");
-    assert!(said.contains("nobody is to be told"), "{said}");
+    assert!(said.contains("nobody receives the alerts: write enabled = true under [alert.slack]"), "{said}");
     machine.sandbox.config("timeout = 5\n");
     assert!(machine.refused("schedule install").contains("config.toml:1"));
 }

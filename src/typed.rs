@@ -1,0 +1,169 @@
+//! What a person typed into a command, a variable or the configuration, and whether a message may repeat it.
+//!
+//! A secret that was put into the wrong place must not reach a screen or a log. So a message repeats a word only if it is
+//! one of a closed set, nearly one of it, or so short and plain that no secret looks like it.
+
+use std::path::Path;
+
+/// The most letters of a word that is repeated whatever it is.
+const SHORT: usize = 12;
+
+/// The fewest characters of what is taken for a value.
+const LONG: usize = 16;
+
+/// How the tokens of well-known providers begin.
+const PREFIXES: &[&str] = &[
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "xox",
+    "xapp-",
+    "sk-",
+    "sk_live_",
+    "rk_live_",
+    "glpat-",
+    "npm_",
+    "hrku-",
+    "cfut_",
+    "cfat_",
+    "cfast_",
+    "hvs.",
+    "akia",
+    "eyj",
+    "dop_v1_",
+    "pypi-",
+    "aiza",
+];
+
+/// Whether no secret looks like it: short, and of lower-case letters.
+pub fn is_harmless(word: &str) -> bool {
+    (1..=SHORT).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_'))
+}
+
+/// Whether a message may repeat a word where one of `known` is expected.
+pub fn may_repeat(word: &str, known: &[&str]) -> bool {
+    is_harmless(word) || known.contains(&word) || (!looks_like_a_value(word) && nearest(word, known).is_some())
+}
+
+/// A variable's name in a message; none where it is not of the usual form, in capitals, as a password might be a name too.
+pub fn shown_name(name: &str) -> Option<&str> {
+    let usual = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    (usual && !looks_like_a_value(name)).then_some(name).or_else(|| is_harmless(name).then_some(name))
+}
+
+/// The word in quotes with a space before it where a message may repeat it, else nothing.
+pub fn shown(word: &str, known: &[&str]) -> String {
+    if may_repeat(word, known) { format!(" \"{word}\"") } else { String::new() }
+}
+
+/// The nearest known word: one that holds this one, or else one that is a slip of the fingers away.
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let word = word.to_ascii_lowercase();
+    let far = |k: &str| strsim::damerau_levenshtein(&word, &k.to_ascii_lowercase());
+    if let Some(whole) = known.iter().find(|k| word.len() > 2 && k.to_ascii_lowercase().contains(&word)) {
+        return Some(whole);
+    }
+    let best = known.iter().min_by_key(|k| far(k))?;
+    (far(best) <= best.len().max(word.len()) / 3).then_some(*best)
+}
+
+/// What to type instead of an unknown word: the nearest one, or all there are.
+pub fn instead(word: &str, known: &[&str]) -> String {
+    match nearest(word, known).filter(|_| !shown(word, known).is_empty()) {
+        Some(near) => format!("did you mean {near}?"),
+        None => format!("there are: {}", known.join(", ")),
+    }
+}
+
+/// Whether a word looks like a secret and not like a name or a path: it has a long part in which digits and letters are
+/// mixed, begins like the tokens of a well-known provider, or is a UUID.
+pub fn looks_like_a_value(word: &str) -> bool {
+    let lower = word.to_ascii_lowercase();
+    let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
+    let prefixed = |part: &str| {
+        let rest = PREFIXES.iter().find_map(|prefix| part.strip_prefix(prefix));
+        rest.is_some_and(|rest| rest.len() >= LONG - 4 && digits(rest) >= 2)
+    };
+    let mixed = |part: &str| {
+        let has = |class: fn(&u8) -> bool| part.as_bytes().iter().any(class);
+        let cases = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
+        part.len() >= LONG && (digits(part) >= 3 || (cases && digits(part) > 0)) && digits(part) < part.len()
+    };
+    let starts = lower.char_indices().filter(|(at, _)| *at == 0 || !lower.as_bytes()[at - 1].is_ascii_alphanumeric());
+    starts.into_iter().any(|(at, _)| prefixed(&lower[at..]))
+        || word.split(|c: char| !c.is_ascii_alphanumeric()).any(mixed)
+        || is_uuid(&lower)
+}
+
+/// Whether there is a UUID in it.
+fn is_uuid(word: &str) -> bool {
+    let groups: Vec<&str> = word.split('-').collect();
+    groups.windows(5).any(|groups| {
+        let hexes = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());
+        groups[0].len() >= 8
+            && groups[0].get(groups[0].len() - 8..).is_some_and(hexes)
+            && groups[1..4].iter().all(|group| group.len() == 4 && hexes(group))
+            && groups[4].get(..12).is_some_and(hexes)
+    })
+}
+
+/// The path in a message; none where a part of it may be a secret.
+pub fn shown_path(path: &Path) -> Option<String> {
+    let text = path.display().to_string();
+    (!looks_like_a_value(&text)).then(|| crate::text::clean(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_told_from_names_and_paths() {
+        for value in [
+            "ghp_MadeUp0123456789abcdefABCDEFxyzQ",
+            "github_pat_11AAAAAAA0abcdefghijklm_nopq",
+            "xoxb-1234567890-abcdefghij",
+            "HRKU-AAmadeup0123-456",
+            "x-ghp_Mk0123456789abcdef",
+            "3f2a9c1be4d05f6788990aabbccddeef",
+            "01234567-89ab-cdef-0123-456789abcdef",
+            "https://hooks.slack.com/services/T000/B000/aBcDeFgHiJkLmNoPqRsT0123",
+            "/home/me/ghp_MadeUp0123456789abcdef/x",
+            "wJalrXUtnFEMIK7MDENGbPxRfiCY",
+        ] {
+            assert!(looks_like_a_value(value), "{value}");
+        }
+        for name in [
+            "CLOUDFLARE_ACCESS_MGMT_TOKEN",
+            "GITHUB_API_SECRETS_TOKEN",
+            "AUTH0_CLIENT_SECRET_2",
+            "npm_token",
+            "npm_config_registry_2",
+            "githubAccessToken",
+            "/tmp/raxx-test-aB3xYz/home/.config/raxx/config.toml",
+            "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T/x",
+            "https://api.github.com/v4",
+            "docs/ops/runbooks/rotation/cloudflare-user-api-token.md",
+            "D0AJ7K184TV",
+            "raxx-cf-access-mgmt-token",
+        ] {
+            assert!(!looks_like_a_value(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_word_is_repeated_if_it_is_known_nearly_known_or_harmless() {
+        let known = ["github", "GITHUB_API_SECRETS_TOKEN"];
+        for word in ["github", "gihtub", "GITHUB_API_SECRET_TOKEN", "soon", "keyring"] {
+            assert!(may_repeat(word, &known), "{word}");
+        }
+        for word in
+            ["hunter2", "Tr0ub4dor", "ghp_MadeUp0123456789", "correct horse", "abcdefghijklmnop", "", "\u{1b}[31m"]
+        {
+            assert!(!may_repeat(word, &known), "{word}");
+        }
+    }
+}
