@@ -240,6 +240,7 @@ impl Config {
                 file.no_secret(item.span(), "store", &item.get_ref().account)?;
                 items.check(&file, &form.name, item)?;
             }
+            file.no_secret(form.provider.span(), "provider", form.provider.get_ref())?;
             provider_spans.push(form.provider.span());
             credentials.push(Credential {
                 name: form.name.into_inner(),

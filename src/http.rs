@@ -10,6 +10,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use crate::provider::Answer;
+use crate::typed::looks_like_a_value;
 
 /// No answer that raxx needs is longer; what comes after is not read.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -102,7 +103,9 @@ impl Client {
             let proxy = reqwest::Proxy::https(&address)
                 .map_err(|_| Fault::NotSent(format!("{name} is no address of a proxy")))?;
             builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
-            proxy_host = host_and_port(&address);
+            // The name of what was put in its place by mistake is not passed on.
+            let host = Some(host_and_port(&address)).filter(|host| !looks_like_a_value(host));
+            proxy_host = host.unwrap_or_else(|| format!("named by {name}"));
         }
         let client = builder
             // GitHub answers 403 without one, Cloudflare's integrity check 1010.

@@ -11,6 +11,7 @@ use tempfile::NamedTempFile;
 
 use crate::report::{Report, Row, Verdict};
 use crate::text::clean;
+use crate::typed::shown_path;
 
 /// One metric: its name, what it says, and its value for a row.
 struct Metric {
@@ -86,7 +87,12 @@ pub fn write(path: &Path, report: &Report) -> Result<()> {
         file.persist(&real).map_err(|e| e.error)?;
         Ok(())
     };
-    written().with_context(|| format!("{}: the metrics are not written", path.display()))
+    written().with_context(|| format!("{}: the metrics are not written", shown(path)))
+}
+
+/// The path, which may be a token that was typed in its place.
+fn shown(path: &Path) -> String {
+    shown_path(path).unwrap_or_else(|| "the file for Prometheus".into())
 }
 
 /// Whether [`write`] could.
@@ -94,7 +100,7 @@ pub fn write(path: &Path, report: &Report) -> Result<()> {
 /// # Errors
 /// One line: the file, and why it cannot be written.
 pub fn try_out(path: &Path) -> Result<()> {
-    beside(path).map(drop).with_context(|| format!("{}: the metrics cannot be written", path.display()))
+    beside(path).map(drop).with_context(|| format!("{}: the metrics cannot be written", shown(path)))
 }
 
 /// The file that is meant, and a new one beside it.
@@ -115,7 +121,7 @@ fn beside(path: &Path) -> io::Result<(PathBuf, NamedTempFile)> {
     // Without the ending .prom, so that the collector does not take the half of it.
     let file = NamedTempFile::new_in(dir).map_err(|e| {
         // Its own words name the new file, which nobody knows.
-        let dir = dir.display();
+        let dir = shown_path(dir).unwrap_or_else(|| "of that file".into());
         io::Error::other(match e.kind() {
             io::ErrorKind::NotFound => format!("the directory {dir} does not exist"),
             kind => format!("no file can be made in the directory {dir}: {kind}"),
