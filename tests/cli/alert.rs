@@ -793,23 +793,23 @@ fn the_desktop_shows_text_as_text() {
 
 /// No program tells whether a notification was shown, so the person is asked.
 #[test]
-#[cfg(target_os = "linux")]
 fn a_test_of_the_desktop_asks_whether_it_was_seen() {
     let mut sandbox = Sandbox::new();
     sandbox.config("[alert.slack]\nenabled = false\n[alert.desktop]\nenabled = true\n");
-    program(&sandbox, "notify-send", "exit 0\n");
+    let notifier = if cfg!(target_os = "macos") { "osascript" } else { "notify-send" };
+    program(&sandbox, notifier, "exit 0\n");
     let path = format!("{}:/usr/bin:/bin", sandbox.home().display());
     sandbox.env("PATH", path);
     for (answer, said) in [
-        ("y", "[PASS] the desktop    handed to notify-send, and shown"),
-        ("n", "[FAIL] the desktop    handed to notify-send, but not shown: "),
-        ("", "[FAIL] the desktop    handed to notify-send, but not shown: "),
+        ("y", format!("[PASS] the desktop    handed to {notifier}, and shown")),
+        ("n", format!("[FAIL] the desktop    handed to {notifier}, but not shown: ")),
+        ("", format!("[FAIL] the desktop    handed to {notifier}, but not shown: ")),
     ] {
         let args = ["check", "--alert", "--test"];
         let mut terminal = Terminal::open(Path::new(RAXX), &args, sandbox.environment(), &sandbox.home());
         terminal.wait_for("Did you see the notification? [y/N] ");
         terminal.line(answer);
-        terminal.wait_for(said);
+        terminal.wait_for(&said);
     }
 }
 

@@ -185,6 +185,9 @@ fn the_report_is_not_replaced_where_it_goes_to_a_file() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     for device in ["/dev/stdout", "/proc/self/fd/1"] {
+        if device.starts_with("/proc") && !cfg!(target_os = "linux") {
+            continue;
+        }
         let report = sandbox.root().join("report");
         let line = format!("exec raxx check --prometheus {device} >'{}'", report.display());
         let out = sandbox.command("sh").args(["-c", &line]).output().unwrap();

@@ -37,7 +37,7 @@ bootout) rm loaded 2>/dev/null || { echo "Boot-out failed: 3: No such process" >
 bootstrap)
     test ! -e refuse || { echo "Bootstrap failed: $(cat refuse): as the test wants" >&2; exit "$(cat refuse)"; }
     if test -s busy; then
-        sed -i 1d busy
+        sed 1d busy >rest && mv rest busy
         echo "Bootstrap failed: 5: Input/output error" >&2
         exit 5
     fi
@@ -95,7 +95,9 @@ impl Machine {
         }
         // No systemctl or crontab of the machine's own; what the stand-ins need is linked.
         for program in ["sh", "cat", "cp", "rm", "mv", "sed", "mkdir", "ln", "id"] {
-            symlink(Path::new("/bin").join(program), bin.join(program)).expect("a link");
+            let real = ["/bin", "/usr/bin"].map(|directory| Path::new(directory).join(program));
+            let real = real.iter().find(|path| path.exists()).expect("every Unix has it");
+            symlink(real, bin.join(program)).expect("a link");
         }
         symlink(RAXX, bin.join("raxx")).expect("a link");
         sandbox.env("PATH", &bin).env("FAKE", &fake).env("TZ", "UTC");
@@ -168,6 +170,7 @@ impl Machine {
         (out.status.code().expect("it exits"), text(&out.stdout))
     }
 
+    #[cfg(target_os = "linux")]
     /// A time zone as the system keeps them: so many seconds east of Greenwich, and from a moment on so many.
     fn zone(&self, offset: i32, then: Option<(Timestamp, i32)>) -> PathBuf {
         let header = |transitions: u32, types: u32| {
@@ -187,6 +190,7 @@ impl Machine {
         file
     }
 
+    #[cfg(target_os = "linux")]
     /// raxx, where the machine's own clock is in this zone: in a name space in which it is `/etc/localtime`.
     fn elsewhere(&self, zone: &Path, line: &str) -> Output {
         let script = "mount --bind \"$1\" /etc/localtime && shift && PATH=$1 && shift && exec \"$@\"";
@@ -225,12 +229,14 @@ fn uid() -> String {
     text(&out.stdout).trim().to_string()
 }
 
+#[cfg(target_os = "linux")]
 /// A test that cannot run fails: one that is skipped says nothing about the scheduler.
 fn need(program: &str, package: &str) -> PathBuf {
     let found = ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.is_file());
     found.unwrap_or_else(|| panic!("this test needs {program}: install {package} (apt-get install {package})"))
 }
 
+#[cfg(target_os = "linux")]
 /// What makes `unshare` give these name spaces, also to somebody who is not root.
 fn spaces<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
     let root = uid() == "0";
@@ -803,6 +809,7 @@ fn a_crontab_that_is_not_understood_is_not_touched() {
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
 }
 
+#[cfg(target_os = "linux")]
 /// The machine's own crontab program, in name spaces in which cron's directory is another one: it never sees the crontab of
 /// whoever runs this test, whatever becomes of the test.
 struct RealCrontab {
@@ -810,6 +817,7 @@ struct RealCrontab {
     script: PathBuf,
 }
 
+#[cfg(target_os = "linux")]
 impl RealCrontab {
     fn new(machine: &Machine) -> RealCrontab {
         let spool = machine.sandbox.root().join("spool");
@@ -1241,6 +1249,7 @@ fn a_local_time_is_that_of_this_machines_clock() {
     not_due(&tick(5));
 }
 
+#[cfg(target_os = "linux")]
 /// What a clock shows that is so many minutes before or behind UTC.
 fn shown(now: Timestamp, minutes: i64) -> String {
     (now + SignedDuration::from_mins(minutes)).strftime("%H:%M").to_string()

@@ -389,6 +389,7 @@ fn what_is_forgotten_is_out_of_the_file() {
 
 // ---- which store
 
+#[cfg(target_os = "linux")]
 #[test]
 fn the_file_stands_in_where_there_is_no_bus() {
     let mut sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
@@ -400,6 +401,7 @@ fn the_file_stands_in_where_there_is_no_bus() {
     assert_eq!(read(&sandbox, "T1"), Err("T1 is not exported: not in env or store file".into()));
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_bus_that_does_not_work_is_told_and_not_passed_over() {
     let sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
@@ -530,8 +532,11 @@ impl Attended {
 }
 
 fn keyring_works() -> bool {
-    let out = Command::new("keyctl").args(["describe", "@u"]).output().expect("keyctl is installed");
-    out.status.success()
+    // Only Linux has one.
+    cfg!(target_os = "linux") && {
+        let out = Command::new("keyctl").args(["describe", "@u"]).output().expect("keyctl is installed");
+        out.status.success()
+    }
 }
 
 fn unlock(sandbox: &Sandbox, passphrase: &str) -> Output {

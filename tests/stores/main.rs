@@ -8,6 +8,8 @@ mod pty;
 mod support;
 
 mod file_store;
+#[cfg(target_os = "linux")]
 mod secret_service;
+#[cfg(target_os = "linux")]
 mod secret_service_writes;
 mod store_commands;

@@ -446,7 +446,7 @@ fn what_is_wrong_with_the_command_is_one_line() {
     let homeless = "raxx: HOMELESS has no place in the store: add store = { service = \"…\", account = \"…\" } to its [[credential]]";
     assert_eq!(run(&["store", "HOMELESS", "--stdin"]), (homeless.into(), 2));
     let nobody = "raxx: there is no terminal to ask on: pipe the value in with --stdin";
-    let no_terminal = sandbox.command("setsid").args(["-w", RAXX, "store", NAME]).output().unwrap();
+    let no_terminal = sandbox.without_terminal(&["store", NAME]);
     assert_eq!(said(&no_terminal), (nobody.into(), 2));
     let repair = "raxx: only items of the macOS Keychain need a repair: this machine keeps values elsewhere";
     assert_eq!(run(&["store", NAME, "--repair"]), (repair.into(), 2));
@@ -512,7 +512,7 @@ fn forget_asks_and_takes_it_out() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
-    let out = sandbox.command("setsid").args(["-w", RAXX, "forget", NAME]).output().unwrap();
+    let out = sandbox.without_terminal(&["forget", NAME]);
     assert_eq!(said(&out), (format!("raxx: there is no terminal to ask on: raxx forget {NAME} --yes"), 2));
     let mut terminal = terminal(&sandbox, RAXX, &["forget", NAME]);
     terminal.wait_for(&format!("Take {NAME} out of the store file? [y/N]"));

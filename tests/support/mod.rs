@@ -21,14 +21,17 @@ const HUNG: Duration = Duration::from_secs(60);
 
 /// A home of its own: nothing of the person's, of the machine's store or of the test's caller reaches a raxx started here.
 pub struct Sandbox {
-    root: TempDir,
+    _root: TempDir,
+    /// Its real path: macOS has its temporary directory behind a link.
+    root: PathBuf,
     env: Vec<(OsString, OsString)>,
 }
 
 impl Sandbox {
     pub fn new() -> Sandbox {
-        let root = tempfile::Builder::new().prefix("raxx-test-").tempdir().expect("a directory");
-        let mut sandbox = Sandbox { root, env: Vec::new() };
+        let temporary = tempfile::Builder::new().prefix("raxx-test-").tempdir().expect("a directory");
+        let root = temporary.path().canonicalize().expect("its path");
+        let mut sandbox = Sandbox { _root: temporary, root, env: Vec::new() };
         let bin = Path::new(RAXX).parent().expect("the binary's directory");
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", bin.display());
         sandbox.env("PATH", path).env("LANG", "C.UTF-8").env("TERM", "dumb");
@@ -54,7 +57,7 @@ impl Sandbox {
 
     /// The directory that all of it stands in.
     pub fn root(&self) -> &Path {
-        self.root.path()
+        &self.root
     }
 
     pub fn home(&self) -> PathBuf {
@@ -104,6 +107,13 @@ impl Sandbox {
     /// The binary under test, in this home and environment.
     pub fn raxx(&self) -> Command {
         self.command(RAXX)
+    }
+
+    /// Runs `raxx ARGS` in a session of its own, which has no terminal. (perl, as macOS has no `setsid`.)
+    pub fn without_terminal(&self, args: &[&str]) -> Output {
+        let mut command = self.command("perl");
+        command.args(["-MPOSIX", "-e", "POSIX::setsid() > 0 or die; exec @ARGV or die", RAXX]).args(args);
+        command.output().expect("perl starts")
     }
 
     /// Runs `raxx ARGS` to its end.
