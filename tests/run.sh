@@ -1,6 +1,7 @@
 #!/bin/sh
 # Everything that is tested, with one command: sh tests/run.sh
-# Installs what the tests need where it may; names it where it may not. POSIX sh.
+# Installs what the tests need where it may; names it where it may not. Its last line begins with "run.sh: PASSED" or
+# "run.sh: FAILED". POSIX sh.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 
@@ -43,6 +44,7 @@ need cc 'gcc libc6-dev' gcc -
 need tmux tmux tmux tmux
 need fish fish fish fish
 need age age age age
+need perl perl-base perl -
 need shellcheck shellcheck ShellCheck shellcheck
 # The Secret Service, for real; macOS has its Keychain.
 if [ "$(uname -s)" != Darwin ]; then
@@ -96,6 +98,34 @@ for part in rustfmt clippy; do
     rustup component add "$part" || die "the tests need $part, which comes with rustup (rustup component add $part)"
 done
 
+# ---- old shells -----------------------------------------------------------------------------------------------------------------
+
+# The tests go through these as well, where the machine has them.
+not_run=
+# old_shell VARIABLE NAME VERSION CANDIDATE...: sets VARIABLE to the first candidate of that version.
+old_shell() {
+    variable=$1
+    name=$2
+    version=$3
+    shift 3
+    eval "set_already=\${$variable-}"
+    [ -z "$set_already" ] || set -- "$set_already"
+    for candidate in "$@"; do
+        path=$(command -v "$candidate") || continue
+        case $("$path" --version 2>/dev/null) in
+            *"version $version"* | "$name $version"*) ;;
+            *) continue ;;
+        esac
+        export "$variable=$path"
+        step "$name $version: $path"
+        return
+    done
+    [ -z "$set_already" ] || die "$variable is $set_already, which is not $name $version"
+    not_run="$not_run, $name $version"
+}
+old_shell RAXX_TEST_BASH32 bash 3.2 bash-3.2 bash32 bash3 /bin/bash
+old_shell RAXX_TEST_ZSH51 zsh 5.1 zsh-5.1 zsh-5.1.1 zsh51
+
 # ---- the tests ------------------------------------------------------------------------------------------------------------------
 
 step 'shellcheck'
@@ -115,5 +145,36 @@ cargo fmt --check
 step 'cargo clippy --all-targets --locked -- -D warnings'
 cargo clippy --all-targets --locked -- -D warnings
 
-step 'cargo test --locked'
-cargo test --locked
+output=$(mktemp)
+trap 'rm -f "$output"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# Runs the tests, shows what they print as it comes, and keeps it in $output. Fails if they do.
+run_tests() {
+    step "$*"
+    { "$@" 2>&1 || echo "run.sh: exit code $?"; } | tee "$output"
+    ! grep -q '^run.sh: exit code ' "$output"
+}
+
+failed=
+if cargo nextest --version >/dev/null 2>&1; then
+    runner='cargo nextest'
+    run_tests cargo nextest run --locked --no-fail-fast || failed=1
+    passed=$(sed -n 's/.* tests run: \([0-9][0-9]*\) passed.*/\1/p' "$output" | tail -n 1)
+else
+    runner='cargo test'
+    run_tests cargo test --locked --no-fail-fast || failed=1
+    passed=$(sed -n 's/^test result: .* \([0-9][0-9]*\) passed.*/\1/p' "$output" | awk '{ all += $1 } END { print all + 0 }')
+fi
+
+if [ -n "$not_run" ]; then
+    printf '\n%s\n' \
+        '############################################################' \
+        "##  NOT RUN, because this machine does not have them:${not_run#,}" \
+        '##  Name them with RAXX_TEST_BASH32 and RAXX_TEST_ZSH51.' \
+        '############################################################'
+fi
+if [ -n "$failed" ]; then verdict=FAILED; else verdict=PASSED; fi
+printf '\nrun.sh: %s: %s tests passed (%s)%s\n' "$verdict" "${passed:-0}" "$runner" "${not_run:+; not run:${not_run#,}}"
+[ -z "$failed" ]

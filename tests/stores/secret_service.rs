@@ -162,23 +162,31 @@ fn a_bus_that_never_answers_is_waited_for_no_longer_than_allowed() {
     assert!(bus.connections() > 0);
 }
 
+/// The least time in which a new terminal gets this from the store. Several tries, as the machine may be busy elsewhere.
+#[track_caller]
+fn quickest(sandbox: &Sandbox, first_line: Option<&str>) -> Duration {
+    let mut quickest = Duration::MAX;
+    for _ in 0..10 {
+        let started = Instant::now();
+        assert_eq!(export(sandbox, &["--missing"]).lines().next(), first_line);
+        quickest = quickest.min(started.elapsed());
+        if quickest < Duration::from_millis(1400) {
+            break;
+        }
+    }
+    assert!(quickest < Duration::from_millis(1400), "{quickest:?}");
+    quickest
+}
+
 /// 300 ms where a shell starts, 1.5 s elsewhere, and words of its own.
 fn assert_slow(sandbox: &Sandbox) {
-    // The fastest of three: the machine may have been busy elsewhere.
-    let taken = (0..3).map(|_| {
-        let started = Instant::now();
-        assert_eq!(export(sandbox, &["--missing"]), "");
-        started.elapsed()
-    });
-    let taken = taken.min().unwrap();
-    assert!((Duration::from_millis(300)..Duration::from_millis(1400)).contains(&taken), "{taken:?}");
+    let taken = quickest(sandbox, None);
+    assert!(taken >= Duration::from_millis(300), "{taken:?}");
 
-    let started = Instant::now();
     for row in check(sandbox) {
         assert_row(&row, "locked", "not in env; the Secret Service did not answer in time");
         assert_eq!(row["rotate_via"], Value::Null);
     }
-    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[test]
@@ -237,9 +245,7 @@ fn an_address_that_is_none_is_told() {
 
 #[track_caller]
 fn assert_dead(sandbox: &Sandbox, address: &str, what: &str) {
-    let started = Instant::now();
-    assert_eq!(export(sandbox, &["--missing"]), "");
-    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    quickest(sandbox, None);
     for row in check(sandbox) {
         let why = format!("the D-Bus session bus at {address} {what}");
         assert_row(&row, "locked", &format!("not in env; the Secret Service does not work: {why}"));
@@ -290,9 +296,7 @@ fn a_search_that_is_never_answered_costs_only_its_own_item() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
     serve(&mut sandbox, Service { items, hangs_on: Some("raxx-token-a"), ..Service::default() });
-    let started = Instant::now();
-    assert_eq!(export(&sandbox, &["--missing"]).lines().next(), Some("export TOKEN_B='HRKU-b'"));
-    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    quickest(&sandbox, Some("export TOKEN_B='HRKU-b'"));
     let [a, b] = check(&sandbox);
     assert_row(&a, "locked", "not in env; the Secret Service did not answer in time");
     assert_eq!((b["kind"].as_str(), b["source"].as_str()), (Some("unreachable"), Some("Secret Service")), "{b:#}");
