@@ -15,6 +15,8 @@ pub mod schedule;
 pub mod store;
 pub mod unlock;
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
@@ -22,7 +24,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::check::Run;
 use crate::config::{self, Config, Credential, is_identifier};
-use crate::process::write_whole;
+use crate::files;
+use crate::process::{say, write_whole};
 use crate::report::Report;
 use crate::shell::Shell;
 use crate::state::{self, State};
@@ -131,18 +134,18 @@ pub fn refused(error: &clap::Error) -> ExitCode {
     if error.use_stderr() && words != usize::MAX && (typed.len() > words || with_value) {
         let how = if command == "unlock" { "unlock".into() } else { format!("{command} NAME") };
         let never = "a secret is never typed into a command; if that was one";
-        crate::process::say(&format!("raxx: {never}, {TYPED}. Type: raxx {how}"));
+        say(&format!("raxx: {never}, {TYPED}. Type: raxx {how}"));
         return ExitCode::from(2);
     }
     if error.use_stderr() && refused_word(error).is_some_and(may_be_a_value) {
         let unknown = "there is something in that command that raxx does not know";
-        crate::process::say(&format!("raxx: {unknown}. If it was a value, {TYPED}. Type: raxx --help"));
+        say(&format!("raxx: {unknown}. If it was a value, {TYPED}. Type: raxx --help"));
         return ExitCode::from(2);
     }
     // Clap repeats what was typed, and colors it.
     let said = error.render().to_string();
     if clean_lines(&said) != said {
-        crate::process::say(said.trim_end());
+        say(said.trim_end());
         return ExitCode::from(2);
     }
     error.exit()
@@ -150,9 +153,33 @@ pub fn refused(error: &clap::Error) -> ExitCode {
 
 /// Opens the memory; where there is none to be had, says so once and goes on.
 fn memory(warn: bool) -> Option<State> {
-    State::open()
-        .map_err(|why| warn.then(|| crate::process::say(&format!("raxx: warning: no memory of verdicts: {why}"))))
-        .ok()
+    State::open().map_err(|why| warn.then(|| warn_without_memory(&why))).ok()
+}
+
+/// Says once why this run remembers nothing, and what to do or what was done about it.
+fn warn_without_memory(why: &str) {
+    let why = files::foreign_home().or_else(state::close_to_others).unwrap_or_else(|| why.into());
+    say(&format!("raxx: warning: no memory of verdicts: {why}"));
+}
+
+/// Says that the history of verdicts could not be saved.
+fn warn_unsaved(noted: Result<(), String>) {
+    if let Err(why) = noted {
+        say(&format!("raxx: warning: could not save the history: {why}"));
+    }
+}
+
+/// Deletes what is too old to be of use, and what killed runs left in the directories that raxx writes to.
+fn prune(state: Option<&State>, config: &Config, metrics: Option<&Path>) {
+    if let Some(state) = state {
+        state.prune();
+    }
+    let alert = config.alert.prometheus.as_deref();
+    let written = [config.store.path.as_deref(), config.store.identity.as_deref(), alert, metrics];
+    let written = written.into_iter().flatten().filter_map(|file| files::real(file).ok());
+    let written = written.chain(state::stamp_file().and_then(|file| files::real(&file).ok()));
+    let directories = written.filter_map(|file| file.parent().map(Path::to_path_buf)).chain(config::directory());
+    directories.collect::<BTreeSet<_>>().iter().for_each(|directory| files::sweep(directory));
 }
 
 /// Notes the time of a whole run without FAIL.
@@ -161,8 +188,10 @@ fn stamp(report: &Report, whole: bool) {
         && !report.failed()
         && report.unfinished == 0
         && let Err(why) = state::stamp(report.checked_at)
+        // That is said once, of all that is not saved.
+        && files::foreign_home().is_none()
     {
-        crate::process::say(&format!("raxx: warning: the time of this run is not noted: {why}"));
+        say(&format!("raxx: warning: the time of this run is not noted: {why}"));
     }
 }
 

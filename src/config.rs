@@ -19,6 +19,7 @@ use toml::Spanned;
 use url::Url;
 
 use crate::address::vault_url;
+use crate::files;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::store::Item;
 use crate::typed::{self, instead, shown, shown_name, shown_path};
@@ -32,6 +33,9 @@ pub use file::ConfigError;
 pub use name::{is_identifier, may_be_named};
 pub use place::{directory, place};
 pub use store::{Backend, StoreSettings};
+
+/// No configuration is longer.
+const LARGEST: u64 = 4 << 20;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
 
@@ -155,10 +159,7 @@ impl Config {
             let message = "the path is not absolute: start it with /".into();
             return Err(ConfigError { place: "RAXX_CONFIG".into(), message });
         }
-        if std::fs::metadata(&path).is_ok_and(|there| !there.is_file()) {
-            return Err(failed("is not a file that can be read as a configuration".into()));
-        }
-        match std::fs::read(&path) {
+        match files::read(&path, LARGEST) {
             Ok(bytes) => {
                 let text = String::from_utf8(bytes).map_err(|_| failed("not UTF-8 text: save it as UTF-8".into()))?;
                 Config::parse(&name, text, Some(defaults))
@@ -383,8 +384,9 @@ pub fn names() -> Vec<String> {
         name: String,
     }
     let listed = || {
-        let (path, _) = config_path().filter(|(path, _)| path.is_absolute() && path.is_file())?;
-        let names: Names = toml::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
+        let (path, _) = config_path().filter(|(path, _)| path.is_absolute())?;
+        let text = String::from_utf8(files::read(&path, LARGEST).ok()?).ok()?;
+        let names: Names = toml::from_str(&text).ok()?;
         Some(names.credentials.into_iter().map(|c| c.name).filter(|name| may_be_named(name)).collect::<Vec<_>>())
     };
     listed().filter(|names| !names.is_empty()).unwrap_or_else(built_in_names)

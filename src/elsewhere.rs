@@ -1,15 +1,14 @@
 //! Where values live outside raxx's sources: lines of shell files, and the tmux server's environment.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::files;
 use crate::text::clean;
 
 /// No start-up file is larger.
@@ -56,8 +55,7 @@ impl fmt::Display for Line {
 /// The shell's files in the home directory and in `$ZDOTDIR`. Not those of the current directory: a hostile repository
 /// must not be able to put its own token into the store.
 pub fn usual_files() -> Vec<PathBuf> {
-    let zdotdir = std::env::var_os("ZDOTDIR").map(PathBuf::from);
-    let directories = dirs::home_dir().into_iter().chain(zdotdir);
+    let directories = files::home().into_iter().chain(files::from_environment("ZDOTDIR"));
     each_once(directories.flat_map(|directory| FILES.map(|name| directory.join(name))).collect())
 }
 
@@ -78,7 +76,7 @@ fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
 /// # Errors
 /// It is no regular file, larger than any start-up file, or cannot be read.
 pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
-    let bytes = read(file)?;
+    let bytes = Zeroizing::new(files::read(file, LARGEST)?);
     let mut lines = Vec::new();
     for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
         let Ok(line) = std::str::from_utf8(line) else { continue };
@@ -89,23 +87,6 @@ pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
         }
     }
     Ok(lines)
-}
-
-/// Reads a regular file of a sensible size. Without waiting: 1Password, for one, puts a pipe in the place of `.env`.
-fn read(file: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
-    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits() as i32;
-    let opened = OpenOptions::new().read(true).custom_flags(nonblocking).open(file)?;
-    let metadata = opened.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    // All the room at once: a buffer that grows leaves copies behind. One byte more tells that there is no more.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(metadata.len().min(LARGEST) as usize + 2));
-    opened.take(LARGEST + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    Ok(bytes)
 }
 
 /// The lines that set this variable, in the shell's files, in the current directory's `.env`, and in the `.envrc` that
@@ -297,7 +278,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let pipe = home.path().join(".env");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(lines_setting(&pipe, &["TOKEN"]).err().unwrap().to_string(), "it is no regular file");
+        assert_eq!(lines_setting(&pipe, &["TOKEN"]).err().unwrap().to_string(), "it is not a regular file");
         assert!(lines_setting(Path::new("/dev/zero"), &["TOKEN"]).is_err());
     }
 }

@@ -1,26 +1,29 @@
 //! What is known of each credential between runs: its last verdict, and when verdicts changed.
 //!
-//! Value-free: by name, without a value or a form of it. Two files of the state directory: `last.json` with the last verdict
-//! of each name, written anew and renamed, and `history.jsonl` with a line for each change, appended to. Both are written
-//! under one lock.
+//! Value-free: by configuration and name, without a value or a form of it. Two files of the state directory: `last.json` with
+//! the last verdict of each name, written anew and renamed, and `history.jsonl` with a line for each change, appended to.
+//! Both are written under one lock. Entries without a configuration are those of an earlier version: they count for each
+//! configuration until one of them notes a verdict of that name.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::config;
+use crate::files::{self, shown};
 use crate::report::{Kind, Row, Verdict};
 use crate::source::ENVIRONMENT;
-use crate::state::{directory, lock_file, replace};
+use crate::state;
 use crate::text::{clean, plain};
 
 const LAST: &str = "last.json";
 const CHANGES: &str = "history.jsonl";
+const LOCK: &str = "history.lock";
 
 /// How long another raxx that writes is waited for: it takes a millisecond. What is not noted then is noted by the next
 /// run.
@@ -28,6 +31,12 @@ const WAIT: Duration = Duration::from_millis(500);
 
 /// The file of changes is cut when it is longer than this.
 const LONGEST: u64 = 256 * 1024;
+
+/// The file of changes is not read beyond this, nor that of the last verdicts: raxx writes no longer ones.
+const LARGEST: u64 = 16 << 20;
+
+/// Verdicts of another configuration that were found so long ago are deleted: it is gone.
+const GONE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
 /// How many changes of each name are kept then.
 const KEPT: usize = 100;
@@ -40,6 +49,9 @@ pub struct Change {
     pub provider: String,
     pub kind: Kind,
     pub words: String,
+    /// Where the configuration is that the name is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    configuration: Option<String>,
 }
 
 /// The last verdict of one name.
@@ -65,20 +77,29 @@ pub struct Last {
     pub settled_since: Option<Timestamp>,
     /// When it was last good.
     pub good: Option<Timestamp>,
+    /// Where the configuration is that the name is from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<String>,
 }
 
-/// The last verdicts, by name.
+/// The last verdicts of one configuration, by name.
 pub type Known = BTreeMap<String, Last>;
 
-/// What the last runs found. Empty where nothing is known.
+/// The last verdicts of all configurations, as they are in the file: by name and configuration.
+type All = BTreeMap<String, Last>;
+
+/// What the last runs with this configuration found. Empty where nothing is known.
 pub fn known() -> Known {
-    directory().map(|dir| known_in(&dir)).unwrap_or_default()
+    let dir = state::existing().ok().flatten();
+    dir.map(|dir| known_in(&dir, &config::place())).unwrap_or_default()
 }
 
-/// The changes of one name, the oldest first.
+/// The changes of one name in this configuration, the oldest first.
 pub fn of(name: &str) -> Vec<Change> {
-    let all = directory().map(|dir| changes_in(&dir)).unwrap_or_default();
-    all.into_iter().filter(|change| change.name == name).collect()
+    let all = state::existing().ok().flatten().map(|dir| changes_in(&dir)).unwrap_or_default();
+    let place = config::place();
+    let ours = |change: &Change| change.name == name && change.is_of(&place);
+    all.into_iter().filter(ours).collect()
 }
 
 /// Since when it fails; none where its last verdict is not FAIL, or another provider's.
@@ -86,17 +107,27 @@ pub fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
     known().get(name).filter(|last| last.provider == provider).and_then(Last::failing_since)
 }
 
-/// Notes the verdicts of a run: those that were asked for this very run, not remembered ones. A memory that cannot be
-/// written costs the memory, not the run.
-pub fn note(rows: &[Row], began: Timestamp, at: Timestamp) {
-    if let Some(dir) = directory().filter(|_| !rows.is_empty()) {
-        let _ = note_in(&dir, rows, began, at);
+/// Notes the verdicts of a run: those that were asked for this very run, not remembered ones. Without a state directory
+/// nothing is noted, which the run says of all that it cannot keep.
+///
+/// # Errors
+/// One line: which file, and why it could not be written. It costs the memory, not the run.
+pub fn note(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
+    let Some(dir) = state::directory().ok().filter(|_| !rows.is_empty()) else { return Ok(()) };
+    match note_in(&dir, &config::place(), rows, began, at) {
+        // It passes, and other files tell of it.
+        Err((_, error)) if is_full(&error) => Ok(()),
+        Err((file, error)) => Err(format!("{}: {}", shown(&dir.join(file)), files::why(&error))),
+        Ok(()) => Ok(()),
     }
 }
 
 /// The same for a run that a scheduler started: it has none of a terminal's variables, so that it does not find a value
 /// that a terminal had is no word on the value.
-pub fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) {
+///
+/// # Errors
+/// As [`note`].
+pub fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
     let known = known();
     let of_a_terminal = |row: &&Row| {
         matches!(row.kind, Kind::Missing | Kind::NotConfigured | Kind::Locked)
@@ -105,14 +136,22 @@ pub fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) {
                 .is_some_and(|last| last.provider == row.provider && last.source.as_deref() == Some(ENVIRONMENT))
     };
     let rows: Vec<Row> = rows.iter().filter(|row| !of_a_terminal(row)).cloned().collect();
-    note(&rows, began, at);
+    note(&rows, began, at)
 }
 
 /// Notes the verdict of a value that is in the store now: what failed before fails no more.
-pub fn note_stored(row: Option<Row>, store: &str) {
-    if let Some(row) = row {
-        let now = Timestamp::now();
-        note(&[Row { source: Some(store.into()), ..row }], now, now);
+///
+/// # Errors
+/// As [`note`].
+pub fn note_stored(row: Option<Row>, store: &str) -> Result<(), String> {
+    let now = Timestamp::now();
+    row.map_or(Ok(()), |row| note(&[Row { source: Some(store.into()), ..row }], now, now))
+}
+
+impl Change {
+    /// Whether it is this configuration's.
+    fn is_of(&self, place: &str) -> bool {
+        self.configuration.as_deref().is_none_or(|of| of == place)
     }
 }
 
@@ -122,7 +161,7 @@ impl Last {
         (self.kind.verdict() == Verdict::Fail).then_some(self.settled_since.unwrap_or(self.since))
     }
 
-    fn after(row: &Row, began: Timestamp, at: Timestamp, before: Option<&Last>) -> Last {
+    fn after(row: &Row, place: &str, began: Timestamp, at: Timestamp, before: Option<&Last>) -> Last {
         let verdict = row.kind.verdict();
         let same = before.filter(|before| before.kind.verdict() == verdict);
         let says_nothing = says_nothing(row.kind);
@@ -145,6 +184,7 @@ impl Last {
             since: same.map_or(at, |before| before.since),
             settled_since,
             good: if good { Some(at) } else { before.and_then(|before| before.good) },
+            configuration: Some(place.into()),
         }
     }
 }
@@ -154,18 +194,37 @@ pub fn says_nothing(kind: Kind) -> bool {
     matches!(kind, Kind::Unreachable | Kind::Blocked | Kind::Locked)
 }
 
-fn known_in(dir: &Path) -> Known {
-    let known = fs::read(dir.join(LAST)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    let mut known: Known = known.unwrap_or_default();
-    for last in known.values_mut() {
+/// The entry's place in the file.
+fn key(name: &str, place: &str) -> String {
+    format!("{name} {place}")
+}
+
+fn known_in(dir: &Path, place: &str) -> Known {
+    let mut known = Known::new();
+    for (key, mut last) in all_in(dir) {
+        let name = match &last.configuration {
+            None => Some(key.as_str()),
+            Some(of) => key.strip_suffix(of.as_str()).and_then(|key| key.strip_suffix(' ')).filter(|_| of == place),
+        };
+        let Some(name) = name else { continue };
         [&mut last.provider, &mut last.words].into_iter().chain(&mut last.source).for_each(|text| *text = clean(text));
+        // Only an entry of this configuration replaces another one.
+        match last.configuration.is_some() {
+            true => drop(known.insert(name.into(), last)),
+            false => drop(known.entry(name.into()).or_insert(last)),
+        }
     }
     known
 }
 
+fn all_in(dir: &Path) -> All {
+    let bytes = files::read_own(&dir.join(LAST), LARGEST).ok();
+    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+}
+
 /// Lines that are none, as a full disk leaves them, are passed over.
 fn changes_in(dir: &Path) -> Vec<Change> {
-    let text = fs::read(dir.join(CHANGES)).unwrap_or_default();
+    let text = files::read_own(&dir.join(CHANGES), LARGEST).unwrap_or_default();
     let mut changes: Vec<Change> =
         text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     for change in &mut changes {
@@ -174,14 +233,26 @@ fn changes_in(dir: &Path) -> Vec<Change> {
     changes
 }
 
-fn note_in(dir: &Path, rows: &[Row], began: Timestamp, at: Timestamp) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    let Some(_lock) = locked(dir) else { return Ok(()) };
-    let mut known = known_in(dir);
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// Which of the files could not be written, and why.
+type Unwritten = (&'static str, io::Error);
+
+fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), Unwritten> {
+    let Some(_lock) = locked(dir).map_err(|error| (LOCK, error))? else { return Ok(()) };
+    let mut all = all_in(dir);
+    all.retain(|_, last| {
+        let ours = last.configuration.as_deref().is_none_or(|of| of == place);
+        ours || at.duration_since(last.at) < GONE
+    });
     let mut changes = Vec::new();
     for row in rows {
         // Another provider's verdict is another credential's.
-        let before = known.get(&row.name).filter(|before| before.provider == row.provider);
+        let before = all.get(&key(&row.name, place)).or_else(|| all.get(&row.name));
+        let before = before.filter(|before| before.provider == row.provider);
         // A clock that was set back makes no run an old one.
         if before.is_some_and(|before| before.began > began && before.began <= at) {
             continue;
@@ -193,35 +264,30 @@ fn note_in(dir: &Path, rows: &[Row], began: Timestamp, at: Timestamp) -> io::Res
                 provider: row.provider.clone(),
                 kind: row.kind,
                 words: plain(&row.words),
+                configuration: Some(place.into()),
             });
         }
-        let last = Last::after(row, began, at, before);
-        known.insert(row.name.clone(), last);
+        let last = Last::after(row, place, began, at, before);
+        all.insert(key(&row.name, place), last);
+        all.remove(&row.name);
     }
     if !changes.is_empty() {
         // Where a run ended between the two files, the change is there already.
         let there = changes_in(dir);
-        changes.retain(|c| there.iter().rfind(|old| old.name == c.name).is_none_or(|old| old.kind != c.kind));
-        append(dir, &changes)?;
+        let last_of = |name: &str| there.iter().rfind(|old| old.name == name && old.is_of(place));
+        changes.retain(|change| last_of(&change.name).is_none_or(|old| old.kind != change.kind));
+        append(dir, &changes).map_err(|error| (CHANGES, error))?;
     }
-    replace(&dir.join(LAST), &serde_json::to_vec(&known)?)
+    let written = serde_json::to_vec(&all).map_err(io::Error::from);
+    written.and_then(|bytes| files::replace(&dir.join(LAST), &bytes)).map_err(|error| (LAST, error))
 }
 
 /// The right to write, or none in time.
-fn locked(dir: &Path) -> Option<File> {
-    let lock = lock_file(&dir.join("history.lock"))?;
-    let until = Instant::now() + WAIT;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Some(lock),
-            Err(fs::TryLockError::WouldBlock) if Instant::now() < until => {
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Err(fs::TryLockError::WouldBlock) => return None,
-            // A file system that knows no locks.
-            Err(fs::TryLockError::Error(_)) => return Some(lock),
-        }
-    }
+fn locked(dir: &Path) -> io::Result<Option<File>> {
+    let lock = files::lock_file(&dir.join(LOCK))?;
+    // Also on a file system that has no locks.
+    let free = files::lock_now(&lock, WAIT).unwrap_or(true);
+    Ok(free.then_some(lock))
 }
 
 fn append(dir: &Path, changes: &[Change]) -> io::Result<()> {
@@ -229,7 +295,7 @@ fn append(dir: &Path, changes: &[Change]) -> io::Result<()> {
         return Ok(());
     }
     let path = dir.join(CHANGES);
-    let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&path)?;
+    let mut file = files::append(&path)?;
     let length = file.metadata()?.len();
     let mut bytes = Vec::new();
     if length > 0 {
@@ -247,18 +313,18 @@ fn append(dir: &Path, changes: &[Change]) -> io::Result<()> {
     }
     file.write_all(&bytes)?;
     if length + bytes.len() as u64 > LONGEST {
-        replace(&path, &shortened(&changes_in(dir)))?;
+        files::replace(&path, &shortened(&changes_in(dir)))?;
     }
     Ok(())
 }
 
-/// The last changes of each name, in their order; of all of them, what half of the longest file holds.
+/// The last changes of each name of each configuration, in their order; of all of them, what half of the longest file holds.
 fn shortened(changes: &[Change]) -> Vec<u8> {
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut seen: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
     let mut lines = Vec::new();
     let mut room = LONGEST as usize / 2;
     for change in changes.iter().rev() {
-        let count = seen.entry(&change.name).or_default();
+        let count = seen.entry((&change.name, change.configuration.as_deref())).or_default();
         *count += 1;
         let mut line = serde_json::to_vec(change).unwrap_or_default();
         line.push(b'\n');
@@ -275,7 +341,11 @@ fn shortened(changes: &[Change]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, OpenOptions};
+
     use super::*;
+
+    const HERE: &str = "/home/me/.config/raxx/config.toml";
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()
@@ -286,7 +356,7 @@ mod tests {
     }
 
     fn noted(dir: &Path, name: &str, kind: Kind, second: i64) {
-        note_in(dir, &[row(name, kind)], at(second), at(second)).unwrap();
+        note_in(dir, HERE, &[row(name, kind)], at(second), at(second)).unwrap();
     }
 
     fn kinds(dir: &Path, name: &str) -> Vec<(i64, Kind)> {
@@ -306,10 +376,10 @@ mod tests {
         noted(dir, "A", Kind::Rejected, 8);
         assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (6, Kind::Unreachable), (7, Kind::Rejected)]);
         assert_eq!(kinds(dir, "B"), [(5, Kind::Missing)]);
-        let a = known_in(dir).remove("A").unwrap();
+        let a = known_in(dir, HERE).remove("A").unwrap();
         assert_eq!((a.failing_since(), a.good, a.at), (Some(at(7)), Some(at(5)), at(8)));
         noted(dir, "A", Kind::Valid, 9);
-        let a = known_in(dir).remove("A").unwrap();
+        let a = known_in(dir, HERE).remove("A").unwrap();
         assert_eq!((a.failing_since(), a.good, a.since), (None, Some(at(9)), at(9)));
     }
 
@@ -319,13 +389,13 @@ mod tests {
         let dir = dir.path();
         let mut good = row("A", Kind::Valid);
         good.expires = Some(at(1000));
-        note_in(dir, &[good], at(1), at(1)).unwrap();
+        note_in(dir, HERE, &[good], at(1), at(1)).unwrap();
         noted(dir, "A", Kind::Unreachable, 2);
-        let a = known_in(dir).remove("A").unwrap();
+        let a = known_in(dir, HERE).remove("A").unwrap();
         assert_eq!((a.kind, a.settled, a.expires), (Kind::Unreachable, Kind::Valid, Some(at(1000))));
         noted(dir, "A", Kind::Rejected, 3);
         noted(dir, "A", Kind::Blocked, 4);
-        let a = known_in(dir).remove("A").unwrap();
+        let a = known_in(dir, HERE).remove("A").unwrap();
         assert_eq!((a.kind, a.settled, a.expires), (Kind::Blocked, Kind::Rejected, None));
         assert_eq!(a.failing_since(), Some(at(3)));
     }
@@ -334,13 +404,13 @@ mod tests {
     fn a_run_that_began_earlier_and_ends_later_changes_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path();
-        note_in(dir, &[row("A", Kind::Valid)], at(5), at(6)).unwrap();
-        note_in(dir, &[row("A", Kind::Rejected), row("B", Kind::Rejected)], at(1), at(9)).unwrap();
-        let known = known_in(dir);
+        note_in(dir, HERE, &[row("A", Kind::Valid)], at(5), at(6)).unwrap();
+        note_in(dir, HERE, &[row("A", Kind::Rejected), row("B", Kind::Rejected)], at(1), at(9)).unwrap();
+        let known = known_in(dir, HERE);
         assert_eq!((known["A"].kind, known["A"].at, known["B"].kind), (Kind::Valid, at(6), Kind::Rejected));
         assert_eq!(kinds(dir, "A"), [(6, Kind::Valid)]);
-        note_in(dir, &[row("A", Kind::Rejected)], at(7), at(10)).unwrap();
-        assert_eq!(known_in(dir)["A"].kind, Kind::Rejected);
+        note_in(dir, HERE, &[row("A", Kind::Rejected)], at(7), at(10)).unwrap();
+        assert_eq!(known_in(dir, HERE)["A"].kind, Kind::Rejected);
     }
 
     #[test]
@@ -350,7 +420,7 @@ mod tests {
         noted(dir, "A", Kind::Valid, 1000);
         noted(dir, "A", Kind::Rejected, 500);
         assert_eq!(kinds(dir, "A"), [(1000, Kind::Valid), (500, Kind::Rejected)]);
-        assert_eq!(known_in(dir)["A"].failing_since(), Some(at(500)));
+        assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(500)));
     }
 
     #[test]
@@ -387,7 +457,8 @@ mod tests {
         let flapping: Vec<Change> = (0..3000)
             .map(|i| {
                 let kind = if i % 2 == 0 { Kind::Valid } else { Kind::Unreachable };
-                Change { at: at(i), name: "A".into(), provider: "x".into(), kind, words: "w".repeat(60) }
+                let (name, provider, words) = ("A".into(), "x".into(), "w".repeat(60));
+                Change { at: at(i), name, provider, kind, words, configuration: None }
             })
             .collect();
         append(dir, &flapping).unwrap();
@@ -415,6 +486,39 @@ mod tests {
         for i in 0..8 {
             assert_eq!(kinds(dir, &format!("N{i}")).len(), 10);
         }
-        assert_eq!(known_in(dir).len(), 8);
+        assert_eq!(known_in(dir, HERE).len(), 8);
+    }
+
+    #[test]
+    fn each_configuration_has_verdicts_of_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        noted(dir, "A", Kind::Rejected, 1);
+        let there = "/another file.toml";
+        assert!(known_in(dir, there).is_empty());
+        note_in(dir, there, &[row("A", Kind::Valid)], at(2), at(2)).unwrap();
+        assert_eq!((known_in(dir, HERE)["A"].kind, known_in(dir, there)["A"].kind), (Kind::Rejected, Kind::Valid));
+        assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(1)));
+        // A configuration that is gone is forgotten.
+        note_in(dir, HERE, &[row("B", Kind::Valid)], at(100 * 86_400), at(100 * 86_400)).unwrap();
+        assert!(known_in(dir, there).is_empty());
+        assert_eq!(known_in(dir, HERE).len(), 2);
+    }
+
+    #[test]
+    fn what_an_earlier_version_noted_is_taken_over_by_the_first_configuration_that_checks() {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        noted(dir, "A", Kind::Rejected, 1);
+        let mut all = all_in(dir);
+        let mut last = all.remove(&key("A", HERE)).unwrap();
+        last.configuration = None;
+        all.insert("A".into(), last);
+        fs::write(dir.join(LAST), serde_json::to_vec(&all).unwrap()).unwrap();
+        let there = "/other.toml";
+        assert_eq!((known_in(dir, HERE)["A"].kind, known_in(dir, there)["A"].kind), (Kind::Rejected, Kind::Rejected));
+        noted(dir, "A", Kind::Rejected, 5);
+        assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(1)));
+        assert!(known_in(dir, there).is_empty());
     }
 }

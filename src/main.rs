@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod elsewhere;
 mod expiry;
+mod files;
 mod history;
 mod http;
 mod keep;
@@ -42,10 +43,10 @@ fn main() -> ExitCode {
         Command::Check(args) => command::schedule::watched(&args),
         Command::Load(args) => command::load::run(&args),
         Command::Unset { .. } => command::unset(),
-        Command::Store(args) => command::store::run(&args),
-        Command::Rotate(args) => command::rotate::run(&args),
-        Command::Forget(args) => command::forget::run(&args),
-        Command::Import(args) => command::import::run(&args),
+        Command::Store(args) => files::refuse_foreign_home().and_then(|()| command::store::run(&args)),
+        Command::Rotate(args) => files::refuse_foreign_home().and_then(|()| command::rotate::run(&args)),
+        Command::Forget(args) => files::refuse_foreign_home().and_then(|()| command::forget::run(&args)),
+        Command::Import(args) => files::refuse_foreign_home().and_then(|()| command::import::run(&args)),
         Command::Unlock(args) => command::unlock::unlock(&args),
         Command::Lock => command::unlock::lock(),
         Command::Schedule { action } => command::schedule::run(&action),

@@ -1,14 +1,13 @@
 //! The verdicts as metrics, in the text form that Prometheus reads, for node_exporter's textfile collector.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
-use anyhow::{Context as _, Result};
-use tempfile::NamedTempFile;
+use anyhow::{Context as _, Result, anyhow};
 
+use crate::config;
+use crate::files::{self, Target};
 use crate::report::{Report, Row, Verdict};
 use crate::text::clean;
 use crate::typed::shown_path;
@@ -66,28 +65,27 @@ pub fn text(report: &Report) -> String {
     out
 }
 
+/// What tells one row from all others of this machine, where several users and configurations may write files.
 fn labels(row: &Row) -> String {
-    format!("name=\"{}\",provider=\"{}\"", label(&row.name), label(&row.provider))
+    let (name, provider, place) = (label(&row.name), label(&row.provider), label(&config::place()));
+    let uid = rustix::process::geteuid().as_raw();
+    format!("name=\"{name}\",provider=\"{provider}\",config=\"{place}\",uid=\"{uid}\"")
 }
 
 fn label(text: &str) -> String {
     clean(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// Writes it to a new file beside `path` and renames that: the collector reads the old one or the new one, whole.
+/// Writes it to a new file and renames that to `path`: the collector reads the old one or the new one, whole.
 ///
 /// # Errors
 /// One line: the file, and why it cannot be written. An old one stays as it is.
 pub fn write(path: &Path, report: &Report) -> Result<()> {
-    let written = || -> io::Result<()> {
-        let (real, mut file) = beside(path)?;
-        file.write_all(text(report).as_bytes())?;
-        // The collector runs as somebody else, and nothing in it is secret.
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.persist(&real).map_err(|e| e.error)?;
-        Ok(())
-    };
-    written().with_context(|| format!("{}: the metrics are not written", shown(path)))
+    // The collector runs as somebody else, and nothing in it is secret.
+    let written = target(path).and_then(|target| target.public().replace(text(report).as_bytes()));
+    written
+        .map_err(|error| named(path, &error))
+        .with_context(|| format!("{}: the metrics are not written", shown(path)))
 }
 
 /// The path, which may be a token that was typed in its place.
@@ -100,34 +98,28 @@ fn shown(path: &Path) -> String {
 /// # Errors
 /// One line: the file, and why it cannot be written.
 pub fn try_out(path: &Path) -> Result<()> {
-    beside(path).map(drop).with_context(|| format!("{}: the metrics cannot be written", shown(path)))
+    let tried = target(path).and_then(|target| target.try_out());
+    tried
+        .map_err(|error| named(path, &error))
+        .with_context(|| format!("{}: the metrics cannot be written", shown(path)))
 }
 
-/// The file that is meant, and a new one beside it.
-fn beside(path: &Path) -> io::Result<(PathBuf, NamedTempFile)> {
-    let refused = || Err(io::Error::other("it is no regular file"));
-    // What it leads to may be a regular file: the one that the report goes into.
-    let device = path.starts_with("/dev") && !path.starts_with("/dev/shm");
-    if device || path.starts_with("/proc") {
-        return refused();
+fn target(path: &Path) -> io::Result<Target> {
+    // The collector's directory is the collector's; another user's home directory is not.
+    match files::home().filter(|_| files::foreign_home().is_some()) {
+        Some(home) if files::real(path)?.starts_with(files::real(&home)?) => Target::own(path),
+        _ => Target::named(path),
     }
-    // A link stays a link.
-    let real = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
-    // A pipe without a reader would be waited for, and nobody told meanwhile.
-    if fs::metadata(&real).is_ok_and(|there| !there.is_file()) {
-        return refused();
+}
+
+/// What is wrong with the directory, by its name.
+fn named(path: &Path, error: &io::Error) -> anyhow::Error {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), shown);
+    match error.kind() {
+        io::ErrorKind::NotFound => anyhow!("the directory {dir} does not exist"),
+        io::ErrorKind::Other => anyhow!("{error}"),
+        kind => anyhow!("no file can be made in the directory {dir}: {kind}"),
     }
-    let dir = real.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // Without the ending .prom, so that the collector does not take the half of it.
-    let file = NamedTempFile::new_in(dir).map_err(|e| {
-        // Its own words name the new file, which nobody knows.
-        let dir = shown_path(dir).unwrap_or_else(|| "of that file".into());
-        io::Error::other(match e.kind() {
-            io::ErrorKind::NotFound => format!("the directory {dir} does not exist"),
-            kind => format!("no file can be made in the directory {dir}: {kind}"),
-        })
-    })?;
-    Ok((real, file))
 }
 
 #[cfg(test)]
@@ -141,7 +133,7 @@ mod tests {
     fn a_label_is_escaped() {
         let rows = vec![Row::new("A", "x\"y\\z\nq", Kind::Valid, "valid")];
         let report = Report { rows, unfinished: 0, checked_at: Timestamp::UNIX_EPOCH };
-        let line = "raxx_credential_valid{name=\"A\",provider=\"x\\\"y\\\\z q\"} 1\n";
+        let line = "raxx_credential_valid{name=\"A\",provider=\"x\\\"y\\\\z q\",config=\"";
         assert!(text(&report).contains(line), "{}", text(&report));
     }
 }

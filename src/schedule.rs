@@ -21,7 +21,11 @@ use tokio::io::AsyncWriteExt as _;
 pub use clock::{At, Clock, machine_zone};
 pub use memory::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
 
+use crate::files::{self, shown};
 use crate::process::block_on;
+
+/// No file for a scheduler is longer.
+const LARGEST: u64 = 1 << 20;
 
 /// What the check is called wherever a scheduler wants a name.
 const LABEL: &str = "app.raxx.session-bootstrap";
@@ -189,7 +193,7 @@ impl Job {
     /// # Errors
     /// One line: what cannot be written down.
     pub fn new(at: At) -> Result<Job, String> {
-        let home = dirs::home_dir().ok_or("there is no home directory")?;
+        let home = files::home().ok_or("there is no home directory")?;
         let mut environment = Vec::new();
         for name in CARRIED.iter().chain(&PROXIES) {
             let Some(value) = std::env::var_os(name).filter(|v| !v.is_empty()) else { continue };
@@ -200,11 +204,17 @@ impl Job {
             }
             let value =
                 value.into_string().map_err(|_| format!("{name} is not UTF-8, so it cannot be written down"))?;
-            // The scheduler starts it somewhere else.
+            // The scheduler starts it somewhere else; of raxx's own paths, relative ones count as unset.
             let value = match *name {
-                "RAXX_CONFIG" | "RAXX_BOOTSTRAP_STATE_FILE" | "SSL_CERT_FILE" => {
+                "RAXX_CONFIG" | "SSL_CERT_FILE" => {
                     let absolute = std::path::absolute(&value).map_err(|e| format!("{name}: {e}"))?;
                     absolute.to_string_lossy().into_owned()
+                }
+                _ if name.starts_with("XDG_") || *name == "RAXX_BOOTSTRAP_STATE_FILE" => {
+                    if Path::new(&value).is_relative() {
+                        continue;
+                    }
+                    value
                 }
                 _ => value,
             };
@@ -237,25 +247,23 @@ fn program() -> Result<String, String> {
     path.into_os_string().into_string().map_err(|path| format!("{}: a path that is not UTF-8", path.display()))
 }
 
+/// What a scheduler's file of this user says, if there is one that can be read.
+fn text_of(path: &Path) -> Option<String> {
+    String::from_utf8(files::read(path, LARGEST).ok()?).ok()
+}
+
 /// Whether a file with this text is there.
 fn holds(path: &Path, text: &str) -> bool {
-    fs::read(path).is_ok_and(|there| there == text.as_bytes())
+    text_of(path).is_some_and(|there| there == text)
 }
 
 /// Writes a new file that everybody may read, and renames it over the old one.
 fn write(path: &Path, text: &str) -> Result<(), String> {
-    use std::io::Write as _;
-    use std::os::unix::fs::PermissionsExt as _;
-    let put = || -> io::Result<()> {
-        let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-        fs::create_dir_all(dir)?;
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
+    let put = || {
+        files::make_directory_of(path)?;
+        files::Target::own(path)?.public().replace(text.as_bytes())
     };
-    put().map_err(|e| format!("{}: {e}", path.display()))
+    put().map_err(|error| format!("{}: {}", shown(path), files::why(&error)))
 }
 
 /// Deletes a file that may be there.

@@ -3,24 +3,29 @@
 //! Value-free: a verdict is kept under a keyed hash of the value, and the key never leaves this machine's state
 //! directory. Every file is written anew and renamed.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _};
+use std::fs::{self, File, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, shown};
 use crate::provider::Finding;
 use crate::report::{Cause, Kind};
 use crate::secret::Secret;
+use crate::text::clean;
 
 /// Verdicts of values that nobody has asked about for so long are deleted.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// How often a terminal that waits for another one's validation looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(15);
+/// No verdict is longer: what is, raxx has not written.
+const LARGEST: u64 = 1 << 20;
+
+/// A verdict's lock is held for as long as its provider takes to answer.
+const LOCKED: Duration = Duration::from_secs(3600);
 
 /// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
 /// who sends bad tokens, and Infisical locks the identity for everybody after three.
@@ -102,17 +107,76 @@ impl Memory {
     }
 }
 
+/// The length of the key.
+const KEY: usize = 32;
+
 /// The state directory. Where it cannot be used, raxx works without memory.
 #[derive(Debug)]
 pub struct State {
     verdicts: PathBuf,
-    key: [u8; 32],
+    key: [u8; KEY],
 }
 
-/// `$XDG_STATE_HOME/raxx`, by default `~/.local/state/raxx` on every OS; none without a home directory.
-pub fn directory() -> Option<PathBuf> {
-    let set = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|p| p.is_absolute());
-    Some(set.or_else(|| dirs::home_dir().map(|home| home.join(".local/state")))?.join("raxx"))
+/// Where the state directory is or would be: `$XDG_STATE_HOME/raxx`, by default `~/.local/state/raxx` on every OS; none
+/// without a home directory.
+pub fn place() -> Option<PathBuf> {
+    let set = files::from_environment("XDG_STATE_HOME");
+    Some(set.or_else(|| files::home().map(|home| home.join(".local/state")))?.join("raxx"))
+}
+
+/// The state directory, if there is one.
+///
+/// # Errors
+/// One line: it is another user's, or other users can write to it.
+pub fn existing() -> Result<Option<PathBuf>, String> {
+    let Some(dir) = place() else { return Ok(None) };
+    match private(&dir) {
+        Ok(()) => Ok(Some(dir)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("{}: {}", shown(&dir), files::why(&error))),
+    }
+}
+
+/// The state directory, which is made (0700) if there is none.
+///
+/// # Errors
+/// One line: which directory, and why it cannot be used.
+pub fn directory() -> Result<PathBuf, String> {
+    let dir = place().ok_or("there is no home directory to keep verdicts in")?;
+    let made = files::make_directory(&dir).and_then(|()| private(&dir));
+    made.map_err(|error| format!("{}: {}", shown(&dir), files::why(&error)))?;
+    Ok(dir)
+}
+
+/// Refuses a directory that other users can write to, or that is another user's.
+fn private(dir: &Path) -> io::Result<()> {
+    let there = fs::metadata(dir)?;
+    if !there.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
+    files::belongs_to_this_user(&there)?;
+    if there.mode() & 0o022 != 0 {
+        let typed = shell_escape::unix::escape(dir.to_string_lossy());
+        return Err(io::Error::other(format!("other users can write to it. Type: chmod 700 {}", clean(&typed))));
+    }
+    if there.mode() & 0o055 != 0 {
+        fs::set_permissions(dir, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Closes the state directory to other users, if it is this user's and they can write to it. What they may have left in
+/// there is not used: its files are theirs. The sentence about it.
+pub fn close_to_others() -> Option<String> {
+    let dir = place()?;
+    let there = fs::metadata(&dir).ok().filter(fs::Metadata::is_dir)?;
+    if files::belongs_to_this_user(&there).is_err() || there.mode() & 0o022 == 0 {
+        return None;
+    }
+    fs::set_permissions(&dir, Permissions::from_mode(0o700)).ok()?;
+    let typed = clean(&shell_escape::unix::escape(dir.to_string_lossy()));
+    let dir = shown(&dir);
+    Some(format!("{dir}: other users could write to it, so this run did not use it; raxx has run: chmod 700 {typed}"))
 }
 
 impl State {
@@ -121,19 +185,17 @@ impl State {
     /// # Errors
     /// One line: which directory, and why it cannot be used.
     pub fn open() -> Result<State, String> {
-        let dir = directory().ok_or("there is no home directory to keep verdicts in")?;
+        let dir = directory()?;
         let usable = || -> io::Result<State> {
             let verdicts = dir.join("verdicts");
             // Each time: what is remembered may be deleted at any moment.
-            DirBuilder::new().recursive(true).mode(0o700).create(&verdicts)?;
-            let mut key = [0; 32];
-            match fs::read(dir.join("key")) {
-                Ok(bytes) if bytes.len() == key.len() => key.copy_from_slice(&bytes),
-                _ => key = make_key(&dir)?,
+            if !verdicts.is_dir() {
+                files::make_directory(&verdicts)?;
             }
-            Ok(State { verdicts, key })
+            let key = files::read_own(&dir.join("key"), KEY as u64).ok().and_then(|bytes| bytes.try_into().ok());
+            Ok(State { verdicts, key: key.map_or_else(|| make_key(&dir), Ok)? })
         };
-        usable().map_err(|e| format!("{}: {}", dir.display(), why(&e)))
+        usable().map_err(|e| format!("{}: {}", shown(&dir), files::why(&e)))
     }
 
     /// The name that a value's verdict is kept under.
@@ -148,7 +210,7 @@ impl State {
 
     /// The last verdict under this name.
     pub fn recall(&self, print: &str) -> Option<Memory> {
-        serde_json::from_slice(&fs::read(self.verdicts.join(format!("{print}.json"))).ok()?).ok()
+        read_memory(&self.verdicts.join(format!("{print}.json")))
     }
 
     /// Whether any value is held back for a rejection. Cheap: a terminal waits for it.
@@ -158,17 +220,17 @@ impl State {
             let written = fs::metadata(path).and_then(|m| m.modified());
             written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < REJECTED_RESTS))
         };
-        entries.map(|entry| entry.path()).filter(|path| young(path)).any(|path| {
-            let read = fs::read(path).ok().and_then(|bytes| serde_json::from_slice::<Memory>(&bytes).ok());
-            read.is_some_and(|memory| memory.rejection().is_some())
-        })
+        entries
+            .map(|entry| entry.path())
+            .filter(|path| young(path))
+            .any(|path| read_memory(&path).is_some_and(|memory| memory.rejection().is_some()))
     }
 
     /// # Errors
     /// The directory is not writable, or the disk is full: the old verdict stays whole.
     pub fn remember(&self, print: &str, memory: &Memory) -> io::Result<()> {
         let bytes = serde_json::to_vec(memory)?;
-        replace(&self.verdicts.join(format!("{print}.json")), &bytes)
+        files::replace(&self.verdicts.join(format!("{print}.json")), &bytes)
     }
 
     /// Deletes the verdict under this name.
@@ -179,111 +241,96 @@ impl State {
     /// Waits until nobody else asks about this value, and keeps others waiting until the guard is dropped. Gives up
     /// the exclusion, not the run, on a file system that knows no locks.
     pub async fn flight(&self, print: &str) -> Option<File> {
-        locked(self.lock_file(print)?).await
+        let lock = self.lock_file(print)?;
+        files::lock(&lock, Duration::MAX).await.ok().map(|_| lock)
     }
 
     /// The same without waiting: tells the others where it can.
     pub fn try_flight(&self, print: &str) -> Option<File> {
-        self.lock_file(print).filter(|lock| lock.try_lock().is_ok())
+        self.lock_file(print).filter(|lock| files::try_lock(lock).is_ok_and(|free| free))
     }
 
     fn lock_file(&self, print: &str) -> Option<File> {
-        lock_file(&self.verdicts.join(format!("{print}.lock")))
+        files::lock_file(&self.verdicts.join(format!("{print}.lock"))).ok()
     }
 
-    /// Deletes what is older than a month: values that were rotated away.
+    /// Deletes what is older than a month (values that were rotated away), and what killed runs left.
     pub fn prune(&self) {
-        let entries = fs::read_dir(&self.verdicts).into_iter().flatten().flatten();
-        for path in entries.map(|e| e.path()).filter(|p| p.extension().is_some_and(|e| e == "json")) {
-            let modified = fs::metadata(&path).and_then(|m| m.modified());
-            let age = modified.ok().and_then(|m| SystemTime::now().duration_since(m).ok());
-            if age.is_some_and(|age| age > KEPT) {
-                let _ = fs::remove_file(&path);
-                let _ = fs::remove_file(path.with_extension("lock"));
+        let is_older = |path: &Path, age| fs::symlink_metadata(path).is_ok_and(|there| files::is_older(&there, age));
+        for path in fs::read_dir(&self.verdicts).into_iter().flatten().flatten().map(|entry| entry.path()) {
+            let verdict = path.with_extension("json");
+            match path.extension().and_then(|ending| ending.to_str()) {
+                Some("json") if is_older(&path, KEPT) => {
+                    let _ = fs::remove_file(&path);
+                    let _ = fs::remove_file(path.with_extension("lock"));
+                }
+                Some("lock") if !verdict.exists() && is_older(&path, LOCKED) => {
+                    // Nobody is asking now.
+                    let free = files::lock_file(&path).is_ok_and(|lock| files::try_lock(&lock).is_ok_and(|free| free));
+                    if free {
+                        let _ = fs::remove_file(&path);
+                    }
+                }
+                _ => {}
             }
         }
+        // The names of an earlier version, too: in these directories they are raxx's.
+        for dir in [Some(self.verdicts.as_path()), self.verdicts.parent()].into_iter().flatten() {
+            files::sweep(dir);
+            files::sweep_named(dir, |name| name.starts_with(".tmp"));
+        }
     }
+}
+
+fn read_memory(path: &Path) -> Option<Memory> {
+    serde_json::from_slice(&files::read_own(path, LARGEST).ok()?).ok()
 }
 
 /// Waits until no other raxx changes the store, and keeps others waiting until the guard is dropped; none where there is no
 /// directory to lock in.
 pub async fn alone_with_the_store() -> Option<File> {
-    let dir = directory()?;
-    DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
-    locked(lock_file(&dir.join("store.lock"))?).await
-}
-
-pub fn lock_file(path: &Path) -> Option<File> {
-    OpenOptions::new().create(true).append(true).mode(0o600).open(path).ok()
-}
-
-/// Gives up on a file system that knows no locks.
-pub async fn locked(lock: File) -> Option<File> {
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Some(lock),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
-            Err(TryLockError::Error(_)) => return None,
-        }
-    }
+    let lock = files::lock_file(&directory().ok()?.join("store.lock")).ok()?;
+    files::lock(&lock, Duration::MAX).await.ok().map(|_| lock)
 }
 
 /// Makes the key, or takes the one that another terminal made in the same moment.
-fn make_key(dir: &Path) -> io::Result<[u8; 32]> {
-    let mut key = [0; 32];
+fn make_key(dir: &Path) -> io::Result<[u8; KEY]> {
+    let mut key = [0; KEY];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(&key)?;
     let path = dir.join("key");
     // A key of another length is what a full disk left: it is no key.
-    if fs::metadata(&path).is_ok_and(|m| m.len() != 32) {
+    if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file() && there.len() != KEY as u64) {
         fs::remove_file(&path)?;
     }
-    match file.persist_noclobber(&path) {
-        Ok(_) => Ok(key),
-        Err(_) => fs::read(&path)?.try_into().map_err(|_| io::Error::other("the key file is damaged: delete it")),
+    if files::Target::own(&path)?.create(&key)? {
+        return Ok(key);
     }
+    let damaged = |_| io::Error::other("the key file is damaged: delete it");
+    files::read_own(&path, KEY as u64)?.try_into().map_err(damaged)
 }
 
-/// Why a file could not be written. Not the name of the new file beside it, which is gone again.
-pub fn why(error: &io::Error) -> String {
-    match (error.kind(), error.raw_os_error()) {
-        (io::ErrorKind::Other, _) | (_, Some(_)) => error.to_string(),
-        (kind, None) => kind.to_string(),
-    }
+/// The file that has the time of the last run without FAIL: `~/.raxx-session-bootstrap-last-validated`, or
+/// `$RAXX_BOOTSTRAP_STATE_FILE`.
+pub fn stamp_file() -> Option<PathBuf> {
+    let set = files::from_environment("RAXX_BOOTSTRAP_STATE_FILE");
+    set.or_else(|| files::home().map(|home| home.join(".raxx-session-bootstrap-last-validated")))
 }
 
-/// Writes a new file (0600) and renames it over the old one.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    let mut file = tempfile::NamedTempFile::new_in(dir)?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|e| e.error)?;
-    Ok(())
-}
-
-/// Notes the UTC time of a run without FAIL in `~/.raxx-session-bootstrap-last-validated`, or where
-/// `$RAXX_BOOTSTRAP_STATE_FILE` says.
+/// Notes the UTC time of a run without FAIL.
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
 pub fn stamp(at: Timestamp) -> Result<(), String> {
-    let set = std::env::var_os("RAXX_BOOTSTRAP_STATE_FILE").filter(|v| !v.is_empty()).map(PathBuf::from);
-    let path = set.or_else(|| dirs::home_dir().map(|home| home.join(".raxx-session-bootstrap-last-validated")));
-    let path = path.ok_or("there is no home directory to note the time of this run in")?;
-    let path = match path.parent() {
-        // A bare file name is in this directory, not in the directory "".
-        Some(parent) if parent.as_os_str().is_empty() => Path::new(".").join(&path),
-        _ => path,
-    };
+    let path = stamp_file().ok_or("there is no home directory to note the time of this run in")?;
+    // Who names it wants no stamp.
+    if is_null_device(&path) {
+        return Ok(());
+    }
     let time = at.strftime("%Y-%m-%dT%H:%M:%SZ\n").to_string();
-    // A link stays a link; and a device (/dev/null, say) is written to, not replaced.
-    let real = fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
-    let written = match fs::metadata(&real).map(|there| there.file_type()) {
-        Ok(kind) if kind.is_char_device() => fs::write(&real, time),
-        // A pipe that nobody reads would hold the run for ever.
-        Ok(kind) if !kind.is_file() => Err(io::Error::other("is no file")),
-        _ => replace(&real, time.as_bytes()),
-    };
-    written.map_err(|e| format!("{}: {}", path.display(), why(&e)))
+    files::replace(&path, time.as_bytes()).map_err(|e| format!("{}: {}", shown(&path), files::why(&e)))
+}
+
+fn is_null_device(path: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).ok().filter(|there| there.file_type().is_char_device());
+    device(path).is_some_and(|there| device(Path::new("/dev/null")).is_some_and(|null| null.rdev() == there.rdev()))
 }

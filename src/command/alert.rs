@@ -1,8 +1,7 @@
 //! `raxx check --alert`: who is to be told of a run is told, now or by the next run.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::File;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use jiff::Timestamp;
 use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
 use crate::ask::Terminal;
 use crate::config::{self, Config, Credential};
+use crate::files;
 use crate::history;
 use crate::http::Client;
 use crate::process::{block_on, say, write_whole};
@@ -37,6 +37,9 @@ const ALSO_HIDDEN: [&str; 5] = [
 
 /// How much longer than its own tries a run waits for another one that is telling people.
 const WAIT: Duration = Duration::from_secs(60);
+
+/// The book is not read beyond this: raxx writes no longer one.
+const LARGEST: u64 = 16 << 20;
 
 /// How long a run waits for another one that writes the book.
 const WRITING: Duration = Duration::from_secs(5);
@@ -89,7 +92,7 @@ pub(super) async fn tell(
     let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };
     // Before anything is sent or waited for: a crash loses nothing.
     desk.change(now, |book| book.note(&run)).await;
-    let Ok(_alone) = desk.alone(config.alert.retry_for + WAIT).await else {
+    let Some(_alone) = desk.alone(config.alert.retry_for + WAIT).await else {
         say("raxx: nobody is told: another raxx check --alert does not come to an end");
         return false;
     };
@@ -146,49 +149,49 @@ struct Desk {
 
 impl Desk {
     fn open() -> Desk {
-        let dir = state::directory();
-        let made = dir.as_ref().map(|dir| DirBuilder::new().recursive(true).mode(0o700).create(dir));
         // Of a directory that cannot be used somebody was told already.
-        let dir = dir.filter(|_| made.is_some_and(|made| made.is_ok()));
+        let dir = state::directory().ok();
         Desk { kept: dir.is_some(), dir, shelf: Shelf::default(), configuration: config::place(), said: false }
     }
 
-    /// The right to tell people; none where this file system knows no locks.
-    async fn alone(&self, limit: Duration) -> Result<Option<File>, tokio::time::error::Elapsed> {
-        let lock = self.dir.as_ref().and_then(|dir| state::lock_file(&dir.join(alert::SENDING)));
-        match lock {
-            Some(lock) => tokio::time::timeout(limit, state::locked(lock)).await,
-            None => Ok(None),
-        }
+    /// The right to tell people, if it comes in time; on a file system without locks, everybody has it.
+    async fn alone(&self, limit: Duration) -> Option<Option<File>> {
+        let Some(lock) = self.lock_file(alert::SENDING) else { return Some(None) };
+        let free = files::lock(&lock, limit).await.unwrap_or(true);
+        free.then_some(Some(lock))
+    }
+
+    fn lock_file(&self, name: &str) -> Option<File> {
+        files::lock_file(&self.dir.as_ref()?.join(name)).ok()
     }
 
     /// Looks into the book as it is now.
     fn look<T>(&mut self, now: Timestamp, look: impl FnOnce(&mut Book) -> T) -> T {
         // What could not be written is known here alone.
         if let Some(dir) = self.dir.as_ref().filter(|_| self.kept) {
-            self.shelf = fs::read(dir.join(alert::BOOK)).map_or_else(|_| Shelf::default(), |bytes| Shelf::read(&bytes));
+            let read = files::read_own(&dir.join(alert::BOOK), LARGEST);
+            self.shelf = read.map_or_else(|_| Shelf::default(), |bytes| Shelf::read(&bytes));
         }
         look(self.shelf.book(&self.configuration, now))
     }
 
     /// Changes it, and writes it.
     async fn change(&mut self, now: Timestamp, change: impl FnOnce(&mut Book)) {
-        let lock = self.dir.as_ref().and_then(|dir| state::lock_file(&dir.join(alert::LOCK)));
-        let _lock = match lock {
+        let lock = self.lock_file(alert::LOCK);
+        if let Some(lock) = &lock {
             // It is held for as long as it takes to write a file.
-            Some(lock) => tokio::time::timeout(WRITING, state::locked(lock)).await.ok().flatten(),
-            None => None,
-        };
+            let _ = files::lock(lock, WRITING).await;
+        }
         self.look(now, change);
         let Some(dir) = &self.dir else { return };
         let file = dir.join(alert::BOOK);
-        let written = state::replace(&file, &self.shelf.bytes());
+        let written = files::replace(&file, &self.shelf.bytes());
         self.kept = written.is_ok();
         if let Err(why) = written
             && !self.said
         {
             self.said = true;
-            let why = state::why(&why);
+            let why = files::why(&why);
             say(&format!("raxx: warning: who was told is not noted: {}: {why}", file.display()));
         }
     }

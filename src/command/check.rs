@@ -8,7 +8,7 @@ use anyhow::Result;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
-use super::{alert, memory, only, stamp};
+use super::{alert, memory, only, prune, stamp, warn_unsaved};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
 use crate::config::Config;
@@ -53,10 +53,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         };
         write_whole(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
-    match args.alert || args.if_due.is_some() {
+    warn_unsaved(match args.alert || args.if_due.is_some() {
         true => history::note_unattended(&report.rows, began, report.checked_at),
         false => history::note(&report.rows, began, report.checked_at),
-    }
+    });
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));
         return Ok(ExitCode::from(INTERRUPTED));
@@ -94,9 +94,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     {
         say(&format!("raxx: warning: this run is not noted: {why}"));
     }
-    if let Some(state) = &state {
-        state.prune();
-    }
+    prune(state.as_ref(), &config, args.prometheus.as_deref());
     metrics.transpose()?;
     let bad = !told || report.failed() || (args.strict && report.warned());
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })

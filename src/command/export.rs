@@ -98,7 +98,8 @@ struct Rejections {
 impl Rejections {
     fn open(config: &Config) -> Rejections {
         // To read the catalogue takes longer than all the rest of a new terminal's export.
-        let state = crate::state::directory().filter(|d| d.join("verdicts").is_dir()).and_then(|_| State::open().ok());
+        let state = crate::state::existing().ok().flatten();
+        let state = state.filter(|dir| dir.join("verdicts").is_dir()).and_then(|_| State::open().ok());
         let state = state.filter(|s| s.any_rejection());
         let catalogue = state.is_some().then(|| config.catalogue().ok()).flatten();
         Rejections { state, catalogue }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
-use super::{memory, stamp};
+use super::{memory, prune, stamp};
 use crate::check::{Checked, Mode, Run};
 use crate::config::Config;
 use crate::history;
@@ -46,10 +46,9 @@ fn validated() -> Result<Code> {
     if live.len() == report.rows.len() {
         stamp(&report, true);
     }
-    history::note(&live, run.began, report.checked_at);
-    if let Some(state) = &state {
-        state.prune();
-    }
+    // A new terminal does not speak of it: what a person types does.
+    let _ = history::note(&live, run.began, report.checked_at);
+    prune(state.as_ref(), &config, None);
     let said = report.condensed(config.warn_in_terminals);
     Ok(snippet(&found, &said))
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use super::{TYPED, may_be_a_value, memory};
+use super::{TYPED, may_be_a_value, memory, warn_unsaved};
 use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
@@ -173,7 +173,7 @@ async fn import(
             proved = Some(row);
         }
         keep(store, name, item, &secret, &super::look(run.config, name)).await?;
-        history::note_stored(proved, store.speaker(item).name());
+        warn_unsaved(history::note_stored(proved, store.speaker(item).name()));
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",
             store.speaker(item).name(),

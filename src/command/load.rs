@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::check::collect;
-use super::{memory, only, stamp};
+use super::{memory, only, stamp, warn_unsaved};
 use crate::check::{Mode, Run};
 use crate::cli::LoadArgs;
 use crate::config::Config;
@@ -42,7 +42,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
 
-    history::note(&report.rows, run.began, report.checked_at);
+    warn_unsaved(history::note(&report.rows, run.began, report.checked_at));
 
     let mut changes = Changes::now();
     for checked in &checked {

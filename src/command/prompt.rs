@@ -90,6 +90,7 @@ mod tests {
                 since: at(0),
                 settled_since: None,
                 good: None,
+                configuration: None,
             };
             (name.to_string(), last)
         };

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 use super::store::{PATIENCE, asks, input, is_webhook, proven};
-use super::{credential, freshened, look, memory};
+use super::{credential, freshened, look, memory, warn_unsaved};
 use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
@@ -111,7 +111,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             let in_tmux = elsewhere::in_tmux(name).await;
             keep(&*store, name, item, &secret, &look).await?;
             terminal.speak();
-            history::note_stored(row.clone(), store.speaker(item).name());
+            warn_unsaved(history::note_stored(row.clone(), store.speaker(item).name()));
             say(&format!("raxx: {name} is stored in the {}", store.speaker(item).name()));
             match args.shell {
                 Some(_) => {

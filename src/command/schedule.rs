@@ -10,6 +10,7 @@ use jiff::tz::TimeZone;
 use super::alert::{receivers, to_store};
 use crate::cli::{CheckArgs, InstallArgs, ScheduleAction};
 use crate::config::{Config, Credential};
+use crate::files;
 use crate::process::{block_on, say, write_whole};
 use crate::report::distance;
 use crate::schedule::{self, At, Change, Job, Memory, Scheduler};
@@ -61,6 +62,7 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     if args.print {
         return print(scheduler, &job);
     }
+    files::refuse_foreign_home()?;
     // What is wrong with the configuration is told now, to a person, not every morning to a log.
     let config = Config::load()?;
     config.catalogue()?;
@@ -159,6 +161,7 @@ fn print(scheduler: Scheduler, job: &Job) -> Result<ExitCode> {
 }
 
 fn uninstall() -> Result<ExitCode> {
+    files::refuse_foreign_home()?;
     let mut failed = None;
     let mut found = false;
     for scheduler in Scheduler::ALL {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{credential, freshened, look, memory};
+use super::{credential, freshened, look, memory, warn_unsaved};
 use crate::alert::slack::prove_webhook;
 use crate::ask::{self, Terminal};
 use crate::check::{Mode, Run};
@@ -47,7 +47,7 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         keep(&*store, &credential.name, item, &secret, &look(&config, &credential.name)).await?;
-        history::note_stored(row, store.speaker(item).name());
+        warn_unsaved(history::note_stored(row, store.speaker(item).name()));
         say(&format!("raxx: {} is stored in the {}", credential.name, store.speaker(item).name()));
         if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
             let next = freshened(&config, &credential.name);

@@ -118,7 +118,7 @@ pub(super) fn absolute(file: &File, text: &Spanned<String>, key: &str) -> Result
     let refuse = |why: &str| Err(file.error(Some(text.span()), format!("{key} {why}")));
     let written = text.get_ref();
     let path = match written.strip_prefix("~/") {
-        Some(rest) => match dirs::home_dir() {
+        Some(rest) => match crate::files::home() {
             Some(home) => home.join(rest),
             None => return refuse("begins with ~/, and there is no home directory: start it with /"),
         },

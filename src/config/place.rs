@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::files;
+
 /// Where the configuration is, or would be: what is remembered of one is not another one's.
 pub fn place() -> String {
     config_path().map(|(path, _)| path.display().to_string()).unwrap_or_default()
@@ -22,6 +24,6 @@ pub fn directory() -> Option<PathBuf> {
 
 /// raxx's directory of one kind. A relative XDG path is none (XDG base directory spec).
 pub(super) fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
-    let set = std::env::var_os(variable).map(PathBuf::from).filter(|p| p.is_absolute());
-    Some(set.or_else(|| dirs::home_dir().map(|home| home.join(under_home)))?.join("raxx"))
+    let set = files::from_environment(variable);
+    Some(set.or_else(|| files::home().map(|home| home.join(under_home)))?.join("raxx"))
 }

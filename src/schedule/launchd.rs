@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Call, Change, Job, LABEL, Written, call, delete, holds, last_words, write};
+use super::{Call, Change, Job, LABEL, Written, call, delete, holds, last_words, text_of, write};
+use crate::files;
 use crate::process::say;
 
 /// Under the home directory.
@@ -26,7 +27,7 @@ const BEGINS_LATER: &str =
     "nobody is logged in on this Mac's screen: the daily check begins with the next log-in there";
 
 fn home() -> Result<PathBuf, String> {
-    dirs::home_dir().ok_or_else(|| "there is no home directory".into())
+    files::home().ok_or_else(|| "there is no home directory".into())
 }
 
 /// The property list.
@@ -123,7 +124,7 @@ pub fn install(job: &Job) -> Result<Change, String> {
     let (file, text) = (file()?, plist(job));
     let logs = job.home.join(LOGS);
     // launchd makes the log, not its directory.
-    std::fs::create_dir_all(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
+    files::make_directory(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
     let new = !file.exists();
     let same = holds(&file, &text);
     if same && loaded() {
@@ -179,7 +180,7 @@ pub fn uninstall() -> Result<Change, String> {
 
 pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
     let file = file()?;
-    let Ok(text) = std::fs::read_to_string(&file) else { return Ok(None) };
+    let Some(text) = text_of(&file) else { return Ok(None) };
     Ok(Some((file.display().to_string(), read(&text))))
 }
 
@@ -194,8 +195,7 @@ pub fn idle() -> Option<String> {
 /// What a launch agent may not be able to read: it has no window to ask for permission in.
 pub fn caveat(job: &Job) -> Option<String> {
     let home = job.home.canonicalize().ok()?;
-    let files =
-        [Some(PathBuf::from(crate::config::place())), crate::state::directory(), Some(job.program.clone().into())];
+    let files = [Some(PathBuf::from(crate::config::place())), crate::state::place(), Some(job.program.clone().into())];
     let (folder, file) = files.into_iter().flatten().find_map(|file| Some((protected(&file, &home)?, file)))?;
     Some(format!(
         "warning: {} is in {}, which macOS may not let the daily check read; move it out of there, or give raxx Full Disk \

@@ -4,16 +4,16 @@
 mod tests;
 
 use std::fs::{self, File};
-use std::io;
-use std::path::{Path, PathBuf};
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{At, delete};
+use crate::files::{self, shown};
 use crate::report::{Kind, Report, Verdict};
 use crate::state;
+use crate::text::{clean, plain};
 
 /// A check is late when it should have run so long ago: schedulers look once an hour.
 const LATE: SignedDuration = SignedDuration::from_mins(70);
@@ -94,24 +94,28 @@ impl Ran {
     }
 }
 
-fn memory_file() -> Result<PathBuf, String> {
-    Ok(state::directory().ok_or("there is no home directory to remember the daily check in")?.join("schedule.json"))
-}
+const MEMORY: &str = "schedule.json";
+const LOCK: &str = "schedule.lock";
+
+/// Nothing longer is read.
+const LARGEST: u64 = 1 << 20;
 
 impl Memory {
     /// What is remembered; nothing where it is damaged, so that a check runs rather than none.
     pub fn load() -> Memory {
-        let bytes = memory_file().ok().and_then(|path| fs::read(path).ok());
-        bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+        let dir = state::existing().ok().flatten();
+        let bytes = dir.and_then(|dir| files::read_own(&dir.join(MEMORY), LARGEST).ok());
+        let mut memory: Memory = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        // Whatever is in the file, it is printed.
+        let ran = memory.ran.iter_mut().flat_map(|ran| ran.failing.iter_mut().chain(&mut ran.warned));
+        ran.chain(memory.broken.iter_mut().map(|broken| &mut broken.why)).for_each(|text| *text = clean(text));
+        memory
     }
 
     fn save(&self) -> Result<(), String> {
-        let path = memory_file()?;
-        let write = || {
-            make_private(&path)?;
-            state::replace(&path, &serde_json::to_vec(self)?)
-        };
-        write().map_err(|e: io::Error| format!("{}: {}", path.display(), state::why(&e)))
+        let path = state::directory()?.join(MEMORY);
+        let write = || files::replace(&path, &serde_json::to_vec(self)?);
+        write().map_err(|error| format!("{}: {}", shown(&path), files::why(&error)))
     }
 
     /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.
@@ -164,7 +168,7 @@ pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String>
 /// One line: which file, and why it could not be written.
 pub fn note_broken(why: &str) -> Result<(), String> {
     let mut memory = Memory::load();
-    memory.broken = Some(Broken { at: Timestamp::now(), why: crate::text::plain(why) });
+    memory.broken = Some(Broken { at: Timestamp::now(), why: plain(why) });
     memory.save()
 }
 
@@ -184,7 +188,7 @@ pub struct Turn {
 pub fn turn(at: &At) -> Option<Turn> {
     let lock = lock();
     if let Some(lock) = &lock
-        && matches!(lock.try_lock(), Err(fs::TryLockError::WouldBlock))
+        && files::try_lock(lock).is_ok_and(|free| !free)
     {
         return None;
     }
@@ -192,16 +196,7 @@ pub fn turn(at: &At) -> Option<Turn> {
 }
 
 fn lock() -> Option<File> {
-    let path = memory_file().ok()?;
-    make_private(&path).ok()?;
-    state::lock_file(&path.with_extension("lock"))
-}
-
-/// Makes the state directory.
-fn make_private(file: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let dir = file.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    files::lock_file(&state::directory().ok()?.join(LOCK)).ok()
 }
 
 /// Notes that the check is watched from now on; whether it was not before.
@@ -232,11 +227,11 @@ pub fn unbegin() {
 /// # Errors
 /// One line: which file is left, and why.
 pub fn forget() -> Result<(), String> {
-    let Ok(path) = memory_file() else { return Ok(()) };
-    delete(&path)?;
-    delete(&path.with_extension("lock"))?;
+    let Some(dir) = state::existing()? else { return Ok(()) };
+    delete(&dir.join(MEMORY))?;
+    delete(&dir.join(LOCK))?;
     // Where raxx has never run, nothing else is there.
-    let _ = path.parent().map(fs::remove_dir);
+    let _ = fs::remove_dir(dir);
     Ok(())
 }
 
@@ -245,7 +240,7 @@ pub fn forget() -> Result<(), String> {
 /// # Errors
 /// One line: which file is left, and why.
 pub fn forget_alerts() -> Result<(), String> {
-    let Some(directory) = state::directory() else { return Ok(()) };
+    let Some(directory) = state::existing()? else { return Ok(()) };
     for name in crate::alert::FILES {
         delete(&directory.join(name))?;
     }

@@ -3,7 +3,8 @@
 
 use std::path::PathBuf;
 
-use super::{At, Change, Job, Written, call, delete, holds, write};
+use super::{At, Change, Job, Written, call, delete, holds, text_of, write};
+use crate::files;
 
 const NAME: &str = "raxx-session-bootstrap";
 const UNITS: &str = "systemd/user";
@@ -24,8 +25,8 @@ pub fn runs() -> bool {
 
 /// Where units of a person may be.
 fn directories() -> Result<Vec<PathBuf>, String> {
-    let home = dirs::home_dir().ok_or("there is no home directory")?.join(".config").join(UNITS);
-    let set = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = files::home().ok_or("there is no home directory")?.join(".config").join(UNITS);
+    let set = files::from_environment("XDG_CONFIG_HOME");
     let mut directories: Vec<PathBuf> = set.map(|path| path.join(UNITS)).into_iter().collect();
     if !directories.contains(&home) {
         directories.push(home);
@@ -163,8 +164,8 @@ pub fn uninstall() -> Result<Change, String> {
     let _ = call("systemctl", &["--user", "daemon-reload"], b"");
     let _ = call("systemctl", &["--user", "reset-failed", &units[0], &units[1]], b"");
     // When a persistent timer last went off.
-    let data = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    let data = data.into_iter().chain(dirs::home_dir().map(|home| home.join(".local/share")));
+    let data = files::from_environment("XDG_DATA_HOME");
+    let data = data.into_iter().chain(files::home().map(|home| home.join(".local/share")));
     let stamps: Vec<PathBuf> = data.map(|data| data.join("systemd/timers")).collect();
     for directory in &stamps {
         delete(&directory.join(format!("stamp-{}", timer())))?;
@@ -186,8 +187,8 @@ fn read(service: &str) -> Option<Written> {
 pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
     for directory in directories()? {
         let path = directory.join(timer());
-        let Ok(timer) = std::fs::read_to_string(&path) else { continue };
-        let service = std::fs::read_to_string(directory.join(format!("{NAME}.service"))).unwrap_or_default();
+        let Some(timer) = text_of(&path) else { continue };
+        let service = text_of(&directory.join(format!("{NAME}.service"))).unwrap_or_default();
         // Both as they are written, in their time at least.
         let whole = |written: &Written| timer.contains(&format!("\nOnCalendar={}\n", calendar(&written.at)));
         return Ok(Some((path.display().to_string(), read(&service).filter(whole))));

@@ -5,10 +5,9 @@
 //! an identity file. A write keeps the header with its file key and encrypts the contents anew under a fresh nonce, from
 //! which age derives the key of the contents: so no write needs the passphrase, and recipients added by hand stay.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
 use std::iter;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,13 +18,12 @@ use zeroize::Zeroizing;
 
 use super::keyring::{self, FileKey};
 use super::{FirstWrite, Form, Item, Lookup, Store, Written};
+use crate::files::{self, beside, shown};
 use crate::secret::Secret;
 
-mod disk;
 mod identity;
 mod sealed;
 
-use disk::{beside, make_directory, ours_alone, read_regular, real, replace, shown};
 use identity::{identities, make_identity};
 use sealed::{Any, Known, decrypt, encrypt, header, seal};
 
@@ -38,8 +36,8 @@ const WORK: u8 = 17;
 /// The most that a file may ask for: half a minute and a gigabyte of memory.
 const MOST_WORK: u8 = 20;
 
-/// How often a writer that waits for another one looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// No store is larger: what is, is another file, and is not read into memory.
+const LARGEST: u64 = 16 << 20;
 
 /// The store file of this configuration.
 #[derive(Debug, Clone)]
@@ -92,7 +90,7 @@ struct Open {
 
 impl StoreFile {
     pub(super) fn new(path: &Path, identity: Option<PathBuf>) -> StoreFile {
-        StoreFile { path: real(path), identity }
+        StoreFile { path: resolved(path), identity }
     }
 
     /// Where it is, or will be.
@@ -162,12 +160,12 @@ impl StoreFile {
     fn key_name(&self) -> String {
         // The directories on the way may have been made, and be links, since the path was taken. The kernel takes no name
         // that is as long as a path may be.
-        format!("raxx:{}", &blake3::hash(real(&self.path).as_os_str().as_encoded_bytes()).to_hex()[..32])
+        format!("raxx:{}", &blake3::hash(resolved(&self.path).as_os_str().as_encoded_bytes()).to_hex()[..32])
     }
 
     fn bytes(&self) -> Result<Option<Vec<u8>>, String> {
         let failed = |error: io::Error| format!("the store file {} cannot be read: {error}", shown(&self.path));
-        match read_regular(&self.path) {
+        match files::read(&self.path, LARGEST) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(failed(error)),
@@ -267,7 +265,13 @@ impl StoreFile {
         if again.is_none() {
             return Err(Lookup::Broken("the new store file could not be opened again: the old one is kept".into()));
         }
-        replace(&self.path, &sealed).map_err(|error| self.not_written(&error))
+        self.replace(&sealed)
+    }
+
+    /// Replaces the file; its caller has the lock.
+    fn replace(&self, sealed: &[u8]) -> Result<(), Lookup> {
+        let target = files::Target::own(&self.path).map(|target| target.synced().by(beside(&self.path, ".new")));
+        target.and_then(|target| target.replace(sealed)).map_err(|error| self.not_written(&error))
     }
 
     fn not_written(&self, error: &io::Error) -> Lookup {
@@ -278,16 +282,11 @@ impl StoreFile {
     async fn locked_until(&self, until: Instant) -> Result<File, Lookup> {
         let path = beside(&self.path, ".lock");
         let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be written: {error}", shown(&path)));
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
-        // Another raxx may have set it; what matters is that it can be locked.
-        let _ = ours_alone(&lock);
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(lock),
-                Err(TryLockError::WouldBlock) if Instant::now() >= until => return Err(Lookup::TimedOut),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOOK_AGAIN).await,
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
+        let lock = files::lock_file(&path).map_err(failed)?;
+        match files::lock(&lock, until.saturating_duration_since(Instant::now())).await {
+            Ok(true) => Ok(lock),
+            Ok(false) => Err(Lookup::TimedOut),
+            Err(error) => Err(failed(error)),
         }
     }
 
@@ -301,7 +300,8 @@ impl StoreFile {
             // Without a keyring the file could not be used.
             self.keyring_works().map_err(Lookup::Broken)?;
         }
-        make_directory(&self.path)?;
+        let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be made: {error}", shown(&self.path)));
+        files::make_directory_of(&self.path).map_err(failed)?;
         let _lock = self.locked_until(until).await?;
         if self.exists() {
             return Ok(Vec::new());
@@ -309,12 +309,12 @@ impl StoreFile {
         let empty = Contents { version: VERSION, items: Vec::new() };
         match form {
             Form::Identity(path) => {
-                let path = real(path);
+                let path = resolved(path);
                 // It stays, whatever comes next: another store file may be encrypted to it already.
                 let made = make_identity(&path)?;
                 let recipient = identities(&path).map_err(Lookup::Broken)?[0].to_public();
                 let (_, sealed) = encrypt(&recipient, &empty)?;
-                replace(&self.path, &sealed).map_err(|error| self.not_written(&error))?;
+                self.replace(&sealed)?;
                 Ok(iter::once(self.path.clone()).chain(made.then_some(path)).collect())
             }
             Form::Passphrase(passphrase) => {
@@ -323,7 +323,7 @@ impl StoreFile {
                 let (key, sealed) = encrypt(&recipient, &empty)?;
                 // First the keyring: a file whose key did not get there would be there, and locked.
                 keyring::put(&self.key_name(), &key).map_err(|why| Lookup::Broken(no_keyring(&why)))?;
-                let written = replace(&self.path, &sealed).map_err(|error| self.not_written(&error));
+                let written = self.replace(&sealed);
                 if written.is_err() {
                     let _ = self.lock();
                 }
@@ -437,6 +437,11 @@ impl FirstWrite {
     pub async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, Lookup> {
         self.file.create(form, Instant::now() + limit).await
     }
+}
+
+/// The file that a path leads to. Another user's link is not followed, and refused when the file is opened.
+fn resolved(path: &Path) -> PathBuf {
+    files::real(path).unwrap_or_else(|_| path.into())
 }
 
 fn no_keyring(why: &str) -> String {

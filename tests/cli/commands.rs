@@ -199,7 +199,7 @@ fn a_configuration_that_was_asked_for_must_be_there() {
     let why = "RAXX_CONFIG names this file, but it does not exist: create it or unset RAXX_CONFIG";
     assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
     fs::create_dir(&absent).unwrap();
-    let why = "is not a file that can be read as a configuration";
+    let why = "cannot be read: it is not a regular file";
     assert_eq!(refused(&sandbox.run(&["names"])), format!("{}: {why}", absent.display()));
 }
 

@@ -16,6 +16,7 @@ mod leaks;
 mod list;
 mod memory;
 mod output;
+mod places;
 mod prometheus;
 mod quoting;
 mod schedule;

@@ -530,7 +530,10 @@ fn a_stamp_that_nobody_reads_holds_nothing_up() {
         sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &place);
         let out = sandbox.run(&["check"]);
         assert!(out.status.success());
-        let warned = format!("raxx: warning: the time of this run is not noted: {}: is no file\n", place.display());
+        let warned = format!(
+            "raxx: warning: the time of this run is not noted: {}: it is not a regular file\n",
+            place.display()
+        );
         assert_eq!(text(&out.stderr), warned);
         let hook = sandbox.run(&["hook", "zsh"]);
         assert_eq!((text(&hook.stdout), text(&hook.stderr)), (String::new(), warned));

@@ -94,7 +94,7 @@ fn a_real_parser_reads_the_verdicts() {
         assert!(scrape.docs.contains_key(metric), "{metric} has no HELP");
     }
     let raw = fs::read_to_string(file(&sandbox)).unwrap();
-    assert!(raw.contains(r#"raxx_credential_valid{name="DOWN",provider="odd\"na\\me"} 0"#), "{raw}");
+    assert!(raw.contains(r#"raxx_credential_valid{name="DOWN",provider="odd\"na\\me",config=""#), "{raw}");
     for value in [GOOD, BAD, "made-up-token"] {
         assert!(!raw.contains(value));
     }
@@ -176,7 +176,7 @@ fn what_is_no_file_is_not_waited_for() {
     assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
     let out = check(&sandbox, &["--quiet"]);
     let said = text(&out.stderr);
-    assert_eq!(said, format!("raxx: {}: the metrics are not written: it is no regular file\n", pipe.display()));
+    assert_eq!(said, format!("raxx: {}: the metrics are not written: it is not a regular file\n", pipe.display()));
     assert_eq!(out.status.code(), Some(2));
 }
 
@@ -191,7 +191,7 @@ fn the_report_is_not_replaced_where_it_goes_to_a_file() {
         let report = sandbox.root().join("report");
         let line = format!("exec raxx check --prometheus {device} >'{}'", report.display());
         let out = sandbox.command("sh").args(["-c", &line]).output().unwrap();
-        let why = "the metrics are not written: it is no regular file";
+        let why = "the metrics are not written: it is not a regular file";
         assert_eq!(text(&out.stderr), format!("raxx: {device}: {why}\n"));
         assert_eq!(out.status.code(), Some(2));
         assert!(fs::read_to_string(&report).unwrap().contains("[PASS] GOOD"), "the report is lost");

@@ -1,6 +1,7 @@
 //! The identity file: who may open the store file where nobody types a passphrase.
 
-use std::io::{self, Write as _};
+use std::fs::Metadata;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
@@ -8,28 +9,22 @@ use age::secrecy::ExposeSecret as _;
 use age::x25519;
 use zeroize::Zeroizing;
 
-use super::disk::{Unread, make_directory, ours_alone, read_checked, shown, sync_directory};
+use crate::files::{self, Target, shown};
 use crate::store::Lookup;
 
-/// The identities of a file that is this user's alone.
+/// No identity file is longer.
+const LARGEST: u64 = 1 << 20;
+
+/// The identities of a file that other users cannot read, or that is mounted for this one.
 pub fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     let failed = |why: String| format!("the identity file {} {why}", shown(path));
-    let bytes = read_checked(path, &|metadata| {
-        let mode = metadata.mode() & 0o7777;
-        if metadata.uid() != rustix::process::geteuid().as_raw() {
-            return Err("belongs to another user".into());
-        }
-        if mode != 0o600 {
-            let path = shell_escape::unix::escape(path.to_string_lossy());
-            return Err(format!("has mode {mode:04o}, must have 0600: chmod 600 {path}"));
-        }
-        Ok(())
-    })
-    .map_err(|error| match error {
-        Unread::Io(error) if error.kind() == io::ErrorKind::NotFound => failed("does not exist".into()),
-        Unread::Io(error) => failed(format!("cannot be read: {error}")),
-        Unread::Refused(why) => failed(why),
-    })?;
+    let unread = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => failed("does not exist".into()),
+        _ => failed(format!("cannot be read: {error}")),
+    };
+    let (file, metadata) = files::open(path, LARGEST).map_err(unread)?;
+    trusted(path, &metadata).map_err(failed)?;
+    let bytes = files::read_opened(file, &metadata, LARGEST).map_err(unread)?;
     let bytes = Zeroizing::new(bytes);
     let text = std::str::from_utf8(&bytes).map_err(|_| failed("is no age identity file".into()))?;
     if text.starts_with("age-encryption.org/") || text.starts_with("-----BEGIN AGE") {
@@ -44,28 +39,34 @@ pub fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     }
 }
 
+/// Whether a file of this mode and owner may be used: one that only this user can read, or one of root's that nobody else can
+/// write to, as containers mount secrets.
+fn trusted(path: &Path, metadata: &Metadata) -> Result<(), String> {
+    let mode = metadata.mode() & 0o7777;
+    let is_this_users = files::belongs_to_this_user(metadata).is_ok();
+    let private = is_this_users && matches!(mode, 0o600 | 0o400);
+    let others = if is_this_users { 0o7333 } else { 0o7133 };
+    let mounted = metadata.uid() == 0 && mode & others == 0;
+    if private || mounted {
+        return Ok(());
+    }
+    if metadata.uid() != 0 && !is_this_users {
+        return Err("belongs to another user".into());
+    }
+    let path = shell_escape::unix::escape(path.to_string_lossy());
+    Err(format!("has mode {mode:04o}, must have 0600: chmod 600 {path}"))
+}
+
 /// Makes the identity file, where there is none; tells whether it did. Whoever is first makes it: two store files may
 /// share one.
 pub fn make_identity(path: &Path) -> Result<bool, Lookup> {
     if path.exists() {
         return Ok(false);
     }
-    make_directory(path)?;
+    let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be written: {error}", shown(path)));
+    files::make_directory_of(path).map_err(failed)?;
     let identity = x25519::Identity::generate();
     let key = identity.to_string();
     let text = Zeroizing::new(format!("# public key: {}\n{}\n", identity.to_public(), key.expose_secret()));
-    let make = || {
-        let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new("/")))?;
-        ours_alone(file.as_file())?;
-        file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        match file.persist_noclobber(path) {
-            Ok(_) => Ok(true),
-            Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(failed) => Err(failed.error),
-        }
-    };
-    let made = make().map_err(|error| Lookup::Broken(format!("{} cannot be written: {error}", shown(path))))?;
-    sync_directory(path);
-    Ok(made)
+    Target::own(path).and_then(|target| target.synced().create(text.as_bytes())).map_err(failed)
 }

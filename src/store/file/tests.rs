@@ -284,7 +284,7 @@ fn a_pipe_in_its_place_is_not_waited_for() {
     let (directory, file) = place();
     fs::create_dir(directory.path().join("data")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file.path).status().unwrap().success());
-    assert!(broken(read(&file, "s")).ends_with(" cannot be read: it is no regular file"));
+    assert!(broken(read(&file, "s")).ends_with(" cannot be read: it is not a regular file"));
 }
 
 #[test]
