@@ -207,7 +207,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__list)
-            opts="-h --json --history --help"
+            opts="$(command raxx names 2>/dev/null) infisical -h --json --history --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

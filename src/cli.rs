@@ -113,6 +113,9 @@ pub struct CheckArgs {
 
 #[derive(Debug, Args)]
 pub struct ListArgs {
+    /// Only these credentials
+    #[arg(value_name = "NAME", conflicts_with = "history")]
+    pub names: Vec<String>,
     /// Print it as JSON
     #[arg(long)]
     pub json: bool,

@@ -57,12 +57,14 @@ struct Named<'c> {
 /// The subcommands that take names.
 fn named(command: &Command) -> Vec<Named<'_>> {
     let is_name = |arg: &&clap::Arg| matches!(arg.get_id().as_str(), "names" | "name" | "history");
-    let one = |sub| -> Option<Named<'_>> {
-        let arg = Command::get_arguments(sub).find(is_name)?;
-        let vault = matches!(sub.get_name(), "check" | "load");
-        Some(Named { command: sub.get_name(), option: arg.get_long(), vault })
-    };
-    command.get_subcommands().filter_map(one).collect()
+    let mut all = Vec::new();
+    for sub in command.get_subcommands() {
+        let vault = matches!(sub.get_name(), "check" | "load" | "list");
+        for arg in sub.get_arguments().filter(is_name) {
+            all.push(Named { command: sub.get_name(), option: arg.get_long(), vault });
+        }
+    }
+    all
 }
 
 fn zsh(text: &str, command: &Command) -> String {
@@ -133,7 +135,7 @@ fn fish(text: &str, command: &Command) -> String {
     };
     for (commands, values) in [
         (those(&|named| named.option.is_none()), format!("({NAMES})")),
-        (those(&|named| named.vault), "infisical".into()),
+        (those(&|named| named.vault && named.option.is_none()), "infisical".into()),
     ] {
         out += &format!("complete -c raxx -n \"__fish_raxx_using_subcommand {commands}\" -f -a \"{values}\"\n");
     }

@@ -1,6 +1,6 @@
 //! `raxx list`: what is known of each credential, from this machine's memory alone. Asks no provider, opens no store.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -15,11 +15,15 @@ use crate::process::{say, write_whole};
 use crate::report::{Kind, Verdict, distance, ends_soon};
 use crate::secret::from_environment;
 use crate::source::ENVIRONMENT;
+use crate::state;
 use crate::text::clean;
 use crate::vault::{self, Access};
 
 /// The version of the JSON forms.
 const JSON_VERSION: u32 = 1;
+
+/// What the vault's row is called on the command line.
+const SHORT: &str = "infisical";
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
@@ -33,10 +37,34 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     if let Some(name) = &args.history {
         return changes(&config, name, args.json, styled, now);
     }
-    let entries = entries(&config, &history::known(), now);
-    let text = if args.json { json(&entries) } else { table(&entries, now, styled) };
+    if let Err(why) = state::existing() {
+        super::warn_without_memory(&why);
+    }
+    let mut entries = entries(&config, &history::known(), now);
+    narrow(&mut entries, &config, &args.names)?;
+    let text = match args.json {
+        true => json(&entries),
+        false => shown(&entries, now, styled, terminal_width()),
+    };
     write_whole(&text)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Leaves the credentials that were named; all if none was.
+fn narrow(entries: &mut Vec<Entry>, config: &Config, names: &[String]) -> Result<()> {
+    let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == vault::NAME);
+    if let Some(name) = names.iter().find(|name| !entries.iter().any(|entry| named(entry, name))) {
+        let known: Vec<&str> = config.names().chain([SHORT]).collect();
+        return Err(super::unknown(name, &known));
+    }
+    entries.retain(|entry| names.is_empty() || names.iter().any(|name| named(entry, name)));
+    Ok(())
+}
+
+/// The width of the terminal, if the list goes to one.
+fn terminal_width() -> Option<usize> {
+    let columns = rustix::termios::tcgetwinsize(io::stdout()).ok()?.ws_col;
+    (io::stdout().is_terminal() && columns > 0).then_some(columns.into())
 }
 
 /// One line of the list.
@@ -44,7 +72,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
 struct Entry {
     name: String,
     provider: String,
-    /// `env`; the store, by its name where the last check had the value from it; or nothing.
+    /// `env`; the store's name, if the last check had the value from it; or nothing.
     source: Option<String>,
     verdict: Option<Verdict>,
     kind: Option<Kind>,
@@ -97,8 +125,10 @@ fn entries(config: &Config, known: &Known, now: Timestamp) -> Vec<Entry> {
     for credential in &config.credentials {
         let source = match (from_environment(&credential.name), &credential.store) {
             (Some(_), _) => Some(ENVIRONMENT.into()),
-            // Whether it is there only the store itself can say.
-            (None, Some(_)) => Some(store_name(known.get(&credential.name))),
+            // Whether it is there now only the store itself can say: where the last check found it.
+            (None, Some(_)) => {
+                known.get(&credential.name).and_then(|last| last.source.clone()).filter(|s| s != ENVIRONMENT)
+            }
             (None, None) => None,
         };
         entries.push(entry(&credential.name, &credential.provider, source));
@@ -108,11 +138,6 @@ fn entries(config: &Config, known: &Known, now: Timestamp) -> Vec<Entry> {
         entries.push(entry(vault::NAME, "infisical", set.then(|| ENVIRONMENT.into())));
     }
     entries
-}
-
-fn store_name(last: Option<&Last>) -> String {
-    let seen = last.and_then(|last| last.source.clone()).filter(|source| source != ENVIRONMENT);
-    seen.unwrap_or_else(|| "store".into())
 }
 
 fn json(entries: &[Entry]) -> String {
@@ -128,33 +153,111 @@ fn pretty(form: &impl Serialize) -> String {
     serde_json::to_string_pretty(form).expect("plain data") + "\n"
 }
 
-fn table(entries: &[Entry], now: Timestamp, styled: bool) -> String {
-    let mut rows = vec![["NAME", "PROVIDER", "SOURCE", "VERDICT", "CHECKED", "EXPIRES"].map(String::from)];
+/// A table, without the columns that the terminal has no room for; or, in a narrower one, a paragraph for each credential.
+fn shown(entries: &[Entry], now: Timestamp, styled: bool, width: Option<usize>) -> String {
+    /// In this order.
+    const DISPENSABLE: [usize; 2] = [1, 2];
+    let rows = cells(entries, now);
+    let widths: [usize; COLUMNS] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut columns: Vec<usize> = (0..COLUMNS).collect();
+    let fits = |columns: &[usize]| {
+        let needed = columns.iter().map(|column| widths[*column] + GAP).sum::<usize>() - GAP;
+        width.is_none_or(|width| needed <= width)
+    };
+    for dispensable in DISPENSABLE {
+        if !fits(&columns) {
+            columns.retain(|column| *column != dispensable);
+        }
+    }
+    match width {
+        Some(width) if !fits(&columns) => paragraphs(entries, now, styled, width),
+        _ => table(entries, &rows, &columns, &widths, styled),
+    }
+}
+
+const COLUMNS: usize = 6;
+
+/// Between two columns.
+const GAP: usize = 2;
+
+/// What the table shows, its head first.
+fn cells(entries: &[Entry], now: Timestamp) -> Vec<[String; COLUMNS]> {
     let nothing = || NOTHING.to_string();
-    for entry in entries {
+    let row = |entry: &Entry| {
         let verdict = entry.verdict.zip(entry.kind).map_or_else(nothing, |(verdict, kind)| word(verdict, kind));
-        rows.push([
+        [
             clean(&entry.name),
             clean(&entry.provider),
             entry.source.as_deref().map_or_else(nothing, clean),
             verdict,
             entry.checked_at.map_or_else(|| "never".into(), |at| ago(now, at)),
             entry.expires.map_or_else(nothing, |end| distance(now, end)),
-        ]);
-    }
-    let widths: [usize; 6] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+        ]
+    };
+    let head = ["NAME", "PROVIDER", "SOURCE", "VERDICT", "CHECKED", "EXPIRES"].map(String::from);
+    std::iter::once(head).chain(entries.iter().map(row)).collect()
+}
+
+fn table(
+    entries: &[Entry],
+    rows: &[[String; COLUMNS]],
+    columns: &[usize],
+    widths: &[usize; COLUMNS],
+    styled: bool,
+) -> String {
     let mut out = String::new();
     for (i, row) in rows.iter().enumerate() {
         let entry = i.checked_sub(1).map(|i| &entries[i]);
         let mut line = String::new();
-        for (column, (cell, width)) in row.iter().zip(widths).enumerate() {
+        for column in columns.iter().copied() {
+            let cell = &row[column];
             let colour = entry.filter(|_| styled).and_then(|entry| colour(entry, column));
-            let style = Style::new().fg_color(colour.map(Into::into));
-            let padding = " ".repeat(width - cell.chars().count() + 2);
-            line += &format!("{style}{cell}{style:#}{padding}");
+            let padding = " ".repeat(widths[column] - cell.chars().count() + GAP);
+            line += &coloured(cell, colour);
+            line += &padding;
         }
         out += line.trim_end();
+        out.push('\n');
+    }
+    out
+}
+
+fn coloured(text: &str, colour: Option<AnsiColor>) -> String {
+    let style = Style::new().fg_color(colour.map(Into::into));
+    format!("{style}{text}{style:#}")
+}
+
+/// The name on a line of its own; below it what the table has, no line longer than the terminal.
+fn paragraphs(entries: &[Entry], now: Timestamp, styled: bool, width: usize) -> String {
+    const INDENT: &str = "  ";
+    let mut out = String::new();
+    for entry in entries {
+        let mut parts = match entry.verdict.zip(entry.kind) {
+            None => vec![("never checked".to_string(), None)],
+            Some((verdict, kind)) => vec![(word(verdict, kind), colour(entry, 3))],
+        };
+        parts.extend(entry.checked_at.map(|at| (format!("checked {}", ago(now, at)), None)));
+        parts.extend(entry.expires.map(|end| (ending(now, end), colour(entry, 5))));
+        parts.push((clean(&entry.provider), None));
+        parts.extend(entry.source.as_deref().map(|source| (format!("from {}", clean(source)), None)));
+        out += &clean(&entry.name);
+        let mut room = 0;
+        let last = parts.len() - 1;
+        for (i, (part, colour)) in parts.into_iter().enumerate() {
+            let comma = if i < last { "," } else { "" };
+            let needed = part.chars().count() + comma.len();
+            if needed < room {
+                room -= needed + 1;
+                out.push(' ');
+            } else {
+                room = width.saturating_sub(INDENT.len() + needed);
+                out.push('\n');
+                out += INDENT;
+            }
+            out += &coloured(&part, colour.filter(|_| styled));
+            out += comma;
+        }
         out.push('\n');
     }
     out
@@ -191,12 +294,12 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
 /// `raxx list --history NAME`.
 fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp) -> Result<ExitCode> {
     // On the command line the vault's row has a short name.
-    let name = if name == "infisical" { vault::NAME } else { name };
+    let name = if name == SHORT { vault::NAME } else { name };
     let changes = history::of(name);
     let configured = config.names().any(|known| known == name) || name == vault::NAME;
     // What is not configured any more may have a history all the same.
     if !configured && changes.is_empty() {
-        let known: Vec<&str> = config.names().chain(["infisical"]).collect();
+        let known: Vec<&str> = config.names().chain([SHORT]).collect();
         return Err(super::unknown(name, &known));
     }
     let last = history::known().remove(name);

@@ -92,7 +92,7 @@ fn before_the_first_check_the_list_says_what_is_configured() {
         [
             vec!["NAME", "PROVIDER", "SOURCE", "VERDICT", "CHECKED", "EXPIRES"],
             vec![GITHUB, "github", "env", "-", "never", "-"],
-            vec![HEROKU, "heroku", "store", "-", "never", "-"],
+            vec![HEROKU, "heroku", "-", "-", "never", "-"],
             vec!["infisical auth (universal-auth)", "infisical", "-", "-", "never", "-"],
         ]
     );
@@ -281,7 +281,7 @@ fn what_is_stored_anew_fails_no_more() {
     let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
     sandbox.config(&format!("{config}[store]\nbackend = \"file\"\nidentity = \"{}\"\n", identity.display()));
     sandbox.run(&["check", HEROKU]);
-    assert_eq!(list(&sandbox)[2][2..4], ["store", "FAIL missing"]);
+    assert_eq!(list(&sandbox)[2][2..4], ["-", "FAIL missing"]);
     assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {HEROKU}\n"));
     let new = "HRKU-AAMadeUpAndRotatedForTheListTests0123456789abcdefghij5678";
     server.accept(new);
