@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::http::{Client, Fault, Request};
+use crate::http::{Client, Request};
 use crate::provider::Answer;
 
 /// Entries asked for in one go: each is about a kilobyte, and no answer is read to more than 64.
@@ -58,16 +58,15 @@ pub async fn look_up(client: &Client, mut request: Request, value: &str) -> Resu
     request.headers.push(range(format!("id ..; max={PAGE}")));
     let mut found = Vec::new();
     for _ in 0..PAGES {
-        let mut answer = client.send(&request).await.map_err(|fault| match fault {
-            Fault::TooLong => "the list is too long".to_string(),
-            fault => format!("no list: {fault}"),
-        })?;
-        let body = Zeroizing::new(std::mem::take(&mut answer.body));
+        let answer = client.send(&request).await.map_err(|fault| format!("no list: {fault}"))?;
         if !matches!(answer.status, 200 | 206) {
             let scope = if answer.status == 403 { ", which its scope must allow" } else { "" };
             return Err(format!("HTTP {} to the list{scope}", answer.status));
         }
-        fits(&body, value, &mut found)?;
+        if answer.cut {
+            return Err("the list is too long".into());
+        }
+        fits(&answer.body, value, &mut found)?;
         if let Some(Fit::Exact(seconds)) = found.iter().find(|fit| matches!(fit, Fit::Exact(_))) {
             return end(*seconds, &answer);
         }
@@ -134,7 +133,7 @@ mod tests {
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Answer {
         let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-        Answer { host: "api.test".into(), status, headers, body: String::new() }
+        Answer { host: "api.test".into(), status, headers, body: String::new(), cut: false }
     }
 
     fn looked(list: &str) -> Result<End, String> {

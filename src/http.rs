@@ -1,19 +1,31 @@
 //! The one place that speaks HTTP: one client, no redirects, a capped body. Deadlines are the caller's.
 
-use std::error::Error as _;
-use std::fmt;
-use std::io::ErrorKind;
+mod certificates;
+mod fault;
+mod proxy;
 
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::Response;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
+use tokio::time::timeout_at;
 use url::Url;
 use zeroize::Zeroizing;
 
+use certificates::Certificates;
+pub use fault::{Fault, ProxyFault};
+use proxy::Proxy;
+
 use crate::provider::Answer;
-use crate::typed::looks_like_a_value;
 
 /// No answer that raxx needs is longer; what comes after is not read.
 const BODY_LIMIT: usize = 64 * 1024;
+
+/// How long the body of something that is no API's answer is read. Its headers tell what it is; a page that drips must
+/// not be taken for silence.
+const PAGE: Duration = Duration::from_secs(1);
 
 /// A request, with what is secret in it wiped when it is dropped.
 pub struct Request {
@@ -24,88 +36,29 @@ pub struct Request {
     pub body: Option<Zeroizing<String>>,
 }
 
-/// Why there is no whole answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
-    /// Not before the deadline.
-    TimedOut,
-    Dns,
-    Refused,
-    /// Certificate or protocol; the words of the TLS library.
-    Tls(String),
-    /// The connection ended before the answer did.
-    BrokeOff,
-    /// The body has not ended after 64 KiB.
-    TooLong,
-    /// The proxy at `host` answered in place of the provider, or gave no answer itself.
-    Proxy {
-        host: String,
-        fault: ProxyFault,
-    },
-    /// Nothing was sent: it is this machine's.
-    NotSent(String),
-    Other(String),
-}
-
-/// What a proxy did.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyFault {
-    WantsLogin,
-    Refuses,
-    /// It gave no whole answer; why.
-    Silent(String),
-}
-
-impl fmt::Display for ProxyFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ProxyFault::WantsLogin => "wants a login (HTTP 407)",
-            ProxyFault::Refuses => "refuses the connection",
-            ProxyFault::Silent(why) => why,
-        })
-    }
-}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Fault::TimedOut => f.write_str("timed out"),
-            Fault::Dns => f.write_str("its name could not be resolved"),
-            Fault::Refused => f.write_str("connection refused"),
-            Fault::Tls(why) => write!(f, "TLS: {why}"),
-            Fault::BrokeOff => f.write_str("the connection broke off"),
-            Fault::TooLong => f.write_str("the answer does not end after 64 KiB"),
-            Fault::Proxy { host, fault: ProxyFault::Silent(why) } => write!(f, "the proxy {host}: {why}"),
-            Fault::Proxy { host, fault } => write!(f, "the proxy {host} {fault}"),
-            Fault::NotSent(why) | Fault::Other(why) => f.write_str(why),
-        }
-    }
-}
-
 /// The client. Building it reads the machine's certificates (milliseconds): only done where the network is used.
 pub struct Client {
     client: reqwest::Client,
-    /// The proxy's host and port; its address may hold a password.
-    proxy: String,
+    /// The proxy's name, where https goes through one.
+    proxy: Option<String>,
+    certificates: Certificates,
 }
 
 impl Client {
     /// # Errors
-    /// The machine has no usable certificates, or a proxy variable makes no sense.
+    /// The machine has no usable certificates, or a variable makes no sense.
     pub fn new() -> Result<Client, Fault> {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
-        // For https alone, which a proxy passes on unread: http is loopback, and a proxy would see the credential.
-        let set = |name: &&'static str| Some((*name, std::env::var(name).ok().filter(|v| !v.is_empty())?));
-        let mut proxy_host = String::new();
-        if let Some((name, address)) = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].iter().find_map(set) {
-            let proxy = reqwest::Proxy::https(&address)
-                .map_err(|_| Fault::NotSent(format!("{name} is no address of a proxy")))?;
-            builder = builder.proxy(proxy.no_proxy(reqwest::NoProxy::from_env()));
-            // The name of what was put in its place by mistake is not passed on.
-            let host = Some(host_and_port(&address)).filter(|host| !looks_like_a_value(host));
-            proxy_host = host.unwrap_or_else(|| format!("named by {name}"));
+        let mut proxy = None;
+        if let Some(found) = Proxy::from_environment().map_err(Fault::NotSent)? {
+            builder = builder.proxy(found.proxy);
+            proxy = Some(found.name);
+        }
+        let mut certificates = Certificates::from_environment().map_err(Fault::NotSent)?;
+        if let Some(authorities) = certificates.authorities.take() {
+            builder = builder.tls_certs_only(authorities);
         }
         let client = builder
             // GitHub answers 403 without one, Cloudflare's integrity check 1010.
@@ -113,21 +66,26 @@ impl Client {
             // A redirect would take the credential along to another host.
             .redirect(Policy::none())
             .referer(false)
-            .build();
-        let client = client.map_err(|e| Fault::NotSent(chain(&e)))?;
-        Ok(Client { client, proxy: proxy_host })
+            .build()
+            .map_err(|error| Fault::of_setup(&error))?;
+        Ok(Client { client, proxy, certificates })
+    }
+
+    /// The proxy that requests to `address` go through, unless `NO_PROXY` excepts it.
+    pub fn proxy_for(&self, address: &str) -> Option<&str> {
+        self.proxy.as_deref().filter(|_| address.starts_with("https:"))
     }
 
     /// Sends it and reads the answer.
     ///
     /// # Errors
-    /// [`Fault`] when no whole answer came.
+    /// [`Fault`] when no answer came.
     pub async fn send(&self, request: &Request) -> Result<Answer, Fault> {
         let mut headers = HeaderMap::new();
         for (name, value) in &request.headers {
             let name =
                 HeaderName::try_from(name.as_str()).map_err(|_| Fault::NotSent(format!("{name} is no header")))?;
-            let mut value = HeaderValue::try_from(value.as_bytes())
+            let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value.clone()))
                 .map_err(|_| Fault::NotSent("the value cannot stand in a header".into()))?;
             value.set_sensitive(true);
             headers.insert(name, value);
@@ -142,122 +100,55 @@ impl Client {
             if !request.headers.iter().any(|(name, _)| name == "content-type") {
                 builder = builder.header("content-type", "application/json");
             }
-            builder = builder.body(body.as_bytes().to_vec());
+            builder = builder.body(Bytes::from_owner(body.clone()));
         }
-        let mut response = builder.send().await.map_err(|e| self.fault(&e))?;
+        let host = request.url.host_str().unwrap_or_default().to_string();
+        let fault = |error| Fault::of(&error, &host, self.proxy.as_deref(), &self.certificates);
+        let response = builder.send().await.map_err(fault)?;
 
         let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(n, v)| (n.as_str().to_string(), text(v))).collect();
         let status = response.status().as_u16();
-        // It may hold secrets. Of one size from the start: growing would leave copies behind.
-        let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
-        while let Some(chunk) = response.chunk().await.map_err(|e| fault(&e))? {
-            if body.len() + chunk.len() > BODY_LIMIT {
-                return Err(Fault::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let host = request.url.host_str().unwrap_or_default().to_string();
-        Ok(Answer { host, status, headers, body: String::from_utf8_lossy(&body).into_owned() })
-    }
-
-    /// The fault, and whose it is: the provider's or that of the proxy on the way.
-    fn fault(&self, error: &reqwest::Error) -> Fault {
-        const TUNNEL: &str = "tunnel error: ";
-        let mut source = error.source();
-        while let Some(cause) = source {
-            // The library does not export the error's type.
-            if let Some(what) = cause.to_string().strip_prefix(TUNNEL) {
-                let fault = match what {
-                    "proxy authorization required" => ProxyFault::WantsLogin,
-                    "unsuccessful" => ProxyFault::Refuses,
-                    _ => ProxyFault::Silent(fault(error).to_string()),
-                };
-                return Fault::Proxy { host: self.proxy.clone(), fault };
-            }
-            source = cause.source();
-        }
-        fault(error)
+        let mut answer = Answer { host: host.clone(), status, headers, body: String::new(), cut: false };
+        (answer.body, answer.cut) = body(response, answer.is_json()).await.map_err(fault)?;
+        Ok(answer)
     }
 }
 
-/// An address without its user and password.
-fn host_and_port(address: &str) -> String {
-    let parsed = |address: &str| Url::parse(address).ok().filter(Url::has_host);
-    let url = parsed(address).or_else(|| parsed(&format!("http://{address}")));
-    let host = |url: Url| Some((url.host_str()?.to_string(), url.port()));
-    match url.and_then(host) {
-        Some((host, Some(port))) => format!("{host}:{port}"),
-        Some((host, None)) => host,
-        None => String::new(),
-    }
+/// Reads a body to the limit, and tells whether there was more. Of a page, what came in time will do: its headers tell
+/// what it is.
+async fn body(mut response: Response, is_json: bool) -> Result<(String, bool), reqwest::Error> {
+    // It may contain secrets. Of one size from the start: growing would leave copies behind.
+    let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
+    let until = Instant::now() + PAGE;
+    let cut = loop {
+        let chunk = match is_json {
+            true => response.chunk().await?,
+            false => match timeout_at(until.into(), response.chunk()).await {
+                Ok(Ok(chunk)) => chunk,
+                Ok(Err(_)) | Err(_) => break true,
+            },
+        };
+        let Some(chunk) = chunk else { break false };
+        let room = BODY_LIMIT - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if chunk.len() > room {
+            break true;
+        }
+    };
+    Ok((text(body), cut))
 }
 
-/// Sorts an error of the client by what is under it. Nothing of it is shown as it is: its text may hold the address.
-fn fault(error: &reqwest::Error) -> Fault {
-    if error.is_timeout() {
-        return Fault::TimedOut;
+/// The bytes as text, without a copy that is not wiped.
+fn text(mut bytes: Zeroizing<Vec<u8>>) -> String {
+    if std::str::from_utf8(&bytes).is_ok() {
+        return String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default();
     }
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(tls) = tls_error(cause) {
-            return Fault::Tls(tls_words(tls));
-        }
-        match cause.downcast_ref::<std::io::Error>().map(std::io::Error::kind) {
-            Some(ErrorKind::ConnectionRefused) => return Fault::Refused,
-            Some(ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) => {
-                return Fault::BrokeOff;
-            }
-            _ => {}
-        }
-        if cause.to_string().contains("dns error") {
-            return Fault::Dns;
-        }
-        source = cause.source();
+    // Each byte becomes a replacement character at most.
+    let mut text = String::with_capacity(bytes.len() * char::REPLACEMENT_CHARACTER.len_utf8());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend((!chunk.invalid().is_empty()).then_some(char::REPLACEMENT_CHARACTER));
     }
-    if error.is_body() || error.is_decode() || error.is_request() && !error.is_connect() {
-        return Fault::BrokeOff;
-    }
-    Fault::Other(match error.is_connect() {
-        true => format!("no connection ({})", root(error)),
-        false => root(error),
-    })
-}
-
-/// The TLS error that this one is or holds: I/O errors hold it without being its consequence.
-fn tls_error<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
-    let mut held: &(dyn std::error::Error + 'static) = error;
-    while let Some(inner) = held.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        held = inner;
-    }
-    held.downcast_ref()
-}
-
-fn tls_words(error: &rustls::Error) -> String {
-    use rustls::CertificateError as C;
-    match error {
-        rustls::Error::InvalidCertificate(C::UnknownIssuer) => {
-            "the certificate's issuer is not known here (a proxy's own? then set SSL_CERT_FILE)".into()
-        }
-        rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            "the certificate is for another name".into()
-        }
-        rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "the certificate is expired (or this machine's clock is wrong)".into()
-        }
-        other => crate::text::plain(&other.to_string()),
-    }
-}
-
-/// The innermost cause: the outer ones repeat the address.
-fn root(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    crate::text::plain(&cause.to_string())
-}
-
-fn chain(error: &reqwest::Error) -> String {
-    format!("the HTTPS client cannot be set up: {}", root(error))
+    text
 }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822;
 use serde_json::Value;
 use url::Url;
+use zeroize::Zeroize as _;
 
 pub use catalogue::Catalogue;
 use rule::Rule;
@@ -35,6 +36,43 @@ pub struct Answer {
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
+    /// Whether there was more of the body than was read.
+    pub cut: bool,
+}
+
+/// A login's answer is a secret, and any answer may repeat one.
+impl Drop for Answer {
+    fn drop(&mut self) {
+        self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
+        self.body.zeroize();
+    }
+}
+
+/// An answer's JSON, wiped when it is dropped.
+#[derive(Debug)]
+pub struct Json(Value);
+
+impl std::ops::Deref for Json {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl Drop for Json {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(values) => values.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 impl Answer {
@@ -43,11 +81,17 @@ impl Answer {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// The body as JSON, where the answer says that it is JSON: a portal's page is not believed.
-    pub fn json(&self) -> Option<Value> {
-        let kind = self.header("content-type")?.split(';').next()?.trim().to_ascii_lowercase();
-        let is_json = kind == "application/json" || kind.ends_with("+json");
-        is_json.then(|| serde_json::from_str(&self.body).ok()).flatten()
+    /// Whether it says that it is JSON.
+    pub fn is_json(&self) -> bool {
+        let kind = self.header("content-type").and_then(|kind| kind.split(';').next());
+        kind.map(|kind| kind.trim().to_ascii_lowercase())
+            .is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"))
+    }
+
+    /// The body as JSON, where the answer says that it is JSON: a portal's page is not believed, and neither is a part.
+    pub fn json(&self) -> Option<Json> {
+        let whole = self.is_json() && !self.cut;
+        whole.then(|| serde_json::from_str(&self.body).ok().map(Json)).flatten()
     }
 
     /// The time at the provider: a laptop's clock may be wrong by days.
@@ -145,6 +189,11 @@ impl Provider {
     /// The host that is asked, for the words of a failure.
     pub fn host(&self) -> String {
         Url::parse(&self.base).ok().and_then(|u| u.host_str().map(String::from)).unwrap_or_default()
+    }
+
+    /// The address that is asked.
+    pub fn base(&self) -> &str {
+        &self.base
     }
 
     /// The same provider at another address.

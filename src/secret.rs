@@ -116,6 +116,14 @@ impl fmt::Display for Secret {
     }
 }
 
+/// The parts in one text that is wiped when it is dropped. It has its size from the start: `format!` grows, and leaves
+/// copies of what it had.
+pub fn joined(parts: &[&str]) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| text.push_str(part));
+    text
+}
+
 /// The bytes of an environment variable, or nothing when it is unset or empty: `export NAME=` means "not set" to every
 /// tool that reads tokens.
 pub fn from_environment(name: &str) -> Option<Zeroizing<Vec<u8>>> {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use zeroize::Zeroizing;
 
 use crate::config::may_be_named;
-use crate::secret::Secret;
+use crate::secret::{Secret, joined};
 use crate::source::environment;
 use crate::text::clean_lines;
 
@@ -65,7 +65,7 @@ pub fn quoted(text: &str) -> String {
     let escaped = shell_escape::unix::escape(Cow::Borrowed(text));
     match escaped.starts_with('\'') {
         true => escaped.into_owned(),
-        false => format!("'{escaped}'"),
+        false => std::mem::take(&mut *joined(&["'", &escaped, "'"])),
     }
 }
 
@@ -109,7 +109,7 @@ impl Changes {
             true => format!(" {NAMES_VARIABLE}=\"${{{NAMES_VARIABLE}:+${NAMES_VARIABLE} }}{name}\""),
             false => String::new(),
         };
-        let both = Zeroizing::new(format!("{}{names}\n", export.trim_end_matches('\n')));
+        let both = joined(&[export.trim_end_matches('\n'), &names, "\n"]);
         self.exports.push(&unless_set_meanwhile(name, &both));
     }
 
@@ -175,7 +175,7 @@ fn unless_set_meanwhile(name: &str, line: &str) -> Zeroizing<String> {
 
 /// `export NAME='value'`. `name` is a checked identifier.
 pub fn export_line(name: &str, secret: &Secret) -> Zeroizing<String> {
-    Zeroizing::new(format!("export {name}={}\n", *Zeroizing::new(quoted(secret.expose()))))
+    joined(&["export ", name, "=", &Zeroizing::new(quoted(secret.expose())), "\n"])
 }
 
 /// `unset NAME`.
@@ -186,9 +186,9 @@ fn unset_line(name: &str) -> String {
 /// `line`, in case that `name` still has the value that it had when `before` was read: a person may have set it meanwhile.
 /// Like every line for the glue it is one statement on one line, so `before` must not hold a line end.
 fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
-    let before = Zeroizing::new(quoted(&Zeroizing::new(format!("x{before}"))));
+    let before = Zeroizing::new(quoted(&joined(&["x", before])));
     // The letter in front because `test` takes some values for its own operators.
-    Zeroizing::new(format!("\\builtin test \"x${{{name}-}}\" != {} || \\builtin {line}", *before))
+    joined(&["\\builtin test \"x${", name, "-}\" != ", &before, " || \\builtin ", line])
 }
 
 /// Says something to the person, line by line, on stderr.

@@ -16,9 +16,9 @@ use super::{Message, Untold};
 use crate::address::base_url;
 use crate::config::SlackSettings;
 use crate::http::{Client, Fault, Request};
-use crate::provider::Answer;
+use crate::provider::{Answer, Json};
 use crate::report::{Kind, Row};
-use crate::secret::Secret;
+use crate::secret::{Secret, joined};
 use crate::text::{foreign, plain};
 
 /// The wait before the second try; each further one is twice as long.
@@ -132,7 +132,7 @@ impl Slack<'_> {
     }
 
     /// Calls a method of the Web API; what it says where it is well.
-    async fn method(&self, name: &str, body: Value, limit: Duration) -> Result<Value, Refusal> {
+    async fn method(&self, name: &str, body: Value, limit: Duration) -> Result<Json, Refusal> {
         let address = format!("{}/{name}", self.settings.base_url.as_str().trim_end_matches('/'));
         let address = Url::parse(&address).expect("base_url is checked, and a method cannot spoil it");
         let answer = self.ask(address, body, true, limit).await?;
@@ -153,11 +153,17 @@ impl Slack<'_> {
         let host = url.host_str().unwrap_or_default().to_string();
         let mut headers = vec![("content-type".into(), Zeroizing::new("application/json; charset=utf-8".into()))];
         if bearer {
-            headers.push(("authorization".into(), Zeroizing::new(format!("Bearer {}", self.secret.expose()))));
+            headers.push(("authorization".into(), joined(&["Bearer ", self.secret.expose()])));
         }
         let request = Request { post: true, url, headers, body: Some(Zeroizing::new(body.to_string())) };
         let answer = tokio::time::timeout(limit, self.client.send(&request)).await;
         let answer = answer.unwrap_or(Err(Fault::TimedOut));
+        if let Ok(answer) = &answer
+            && answer.cut
+            && !answer.header("content-type").is_some_and(|kind| kind.contains("text/html"))
+        {
+            return Err(refusal(Again::No, format!("no whole answer from {host}")));
+        }
         answer.map_err(|fault| {
             let again = match fault {
                 // What has no connection has posted nothing.
@@ -167,7 +173,7 @@ impl Slack<'_> {
                 | Fault::Proxy { .. }
                 | Fault::NotSent(_)
                 | Fault::Other(_) => Again::Soon,
-                Fault::TimedOut | Fault::BrokeOff | Fault::TooLong => Again::No,
+                Fault::TimedOut | Fault::BrokeOff => Again::No,
             };
             refusal(again, format!("no answer from {host}: {fault}"))
         })
@@ -225,7 +231,7 @@ fn webhook_answer(answer: &Answer, secrets: &[&str]) -> Result<(), Refusal> {
     }
 }
 
-fn method_answer(answer: &Answer, channel: &str, secrets: &[&str]) -> Result<Value, Refusal> {
+fn method_answer(answer: &Answer, channel: &str, secrets: &[&str]) -> Result<Json, Refusal> {
     if answer.status == 429 {
         return Err(too_many(answer));
     }
@@ -325,7 +331,7 @@ mod tests {
 
     fn answer(status: u16, kind: &str, body: &str) -> Answer {
         let headers = vec![("content-type".into(), kind.into())];
-        Answer { host: "slack.test".into(), status, headers, body: body.into() }
+        Answer { host: "slack.test".into(), status, headers, body: body.into(), cut: false }
     }
 
     #[test]

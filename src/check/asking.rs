@@ -11,7 +11,7 @@ use crate::expiry::{self, End};
 use crate::http::{Client, Fault, ProxyFault, Request};
 use crate::provider::{Ask, Auth, Finding, Provider, Sent, Step};
 use crate::report::{Cause, Kind};
-use crate::secret::Secret;
+use crate::secret::{Secret, joined};
 
 /// What the vault's requests hold beside the credential: a log-in's body, and the headers for the gate in front.
 #[derive(Default)]
@@ -93,7 +93,10 @@ impl Run<'_> {
     pub(super) fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
         let host = provider.host();
         let down = |why: &str| format!("no response (network/{} down?): {why}", provider.label);
-        let timed_out = || format!("timed out after {:?}", self.config.timeout);
+        // Who was silent, the proxy or the provider, is not known: both are named.
+        let proxy = self.client.get().and_then(|client| client.as_ref().ok()?.proxy_for(provider.base()));
+        let through = proxy.map_or(String::new(), |proxy| format!(" (through the proxy {proxy})"));
+        let timed_out = || format!("timed out after {:?}{through}", self.config.timeout);
         let silent = |host: &str, why: String| Some(Cause::NoResponse { host: host.into(), why });
         let (kind, words, cause) = match &fault {
             Fault::NotSent(why) => {
@@ -114,7 +117,7 @@ impl Run<'_> {
             Fault::Refused | Fault::Other(_) => {
                 (Kind::Unreachable, down(&fault.to_string()), silent(&host, fault.to_string()))
             }
-            Fault::Tls(_) | Fault::BrokeOff | Fault::TooLong => (Kind::Unreachable, down(&fault.to_string()), None),
+            Fault::Tls(_) | Fault::BrokeOff => (Kind::Unreachable, down(&fault.to_string()), None),
         };
         Asked { finding: Finding::new(kind, words), status: None, cause }
     }
@@ -124,7 +127,7 @@ fn request(ask: &Ask, secret: &Secret, extra: &Extra) -> Request {
     let mut headers: HashMap<String, Zeroizing<String>> =
         ask.headers.iter().map(|(n, v)| (n.to_ascii_lowercase(), Zeroizing::new(v.clone()))).collect();
     if let Auth::Header { name, prefix } = &ask.auth {
-        headers.insert(name.clone(), Zeroizing::new(format!("{prefix}{}", secret.expose())));
+        headers.insert(name.clone(), joined(&[prefix, secret.expose()]));
     }
     headers.extend(extra.headers.iter().cloned());
     Request { post: ask.post, url: ask.url.clone(), headers: headers.into_iter().collect(), body: extra.body.clone() }

@@ -74,7 +74,7 @@ impl Catalogue {
     /// What this answer of `provider` says of the value that was sent. What it repeats of it is not passed on.
     pub fn classify(&self, provider: &Provider, answer: &Answer, sent: &Sent<'_>) -> Step {
         let json = answer.json();
-        let json = json.as_ref();
+        let json = json.as_deref();
         let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);
         let Some(rule) = rules.find(|rule| rule.holds(answer, json, sent)) else {
             return Step::Done(unexpected(answer, json.is_some()));

@@ -12,7 +12,7 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
     if !headers.iter().any(|(n, _)| *n == "date") {
         all.push(("date".into(), "Mon, 04 May 2026 08:00:00 GMT".into()));
     }
-    Answer { host: "api.test".into(), status, headers: all, body: body.into() }
+    Answer { host: "api.test".into(), status, headers: all, body: body.into(), cut: false }
 }
 
 fn classified(id: &str, answer: Answer) -> Finding {

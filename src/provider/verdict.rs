@@ -116,6 +116,7 @@ pub(super) fn unexpected(answer: &Answer, is_json: bool) -> Finding {
     let what = match (answer.body.trim().is_empty(), is_json) {
         (true, _) => "an empty body",
         (_, true) => "an answer that it does not usually give",
+        (_, false) if answer.cut && answer.is_json() => "a response that is larger than 64 KiB",
         (_, false) => "a body that is not its JSON",
     };
     Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))

@@ -3,6 +3,7 @@
 
 use crate::support;
 
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -158,8 +159,12 @@ fn a_certificate_of_nobody_known() {
     let server = Loopback::start_tls(&Tls::for_name("localhost"));
     let mut sandbox = machine(&server.url());
     trust(&mut sandbox, &Tls::for_name("localhost"));
-    let words = "no response (network/{label} down?): TLS: the certificate's issuer is not known here (a proxy's own? then set SSL_CERT_FILE)";
-    all_fail(&sandbox, "unreachable", words);
+    let file = sandbox.root().join("authority.pem");
+    let words = "no response (network/{label} down?): TLS: unknown certificate issuer: it is not in SSL_CERT_FILE";
+    all_fail(&sandbox, "unreachable", &format!("{words} ({})", file.display()));
+    sandbox.unset("SSL_CERT_FILE");
+    let words = "TLS: unknown certificate issuer; behind a TLS-inspecting proxy, set SSL_CERT_FILE";
+    all_fail(&sandbox, "unreachable", &format!("no response (network/{{label}} down?): {words}"));
     sent_home_only(&server, 0);
 }
 
@@ -175,7 +180,71 @@ fn a_certificate_whose_time_is_over() {
     sent_home_only(&server, 0);
 }
 
-/// Else the three before could fail for any reason.
+#[test]
+fn a_certificate_whose_time_has_not_come_is_of_a_clock_that_is_behind() {
+    let tls = Tls::of_the_future("localhost");
+    let server = Loopback::start_tls(&tls);
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &tls);
+    let said = text(&sandbox.run(&["check"]).stdout);
+    let words = "TLS: the certificate is not valid yet: this machine's clock is behind (it shows 20";
+    assert_eq!(said.matches(words).count(), ROWS.len(), "{said}");
+    sent_home_only(&server, 0);
+}
+
+#[test]
+fn a_variable_that_names_no_certificates_is_named() {
+    let tls = Tls::for_name("localhost");
+    let server = Loopback::start_tls(&tls);
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &tls);
+    let root = sandbox.root().to_path_buf();
+    let good = root.join("authority.pem");
+    std::fs::write(root.join("text"), "no certificate\n").expect("a file");
+    for (variable, name, why) in [
+        ("SSL_CERT_FILE", "gone", "does not exist"),
+        ("SSL_CERT_FILE", "text", "contains no usable PEM certificate"),
+        ("SSL_CERT_FILE", "home", "is not a regular file"),
+        ("SSL_CERT_DIR", "gone", "does not exist"),
+        ("SSL_CERT_DIR", "home", "contains no usable PEM certificate"),
+        ("SSL_CERT_DIR", "text", "is not a directory"),
+    ] {
+        sandbox.unset("SSL_CERT_FILE").unset("SSL_CERT_DIR").env(variable, root.join(name));
+        let words = format!("not asked: {variable} names {}, which {why}", root.join(name).display());
+        all_fail(&sandbox, "unreachable", &words);
+    }
+    sandbox.unset("SSL_CERT_DIR").env("SSL_CERT_FILE", "authority.pem");
+    all_fail(&sandbox, "unreachable", "not asked: SSL_CERT_FILE names authority.pem, which is not an absolute path");
+    sent_home_only(&server, 0);
+    // One of the two is enough, and an empty one is not set.
+    for (file, directory) in
+        [(good.as_path(), "/nonexistent"), (&good, ""), (Path::new("/nonexistent"), "certificates")]
+    {
+        if directory == "certificates" {
+            std::fs::create_dir(root.join(directory)).expect("a directory");
+            std::fs::copy(&good, root.join(directory).join("authority.pem")).expect("a copy");
+        }
+        let directory = if directory.is_empty() { directory.into() } else { root.join(directory).into_os_string() };
+        sandbox.env("SSL_CERT_FILE", file).env("SSL_CERT_DIR", directory);
+        let out = sandbox.run(&["check"]);
+        assert_eq!(out.status.code(), Some(0), "{file:?}: {}", text(&out.stdout));
+    }
+}
+
+#[test]
+fn an_empty_variable_for_certificates_counts_as_unset() {
+    let server = Loopback::start();
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    let mut sandbox = machine(&server.url());
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        let unset = text(&sandbox.run(&["check"]).stdout);
+        sandbox.env(name, "");
+        assert_eq!(text(&sandbox.run(&["check"]).stdout), unset, "{name} is empty");
+    }
+}
+
+/// Else those before could fail for any reason.
 #[test]
 fn a_good_certificate_passes() {
     let tls = Tls::for_name("localhost");
@@ -245,7 +314,11 @@ fn ends_too_soon() {
 
 #[test]
 fn never_ends() {
-    fault(Fault::Endless, "the answer does not end after 64 KiB");
+    let server = Loopback::start();
+    server.always(Fault::Endless);
+    let words = "HTTP 200 with a response that is larger than 64 KiB from 127.0.0.1";
+    all_fail(&machine(&server.url()), "unreachable", words);
+    sent_home_only(&server, 2);
 }
 
 #[test]
@@ -267,13 +340,50 @@ fn an_answer_that_is_too_long() {
     };
     let server = Loopback::start();
     let sandbox = machine(&server.url());
-    for (length, wanted) in [
-        (60 * 1024, "octo-op\n"),
-        (70 * 1024, "no response (network/GitHub down?): the answer does not end after 64 KiB\n"),
-    ] {
+    for (length, wanted) in
+        [(60 * 1024, "octo-op\n"), (70 * 1024, "HTTP 200 with a response that is larger than 64 KiB from 127.0.0.1\n")]
+    {
         server.always(padded(length));
         let said = text(&sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]).stdout);
         assert!(said.ends_with(wanted), "{said}");
+    }
+}
+
+/// What is in front of a provider is told from its headers, however long or slow its page is.
+#[test]
+fn a_page_is_blocked_however_it_ends() {
+    const WORDS: &str = "a web page (HTTP 200, HTML) came instead of 127.0.0.1's answer: a captive portal, proxy or firewall stands in front";
+    let pages: [Reaction; 5] = [
+        Answer::html(200, "<html>welcome</html>").into(),
+        Answer::html(200, &"welcome ".repeat(10_000)).into(),
+        Answer::html(200, &"welcome ".repeat(1_000_000)).into(),
+        Fault::DripPage.into(),
+        Fault::ResetInPage.into(),
+    ];
+    for page in pages {
+        let server = Loopback::start();
+        server.always(page);
+        all_fail(&machine(&server.url()), "blocked", WORDS);
+        sent_home_only(&server, 2);
+    }
+}
+
+/// A part of an answer is no word of the provider's, good or bad.
+#[test]
+fn a_part_of_an_answer_decides_nothing() {
+    let padding = "a".repeat(70 * 1024);
+    for (status, body) in [
+        (200, "{\"login\":\"octo-op\",\"id\":1"),
+        (401, "{\"message\":\"Bad credentials\",\"status\":\"401\""),
+        (401, "{\"message\":\"Bad credentials\"}"),
+    ] {
+        for body in [format!("{body},\"padding\":\"{padding}\"}}"), format!("{body}{}", " ".repeat(70 * 1024))] {
+            let server = Loopback::start();
+            server.always(Answer::json(status, &body));
+            let said = text(&machine(&server.url()).run(&["check", "--json", "GITHUB_API_SECRETS_TOKEN"]).stdout);
+            let kind = said.contains("\"kind\": \"unreachable\"") || said.contains("\"kind\": \"blocked\"");
+            assert!(kind && said.contains("larger than 64 KiB"), "{said}");
+        }
     }
 }
 
@@ -314,7 +424,11 @@ fn a_proxy_that_refuses_is_named_and_never_sees_a_credential() {
         sandbox
             .env("CF_ACCESS_CLIENT_ID", "madeup.access")
             .env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
-        all_fail(&sandbox, "blocked", &format!("the proxy {host} {why}; raxx.example.test was not asked"));
+        all_fail(
+            &sandbox,
+            "blocked",
+            &format!("the proxy {host} (HTTPS_PROXY) {why}; raxx.example.test was not asked"),
+        );
         let requests = proxy.requests();
         assert_eq!(requests.len(), 8, "{requests:#?}");
         for request in &requests {
@@ -323,8 +437,9 @@ fn a_proxy_that_refuses_is_named_and_never_sees_a_credential() {
             assert!(!request.holds("cfast_MadeUp"), "{request:?}");
         }
         ROWS.iter().for_each(|row| assert_eq!(proxy.attempts(row.value), 0));
-        let line =
-            format!("[FAIL] 4 credentials could not be checked: the proxy {host} {why}\n       type: raxx check\n");
+        let line = format!(
+            "[FAIL] 4 credentials could not be checked: the proxy {host} (HTTPS_PROXY) {why}\n       type: raxx check\n"
+        );
         assert_eq!(in_a_new_terminal(&sandbox, "bash"), line);
     }
 }
@@ -335,29 +450,53 @@ fn a_proxy_that_is_not_there_is_named() {
     let host = port.url().replace("http://", "");
     let mut sandbox = machine("https://raxx.example.test");
     sandbox.env("HTTPS_PROXY", &host);
-    let words = format!("no response (network/{{label}} down?): the proxy {host}: connection refused");
+    let words = format!("no response (network/{{label}} down?): the proxy {host} (HTTPS_PROXY): connection refused");
     all_fail(&sandbox, "unreachable", &words);
     let line = format!(
-        "[FAIL] 4 credentials could not be checked: no response from the proxy {host} (connection refused)\n       type: raxx check\n"
+        "[FAIL] 4 credentials could not be checked: no response from the proxy {host} (HTTPS_PROXY) (connection refused)\n       type: raxx check\n"
     );
     assert_eq!(in_a_new_terminal(&sandbox, "zsh"), line);
 }
 
 /// Nobody was asked, so nobody did not answer.
 #[test]
-fn a_proxy_that_is_no_address_is_this_machines_fault() {
+fn a_proxy_variable_that_raxx_cannot_use_is_named() {
     let server = Loopback::start();
     let mut sandbox = machine(&server.url());
-    for name in ["HTTPS_PROXY", "all_proxy"] {
-        sandbox.env(name, "::::");
-        all_fail(&sandbox, "unreachable", &format!("not asked: {name} is no address of a proxy"));
-        let line = format!(
-            "[FAIL] 4 credentials could not be checked: {name} is no address of a proxy\n       type: raxx check\n"
-        );
+    let no_address = "is not the address of a proxy: set it to http://HOST:PORT, or unset it";
+    let socks = "names a proxy that raxx cannot use: it supports http:// and https:// proxies, not SOCKS or others";
+    for (name, value, why) in [
+        ("HTTPS_PROXY", "::::", no_address),
+        ("all_proxy", "::::", no_address),
+        ("https_proxy", "http://made-up-user:made-up-word@", no_address),
+        ("HTTPS_PROXY", "socks5://127.0.0.1:1080", socks),
+        ("https_proxy", "socks5h://made-up-user:made-up-word@proxy.test:1080", socks),
+        ("ALL_PROXY", "SOCKS4://127.0.0.1", socks),
+    ] {
+        sandbox.env(name, value);
+        all_fail(&sandbox, "unreachable", &format!("not asked: {name} {why}"));
+        let line = format!("[FAIL] 4 credentials could not be checked: {name} {why}\n       type: raxx check\n");
         assert_eq!(in_a_new_terminal(&sandbox, "bash"), line);
         sandbox.unset(name);
     }
     assert_eq!(server.requests().len(), 0);
+}
+
+#[test]
+fn a_proxy_that_is_silent_or_unknown_is_named_with_its_variable() {
+    let proxy = Loopback::start();
+    proxy.always(Fault::HangBeforeHeaders);
+    let host = proxy.url().replace("http://", "");
+    let mut sandbox = machine("https://raxx.example.test");
+    sandbox.env("https_proxy", &host);
+    let words =
+        format!("no response (network/{{label}} down?): timed out after 1.5s (through the proxy {host} (https_proxy))");
+    all_fail(&sandbox, "unreachable", &words);
+
+    let mut sandbox = machine("https://raxx.example.test");
+    sandbox.env("ALL_PROXY", "http://raxx-test.invalid:3128").env("RES_OPTIONS", "attempts:0");
+    let words = "the proxy raxx-test.invalid:3128 (ALL_PROXY): its name could not be resolved";
+    all_fail(&sandbox, "unreachable", &format!("no response (network/{{label}} down?): {words}"));
 }
 
 /// What the hook has this shell say.

@@ -125,6 +125,10 @@ pub enum Fault {
     DripBody,
     /// A body that never ends.
     Endless,
+    /// A web page that never ends, a byte now and then.
+    DripPage,
+    /// Resets the connection in the middle of a web page.
+    ResetInPage,
     /// Headers that never end.
     EndlessHeaders,
     /// Not HTTP at all.
@@ -167,6 +171,13 @@ impl Tls {
     pub fn expired(name: &str) -> Tls {
         let mut leaf = rcgen::CertificateParams::new(vec![name.to_string()]).expect("a name");
         leaf.not_after = rcgen::date_time_ymd(2020, 1, 1);
+        Tls::signed(leaf)
+    }
+
+    /// The same, but its time has not come.
+    pub fn of_the_future(name: &str) -> Tls {
+        let mut leaf = rcgen::CertificateParams::new(vec![name.to_string()]).expect("a name");
+        leaf.not_before = rcgen::date_time_ymd(3000, 1, 1);
         Tls::signed(leaf)
     }
 
@@ -412,13 +423,19 @@ impl Conversation {
 
     fn misbehave(&self, fault: Fault, stream: &mut dyn Stream, rest: usize, request: &Request) -> io::Result<()> {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
+        let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";
         let good = World::acceptance(request);
         // Closing with the request unread makes the kernel send a reset instead of an end.
-        if fault != Fault::Reset && fault != Fault::ResetInBody {
+        if !matches!(fault, Fault::Reset | Fault::ResetInBody | Fault::ResetInPage) {
             stream.read_exact(&mut vec![0; rest])?;
         }
         match fault {
             Fault::Reset => {}
+            Fault::ResetInPage => write!(stream, "{page}Content-Length: 100\r\n\r\n<html>")?,
+            Fault::DripPage => {
+                write!(stream, "{page}\r\n<html>")?;
+                self.drip(stream, &[b'a'; 1000])?;
+            }
             Fault::ResetInBody => write!(stream, "{head}Content-Length: 100\r\n\r\n{{\"result\"")?,
             Fault::HangBeforeHeaders => self.pause(HANG),
             Fault::HangAfterHeaders => {

@@ -1,0 +1,208 @@
+//! The authorities that are trusted: the system's, or on Linux those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
+
+use std::ffi::OsString;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+use rustls::RootCertStore;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use crate::typed::shown_path;
+
+const FILE: &str = "SSL_CERT_FILE";
+const DIRECTORY: &str = "SSL_CERT_DIR";
+
+/// No bundle of authorities is larger.
+const LARGEST: u64 = 16 << 20;
+
+/// What is trusted.
+#[derive(Debug, Default)]
+pub(super) struct Certificates {
+    /// `None`: the system's.
+    pub(super) authorities: Option<Vec<reqwest::Certificate>>,
+    /// The variable and its path, where the environment names them.
+    pub(super) named: Option<String>,
+}
+
+impl Certificates {
+    /// # Errors
+    /// The variable and the path that have no certificates, and why.
+    pub(super) fn from_environment() -> Result<Certificates, String> {
+        // The system's own verifier asks the Keychain and reads no variable.
+        if cfg!(target_os = "macos") {
+            return Ok(Certificates::default());
+        }
+        Certificates::of(std::env::var_os(FILE), std::env::var_os(DIRECTORY))
+    }
+
+    fn of(file: Option<OsString>, directories: Option<OsString>) -> Result<Certificates, String> {
+        if file.is_none() && directories.is_none() {
+            return Ok(Certificates::default());
+        }
+        let file = file.filter(|file| !file.is_empty()).map(PathBuf::from);
+        let directories = directories.iter().flat_map(|all| std::env::split_paths(all).collect::<Vec<_>>());
+        let directories: Vec<PathBuf> = directories.filter(|directory| !directory.as_os_str().is_empty()).collect();
+        // The library takes an empty variable for a path; it counts as unset.
+        if file.is_none() && directories.is_empty() {
+            return Ok(Certificates { authorities: system(), named: None });
+        }
+        let files = file.iter().map(|path| (FILE, path, read(path)));
+        let read = files.chain(directories.iter().map(|path| (DIRECTORY, path, read_directory(path))));
+        let (mut authorities, mut named, mut problem) = (Vec::new(), Vec::new(), None);
+        for (variable, path, found) in read {
+            match found {
+                Ok(found) => {
+                    authorities.extend(found);
+                    named.push(format!("{variable} ({})", shown(path)));
+                }
+                Err(why) => {
+                    problem.get_or_insert(format!("{variable} names {}, which {why}", shown(path)));
+                }
+            }
+        }
+        match problem.filter(|_| authorities.is_empty()) {
+            Some(problem) => Err(problem),
+            None => Ok(Certificates { authorities: Some(authorities), named: Some(named.join(" and ")) }),
+        }
+    }
+}
+
+/// The system's authorities, where the library would not find them by itself.
+#[cfg(target_os = "linux")]
+fn system() -> Option<Vec<reqwest::Certificate>> {
+    let places = openssl_probe::probe();
+    let files = places.cert_file.iter().filter_map(|file| read(file).ok());
+    let found: Vec<_> =
+        files.chain(places.cert_dir.iter().filter_map(|dir| read_directory(dir).ok())).flatten().collect();
+    (!found.is_empty()).then_some(found)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn system() -> Option<Vec<reqwest::Certificate>> {
+    None
+}
+
+fn shown(path: &Path) -> String {
+    shown_path(path).unwrap_or_else(|| "a path that looks like a secret".into())
+}
+
+/// The certificates of a file. Why there are none, as the end of a sentence.
+fn read(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    absolute(path)?;
+    let bytes = bytes(path).map_err(|error| why(&error))?;
+    let found = usable(&bytes);
+    if found.is_empty() { Err("contains no usable PEM certificate".into()) } else { Ok(found) }
+}
+
+/// The certificates of all files of a directory; what is no certificate is passed over.
+fn read_directory(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
+    absolute(path)?;
+    let entries = fs::read_dir(path).map_err(|error| why(&error))?;
+    let found: Vec<_> =
+        entries.flatten().filter_map(|entry| bytes(&entry.path()).ok()).flat_map(|bytes| usable(&bytes)).collect();
+    if found.is_empty() { Err("contains no usable PEM certificate".into()) } else { Ok(found) }
+}
+
+/// Of the current directory nothing is trusted.
+fn absolute(path: &Path) -> Result<(), String> {
+    if path.is_absolute() { Ok(()) } else { Err("is not an absolute path".into()) }
+}
+
+fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+    // A pipe in its place would keep the open waiting forever.
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LARGEST).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn why(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "does not exist".into(),
+        io::ErrorKind::PermissionDenied => "this user cannot read".into(),
+        io::ErrorKind::NotADirectory => "is not a directory".into(),
+        io::ErrorKind::Other => error.to_string(),
+        _ => format!("cannot be read: {error}"),
+    }
+}
+
+/// The certificates that the TLS library takes: one that it does not take would cost all others.
+fn usable(pem: &[u8]) -> Vec<reqwest::Certificate> {
+    let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
+    let taken = certificates.filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+    taken.filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn named(file: Option<&Path>, directory: Option<&Path>) -> Result<Option<usize>, String> {
+        let of = |path: Option<&Path>| path.map(|path| path.as_os_str().to_owned());
+        Certificates::of(of(file), of(directory)).map(|c| c.authorities.map(|all| all.len()))
+    }
+
+    #[test]
+    fn a_path_without_certificates_is_named_with_its_variable() {
+        let place = tempfile::tempdir().unwrap();
+        let authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        let pem = authority.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+        let path = |name: &str| place.path().join(name);
+        fs::write(path("good.pem"), format!("a comment\n{pem}")).unwrap();
+        fs::write(path("text"), "no certificate").unwrap();
+        fs::write(path("empty"), "").unwrap();
+        fs::write(path("broken.pem"), pem.replace('M', "N")).unwrap();
+        fs::write(path("cut.pem"), &pem[..pem.len() / 2]).unwrap();
+        fs::create_dir(path("dir")).unwrap();
+        fs::create_dir(path("none")).unwrap();
+        fs::copy(path("good.pem"), path("dir/a.0")).unwrap();
+        fs::copy(path("text"), path("dir/README")).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RWXU).unwrap();
+
+        assert_eq!(named(Some(&path("good.pem")), None), Ok(Some(1)));
+        assert_eq!(named(None, Some(&path("dir"))), Ok(Some(1)));
+        let two = path("gone").as_os_str().to_string_lossy().into_owned() + ":" + &path("dir").to_string_lossy();
+        assert_eq!(named(None, Some(Path::new(&two))), Ok(Some(1)));
+        assert_eq!(named(Some(&path("gone")), Some(&path("dir"))), Ok(Some(1)), "there is one to trust");
+
+        let said = |file: &str, why: &str| {
+            let path = path(file);
+            let file = named(Some(&path), None).unwrap_err();
+            assert_eq!(file, format!("SSL_CERT_FILE names {}, which {why}", path.display()));
+        };
+        said("gone", "does not exist");
+        said("dir", "is not a regular file");
+        said("pipe", "is not a regular file");
+        for file in ["text", "empty", "broken.pem", "cut.pem"] {
+            said(file, "contains no usable PEM certificate");
+        }
+        let directory = named(None, Some(&path("none"))).unwrap_err();
+        assert!(directory.starts_with("SSL_CERT_DIR names ") && directory.ends_with(" certificate"), "{directory}");
+        assert!(named(None, Some(&path("text"))).unwrap_err().ends_with("which is not a directory"));
+        assert!(named(Some(Path::new("good.pem")), None).unwrap_err().ends_with("which is not an absolute path"));
+
+        fs::set_permissions(path("good.pem"), fs::Permissions::from_mode(0o0)).unwrap();
+        assert!(!named(Some(Path::new("/ghp_0123456789abcdefghij")), None).unwrap_err().contains("ghp_"));
+        if fs::read(path("good.pem")).is_err() {
+            said("good.pem", "this user cannot read");
+        }
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_unset() {
+        let empty = Some(Path::new(""));
+        assert_eq!(named(None, None), Ok(None));
+        let system = named(empty, None);
+        assert!(system.is_ok() && named(empty, empty) == system && named(None, Some(Path::new(":"))) == system);
+    }
+}
