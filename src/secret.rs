@@ -133,6 +133,9 @@ pub fn from_environment(name: &str) -> Option<Zeroizing<Vec<u8>>> {
 }
 
 #[cfg(test)]
+mod freed;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use blocks::{blocks, text};
 
-use super::{Message, Untold};
+use super::{Message, Untold, span};
 use crate::address::base_url;
 use crate::config::SlackSettings;
 use crate::http::{Client, Fault, Request};
@@ -126,7 +126,7 @@ impl Slack<'_> {
         let at = |key: &str| foreign(said[key].as_str().unwrap_or("?"), &self.secrets());
         let mut who = format!("{} of {} ({})", at("user"), at("team"), at("url"));
         if let Some(seconds) = said["expires_in"].as_u64() {
-            who += &format!(", whose token expires in {} min", seconds / 60);
+            who += &format!(", whose token expires in {}", span(Duration::from_secs(seconds)));
         }
         Ok(who)
     }
@@ -162,7 +162,10 @@ impl Slack<'_> {
             && answer.cut
             && !answer.header("content-type").is_some_and(|kind| kind.contains("text/html"))
         {
-            return Err(refusal(Again::No, format!("no whole answer from {host}")));
+            return Err(refusal(
+                Again::No,
+                format!("no answer from {host}: the response is cut short, or larger than 64 KiB"),
+            ));
         }
         answer.map_err(|fault| {
             let again = match fault {

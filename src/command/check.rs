@@ -5,8 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
+use rustix::process::getpgrp;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 use super::{alert, memory, only, prune, stamp, warn_unsaved};
 use crate::check::{Checked, Mode, Run};
@@ -139,6 +141,34 @@ pub(super) struct Progress {
     all: MultiProgress,
     lines: Vec<ProgressBar>,
     styled: bool,
+    _no_echo: Option<NoEcho>,
+}
+
+/// Keeps the terminal from writing `^C` at the end of the last line: it would go on to the next one, and the lines could
+/// not be taken away whole.
+struct NoEcho(Termios);
+
+impl NoEcho {
+    fn begin() -> Option<NoEcho> {
+        let before = tcgetattr(io::stderr()).ok()?;
+        let mut without = before.clone();
+        without.local_modes.remove(LocalModes::ECHOCTL);
+        set(&without);
+        Some(NoEcho(before))
+    }
+}
+
+impl Drop for NoEcho {
+    fn drop(&mut self) {
+        set(&self.0);
+    }
+}
+
+/// Sets the modes of the terminal, if it is this process's: a job in the background would be stopped.
+fn set(modes: &Termios) {
+    if tcgetpgrp(io::stderr()).is_ok_and(|foreground| foreground == getpgrp()) {
+        let _ = tcsetattr(io::stderr(), OptionalActions::Now, modes);
+    }
 }
 
 impl Progress {
@@ -154,7 +184,7 @@ impl Progress {
             })
             .collect();
         let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-        Progress { all, lines, styled }
+        Progress { all, lines, styled, _no_echo: NoEcho::begin() }
     }
 
     fn done(&self, i: usize, checked: &Checked) {
@@ -165,6 +195,9 @@ impl Progress {
 
     /// Takes the lines away; the report takes their place.
     fn clear(&self) {
+        // A line that goes on spinning would draw itself, and the others, once more.
+        self.lines.iter().for_each(ProgressBar::disable_steady_tick);
         let _ = self.all.clear();
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
     }
 }

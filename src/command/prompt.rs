@@ -53,12 +53,13 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
     }
 }
 
-/// `9d`, `5h`, `30m`.
+/// `9d`, `5h`, `30m`, `<1m`.
 fn left(now: Timestamp, end: Timestamp) -> String {
     match end.as_second() - now.as_second() {
         s if s >= 86_400 => format!("{}d", s / 86_400),
         s if s >= 3_600 => format!("{}h", s / 3_600),
-        s => format!("{}m", s / 60),
+        s if s >= 60 => format!("{}m", s / 60),
+        _ => "<1m".into(),
     }
 }
 

@@ -18,13 +18,15 @@ pub fn ago(age: Duration, now: Timestamp) -> String {
     }
 }
 
-/// `in 41 days`, `in 5 hours`: how far `then` is from `now`, in the largest unit that says it.
+/// `in 41 days`, `in 5 hours`, `within a minute`: how far `then` is from `now`, in the largest unit that says it.
 pub fn distance(now: Timestamp, then: Timestamp) -> String {
     let seconds = then.as_second() - now.as_second();
     let (count, unit) = match seconds.unsigned_abs() {
         s if s >= 86_400 => (s / 86_400, "day"),
         s if s >= 3_600 => (s / 3_600, "hour"),
-        s => (s / 60, "minute"),
+        s if s >= 60 => (s / 60, "minute"),
+        _ if seconds < 0 => return "less than a minute ago".into(),
+        _ => return "within a minute".into(),
     };
     let plural = if count == 1 { "" } else { "s" };
     match seconds < 0 {
@@ -44,5 +46,9 @@ mod tests {
         assert_eq!(distance(at(0), at(86_400)), "in 1 day");
         assert_eq!(distance(at(0), at(7_200)), "in 2 hours");
         assert_eq!(distance(at(180), at(0)), "3 minutes ago");
+        assert_eq!(distance(at(0), at(60)), "in 1 minute");
+        assert_eq!(distance(at(0), at(59)), "within a minute");
+        assert_eq!(distance(at(0), at(0)), "within a minute");
+        assert_eq!(distance(at(59), at(0)), "less than a minute ago");
     }
 }

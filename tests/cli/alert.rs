@@ -585,7 +585,7 @@ fn a_test_message_says_whose_token_it_is_and_what_slack_answered() {
     let rotating =
         r#"{"ok":true,"url":"https://example.slack.com/","team":"Example","user":"raxxbot","expires_in":36000}"#;
     server.next(TEST, Answer::json(200, rotating));
-    assert!(test().0.contains("whose token expires in 600 min; sent"));
+    assert!(test().0.contains("whose token expires in 10 h; sent"));
     for (code, what) in REFUSALS {
         for path in [TEST, POST] {
             server.next(path, slack_error(code));

@@ -49,6 +49,22 @@ fn each_line_appears_as_soon_as_it_is_known_and_the_end_is_in_order() {
 }
 
 #[test]
+fn ctrl_c_leaves_one_report_of_whole_lines() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
+    sandbox.config(&config.replace("timeout = \"2s\"", "timeout = \"50s\""));
+    for _ in 0..5 {
+        let mut terminal = open(&sandbox, &["check"]);
+        terminal.wait_for("octo-op");
+        terminal.keys("\x03");
+        assert_eq!(terminal.end(), 130);
+        let report = "[PASS] QUICK    (redacted ghp_…cdef) — octo-op\nraxx: interrupted: 1 not checked";
+        assert_eq!(terminal.screen().trim_start_matches("^C"), report);
+    }
+}
+
+#[test]
 fn without_colour_there_is_none_anywhere() {
     let server = Loopback::start();
     let mut sandbox = two(&server);

@@ -1,0 +1,89 @@
+//! Watches what is given back to the allocator: a value must not be in it.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use crate::provider::Answer;
+use crate::secret::{Secret, joined};
+use crate::shell;
+use crate::text::redact;
+use crate::vault;
+
+const VALUE: &str = "freed-MadeUp0123456789abcdefghijklmnopqrstuvwxyz";
+
+thread_local! {
+    static WATCHING: Cell<bool> = const { Cell::new(false) };
+    static FOUND: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which looks through each block that comes back. To grow is to give one back.
+struct Watching;
+
+#[global_allocator]
+static ALLOCATOR: Watching = Watching;
+
+// SAFETY: every call goes to the system's allocator with the same layout.
+unsafe impl GlobalAlloc for Watching {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // Zeroed, so that all of a block can be looked at.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if WATCHING.get() {
+            // SAFETY: the block is still allocated, and was zeroed when it was made.
+            let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
+            let part = &VALUE.as_bytes()[8..24];
+            if bytes.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part)) {
+                FOUND.set(FOUND.get() + 1);
+            }
+        }
+        unsafe { System.dealloc(block, layout) }
+    }
+}
+
+/// How many blocks with the value in them are given back while this runs.
+fn left_by(work: impl FnOnce()) -> usize {
+    FOUND.set(0);
+    WATCHING.set(true);
+    work();
+    WATCHING.set(false);
+    FOUND.get()
+}
+
+fn secret() -> Secret {
+    Secret::parse(VALUE.as_bytes()).unwrap()
+}
+
+#[test]
+fn the_watch_sees_what_is_left() {
+    assert_eq!(left_by(|| drop(VALUE.to_string())), 1);
+    assert_eq!(left_by(|| drop(VALUE.to_ascii_uppercase())), 1);
+    assert!(left_by(|| drop(format!("Bearer {VALUE}"))) > 0);
+}
+
+#[test]
+fn what_is_made_of_a_value_leaves_no_copy() {
+    assert_eq!(left_by(|| drop(secret().clone())), 0);
+    assert_eq!(left_by(|| drop(joined(&["Bearer ", secret().expose()]))), 0);
+    assert_eq!(left_by(|| drop(vault::login_body(&secret(), &secret()))), 0);
+    assert_eq!(left_by(|| drop(shell::export_line("NAME", &secret()))), 0);
+    let said = "HTTP 401: this token is not known to us, 0123456789";
+    assert_eq!(left_by(|| drop(redact(said, &[VALUE, "another-value-0123456789"]))), 0);
+}
+
+#[test]
+fn an_answer_that_repeats_a_value_leaves_no_copy() {
+    let answer = Answer {
+        host: "api.test".into(),
+        status: 200,
+        headers: vec![("content-type".into(), "application/json".into()), ("x-echo".into(), VALUE.into())],
+        body: format!("{{\"accessToken\":\"{VALUE}\",\"all\":[{{\"token\":\"{VALUE}\"}}]}}"),
+        cut: false,
+    };
+    let read = move || {
+        let json = answer.json().unwrap();
+        assert_eq!(json["accessToken"].as_str(), Some(VALUE));
+    };
+    assert_eq!(left_by(read), 0);
+}
