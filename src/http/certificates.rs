@@ -1,16 +1,15 @@
 //! The authorities that are trusted: the system's, or on Linux those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
 
 use std::ffi::OsString;
-use std::fs::{self, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::OFlags;
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use crate::files;
 use crate::typed::shown_path;
 
 const FILE: &str = "SSL_CERT_FILE";
@@ -93,7 +92,7 @@ fn shown(path: &Path) -> String {
 /// The certificates of a file. Why there are none, as the end of a sentence.
 fn read(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     absolute(path)?;
-    let bytes = bytes(path).map_err(|error| why(&error))?;
+    let bytes = files::read(path, LARGEST).map_err(|error| why(&error))?;
     let found = usable(&bytes);
     if found.is_empty() { Err("contains no usable PEM certificate".into()) } else { Ok(found) }
 }
@@ -102,8 +101,11 @@ fn read(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
 fn read_directory(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     absolute(path)?;
     let entries = fs::read_dir(path).map_err(|error| why(&error))?;
-    let found: Vec<_> =
-        entries.flatten().filter_map(|entry| bytes(&entry.path()).ok()).flat_map(|bytes| usable(&bytes)).collect();
+    let found: Vec<_> = entries
+        .flatten()
+        .filter_map(|entry| files::read(&entry.path(), LARGEST).ok())
+        .flat_map(|bytes| usable(&bytes))
+        .collect();
     if found.is_empty() { Err("contains no usable PEM certificate".into()) } else { Ok(found) }
 }
 
@@ -112,24 +114,12 @@ fn absolute(path: &Path) -> Result<(), String> {
     if path.is_absolute() { Ok(()) } else { Err("is not an absolute path".into()) }
 }
 
-fn bytes(path: &Path) -> io::Result<Vec<u8>> {
-    // A pipe in its place would keep the open waiting forever.
-    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(LARGEST).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
 fn why(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist".into(),
         io::ErrorKind::PermissionDenied => "this user cannot read".into(),
         io::ErrorKind::NotADirectory => "is not a directory".into(),
-        io::ErrorKind::Other => error.to_string(),
+        io::ErrorKind::Other => error.to_string().trim_start_matches("it ").into(),
         _ => format!("cannot be read: {error}"),
     }
 }

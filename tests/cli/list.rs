@@ -3,10 +3,12 @@
 use crate::support;
 
 use std::fs;
+use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
+use crate::pty::Terminal;
 use support::loopback::{Answer, Loopback};
 use support::{Sandbox, text};
 
@@ -358,5 +360,44 @@ fn what_is_noted_is_ours_alone() {
     for file in ["last.json", "history.jsonl", "history.lock"] {
         let mode = fs::metadata(sandbox.state().join(file)).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn only_the_credentials_that_were_named_are_listed() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    sandbox.run(&["check"]);
+    let names = |args: &[&str]| {
+        let table = shown(&sandbox, args);
+        table.lines().skip(1).map(|line| line.split("  ").next().unwrap().to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&["list", HEROKU]), [HEROKU]);
+    assert_eq!(names(&["list", "infisical", GITHUB]), [GITHUB, "infisical auth (universal-auth)"]);
+    assert_eq!(json_of(&sandbox, &["list", "--json", HEROKU])["credentials"].as_array().unwrap().len(), 1);
+    let out = sandbox.run(&["list", "HEROKU_APIKEY"]);
+    assert_eq!(text(&out.stderr), "raxx: no credential is named HEROKU_APIKEY: did you mean HEROKU_API_KEY?\n");
+    assert_eq!(out.status.code(), Some(2));
+}
+
+#[test]
+fn on_a_terminal_no_line_is_longer_than_it_is_wide_and_nothing_that_matters_is_missing() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    ends_in(&server, SignedDuration::from_hours(9 * 24));
+    sandbox.run(&["check"]);
+    for columns in [200, 80, 60, 40, 20] {
+        // Without the styles, which take no room.
+        let line = format!("stty cols {columns}; NO_COLOR=1 raxx list; echo DONE-$?");
+        let args = ["-c", line.as_str()];
+        let terminal = Terminal::open(Path::new("/bin/sh"), &args, sandbox.environment(), &sandbox.home());
+        terminal.wait_for("DONE-0");
+        let screen = text(&terminal.transcript()).replace('\r', "");
+        let longest = screen.lines().filter(|line| line.contains(' ')).map(|line| line.chars().count()).max();
+        assert!(longest.is_some_and(|longest| longest <= columns.max(31)), "{columns}:\n{screen}");
+        for word in [GITHUB, HEROKU, "infisical auth (universal-auth)", "PASS", "FAIL rejected", "in 9 days"] {
+            assert!(screen.contains(word), "{columns}: {word}:\n{screen}");
+        }
+        assert_eq!(screen.contains("PROVIDER"), columns == 200, "{columns}:\n{screen}");
     }
 }

@@ -349,3 +349,54 @@ fn list_and_prompt_tell_of_the_configuration_that_is_used() {
     sandbox.env("RAXX_CONFIG", &first);
     assert_eq!(text(&sandbox.run(&["prompt"]).stdout), format!("✗ {NAME}\n"));
 }
+
+#[test]
+fn a_mounted_secret_of_roots_opens_the_store_file_for_a_user_unless_others_can_write_to_it() {
+    if !is_root() {
+        return;
+    }
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).assert().success();
+    sandbox.unset(NAME);
+    let identity = sandbox.home().join(".config/raxx/identity.txt");
+    give(&sandbox.home(), USER);
+    chown(&identity, Some(0), Some(USER)).unwrap();
+    for (mode, opens) in [(0o444, true), (0o440, true), (0o644, true), (0o664, false), (0o666, false), (0o755, false)] {
+        fs::set_permissions(&identity, fs::Permissions::from_mode(mode)).unwrap();
+        let out = run_as(&sandbox, USER, &["export", "sh"]);
+        assert_eq!(text(&out.stdout).contains(TOKEN), opens, "{mode:o}: {}", text(&out.stderr));
+    }
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o400)).unwrap();
+    chown(&identity, Some(ANOTHER), Some(USER)).unwrap();
+    assert!(!text(&run_as(&sandbox, USER, &["export", "sh"]).stdout).contains(TOKEN), "another user's identity");
+}
+
+#[test]
+fn metrics_of_two_users_and_two_configurations_do_not_collide() {
+    let server = Loopback::start();
+    let mut sandbox = machine(&server);
+    let series = |out: Output, file: &Path| {
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        let raw = fs::read_to_string(file).unwrap();
+        let lines = raw.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.rsplit_once(' ').unwrap().0.to_string()).collect::<Vec<_>>()
+    };
+    let at = |name: &str| sandbox.root().join(name);
+    let (first, second, third) = (at("first.prom"), at("second.prom"), at("home/third.prom"));
+    let check = |sandbox: &Sandbox, file: &Path| sandbox.run(&["check", "--prometheus", file.to_str().unwrap()]);
+    let mut all = series(check(&sandbox, &first), &first);
+    let other = at("other.toml");
+    fs::copy(at("config.toml"), &other).unwrap();
+    if is_root() {
+        give(&sandbox.home(), USER);
+        all.extend(series(run_as(&sandbox, USER, &["check", "--prometheus", third.to_str().unwrap()]), &third));
+        give(&sandbox.home(), 0);
+    }
+    sandbox.env("RAXX_CONFIG", other);
+    all.extend(series(check(&sandbox, &second), &second));
+    let count = all.len();
+    all.sort();
+    all.dedup();
+    assert!(count > 3 && all.len() == count, "{all:#?}");
+}
