@@ -125,11 +125,13 @@ fn ctrl_c_ends_at_once_with_what_is_known() {
     let mut check = std::process::Command::new(RAXX);
     check.env_clear().envs(sandbox.environment().iter().cloned()).arg("check");
     let check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Both were sent, and the one that is answered had the time to be read.
-    while server.requests().len() < 2 {
-        std::thread::yield_now();
+    // Both were sent, and the verdict of the one that is answered is known.
+    let verdicts = sandbox.state().join("verdicts");
+    let is_verdict = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "json");
+    let known = || std::fs::read_dir(&verdicts).is_ok_and(|found| found.flatten().any(|entry| is_verdict(&entry)));
+    while server.requests().len() < 2 || !known() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(std::process::Command::new("kill").args(["-INT", &check.id().to_string()]).status().unwrap().success());
     let out = check.wait_with_output().unwrap();
     assert_eq!(text(&out.stdout), PASS);
