@@ -247,6 +247,10 @@ fn rc_files_of_every_kind_get_the_block_once_and_their_bytes_back() {
     ];
     for shell in SHELLS {
         for (kind, bytes, note) in kinds {
+            // Each run takes its time: the other shells are given what needs most care.
+            if shell != SHELLS[0] && note.is_empty() {
+                continue;
+            }
             let home = Home::new();
             home.write(".zshrc", bytes).write(".bashrc", bytes);
             let with = ["--no-build", "--bin-dir", built().to_str().expect("UTF-8")];
@@ -753,10 +757,10 @@ fn a_directory_with_any_name_works() {
 #[test]
 fn a_directory_with_a_newline_is_refused_and_any_other_comes_out_again() {
     let odd = ["it's a b", "*[a]?{b,c}~", "$(touch pwned)`x`", "a\t\r\u{1b}[31m\\", "a\nb", "a\n"];
-    for (name, odd) in ["CARGO_HOME", "CARGO_INSTALL_ROOT", "--bin-dir", "ZDOTDIR", "HOME"]
-        .into_iter()
-        .flat_map(|name| odd.map(|odd| (name, odd)))
-    {
+    // The same code writes each of them, so the others are tried with the last three alone.
+    let others = ["CARGO_INSTALL_ROOT", "--bin-dir", "ZDOTDIR", "HOME"];
+    let others = others.iter().flat_map(|name| odd[3..].iter().map(|odd| (*name, *odd)));
+    for (name, odd) in odd.iter().map(|odd| ("CARGO_HOME", *odd)).chain(others) {
         let mut home = Home::new();
         let directory = home.path("odd").join(odd);
         fs::create_dir_all(&directory).expect("a directory");

@@ -242,8 +242,8 @@ fn touched(sandbox: &Sandbox, child: &mut Child) {
 
 #[test]
 fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_value_whole() {
-    const RANDOM: u32 = 200;
-    const AIMED: u32 = 60;
+    const RANDOM: u32 = 120;
+    const AIMED: u32 = 40;
     let sandbox = unattended();
     stored(&sandbox, "T0", OLD);
     stored(&sandbox, "T1", "ghp_MadeUpAndNeverTouched0123456789012345");
