@@ -58,6 +58,9 @@ pub struct Notice {
     /// What the last run could not find out, beside what is known from before.
     pub lately: Option<String>,
     pub hint: Option<String>,
+    /// The command to type next.
+    #[serde(rename = "type")]
+    pub next: Option<String>,
     /// Since when it fails; of a recovery, since when it had failed.
     pub since: Timestamp,
     /// The host that gave no answer at all.
@@ -143,8 +146,14 @@ impl Message {
             };
             let place = *places.entry(key).or_insert(groups.len());
             match groups.get_mut(place) {
-                Some(group) => group.notices.push(notice),
-                None => groups.push(Group { notices: vec![notice], said: self.said(notice), since: notice.since }),
+                Some(group) => {
+                    group.notices.push(notice);
+                    group.next.extend(notice.next.as_deref());
+                }
+                None => {
+                    let next = BTreeSet::from_iter(notice.next.as_deref());
+                    groups.push(Group { notices: vec![notice], said: self.said(notice), since: notice.since, next });
+                }
             }
         }
         for group in groups.iter_mut().filter(|group| group.notices.len() > 1) {
@@ -152,6 +161,7 @@ impl Message {
             if unanswered(&group.notices[0]) {
                 let hosts: Vec<String> = hosts.into_iter().map(clean).collect();
                 group.said = format!("no response from {}", hosts.join(", "));
+                group.next = BTreeSet::from(["raxx check"]);
                 group.since = group.notices.iter().map(|n| n.since).min().unwrap_or(group.since);
             } else if group.notices[0].event == Event::Recovered {
                 group.said = group.said.replacen("works again, was", "work again, were", 1);
@@ -185,6 +195,8 @@ pub struct Group<'a> {
     /// What they say after their names.
     pub said: String,
     pub since: Timestamp,
+    /// The commands to type next.
+    pub next: BTreeSet<&'a str>,
 }
 
 /// Why a receiver has not taken a message, in a line.

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
-use zeroize::Zeroizing;
 
 use asking::{Asked, Extra};
 pub use memory::fingerprint_parts;
@@ -19,10 +18,10 @@ pub use memory::fingerprint_parts;
 use crate::config::{Config, Credential};
 use crate::http::{Client, Fault};
 use crate::provider::{Catalogue, Finding};
-use crate::report::{Kind, Row, Verdict, distance, ends_soon};
+use crate::report::{Kind, Row, Verdict, distance, ends_soon, next_command};
 use crate::secret::{Malformed, Secret};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
-use crate::state::State;
+use crate::state::{Memory, State};
 use crate::store::{Lookup, Store};
 use crate::vault::{self, Access};
 
@@ -31,6 +30,8 @@ use crate::vault::{self, Access};
 pub enum Mode {
     /// `raxx check`: what this environment holds, asked afresh.
     Check,
+    /// The daily check: as `Check`, and a rejection may be doubted.
+    Daily,
     /// `raxx load`: as `Check`, and a value of the store takes the place of a bad one of the environment.
     Load,
     /// A new terminal: as `Load`, with memory.
@@ -44,6 +45,8 @@ pub struct Checked {
     pub good: Option<Good>,
     /// Whether the provider was asked for this very run.
     pub live: bool,
+    /// A keyed hash of the value, where there is one and a state directory with the key.
+    pub print: Option<String>,
 }
 
 /// A value that may be exported.
@@ -136,13 +139,9 @@ impl<'a> Run<'a> {
 
     async fn of_environment(&self, credential: &Credential, value: Result<Secret, Malformed>) -> Checked {
         let end = self.end();
-        let mut checked = match value {
-            Ok(secret) => {
-                // The trimmed form is what is asked about; where the variable holds more, the shell gets the trimmed one.
-                let same = std::env::var(&credential.name).is_ok_and(|v| secret.is(Zeroizing::new(v).as_bytes()));
-                self.validated(credential, secret, ENVIRONMENT, same, end).await
-            }
-            Err(why) => malformed(credential, why, ENVIRONMENT),
+        let mut checked = match &value {
+            Err(why) => malformed(credential, *why, ENVIRONMENT),
+            Ok(secret) => self.of_shell(credential, secret, end).await,
         };
         if !checked.row.kind.is_bad() || credential.store.is_none() {
             return checked;
@@ -151,38 +150,57 @@ impl<'a> Run<'a> {
         let limit = self.store_limit.min(end.saturating_duration_since(Instant::now()));
         let mut found = stored(self.store, &[credential], limit).await;
         let Some(Stored::Value(secret)) = found.pop() else { return checked };
-        if environment(&credential.name).is_some_and(|v| v.is_ok_and(|v| v == secret)) {
+        let name = credential.store.as_ref().map_or(self.store, |item| self.store.speaker(item)).name();
+        if value.is_ok_and(|value| value == secret) {
             // A new shell gets it from there again.
             if checked.row.kind == Kind::Malformed {
-                checked.row.hint = store_again(credential, self.store.name());
+                checked.row.hint = None;
             }
             return checked;
         }
-        let mut better = self.validated(credential, secret, self.store.name(), false, end).await;
+        let mut better = self.validated(credential, secret, name, false, end).await;
         if better.row.verdict() != Verdict::Pass {
             if better.row.kind == Kind::Unreachable && Instant::now() >= end {
-                let other = "holds another value, which could not be checked in time. Type: raxx check";
-                checked.row.hint = Some(format!("the {} {other}", self.store.name()));
+                let other = "holds another value, which could not be checked in time";
+                checked.row.hint = Some(format!("the {name} {other}"));
+                checked.row.next = next_command(Kind::Unreachable, &credential.name, &credential.provider);
                 // It may be the rotated one.
                 checked.row.rotate_via = None;
             }
             return checked;
         }
         match self.mode {
-            Mode::Check => {
-                let hint = format!(
-                    "the {} holds another value, which works. For this shell, type: raxx load",
-                    self.store.name()
-                );
-                checked.row.hint = Some(hint);
+            Mode::Check | Mode::Daily => {
+                checked.row.hint = Some(format!("the {name} holds another value, which works"));
+                checked.row.next = Some(load(credential));
                 // There is a good value: nobody needs to rotate.
                 checked.row.rotate_via = None;
                 checked
             }
             Mode::Load | Mode::Hook => {
-                better.row.words += &format!(", from the {} (this shell held one that is bad)", self.store.name());
+                better.row.words += &format!(", from the {name} (this shell held one that is bad)");
                 better
             }
+        }
+    }
+
+    /// Asks about the shell's own value. What other programs would send with a line end or spaces around it is not the value
+    /// that was asked about: a check says so, and a shell gets the bare one.
+    async fn of_shell(&self, credential: &Credential, secret: &Secret, end: Instant) -> Checked {
+        let only_looks = matches!(self.mode, Mode::Check | Mode::Daily);
+        if secret.was_trimmed() && only_looks && secret.stand_in().is_none() {
+            return mangled(credential, secret, "not a token: ends with a newline");
+        }
+        let mut checked = self.validated(credential, secret.clone(), ENVIRONMENT, !secret.was_trimmed(), end).await;
+        match (&mut checked.good, secret.without_spaces()) {
+            (Some(_), Some(_)) if only_looks && checked.row.kind == Kind::Valid => {
+                mangled(credential, secret, "not a token: works only without the spaces at its ends")
+            }
+            (Some(good), Some(bare)) if !only_looks => {
+                *good = Good { secret: bare, in_environment: false };
+                checked
+            }
+            _ => checked,
         }
     }
 
@@ -195,7 +213,7 @@ impl<'a> Run<'a> {
             Stored::Not(lookup) => {
                 let mut row = without_value(credential, &lookup, self.store);
                 row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());
-                Checked { row, good: None, live: !matches!(lookup, Lookup::TimedOut) }
+                Checked { row, good: None, live: !matches!(lookup, Lookup::TimedOut), print: None }
             }
         }
     }
@@ -205,12 +223,16 @@ impl<'a> Run<'a> {
         self.validated(credential, secret.clone(), "input", false, self.end()).await.row.cleaned()
     }
 
-    /// Forgets what was said of a value: a person stores it all the same, and it must not be held back.
-    pub fn forget_verdict(&self, credential: &Credential, secret: &Secret) {
+    /// Forgets what was said of a value that a person stores unchecked: it must not be held back, and a first rejection is
+    /// doubted.
+    pub fn trust(&self, credential: &Credential, secret: &Secret) {
         let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
         let first = provider.first(credential.account_id.as_deref(), &|prefix| secret.expose().starts_with(prefix));
         if let (Some(state), Ok(first)) = (self.state, first) {
-            state.forget(&state.fingerprint(&fingerprint_parts(credential, &first), secret));
+            let print = state.fingerprint(&fingerprint_parts(credential, &first), secret);
+            state.forget(&print);
+            // A disk that is full costs the trust, not the value.
+            let _ = state.remember(&print, &Memory::unchecked(&credential.name));
         }
     }
 
@@ -228,6 +250,9 @@ impl<'a> Run<'a> {
         in_environment: bool,
         end: Instant,
     ) -> Checked {
+        if let Some(what) = secret.stand_in() {
+            return malformed(credential, Malformed::StandIn(what), source);
+        }
         let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
         let account = credential.account_id.as_deref();
         let token = |prefix: &str| secret.expose().starts_with(prefix);
@@ -236,8 +261,8 @@ impl<'a> Run<'a> {
             Err(what) => (Asked { finding: Finding::new(Kind::NotConfigured, what), status: None, cause: None }, true),
             Ok(first) => {
                 let parts = fingerprint_parts(credential, &first);
-                let ask = async {
-                    let mut asked = self.ask(provider, first.clone(), &secret, account, Extra::default()).await;
+                let ask = async |end: Instant| {
+                    let mut asked = self.ask(provider, first.clone(), &secret, account, &Extra::default()).await;
                     self.look_up_expiry(provider, &secret, end, &mut asked.finding).await;
                     asked
                 };
@@ -248,6 +273,7 @@ impl<'a> Run<'a> {
         if let (Kind::Rejected, Some(oddity)) = (row.kind, secret.oddity()) {
             row.kind = Kind::Malformed;
             row.words += &format!("; {oddity}");
+            row.next = next_command(row.kind, &row.name, &row.provider);
         }
         row.latency = live.then(|| begun.elapsed());
         row.source = Some(source.into());
@@ -255,10 +281,11 @@ impl<'a> Run<'a> {
         row.rotate_via = credential.rotate_via.clone();
         row.manage_url = provider.manage_url.clone();
         if row.kind == Kind::Malformed {
-            row.hint = store_again(credential, source);
+            set_again(&mut row, credential, source);
         }
         let exportable = !row.kind.is_bad();
-        Checked { row, good: exportable.then_some(Good { secret, in_environment }), live }
+        let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
+        Checked { row, good: exportable.then_some(Good { secret, in_environment }), live, print }
     }
 
     async fn vault(&self) -> Checked {
@@ -276,7 +303,8 @@ impl<'a> Run<'a> {
             Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
             Access::Malformed(name, why) => {
                 let mut checked = plain_row(Kind::Malformed, format!("{name} is {}", why.words()));
-                checked.row.hint = Some(format!("set {name} again, whole and on one line"));
+                checked.row.hint =
+                    Some(why.hint().map_or_else(|| format!("set {name} again, whole and on one line"), String::from));
                 return checked;
             }
             Access::Token(secret) => (token(&secret).expect("its path needs nothing"), secret, None),
@@ -293,9 +321,11 @@ impl<'a> Run<'a> {
         let id = login.as_ref().map_or("", Secret::expose);
         let parts = [vault::NAME, "infisical", first.url.as_str(), id];
         let body = login.as_ref().map(|id| vault::login_body(id, &secret));
-        let ask = self.ask(&provider, first.clone(), &secret, None, Extra { body, headers, id: login.clone() });
+        let extra = Extra { body, headers, id: login.clone() };
+        let ask = async |_| self.ask(&provider, first.clone(), &secret, None, &extra).await;
         let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
         let mut row = self.row(vault::NAME, "infisical", asked);
+        let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         // The built-in address may be anybody's but this vault's.
         if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
             row.hint = Some(format!(
@@ -307,7 +337,7 @@ impl<'a> Run<'a> {
         row.source = Some(ENVIRONMENT.into());
         row.rotate_via = rotate_via;
         row.manage_url = Some(address.into());
-        Checked { row, good: None, live }
+        Checked { row, good: None, live, print }
     }
 
     /// A row with what an answer says. The provider's clock counts, where it is known.
@@ -330,22 +360,39 @@ impl<'a> Run<'a> {
 }
 
 fn plain_row(kind: Kind, words: String) -> Checked {
-    Checked { row: Row::new(vault::NAME, "infisical", kind, words), good: None, live: true }
+    Checked { row: Row::new(vault::NAME, "infisical", kind, words), good: None, live: true, print: None }
 }
 
 fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {
     let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, why.words());
     row.source = Some(source.into());
     row.redacted = Some("(redacted)".into());
-    row.hint = store_again(credential, source);
+    set_again(&mut row, credential, source);
+    if let Some(hint) = why.hint() {
+        row.hint = Some(hint.into());
+    }
     row.rotate_via = credential.rotate_via.clone();
-    Checked { row, good: None, live: true }
+    Checked { row, good: None, live: true, print: None }
+}
+
+/// A variable with a good value and something around it.
+fn mangled(credential: &Credential, secret: &Secret, words: &str) -> Checked {
+    let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, words);
+    row.source = Some(ENVIRONMENT.into());
+    row.redacted = Some(secret.redacted());
+    row.next = Some(load(credential));
+    row.rotate_via = credential.rotate_via.clone();
+    Checked { row, good: None, live: true, print: None }
+}
+
+fn load(credential: &Credential) -> String {
+    format!("raxx load {}", credential.name)
 }
 
 /// How a mangled value is put right, where it came from.
-fn store_again(credential: &Credential, source: &str) -> Option<String> {
-    match source {
-        ENVIRONMENT => Some(format!("set {} again, whole and on one line", credential.name)),
-        _ => Some(format!("store it again: raxx store {}", credential.name)),
+fn set_again(row: &mut Row, credential: &Credential, source: &str) {
+    if source == ENVIRONMENT {
+        row.hint = Some(format!("set {} again, whole and on one line", credential.name));
+        row.next = row.next.take().filter(|_| credential.store.is_some());
     }
 }

@@ -53,6 +53,9 @@ pub enum Command {
     Hook {
         /// The shell that will evaluate it
         shell: Shell,
+        /// The shell inherited raxx's values: do not repeat what was said within the hour
+        #[arg(long, hide = true)]
+        nested: bool,
     },
     /// Print the completions of a shell
     Completions {

@@ -119,7 +119,8 @@ fn one(found: &[Fit], answer: &Answer) -> Result<End, String> {
 }
 
 fn end(seconds: Option<i64>, answer: &Answer) -> Result<End, String> {
-    let Some(seconds) = seconds else { return Ok(End::Never) };
+    // It was accepted a moment ago: an end that is not ahead is none.
+    let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else { return Ok(End::Never) };
     let now = answer.date().unwrap_or_else(Timestamp::now);
     let at = now.as_second().checked_add(seconds).and_then(|at| Timestamp::from_second(at).ok());
     at.map(End::At).ok_or_else(|| "its end is no date".into())

@@ -17,6 +17,7 @@ mod process;
 mod prometheus;
 mod provider;
 mod report;
+mod said;
 mod schedule;
 mod secret;
 mod shell;
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         Command::Schedule { action } => command::schedule::run(&action),
         Command::Export(args) => command::export::run(&args),
         Command::Init { shell } => command::init(shell),
-        Command::Hook { .. } => command::hook::run(),
+        Command::Hook { nested, .. } => command::hook::run(nested),
         Command::Completions { shell } => command::completions::run(shell),
         Command::List(args) => command::list::run(&args),
         Command::Prompt => command::prompt::run(),

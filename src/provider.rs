@@ -10,6 +10,7 @@ mod table;
 mod verdict;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822;
@@ -170,6 +171,8 @@ pub struct Provider {
     /// Whether that list may be asked for.
     list_expiry: bool,
     not_before: Option<String>,
+    /// After how long a rejection of a value that passed lately is asked about once more before it is believed.
+    pub doubt: Option<Duration>,
     probes: Vec<Probe>,
     rules: Vec<Rule>,
 }

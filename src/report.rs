@@ -33,6 +33,8 @@ pub enum Kind {
     Valid,
     /// The provider's own words say that the secret is bad, expired, disabled or revoked.
     Rejected,
+    /// The provider's own host answered 401 or 403 in its API's content type and does not say why.
+    Refused,
     /// In no source.
     Missing,
     /// Cannot be a token.
@@ -64,6 +66,20 @@ impl Kind {
     }
 }
 
+/// The command to type after a verdict of this kind.
+pub fn next_command(kind: Kind, name: &str, provider: &str) -> Option<String> {
+    // On the command line the vault's row has the name of its provider, and the store has nothing of it.
+    let is_vault = name.contains(' ');
+    let name = if is_vault { provider } else { name };
+    match kind {
+        Kind::Valid | Kind::NotConfigured => None,
+        Kind::Rejected => Some(format!("raxx rotate {name}")),
+        Kind::Refused => Some(format!("raxx check {name}, then raxx rotate {name}")),
+        Kind::Missing | Kind::Malformed if !is_vault => Some(format!("raxx store {name}")),
+        _ => Some(format!("raxx check {name}")),
+    }
+}
+
 /// What several rows may have in common, so that a new terminal says it once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub enum Cause {
@@ -90,6 +106,9 @@ pub struct Row {
     pub words: String,
     /// What to do, where it is not "rotate": a line of its own.
     pub hint: Option<String>,
+    /// The command to type next.
+    #[serde(rename = "type")]
+    pub next: Option<String>,
     /// Where the value came from: `env`, `Keychain`, `Secret Service`.
     pub source: Option<String>,
     pub redacted: Option<String>,
@@ -124,7 +143,7 @@ fn millis<S: serde::Serializer>(latency: &Option<Duration>, s: S) -> Result<S::O
 }
 
 impl Row {
-    /// A row that says no more than this; the rest is filled in by who knows it.
+    /// A row that says no more than this, with the usual next command; the rest is filled in by who knows it.
     pub fn new(name: &str, provider: &str, kind: Kind, words: impl Into<String>) -> Row {
         Row {
             name: name.into(),
@@ -132,6 +151,7 @@ impl Row {
             kind,
             words: words.into(),
             hint: None,
+            next: next_command(kind, name, provider),
             source: None,
             redacted: None,
             http_status: None,
@@ -147,7 +167,14 @@ impl Row {
 
     /// The row with nothing in it that acts on a terminal, whatever its words were made of.
     pub fn cleaned(mut self) -> Row {
-        let optional = [&mut self.hint, &mut self.source, &mut self.warning, &mut self.rotate_via, &mut self.owner];
+        let optional = [
+            &mut self.hint,
+            &mut self.next,
+            &mut self.source,
+            &mut self.warning,
+            &mut self.rotate_via,
+            &mut self.owner,
+        ];
         for text in optional.into_iter().flatten().chain([&mut self.words]) {
             *text = clean(text);
         }
@@ -185,6 +212,9 @@ impl Row {
         }
         if let Some(hint) = &self.hint {
             let _ = write!(out, "\n       {}", clean(hint));
+        }
+        if let Some(next) = self.next.as_ref().filter(|_| self.verdict() == Verdict::Fail) {
+            let _ = write!(out, "\n       type: {}", clean(next));
         }
         out
     }

@@ -1,16 +1,24 @@
 //! A credential's value: wiped when dropped, redacted wherever it could be shown.
 
+mod stand_in;
+
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
+
+pub use stand_in::StandIn;
 
 /// Values shorter than this are shown as `(redacted)` alone: eight characters of them would be too many.
 const SHOWN_FROM: usize = 32;
 
 /// The value of a credential. `Debug` and `Display` give the redacted form; only [`Secret::expose`] gives the value.
 #[derive(Clone)]
-pub struct Secret(SecretString);
+pub struct Secret {
+    value: SecretString,
+    /// Whether a line end was dropped from its end.
+    trimmed: bool,
+}
 
 /// Why some bytes cannot be a token. Such a value is never sent and never exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +28,8 @@ pub enum Malformed {
     Nul,
     Newline,
     Control,
+    /// A value that stands for another one.
+    StandIn(StandIn),
 }
 
 impl Malformed {
@@ -31,6 +41,15 @@ impl Malformed {
             Malformed::Nul => "not a token: contains a NUL byte",
             Malformed::Newline => "not a token: contains a newline",
             Malformed::Control => "not a token: contains a control character",
+            Malformed::StandIn(what) => what.words(),
+        }
+    }
+
+    /// What to do about it, where the words alone do not tell.
+    pub fn hint(self) -> Option<&'static str> {
+        match self {
+            Malformed::StandIn(what) => Some(what.hint()),
+            _ => None,
         }
     }
 }
@@ -42,6 +61,7 @@ impl Secret {
     /// # Errors
     /// [`Malformed`] when the bytes cannot be a token.
     pub fn parse(bytes: &[u8]) -> Result<Secret, Malformed> {
+        let whole = bytes;
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         if bytes.is_empty() {
@@ -57,12 +77,47 @@ impl Secret {
         if text.chars().any(char::is_control) {
             return Err(Malformed::Control);
         }
-        Ok(Secret(SecretString::from(text)))
+        Ok(Secret { value: SecretString::from(text), trimmed: text.len() < whole.len() })
+    }
+
+    /// Takes the bytes of a token: besides what [`Secret::parse`] refuses, it is no reference and no placeholder.
+    ///
+    /// # Errors
+    /// [`Malformed`] when the bytes cannot be a token.
+    pub fn parse_token(bytes: &[u8]) -> Result<Secret, Malformed> {
+        Secret::parse(bytes)?.token()
+    }
+
+    /// The value, if it is not a reference or a placeholder.
+    ///
+    /// # Errors
+    /// [`Malformed`] when it is one.
+    pub fn token(self) -> Result<Secret, Malformed> {
+        match self.stand_in() {
+            Some(what) => Err(Malformed::StandIn(what)),
+            None => Ok(self),
+        }
+    }
+
+    /// What it is instead of a token, where it is none.
+    pub fn stand_in(&self) -> Option<StandIn> {
+        StandIn::of(self.expose().trim())
+    }
+
+    /// Whether its source has a line end after it, which other programs take for a part of the token.
+    pub fn was_trimmed(&self) -> bool {
+        self.trimmed
+    }
+
+    /// The value without the spaces at its ends, where it has any: HTTP drops them, so a provider has never seen them.
+    pub fn without_spaces(&self) -> Option<Secret> {
+        let (value, token) = (self.expose(), self.expose().trim());
+        (token.len() < value.len()).then(|| Secret { value: SecretString::from(token), trimmed: true })
     }
 
     /// The value itself. Every call is a place where it can leave the process.
     pub fn expose(&self) -> &str {
-        self.0.expose_secret()
+        self.value.expose_secret()
     }
 
     /// `(redacted gith…cdef)`: enough to tell two tokens apart, too little to use. Only plain characters are shown: a
@@ -171,5 +226,21 @@ mod tests {
         assert_eq!(refused(b"to\x1bken"), Malformed::Control);
         assert_eq!(refused("to\u{85}ken".as_bytes()), Malformed::Control);
         assert_eq!(refused(b"\xfftoken"), Malformed::NotUtf8);
+    }
+
+    #[test]
+    fn what_other_programs_take_for_a_part_of_the_token_is_known() {
+        let trimmed = |v: &str| Secret::parse_token(v.as_bytes()).unwrap().was_trimmed();
+        for line_end in ["to-ken\n", "to-ken\r\n", "to-ken\r"] {
+            assert!(trimmed(line_end), "{line_end:?}");
+        }
+        assert!(!trimmed("to-ken") && !trimmed(" to-ken"));
+        let spaced = |v: &str| Secret::parse_token(v.as_bytes()).unwrap().without_spaces();
+        for value in [" to-ken", "to-ken ", "to-ken \n", "to-ken\u{a0}"] {
+            assert_eq!(spaced(value).unwrap().expose(), "to-ken", "{value:?}");
+        }
+        assert!(spaced("to-ken\n").is_none());
+        let refused = |v: &str| Secret::parse_token(v.as_bytes()).unwrap_err();
+        assert_eq!(refused("op://a/b/c\n"), refused(" op://a/b/c"));
     }
 }

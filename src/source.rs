@@ -69,8 +69,8 @@ pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
     let of_store = |words: String, what: String, hint: bool| {
         let mut row = row(Kind::Locked, words);
-        let hint = credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item));
-        row.hint = hint.map(|hint| format!("type: {hint}"));
+        let unlock = credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item));
+        row.next = unlock.or(row.next);
         row.cause = Some(Cause::Store { what });
         row
     };

@@ -31,6 +31,9 @@ const LOCKED: Duration = Duration::from_secs(3600);
 /// who sends bad tokens, and Infisical locks the identity for everybody after three.
 pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
 
+/// A rejection of a value that passed so short a time ago may be the provider's mistake.
+const TRUSTED: Duration = Duration::from_secs(86_400);
+
 /// A verdict as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Memory {
@@ -47,6 +50,12 @@ pub struct Memory {
     /// The provider takes nothing for a while: asking again makes it longer.
     #[serde(default)]
     pub rests: bool,
+    /// Since when the value is trusted: it passed then, or a person stored it unchecked.
+    #[serde(default)]
+    pub trusted: Option<Timestamp>,
+    /// A rejection that is to be asked about once more before it is believed.
+    #[serde(default)]
+    pub doubtful: bool,
     /// The rejection that this answer, which says nothing of the value, did not undo.
     #[serde(default)]
     before: Option<Box<Memory>>,
@@ -70,22 +79,49 @@ impl Memory {
             expires: finding.expires,
             cause,
             rests: finding.rests,
+            trusted: (finding.kind == Kind::Valid).then_some(began),
+            doubtful: false,
             before: None,
         }
+    }
+
+    /// That a person stored the value and had it checked by nobody: it is asked about, and a first rejection is doubted.
+    pub fn unchecked(name: &str) -> Memory {
+        let finding = Finding::new(Kind::NotConfigured, "stored unchecked");
+        let never = Memory::new(name, Timestamp::UNIX_EPOCH, &finding, None, None);
+        Memory { trusted: Some(Timestamp::now()), ..never }
     }
 
     /// The same, where `old` was remembered of the value before: a provider's word on it outlives what networks and
     /// lock-outs say.
     pub fn after(mut self, old: Option<Memory>) -> Memory {
-        if matches!(self.kind, Kind::Unreachable | Kind::Blocked) {
-            self.before = old.and_then(|old| old.rejection().cloned()).map(Box::new);
+        let Some(old) = old else { return self };
+        // A rejection that is believed ends the trust.
+        if self.kind != Kind::Rejected || self.doubtful {
+            self.trusted = self.trusted.or(old.trusted);
+        }
+        if matches!(self.kind, Kind::Unreachable | Kind::Blocked | Kind::Refused) {
+            self.before = old.rejection().cloned().map(Box::new);
         }
         self
+    }
+
+    /// Whether a rejection may be the provider's mistake: the value passed, or was stored unchecked, within the last day. Not
+    /// where it was doubted once already.
+    pub fn is_trusted(&self) -> bool {
+        if self.doubtful {
+            return false;
+        }
+        let age = self.trusted.and_then(|at| Duration::try_from(Timestamp::now().duration_since(at)).ok());
+        age.is_some_and(|age| age < TRUSTED)
     }
 
     /// The rejection that is so young that the value is not sent again.
     pub fn rejection(&self) -> Option<&Memory> {
         let rejection = if self.kind.is_bad() { self } else { self.before.as_deref()? };
+        if rejection.doubtful {
+            return None;
+        }
         rejection.age().is_some_and(|age| age < REJECTED_RESTS).then_some(rejection)
     }
 

@@ -29,7 +29,7 @@ pub enum Access {
 /// Looks into the environment. An access token comes before a log-in, which has side effects.
 pub fn access() -> Access {
     let first = |names: &[&'static str]| -> Option<(&'static str, Result<Secret, Malformed>)> {
-        names.iter().find_map(|name| Some((*name, Secret::parse(&from_environment(name)?))))
+        names.iter().find_map(|name| Some((*name, Secret::parse_token(&from_environment(name)?))))
     };
     match first(&["INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN", "INFISICAL_TOKEN"]) {
         Some((_, Ok(token))) if token.expose().starts_with("st.") => {
@@ -90,7 +90,7 @@ pub fn access_headers(address: &Url) -> Vec<(String, Zeroizing<String>)> {
     if address.host_str().is_none_or(|host| host == "infisical.com" || host.ends_with(".infisical.com")) {
         return Vec::new();
     }
-    let value = |name: &str| Some(Secret::parse(&from_environment(name)?).ok()?.expose().to_string());
+    let value = |name: &str| Some(Secret::parse_token(&from_environment(name)?).ok()?.expose().to_string());
     match (value("CF_ACCESS_CLIENT_ID"), value("CF_ACCESS_CLIENT_SECRET")) {
         (Some(id), Some(secret)) => vec![
             ("cf-access-client-id".into(), Zeroizing::new(id)),

@@ -56,6 +56,9 @@ struct Trouble {
     kind: Kind,
     words: String,
     hint: Option<String>,
+    /// The command to type next.
+    #[serde(default)]
+    next: Option<String>,
     rotate_via: Option<String>,
     manage_url: Option<String>,
     since: Timestamp,
@@ -134,7 +137,7 @@ fn topic(kind: Kind) -> Kind {
 /// After how many runs it is told. Of some a single run says little: a laptop without network at 8 in the morning is no
 /// incident.
 fn runs_until_told(kind: Kind) -> u32 {
-    if topic(kind) == Kind::Unreachable { 2 } else { 1 }
+    if matches!(topic(kind), Kind::Unreachable | Kind::Refused) { 2 } else { 1 }
 }
 
 impl Sent {
@@ -265,8 +268,10 @@ impl Entry {
     fn end(&mut self, failed: Option<Trouble>, was_silent: Option<Trouble>, run: &Noted<'_>) {
         let receivers = run.receivers.iter().map(|to| (*to, None));
         let ended = match (failed, was_silent) {
-            (Some(was), _) => Ended { owed: receivers.collect(), was },
-            (None, Some(was)) => Ended { owed: receivers.filter(|(to, _)| was.told.contains_key(to)).collect(), was },
+            (Some(was), _) if was.lasted() => Ended { owed: receivers.collect(), was },
+            (Some(was), _) | (None, Some(was)) => {
+                Ended { owed: receivers.filter(|(to, _)| was.told.contains_key(to)).collect(), was }
+            }
             (None, None) => return,
         };
         self.ended = Some(ended).filter(|ended| !ended.owed.is_empty()).or(self.ended.take());
@@ -281,14 +286,14 @@ impl Entry {
             due.push(ended.was.notice(name, Event::Recovered, to));
         }
         let fails = self.known.as_ref().is_some_and(Trouble::is_failure);
-        if let Some(known) = self.known.as_ref().filter(|known| known.is_due(to, now, repeat)) {
+        if let Some(known) = self.known.as_ref().filter(|known| known.lasted() && known.is_due(to, now, repeat)) {
             let event = if fails { Event::Failing } else { Event::Warning };
             let mut notice = known.notice(name, event, to);
             notice.lately = self.silent.as_ref().map(|silent| clean(&silent.words));
             due.push(notice);
         }
         // Beside a failure that is known, a silence is no further one.
-        let lasting = self.silent.as_ref().filter(|silent| !fails && silent.runs >= runs_until_told(silent.kind));
+        let lasting = self.silent.as_ref().filter(|silent| !fails && silent.lasted());
         if let Some(silent) = lasting.filter(|silent| silent.is_due(to, now, repeat)) {
             due.push(silent.notice(name, Event::Failing, to));
         }
@@ -313,6 +318,7 @@ impl Trouble {
             kind: row.kind,
             words: clean(row.warning.as_ref().unwrap_or(&row.words)),
             hint: row.hint.clone(),
+            next: row.next.clone(),
             rotate_via: row.rotate_via.clone(),
             manage_url: row.manage_url.clone(),
             since: before.as_ref().map_or(since, |old| old.since.min(since)),
@@ -321,6 +327,11 @@ impl Trouble {
             no_answer_from,
             told,
         });
+    }
+
+    /// Whether enough runs have found it, one after the other.
+    fn lasted(&self) -> bool {
+        self.runs >= runs_until_told(self.kind)
     }
 
     fn is_failure(&self) -> bool {
@@ -345,6 +356,7 @@ impl Trouble {
             words: clean(&self.words),
             lately: None,
             hint: self.hint.as_deref().filter(|_| event != Event::Recovered).map(clean),
+            next: self.next.as_deref().filter(|_| event == Event::Failing).map(clean),
             since: self.since,
             no_answer_from: self.no_answer_from.clone(),
             repeated: event != Event::Recovered && self.told.contains_key(&to),

@@ -56,7 +56,11 @@ fn body(message: &Message) -> String {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
-        format!("{}{more}: {}", names.join(", "), group.said)
+        let next = match group.next.first().filter(|_| group.next.len() == 1) {
+            Some(next) => format!(" (type: {})", clean(next)),
+            None => String::new(),
+        };
+        format!("{}{more}: {}{next}", names.join(", "), group.said)
     };
     let mut lines: Vec<String> = groups.iter().take(LINES).map(line).collect();
     let left: usize = groups.iter().skip(LINES).map(|group| group.notices.len()).sum();

@@ -37,7 +37,7 @@ impl Run<'_> {
         first: Ask,
         secret: &Secret,
         account: Option<&str>,
-        extra: Extra,
+        extra: &Extra,
     ) -> Asked {
         let client = match self.client.get_or_init(Client::new) {
             Ok(client) => client,
@@ -47,7 +47,7 @@ impl Run<'_> {
         let mut before: Option<(Finding, u16)> = None;
         let mut ask = first;
         loop {
-            let answer = match client.send(&request(&ask, secret, &extra)).await {
+            let answer = match client.send(&request(&ask, secret, extra)).await {
                 Ok(answer) => answer,
                 Err(fault) => return self.no_answer(provider, fault),
             };

@@ -28,11 +28,11 @@ impl Run<'_> {
         provider: &Provider,
         login: bool,
         end: Instant,
-        ask: impl Future<Output = Asked>,
+        ask: impl AsyncFn(Instant) -> Asked,
     ) -> (Asked, bool) {
         let out_of_time = || self.no_answer(provider, Fault::TimedOut);
         let Some(state) = self.state else {
-            return (timeout_at(end.into(), ask).await.unwrap_or_else(|_| out_of_time()), true);
+            return (timeout_at(end.into(), ask(end)).await.unwrap_or_else(|_| out_of_time()), true);
         };
         let print = state.fingerprint(parts, secret);
         if self.mode == Mode::Hook
@@ -55,7 +55,7 @@ impl Run<'_> {
                 }
                 if let Some(memory) = state.recall(&print) {
                     // Somebody else asked since this run began: that is as fresh as asking now.
-                    if memory.began >= self.began && memory.age().is_some() {
+                    if memory.began >= self.began && memory.age().is_some() && !memory.doubtful {
                         return Err((Asked::from(&memory), true));
                     }
                     // Or was rejected while this one waited.
@@ -67,13 +67,30 @@ impl Run<'_> {
                 flight = state.try_flight(&print);
             }
             began = Timestamp::now();
-            Ok(ask.await)
+            Ok(ask(end).await)
         };
         match timeout_at(end.into(), asking).await {
             Ok(Err(remembered)) => remembered,
-            Ok(Ok(asked)) => {
+            Ok(Ok(mut asked)) => {
+                let before = state.recall(&print);
+                // What a paste has mangled is no mistake of the provider.
+                let trusted = !login && secret.oddity().is_none() && before.as_ref().is_some_and(Memory::is_trusted);
+                let doubt = provider.doubt.filter(|_| trusted && asked.finding.kind == Kind::Rejected);
+                let believes = !matches!(self.mode, Mode::Hook | Mode::Daily);
+                if let Some(wait) = doubt.filter(|_| !believes) {
+                    tokio::time::sleep(wait).await;
+                    // Whoever asked meanwhile asked for all.
+                    if let Some(memory) = state.recall(&print).filter(|m| m.began > began && !m.doubtful) {
+                        return (Asked::from(&memory), true);
+                    }
+                    began = Timestamp::now();
+                    let end = Instant::now() + self.config.timeout;
+                    asked = timeout_at(end.into(), ask(end)).await.unwrap_or_else(|_| out_of_time());
+                }
+                let mut memory = asked.memory(parts[0], began);
+                memory.doubtful = doubt.is_some() && believes;
                 // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &asked.memory(parts[0], began).after(state.recall(&print)));
+                let _ = state.remember(&print, &memory.after(before));
                 (asked, true)
             }
             Err(_) => (out_of_time(), true),
@@ -87,7 +104,7 @@ impl Run<'_> {
         let age = memory.age()?;
         let login = login && age < LOGIN_RESTS;
         let rests = match memory.kind {
-            Kind::Rejected | Kind::Malformed => age < REJECTED_RESTS,
+            Kind::Rejected | Kind::Malformed => !memory.doubtful && age < REJECTED_RESTS,
             // A date that has come since is the provider's to judge.
             Kind::Valid => memory.expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
             // What stands in front let nothing through that would count.

@@ -296,9 +296,11 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
     let name = &credential.name;
     let next = || format!("{} (or, for no Slack: enabled = false under [alert.slack])", to_store(credential));
     let secret = match environment(name) {
-        Some(value) => value.map_err(|why| format!("{name} is {}", why.words()))?,
+        Some(value) => value.and_then(Secret::token).map_err(|why| format!("{name} is {}", why.words()))?,
         None => match stored(store, &[credential], STORE).await.pop() {
-            Some(Stored::Value(secret)) => secret,
+            Some(Stored::Value(secret)) => {
+                secret.token().map_err(|why| format!("{name} is {}; {}", why.words(), next()))?
+            }
             Some(Stored::Malformed(why)) => {
                 return Err(format!("{name} is {}; store it again: raxx store {name}", why.words()));
             }

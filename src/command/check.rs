@@ -36,7 +36,8 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     let catalogue = config.catalogue()?;
     let state = memory(true);
     let store = store::open(&config);
-    let mut run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    let mode = if args.alert || args.if_due.is_some() { Mode::Daily } else { Mode::Check };
+    let mut run = Run::new(&config, &catalogue, mode, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
 
     let silent = args.quiet || args.json || args.alert;

@@ -12,24 +12,25 @@ use crate::config::Config;
 use crate::history;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Report, Row};
+use crate::said;
 use crate::shell::{Changes, Code, say_lines};
 use crate::store;
 
 /// # Errors
 /// A terminal on stdout; all else is said in the snippet.
-pub fn run() -> Result<ExitCode> {
+pub fn run(nested: bool) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("raxx hook is for the glue: to see the verdicts type raxx check");
     }
     detach();
-    match validated() {
+    match validated(nested) {
         Ok(code) => write_whole(&code)?,
         Err(why) => write_whole(&say_lines(&format!("raxx: {why:#}")))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn validated() -> Result<Code> {
+fn validated(nested: bool) -> Result<Code> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let state = memory(false);
@@ -49,7 +50,9 @@ fn validated() -> Result<Code> {
     // A new terminal does not speak of it: what a person types does.
     let _ = history::note(&live, run.began, report.checked_at);
     prune(state.as_ref(), &config, None);
-    let said = report.condensed(config.warn_in_terminals);
+    let warn = config.warn_in_terminals;
+    let rows = block_on(said::news(&found, &catalogue, nested, warn))?;
+    let said = Report { rows, ..report }.condensed(warn);
     Ok(snippet(&found, &said))
 }
 

@@ -16,7 +16,7 @@ use crate::http::Client;
 use crate::keep::{current, keep, place, repaired};
 use crate::process::{block_on, say, say_styled, until_a_signal};
 use crate::report::{Kind, Row};
-use crate::secret::Secret;
+use crate::secret::{Secret, StandIn};
 use crate::source::environment;
 use crate::store;
 
@@ -87,8 +87,8 @@ pub(super) async fn input(
     match Secret::parse(&bytes) {
         Ok(secret) => {
             say(&format!("raxx: {} {}", credential.name, secret.redacted()));
-            if let Some(oddity) = secret.oddity() {
-                say(&format!("raxx: warning: {oddity}"));
+            if let Some(warning) = secret.stand_in().map(StandIn::words).or(secret.oddity()) {
+                say(&format!("raxx: warning: {warning}"));
             }
             Ok(secret)
         }
@@ -108,7 +108,7 @@ pub(super) async fn proven(
 ) -> Result<(bool, Option<Row>)> {
     if how.no_check {
         say(&format!("raxx: {} is not checked, as you asked", credential.name));
-        run.forget_verdict(credential, secret);
+        run.trust(credential, secret);
         return Ok((true, None));
     }
     let begun = Instant::now();
@@ -127,6 +127,7 @@ pub(super) async fn proven(
     let mut shown = row.clone();
     // It is being rotated or stored right now.
     shown.rotate_via = None;
+    shown.next = None;
     shown.warning = None;
     say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
     let (stored, question) = match row.kind {
@@ -136,6 +137,9 @@ pub(super) async fn proven(
             return Ok((false, Some(row)));
         }
         // It may be the very permission that the work needs.
+        Kind::Refused => {
+            ("the provider refused it", "The provider refused it without saying why. Store it all the same?")
+        }
         Kind::Limited => ("it is limited", "It is limited. Store it all the same?"),
         _ => ("it could not be checked", "It could not be checked. Store it all the same?"),
     };

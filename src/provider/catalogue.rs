@@ -77,7 +77,12 @@ impl Catalogue {
         let json = json.as_deref();
         let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);
         let Some(rule) = rules.find(|rule| rule.holds(answer, json, sent)) else {
-            return Step::Done(unexpected(answer, json.is_some()));
+            let finding = unexpected(provider, answer, json);
+            // A value that was recognized is not called bad by an answer that does not say why.
+            return match (finding.kind, sent.before) {
+                (Kind::Refused, Some(Kind::Limited)) => Step::Before,
+                _ => Step::Done(finding),
+            };
         };
         let said = Said { provider, answer, json, sent };
         let hint = rule.hint.as_ref().map(|hint| said.fill(hint));

@@ -76,7 +76,7 @@ impl Statuses {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a condition is a value, { contains = \"…\" }, { present = true }, { list = true } or { object = true }"
+    expecting = "a condition is a value, { contains = \"…\" } (or a list of texts), { present = true }, { list = true } or { object = true }"
 )]
 enum Want {
     Is(Scalar),
@@ -94,11 +94,28 @@ enum Scalar {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Like {
-    Contains(String),
+    /// One of these texts.
+    Contains(Texts),
     /// There, and not null.
     Present(bool),
     List(bool),
     Object(bool),
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Texts {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Texts {
+    fn any(&self, holds: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Texts::One(text) => holds(text),
+            Texts::Many(texts) => texts.iter().any(|text| holds(text)),
+        }
+    }
 }
 
 impl Want {
@@ -107,7 +124,7 @@ impl Want {
             (Want::Is(Scalar::Bool(b)), Some(Value::Bool(v))) => b == v,
             (Want::Is(Scalar::Int(i)), Some(Value::Number(n))) => n.as_i64() == Some(*i),
             (Want::Is(Scalar::Text(t)), Some(Value::String(s))) => t == s,
-            (Want::Like(Like::Contains(part)), Some(Value::String(s))) => s.contains(part.as_str()),
+            (Want::Like(Like::Contains(parts)), Some(Value::String(s))) => parts.any(|part| s.contains(part)),
             (Want::Like(Like::Present(wanted)), v) => v.is_some_and(|v| !v.is_null()) == *wanted,
             (Want::Like(Like::List(wanted)), v) => v.is_some_and(Value::is_array) == *wanted,
             (Want::Like(Like::Object(wanted)), v) => v.is_some_and(Value::is_object) == *wanted,
@@ -129,9 +146,10 @@ impl Rule {
             // Header values have no case that means anything in `contains`: text/HTML is text/html.
             let value = answer.header(name);
             match want {
-                Want::Like(Like::Contains(part)) => {
-                    value.is_some_and(|v| v.to_ascii_lowercase().contains(&part.to_ascii_lowercase()))
-                }
+                Want::Like(Like::Contains(parts)) => value.is_some_and(|v| {
+                    let v = v.to_ascii_lowercase();
+                    parts.any(|part| v.contains(&part.to_ascii_lowercase()))
+                }),
                 want => want.holds(value.map(|v| Value::String(v.into())).as_ref()),
             }
         };
@@ -166,6 +184,10 @@ impl Rule {
         if self.kind == Kind::Rejected && !own_words {
             return Err("kind \"rejected\" needs the provider's own words: add a json or body condition".into());
         }
+        let refusals = |s: &Statuses| s.all().iter().all(|s| matches!(s, Status::Code(401 | 403)));
+        if self.kind == Kind::Refused && !self.status.as_ref().is_some_and(refusals) {
+            return Err("kind \"refused\" needs status = 401, 403 or a list of both".into());
+        }
         if self.kind == Kind::Valid && self.status.is_none() && !own_words {
             return Err("kind \"valid\" needs a condition: a status, json or body".into());
         }
@@ -178,7 +200,7 @@ impl Rule {
             return Err(format!("unknown probe{}", shown(name, &probes)));
         }
         if matches!(self.kind, Kind::Missing | Kind::Locked | Kind::NotConfigured) {
-            return Err("kind must be valid, rejected, malformed, limited, unreachable or blocked".into());
+            return Err("kind must be valid, rejected, refused, malformed, limited, unreachable or blocked".into());
         }
         match &self.then {
             Some(name) if unknown(&name) => Err(format!("then: unknown probe{}", shown(name, &probes))),

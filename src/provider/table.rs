@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::str::FromStr as _;
+use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,6 +11,9 @@ use toml::Spanned;
 use super::rule::Rule;
 use super::{Auth, JWT, Probe, Provider};
 use crate::address::base_url;
+
+/// A new terminal waits for it.
+const LONGEST_DOUBT: Duration = Duration::from_secs(10);
 
 /// A mistake in a provider table.
 #[derive(Debug)]
@@ -38,6 +43,7 @@ pub struct ProviderTable {
     expiry_list: Option<Spanned<String>>,
     list_expiry: Option<Spanned<bool>>,
     not_before: Option<String>,
+    doubt: Option<Spanned<String>>,
     #[serde(default, rename = "probe")]
     probes: Vec<ProbeTable>,
     #[serde(default, rename = "rule")]
@@ -118,6 +124,7 @@ impl Provider {
             expiry_list: None,
             list_expiry: false,
             not_before: None,
+            doubt: None,
             probes: Vec::new(),
             rules: Vec::new(),
         };
@@ -180,6 +187,13 @@ impl Provider {
                 return Err(mistake(Some(wanted.span()), why));
             }
             self.list_expiry = *wanted.get_ref();
+        }
+        if let Some(doubt) = &table.doubt {
+            let wait =
+                jiff::SignedDuration::from_str(doubt.get_ref()).ok().and_then(|wait| Duration::try_from(wait).ok());
+            let wait = wait.filter(|wait| *wait <= LONGEST_DOUBT);
+            let why = "doubt must be a time like \"2s\", at most \"10s\"";
+            self.doubt = Some(wait.ok_or_else(|| mistake(Some(doubt.span()), why))?);
         }
         let expires = table.expires.as_ref().filter(|field| *field != JWT);
         let fields =

@@ -112,12 +112,85 @@ impl Said<'_> {
     }
 }
 
-pub(super) fn unexpected(answer: &Answer, is_json: bool) -> Finding {
-    let what = match (answer.body.trim().is_empty(), is_json) {
+/// What an answer means that no rule is for.
+pub(super) fn unexpected(provider: &Provider, answer: &Answer, json: Option<&Value>) -> Finding {
+    if matches!(answer.status, 401 | 403) && says_json(answer, json) && !came_through_a_proxy(answer) {
+        let words = format!("HTTP {} from {}, which does not say why: probably expired", answer.status, provider.label);
+        return Finding::new(Kind::Refused, words);
+    }
+    let what = match (answer.body.trim().is_empty(), json.is_some()) {
         (true, _) => "an empty body",
         (_, true) => "an answer that it does not usually give",
         (_, false) if answer.cut && answer.is_json() => "a response that is larger than 64 KiB",
         (_, false) => "a body that is not its JSON",
     };
     Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))
+}
+
+/// Whether it is of the content type of an API: JSON, or nothing that is called JSON.
+fn says_json(answer: &Answer, json: Option<&Value>) -> bool {
+    json.is_some_and(|json| json.is_object() || json.is_array() || json.is_string())
+        || (answer.body.trim().is_empty() && answer.is_json())
+}
+
+/// Whether a header names a proxy, a gateway or a filter on the way. Networks that providers put their own API behind are none.
+fn came_through_a_proxy(answer: &Answer) -> bool {
+    const EDGES: [&str; 9] = [
+        "varnish",
+        "fastly",
+        "cloudfront",
+        "google",
+        "vegur",
+        "spaces-router",
+        "heroku-router",
+        "akamai",
+        "cloudflare",
+    ];
+    const PROXIES: [&str; 16] = [
+        "proxy-",
+        "x-proxy",
+        "x-squid",
+        "x-bluecoat",
+        "x-zscaler",
+        "x-netskope",
+        "x-forcepoint",
+        "x-websense",
+        "x-iboss",
+        "x-sophos",
+        "x-fortigate",
+        "x-fortinet",
+        "x-mcafee",
+        "x-webmarshal",
+        "x-barracuda",
+        "cf-access-",
+    ];
+    const SERVERS: [&str; 14] = [
+        "squid",
+        "proxy",
+        "zscaler",
+        "bluecoat",
+        "netskope",
+        "forcepoint",
+        "websense",
+        "iboss",
+        "sophos",
+        "fortigate",
+        "mcafee",
+        "barracuda",
+        "checkpoint",
+        "mitm",
+    ];
+    let strange = |(name, value): &(String, String)| {
+        let value = value.to_ascii_lowercase();
+        match name.to_ascii_lowercase().as_str() {
+            "via" => value.split(',').any(|hop| !EDGES.iter().any(|edge| hop.contains(edge))),
+            "server" | "proxy-agent" => SERVERS.iter().any(|proxy| value.contains(proxy)),
+            // A gateway that wants a login of its own.
+            "www-authenticate" => {
+                ["negotiate", "ntlm", "kerberos", "cloudflare-access"].iter().any(|scheme| value.starts_with(scheme))
+            }
+            name => PROXIES.iter().any(|proxy| name.starts_with(proxy)),
+        }
+    };
+    answer.headers.iter().any(strange)
 }

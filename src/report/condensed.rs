@@ -69,12 +69,13 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
         }
     };
     out = format!("[FAIL] {}\n", clean(&out));
-    match (cause, &rows[0].hint) {
-        (Cause::Store { .. }, Some(hint)) => out += &format!("       {}\n", clean(hint)),
-        (Cause::Store { .. }, None) => {}
-        _ => out += "       type: raxx check\n",
+    let of_store = matches!(cause, Cause::Store { .. });
+    if let Some(hint) = rows[0].hint.as_ref().filter(|_| of_store) {
+        out += &format!("       {}\n", clean(hint));
     }
-    out
+    // One command opens the store for all of them; else they are checked again.
+    let next = rows[0].next.as_ref().filter(|_| of_store).map_or_else(|| "raxx check".into(), |next| clean(next));
+    out + &format!("       type: {next}\n")
 }
 
 #[cfg(test)]
@@ -115,13 +116,19 @@ mod tests {
         let rows =
             vec![not_asked("A", "no certificates"), unanswered("B", "b.test"), not_asked("C", "no certificates")];
         let line = "[FAIL] 2 credentials could not be checked: no certificates\n       type: raxx check\n";
-        assert_eq!(report(rows).condensed(false), format!("{line}[FAIL] B    no response (network/X down?)\n"));
+        assert_eq!(
+            report(rows).condensed(false),
+            format!("{line}[FAIL] B    no response (network/X down?)\n       type: raxx check B\n")
+        );
     }
 
     #[test]
     fn a_single_failure_keeps_its_own_line() {
         let rows = vec![unanswered("A", "a.test"), Row::new("B", "x", Kind::Valid, "valid")];
-        assert_eq!(report(rows).condensed(false), "[FAIL] A    no response (network/X down?)\n");
+        assert_eq!(
+            report(rows).condensed(false),
+            "[FAIL] A    no response (network/X down?)\n       type: raxx check A\n"
+        );
     }
 
     #[test]
@@ -130,12 +137,12 @@ mod tests {
         for name in ["A", "B"] {
             let mut row = Row::new(name, "x", Kind::Locked, "…");
             row.cause = Some(Cause::Store { what: "the login keychain, which is locked".into() });
-            row.hint = Some("unlock it: security unlock-keychain".into());
+            row.next = Some("security unlock-keychain".into());
             rows.push(row);
         }
         let said = report(rows).condensed(false);
         let line = "[FAIL] 2 credentials are in the login keychain, which is locked: A, B\n";
-        assert_eq!(said, format!("{line}       unlock it: security unlock-keychain\n"));
+        assert_eq!(said, format!("{line}       type: security unlock-keychain\n"));
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl Ran {
         let count = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
         // A log-in page in front of the network, or a provider that is down, answers and says nothing.
         let silent = |row: &crate::report::Row| matches!(row.kind, Kind::Unreachable | Kind::Blocked);
-        let spoke = |row: &crate::report::Row| matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Limited);
+        let spoke =
+            |row: &crate::report::Row| matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Refused | Kind::Limited);
         Ran {
             at,
             passed: count(Verdict::Pass),

@@ -693,7 +693,11 @@ fn slack_is_a_provider_too_for_who_wants_its_token_in_the_report() {
             "rejected",
             "Slack says account_inactive: the bot's user or its workspace is gone",
         ),
-        (slack_error("not_authed"), "malformed", "Slack says not_authed: it took the value for no token at all"),
+        (
+            slack_error("not_authed"),
+            "blocked",
+            "Slack says not_authed: the credential did not arrive, a proxy in between took it out",
+        ),
         (Answer::json(200, scope), "limited", "Slack says missing_scope (chat:write)"),
         (slack_error("rate_limited"), "unreachable", "Slack says rate_limited"),
         (limited, "unreachable", "HTTP 429 (rate limited, try again in 30 s)"),
@@ -770,7 +774,7 @@ fn a_command_gets_the_report_on_standard_input_and_no_secret() {
 #[cfg(target_os = "linux")]
 fn the_desktop_shows_text_as_text() {
     let server = Loopback::start();
-    server.react(KEY, Answer::json(401, r#"{"id":"unauthorized","message":"<b>&$(id)"}"#));
+    server.react(KEY, Answer::json(403, r#"{"id":"unusual","message":"<b>&$(id)"}"#));
     let mut sandbox = sandbox(&server, "[alert.desktop]\nenabled = true\n");
     let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
     sandbox.config(&config.replace("[alert.slack]\n", "[alert.slack]\nenabled = false\n"));

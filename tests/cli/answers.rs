@@ -145,7 +145,7 @@ fn verdict(kind: &str) -> &'static str {
     match kind {
         "valid" => "PASS",
         "not-configured" => "SKIP",
-        "rejected" | "missing" | "malformed" | "limited" | "locked" | "unreachable" | "blocked" => "FAIL",
+        "rejected" | "refused" | "missing" | "malformed" | "limited" | "locked" | "unreachable" | "blocked" => "FAIL",
         other => panic!("{other} is no kind"),
     }
 }
@@ -205,6 +205,18 @@ fn differences(table: &Table, case: &Case) -> Vec<String> {
     if let Some(hint) = &case.hint {
         report += &format!("       {hint}\n");
     }
+    let typed = if vault { "infisical" } else { &table.name };
+    let next = match case.kind.as_str() {
+        "rejected" => Some(format!("raxx rotate {typed}")),
+        "refused" => Some(format!("raxx check {typed}, then raxx rotate {typed}")),
+        "limited" | "unreachable" | "blocked" => Some(format!("raxx check {typed}")),
+        // Without a place in the store there is no command.
+        "malformed" if vault => Some(format!("raxx check {typed}")),
+        _ => None,
+    };
+    if let Some(next) = &next {
+        report += &format!("       type: {next}\n");
+    }
     if vault {
         report.insert_str(0, &format!("[PASS] OTHER    {} — octo-op\n", redacted(OTHER)));
     }
@@ -233,6 +245,7 @@ fn differences(table: &Table, case: &Case) -> Vec<String> {
         ("kind", json!(case.kind)),
         ("words", json!(case.says)),
         ("hint", json!(case.hint)),
+        ("type", json!(next)),
         ("source", json!("env")),
         ("redacted", if vault { Value::Null } else { json!(redacted(token)) }),
         ("http_status", json!(status)),

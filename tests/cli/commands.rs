@@ -28,8 +28,7 @@ fn two(server: &Loopback) -> Sandbox {
     sandbox
 }
 
-const FAIL: &str =
-    "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: heroku.md\n";
+const FAIL: &str = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: heroku.md\n       type: raxx rotate HEROKU_API_KEY\n";
 const PASS: &str = "[PASS] GITHUB_API_SECRETS_TOKEN    (redacted ghp_…cdef) — octo-op\n";
 
 fn code(out: &Output) -> i32 {
@@ -89,6 +88,7 @@ fn json_has_every_field_and_no_value() {
         "rotate_via",
         "manage_url",
         "latency_ms",
+        "type",
     ];
     documented.sort();
     let mut sorted = fields.clone();
@@ -395,7 +395,7 @@ fn what_a_configuration_says_cannot_act_on_the_terminal() {
         server.config()
     ));
     let said = text(&sandbox.run(&["check"]).stdout);
-    assert!(said.ends_with("       rotate via: a[31mb c\n"), "{said}");
+    assert!(said.contains("\n       rotate via: a[31mb c\n"), "{said}");
     sandbox.config("timeout = \"\\u001b[31msoon\"\n");
     let said = refused(&sandbox.run(&["check"]));
     assert!(said.contains("timeout is not a duration"), "{said}");

@@ -55,7 +55,7 @@ fn the_script_tells_the_story_in_both_shells() {
         let out = started(shell, place.path()).arg("--script").output().expect("the demonstration");
         let story = text(&out.stdout);
         assert!(out.status.success(), "{shell}: {story}{}", text(&out.stderr));
-        let fail = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: docs/ops/runbooks/rotation/heroku-platform-token.md\n";
+        let fail = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: docs/ops/runbooks/rotation/heroku-platform-token.md\n       type: raxx rotate HEROKU_API_KEY\n";
         let check = format!(
             "raxx-demo$ raxx check\n\
              [PASS] CLOUDFLARE_ACCESS_MGMT_TOKEN    (redacted cfut…89ab) — valid\n\

@@ -20,3 +20,4 @@ mod places;
 mod prometheus;
 mod quoting;
 mod schedule;
+mod verdicts;

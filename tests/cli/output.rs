@@ -44,7 +44,10 @@ fn each_line_appears_as_soon_as_it_is_known_and_the_end_is_in_order() {
     });
     assert_eq!(terminal.end(), 1);
     let slow = "[FAIL] SLOW    (redacted HRKU…1234) — no response (network/Heroku down?): timed out after 2s";
-    assert_eq!(terminal.screen(), format!("{slow}\n[PASS] QUICK    (redacted ghp_…cdef) — octo-op"));
+    assert_eq!(
+        terminal.screen(),
+        format!("{slow}\n       type: raxx check SLOW\n[PASS] QUICK    (redacted ghp_…cdef) — octo-op")
+    );
     assert!(String::from_utf8_lossy(&terminal.transcript()).contains("\x1b[1m\x1b[32m[PASS]"), "in colour");
 }
 

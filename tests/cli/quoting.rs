@@ -261,8 +261,8 @@ fn what_is_said_is_no_code() {
         assert_eq!(
             said,
             format!(
-                "[FAIL] LIMITED    (redacted ghp_…beef) — HTTP 403: {words}\n       the token was recognised, but not allowed to do this\n\
-                 [FAIL] REJECTED    (redacted ghp_…dead) — HTTP 401 (invalid or expired)\n       rotate via: {page}\n"
+                "[FAIL] LIMITED    (redacted ghp_…beef) — HTTP 403: {words}\n       the token was recognised, but not allowed to do this\n       type: raxx check LIMITED\n\
+                 [FAIL] REJECTED    (redacted ghp_…dead) — HTTP 401 (invalid or expired)\n       rotate via: {page}\n       type: raxx rotate REJECTED\n"
             )
         );
         assert!(

@@ -30,7 +30,7 @@ const HEROKU_SERVICE: &str = "raxx-heroku-api-key";
 
 /// What a revoked Heroku token is told.
 const FAIL: &str = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401 (invalid or revoked)\n       rotate via: \
-                    docs/ops/runbooks/rotation/heroku-platform-token.md";
+                    docs/ops/runbooks/rotation/heroku-platform-token.md\n       type: raxx rotate HEROKU_API_KEY";
 
 const PROMPT: &str = "P> ";
 

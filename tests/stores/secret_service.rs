@@ -114,12 +114,11 @@ fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
         let [a, b] = check(&sandbox);
         assert_row(&a, "locked", "in the login collection, which is locked");
         assert_row(&b, "missing", "not in env or Secret Service");
-        hint = a["hint"].as_str().unwrap().into();
+        hint = a["type"].as_str().unwrap().to_string();
     }
 
-    let command = hint.strip_prefix("type: ").unwrap();
     let password = format!("{PASSWORD}\n");
-    sandbox.command("bash").args(["--norc", "-c", command]).write_stdin(password).assert().success();
+    sandbox.command("bash").args(["--norc", "-c", &hint]).write_stdin(password).assert().success();
     assert_eq!(values(&sandbox), [VALUE, ""], "{hint}");
 }
 

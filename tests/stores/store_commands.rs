@@ -834,7 +834,7 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
     sandbox.env(NAME, OLD);
     let check = sandbox.run(&["check", NAME]);
     let line = format!(
-        "[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 (invalid or expired)\n       the store file holds another value, which works. For this shell, type: raxx load\n"
+        "[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 (invalid or expired)\n       the store file holds another value, which works\n       type: raxx load {NAME}\n"
     );
     assert_eq!((text(&check.stdout), check.status.code()), (line, Some(1)), "nobody needs to rotate");
 

@@ -129,6 +129,10 @@ fn paragraph(message: &Message, group: &Group<'_>) -> String {
     if let Some(hint) = &first.hint {
         out += &format!("\n{}", escaped(hint, 300));
     }
+    if !group.next.is_empty() {
+        let commands: Vec<&str> = group.next.iter().copied().collect();
+        out += &format!("\ntype: {}", escaped(&commands.join(" · "), 300));
+    }
     out
 }
 

@@ -12,6 +12,7 @@ fn notice(name: &str, words: &str) -> Notice {
         words: words.into(),
         lately: None,
         hint: None,
+        next: None,
         since: "2026-05-04T05:00:00Z".parse().unwrap(),
         no_answer_from: None,
         repeated: false,

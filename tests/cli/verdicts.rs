@@ -1,0 +1,400 @@
+//! What a value is before anybody is asked, what a refusal without a reason is, and a provider's mistake that passes.
+
+use crate::support;
+
+use std::fs;
+use std::process::{Child, Stdio};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use support::loopback::{Answer, Loopback};
+use support::{RAXX, Sandbox, text};
+
+const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
+const TOKEN: &str = "ghp_MadeUpForTheVerdictTests0123456789cdef";
+
+/// One GitHub token, and a store file for it.
+fn one(server: &Loopback, more: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"20s\"\n[store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n[alert.slack]\nenabled = false\n\
+         [alert.command]\nrun = [\"sh\", \"-c\", \"cat >>$HOME/told\"]\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nrotate_via = \"page.md\"\n\
+         store = {{ service = \"raxx-test\", account = \"test\" }}\n{}enabled = false\n{more}",
+        server.config()
+    ));
+    sandbox
+}
+
+/// The same where GitHub's doubt takes no time.
+fn doubting(server: &Loopback) -> Sandbox {
+    let sandbox = one(server, "");
+    let file = sandbox.root().join("config.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(file, config.replace("[provider.github]\n", "[provider.github]\ndoubt = \"10ms\"\n")).unwrap();
+    sandbox
+}
+
+fn row(sandbox: &Sandbox) -> Value {
+    let out = sandbox.run(&["check", "--json", NAME]);
+    serde_json::from_slice::<Value>(&out.stdout).unwrap()["credentials"][0].clone()
+}
+
+fn hook(sandbox: &Sandbox) -> String {
+    let out = sandbox.run(&["hook", "bash"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+fn bad_credentials() -> Answer {
+    Answer::json(
+        401,
+        r#"{"message":"Bad credentials","documentation_url":"https://docs.github.com/rest","status":"401"}"#,
+    )
+}
+
+#[test]
+fn a_value_with_a_line_end_is_malformed_until_it_is_loaded() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    for end in ["\n", "\r\n", "\r"] {
+        sandbox.env(NAME, format!("{TOKEN}{end}"));
+        let row = row(&sandbox);
+        assert_eq!(
+            (&row["kind"], &row["words"], &row["type"]),
+            (&json!("malformed"), &json!("not a token: ends with a newline"), &json!(format!("raxx load {NAME}"))),
+            "{end:?}"
+        );
+        let said = text(&sandbox.run(&["check"]).stdout);
+        assert!(said.ends_with(&format!("\n       type: raxx load {NAME}\n")), "{said}");
+        assert_eq!(server.attempts(TOKEN), 0, "{end:?}: a check sends it");
+    }
+    let loaded = text(&sandbox.run(&["load", "--shell", "bash"]).stdout);
+    assert!(loaded.contains(&format!("export {NAME}='{TOKEN}'\n")), "{loaded}");
+    assert!(hook(&sandbox).contains(&format!("export {NAME}='{TOKEN}'")));
+}
+
+#[test]
+fn what_a_provider_accepts_only_without_its_spaces_is_malformed_until_it_is_loaded() {
+    let server = Loopback::start();
+    for spaced in [format!("{TOKEN} "), format!("{TOKEN}  ")] {
+        // As servers do that drop the spaces.
+        server.react(&spaced, Answer::json(200, r#"{"login":"octo-op","id":1}"#));
+        server.react(TOKEN, Answer::json(200, r#"{"login":"octo-op","id":1}"#));
+        let mut sandbox = one(&server, "");
+        sandbox.env(NAME, &spaced);
+        let row = row(&sandbox);
+        assert_eq!((&row["kind"], &row["type"]), (&json!("malformed"), &json!(format!("raxx load {NAME}"))), "{row:#}");
+        let loaded = text(&sandbox.run(&["load", "--shell", "bash"]).stdout);
+        assert!(loaded.contains(&format!("export {NAME}='{TOKEN}'\n")), "{loaded}");
+    }
+}
+
+#[test]
+fn what_stands_for_a_token_is_never_sent_stored_or_exported() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    for value in [
+        "op://Private/GitHub/credential",
+        "${GITHUB_TOKEN}",
+        "$GITHUB_TOKEN",
+        "$(op read op://a/b/c)",
+        "vault:secret/data/github#token",
+        "ref+awsssm://github/token",
+        "{{ github_token }}",
+        "<your-token>",
+        "%GITHUB_TOKEN%",
+        "YOUR_API_KEY",
+        "changeme",
+        "ghp_xxxxxxxxxxxxxxxxxxxx",
+        "op://Private/GitHub/credential\n",
+    ] {
+        sandbox.env(NAME, value);
+        let row = row(&sandbox);
+        assert_eq!(
+            (&row["kind"], &row["type"]),
+            (&json!("malformed"), &json!(format!("raxx store {NAME}"))),
+            "{value}"
+        );
+        assert!(row["words"].as_str().unwrap().starts_with("not a token: "), "{row:#}");
+        assert!(row["hint"].is_string() && !row.to_string().contains(value.trim_end()), "{row:#}");
+        assert!(!hook(&sandbox).contains("export"), "{value}");
+        let stored = sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(value).output().unwrap();
+        assert!(!stored.status.success() && text(&stored.stderr).contains("nothing is stored"), "{value}");
+    }
+    assert!(server.requests().is_empty(), "{:#?}", server.requests());
+}
+
+#[test]
+fn a_reference_in_the_environment_makes_room_for_the_stored_value() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = one(&server, "");
+    assert!(sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).output().unwrap().status.success());
+    sandbox.env(NAME, "op://Private/GitHub/credential");
+    let row = row(&sandbox);
+    assert_eq!((&row["kind"], &row["type"]), (&json!("malformed"), &json!(format!("raxx load {NAME}"))), "{row:#}");
+    assert!(hook(&sandbox).contains(&format!("export {NAME}='{TOKEN}'")));
+}
+
+/// A provider of which nothing but its good answer is known.
+fn terse(server: &Loopback) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "[[credential]]\nname = \"NPM_TOKEN\"\nprovider = \"npm\"\nrotate_via = \"page.md\"\n\
+         [provider.npm]\nlabel = \"npm\"\nbase_url = \"{}\"\npath = \"/-/whoami\"\n\
+         [[provider.npm.rule]]\nstatus = 200\njson = {{ \"/username\" = {{ present = true }} }}\nkind = \"valid\"\n\
+         [vault.infisical]\nenabled = false\n[alert.slack]\nenabled = false\n\
+         [alert.command]\nrun = [\"sh\", \"-c\", \"cat >>$HOME/told\"]\n",
+        server.url()
+    ));
+    sandbox.env("NPM_TOKEN", TOKEN);
+    sandbox
+}
+
+#[test]
+fn a_refusal_without_a_reason_keeps_the_value() {
+    let server = Loopback::start();
+    server.react(TOKEN, Answer::json(401, r#"{"error":"unauthorized"}"#));
+    let mut sandbox = terse(&server);
+    let out = sandbox.run(&["check"]);
+    let line =
+        "[FAIL] NPM_TOKEN    (redacted ghp_…cdef) — HTTP 401 from npm, which does not say why: probably expired\n";
+    let next = "       type: raxx check NPM_TOKEN, then raxx rotate NPM_TOKEN\n";
+    assert_eq!((text(&out.stdout), out.status.code()), (format!("{line}{next}"), Some(1)));
+    // A new terminal says it, keeps the value, and asks again.
+    sandbox.env("__RAXX_NAMES", "NPM_TOKEN");
+    for _ in 0..2 {
+        let said = hook(&sandbox);
+        assert!(said.contains("probably expired'") && !said.contains("unset"), "{said}");
+    }
+    assert_eq!(server.attempts(TOKEN), 3);
+    let loaded = text(&sandbox.run(&["load", "--shell", "bash"]).stdout);
+    assert!(loaded.contains("export NPM_TOKEN="), "{loaded}");
+    for (answer, kind) in [
+        (Answer::html(401, "<html>log in</html>"), "blocked"),
+        (Answer::foreign(403, "text/plain", "forbidden"), "unreachable"),
+        (Answer::json(403, "{}").with("Via", "1.1 proxy (squid)"), "unreachable"),
+        (Answer::json(500, "{}"), "unreachable"),
+        (Answer::json(403, "[]"), "refused"),
+    ] {
+        server.react(TOKEN, answer.clone());
+        let report = sandbox.run(&["check", "--json"]);
+        let report: Value = serde_json::from_slice(&report.stdout).unwrap();
+        assert_eq!(report["credentials"][0]["kind"], kind, "{answer:?}");
+    }
+}
+
+#[test]
+fn a_refusal_without_a_reason_is_told_when_a_second_run_finds_it() {
+    let server = Loopback::start();
+    server.react(TOKEN, Answer::json(401, r#"{"error":"unauthorized"}"#));
+    let sandbox = terse(&server);
+    let told = || fs::read_to_string(sandbox.home().join("told")).unwrap_or_default();
+    sandbox.run(&["check", "--alert"]);
+    assert_eq!(told(), "");
+    sandbox.run(&["check", "--alert"]);
+    let notice: Value = serde_json::from_str(&told()).unwrap();
+    let notice = &notice["alert"]["notices"][0];
+    assert_eq!(notice["kind"], "refused");
+    assert_eq!(notice["type"], "raxx check NPM_TOKEN, then raxx rotate NPM_TOKEN");
+}
+
+#[test]
+fn github_is_asked_twice_before_a_value_that_passed_is_called_bad() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = doubting(&server);
+    sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
+    assert_eq!(hook(&sandbox), "");
+    server.next("/user", bad_credentials());
+    assert_eq!(hook(&sandbox), "", "a mistake that passed was told");
+    assert_eq!(server.attempts(TOKEN), 3);
+    // In the daily check as well.
+    server.next("/user", bad_credentials());
+    assert!(sandbox.run(&["check", "--alert"]).status.success());
+    assert_eq!(server.attempts(TOKEN), 5);
+    // Twice is believed, and then not doubted again.
+    server.revoke(TOKEN);
+    let said = hook(&sandbox);
+    assert!(said.contains("HTTP 401 (invalid or expired)'") && said.contains("unset"), "{said}");
+    assert_eq!(server.attempts(TOKEN), 7);
+    assert!(hook(&sandbox).contains("asked a moment ago"));
+    sandbox.run(&["check", "--alert"]);
+    assert_eq!(server.attempts(TOKEN), 8);
+}
+
+#[test]
+fn what_a_check_is_told_about_a_value_that_passed_is_asked_once_more_by_the_next_terminal() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = doubting(&server);
+    assert!(sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).output().unwrap().status.success());
+    let missing = |sandbox: &Sandbox| text(&sandbox.run(&["export", "bash", "--missing"]).stdout);
+    server.next("/user", bad_credentials());
+    assert!(text(&sandbox.run(&["check"]).stdout).contains("invalid or expired"), "what a person asks is answered");
+    assert_eq!(server.attempts(TOKEN), 2);
+    assert!(missing(&sandbox).contains(TOKEN), "an unconfirmed rejection takes the value away");
+    sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
+    assert_eq!(hook(&sandbox), "");
+    assert_eq!(server.attempts(TOKEN), 3);
+    // A later PASS by anybody ends the rest of a rejection that was believed.
+    server.revoke(TOKEN);
+    hook(&sandbox);
+    sandbox.unset(NAME).unset("__RAXX_NAMES");
+    assert_eq!(missing(&sandbox), "");
+    server.accept(TOKEN);
+    assert!(sandbox.run(&["check"]).status.success());
+    assert!(missing(&sandbox).contains(TOKEN));
+}
+
+#[test]
+fn a_value_that_never_passed_is_asked_about_once() {
+    let server = Loopback::start();
+    let mut sandbox = doubting(&server);
+    sandbox.env(NAME, TOKEN);
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 1);
+}
+
+#[test]
+fn a_pass_of_yesterday_is_no_reason_to_doubt() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = doubting(&server);
+    sandbox.env(NAME, TOKEN);
+    hook(&sandbox);
+    let verdicts = fs::read_dir(sandbox.state().join("verdicts")).unwrap().map(|entry| entry.unwrap().path());
+    let file = verdicts.into_iter().find(|path| path.extension().is_some_and(|e| e == "json")).unwrap();
+    let mut memory: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    memory["trusted"] = json!(Timestamp::now().checked_sub(SignedDuration::from_hours(25)).unwrap());
+    fs::write(&file, memory.to_string()).unwrap();
+    server.revoke(TOKEN);
+    hook(&sandbox);
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
+#[test]
+fn a_value_that_was_stored_unchecked_is_doubted_too() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let sandbox = doubting(&server);
+    let stored = sandbox.raxx().args(["store", NAME, "--stdin", "--no-check"]).write_stdin(TOKEN).output().unwrap();
+    assert!(stored.status.success());
+    server.next("/user", bad_credentials());
+    assert!(hook(&sandbox).contains(&format!("export {NAME}='{TOKEN}'")));
+    assert!(text(&sandbox.run(&["export", "bash", "--missing"]).stdout).contains(TOKEN));
+}
+
+#[test]
+fn many_terminals_doubt_once() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = doubting(&server);
+    sandbox.env(NAME, TOKEN);
+    hook(&sandbox);
+    server.revoke(TOKEN);
+    let start = |_| -> Child {
+        let mut hook = std::process::Command::new(RAXX);
+        hook.env_clear().envs(sandbox.environment().iter().cloned()).args(["hook", "bash"]);
+        hook.stdout(Stdio::piped()).spawn().expect("raxx starts")
+    };
+    let hooks: Vec<Child> = (0..12).map(start).collect();
+    for hook in hooks {
+        assert!(text(&hook.wait_with_output().unwrap().stdout).contains("invalid or expired"));
+    }
+    assert_eq!(server.attempts(TOKEN), 3, "the value was sent by more than one terminal");
+}
+
+#[test]
+fn a_store_asks_once_about_a_value_that_was_just_typed() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let sandbox = doubting(&server);
+    let store = || sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).output().unwrap();
+    assert!(store().status.success());
+    server.revoke(TOKEN);
+    assert!(!store().status.success());
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
+/// The hook of a shell that inherited raxx's values.
+fn nested(sandbox: &Sandbox) -> String {
+    let out = sandbox.run(&["hook", "bash", "--nested"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    text(&out.stdout)
+}
+
+/// Makes all that was said older by so much.
+fn age_what_was_said(sandbox: &Sandbox, by: SignedDuration) {
+    let file = sandbox.state().join("said.json");
+    let said: std::collections::BTreeMap<String, Timestamp> =
+        serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    let older: std::collections::BTreeMap<_, _> = said.into_iter().map(|(what, at)| (what, at - by)).collect();
+    fs::write(file, serde_json::to_vec(&older).unwrap()).unwrap();
+}
+
+#[test]
+fn that_nobody_answers_is_said_once_an_hour() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    sandbox.env(NAME, TOKEN);
+    for (answer, words) in
+        [(Answer::json(503, "{}"), "GitHub down?"), (Answer::html(200, "<html>log in</html>"), "a web page")]
+    {
+        server.react(TOKEN, answer);
+        assert!(hook(&sandbox).contains(words));
+        assert_eq!(hook(&sandbox), "");
+        assert_eq!(nested(&sandbox), "");
+        assert!(text(&sandbox.run(&["check"]).stdout).contains(words), "a person who asks is told");
+        age_what_was_said(&sandbox, SignedDuration::from_mins(61));
+        assert!(hook(&sandbox).contains(words));
+        age_what_was_said(&sandbox, SignedDuration::from_hours(-5));
+        assert!(hook(&sandbox).contains(words), "what was said in the future is not believed");
+    }
+    // Another host is another cause.
+    let other = Loopback::start();
+    let file = sandbox.root().join("config.toml");
+    let config = fs::read_to_string(&file).unwrap();
+    fs::write(&file, config.replace(&server.url(), &other.url().replace("127.0.0.1", "localhost"))).unwrap();
+    other.react(TOKEN, Answer::json(503, "{}"));
+    assert!(hook(&sandbox).contains("GitHub down?"));
+}
+
+#[test]
+fn a_bad_value_is_said_in_every_terminal_but_not_again_in_a_shell_inside_one() {
+    let server = Loopback::start();
+    let mut sandbox = one(&server, "");
+    sandbox.env(NAME, TOKEN);
+    assert!(nested(&sandbox).contains("invalid or expired"), "nobody has said it yet");
+    for _ in 0..2 {
+        assert!(hook(&sandbox).contains("invalid or expired"));
+        assert_eq!(nested(&sandbox), "");
+    }
+    // Another value, and another kind, are news.
+    sandbox.env(NAME, TOKEN.replace("cdef", "0000"));
+    assert!(nested(&sandbox).contains("invalid or expired"));
+    sandbox.env(NAME, "op://Private/GitHub/credential");
+    assert!(nested(&sandbox).contains("1Password"));
+    assert_eq!(nested(&sandbox), "");
+    let kept = fs::read_to_string(sandbox.state().join("said.json")).unwrap();
+    assert!(!kept.contains(TOKEN) && !kept.contains("op://Private"), "{kept}");
+}
+
+#[test]
+fn of_twenty_terminals_at_once_one_says_that_nobody_answers() {
+    let server = Loopback::start();
+    server.react(TOKEN, Answer::json(503, "{}"));
+    let mut sandbox = one(&server, "");
+    sandbox.env(NAME, TOKEN);
+    let start = |_| -> Child {
+        let mut hook = std::process::Command::new(RAXX);
+        hook.env_clear().envs(sandbox.environment().iter().cloned()).args(["hook", "zsh"]);
+        hook.stdout(Stdio::piped()).spawn().expect("raxx starts")
+    };
+    let hooks: Vec<Child> = (0..20).map(start).collect();
+    let said = hooks.into_iter().map(|hook| text(&hook.wait_with_output().unwrap().stdout));
+    assert_eq!(said.filter(|said| said.contains("[FAIL]")).count(), 1);
+}
