@@ -157,7 +157,7 @@ mod tests {
         fs::create_dir(path("none")).unwrap();
         fs::copy(path("good.pem"), path("dir/a.0")).unwrap();
         fs::copy(path("text"), path("dir/README")).unwrap();
-        rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RWXU).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
 
         assert_eq!(named(Some(&path("good.pem")), None), Ok(Some(1)));
         assert_eq!(named(None, Some(&path("dir"))), Ok(Some(1)));
