@@ -80,12 +80,16 @@ _raxx() {
 
     case "${cmd}" in
         raxx)
-            opts="-h -V --help --version check load unset store rotate forget import unlock lock schedule export init hook completions list prompt"
+            opts="-h -V --color --help --version check load unset store rotate forget import unlock lock schedule export init hook completions list prompt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -94,7 +98,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__check)
-            opts="$(command raxx names 2>/dev/null) infisical -q -h --quiet --json --alert --test --strict --prometheus --help"
+            opts="$(command raxx names 2>/dev/null) infisical -q -h --quiet --json --alert --test --strict --prometheus --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -115,6 +119,10 @@ _raxx() {
                     fi
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -123,12 +131,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__completions)
-            opts="-h --help zsh bash fish"
+            opts="-h --color --help zsh bash fish"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -137,12 +149,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__export)
-            opts="$(command raxx names 2>/dev/null) -h --missing --help zsh bash sh"
+            opts="$(command raxx names 2>/dev/null) -h --missing --color --help zsh bash sh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -151,12 +167,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__forget)
-            opts="$(command raxx names 2>/dev/null) -y -h --yes --help"
+            opts="$(command raxx names 2>/dev/null) -y -h --yes --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -165,12 +185,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__hook)
-            opts="-h --help zsh bash"
+            opts="-h --color --help zsh bash"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -179,12 +203,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__import)
-            opts="-h --no-check --help"
+            opts="-h --no-check --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -193,12 +221,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__init)
-            opts="-h --help zsh bash"
+            opts="-h --color --help zsh bash"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -207,7 +239,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__list)
-            opts="$(command raxx names 2>/dev/null) infisical -h --json --history --help"
+            opts="$(command raxx names 2>/dev/null) infisical -h --json --history --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -215,6 +247,10 @@ _raxx() {
             case "${prev}" in
                 --history)
                     COMPREPLY=($(compgen -W "$(command raxx names 2>/dev/null)" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 *)
@@ -225,12 +261,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__load)
-            opts="$(command raxx names 2>/dev/null) infisical -h --help"
+            opts="$(command raxx names 2>/dev/null) infisical -h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -239,12 +279,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__lock)
-            opts="-h --help"
+            opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -253,12 +297,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__prompt)
-            opts="-h --help"
+            opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -267,12 +315,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__rotate)
-            opts="$(command raxx names 2>/dev/null) -h --stdin --no-check --open --help"
+            opts="$(command raxx names 2>/dev/null) -h --stdin --no-check --open --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -281,12 +333,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__schedule)
-            opts="-h --help install uninstall status"
+            opts="-h --color --help install uninstall status"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -295,7 +351,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__schedule__subcmd__install)
-            opts="-h --at --utc --local --print --via --help"
+            opts="-h --at --utc --local --print --via --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -309,6 +365,10 @@ _raxx() {
                     COMPREPLY=($(compgen -W "launchd systemd cron" -- "${cur}"))
                     return 0
                     ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -317,12 +377,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__schedule__subcmd__status)
-            opts="-h --help"
+            opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -331,12 +395,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__schedule__subcmd__uninstall)
-            opts="-h --help"
+            opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -345,12 +413,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__store)
-            opts="$(command raxx names 2>/dev/null) -h --stdin --no-check --repair --help"
+            opts="$(command raxx names 2>/dev/null) -h --stdin --no-check --repair --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -359,12 +431,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__unlock)
-            opts="-h --stdin --help"
+            opts="-h --stdin --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -373,12 +449,16 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__unset)
-            opts="-h --tmux --help"
+            opts="-h --tmux --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_raxx_global_optspecs
-    string join \n h/help V/version
+    string join \n color= h/help V/version
 end
 
 function __fish_raxx_needs_command
@@ -24,71 +24,131 @@ function __fish_raxx_using_subcommand
     contains -- $cmd[1] $argv
 end
 
+complete -c raxx -n "__fish_raxx_needs_command" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_needs_command" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_needs_command" -s V -l version -d 'Print version'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "check" -d 'Ask every provider now whether its credential works'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "load" -d 'Check, then export the good values into this shell'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "unset" -d 'Clear the credentials from this shell'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "store" -d 'Take a value, prove it, and put it into the secret store'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "rotate" -d 'Show how to make a new token, take it, prove it, store it, and load it into this shell'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "forget" -d 'Take a value out of the secret store'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "import" -d 'Find configured names in the environment and in shell files, prove their values, and store them'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "store" -d 'Prompt for a value, verify it with its provider, and store it'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "rotate" -d 'Replace a token: show how, verify the new one, store it, load it here'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "forget" -d 'Delete a value from the secret store'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "import" -d 'Find values in the environment and in shell files, and store them'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "unlock" -d 'Open the store file with its passphrase, for 12 hours'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "lock" -d 'Close the store file again'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "schedule" -d 'Check every day, and tell people when a credential fails'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "schedule" -d 'Check every day, and send an alert when a credential fails'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "export" -d 'Print an export line for each value found, for `eval`'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "init" -d 'Print the shell\'s glue, for an rc file: eval "$(raxx init zsh)"'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "hook" -d 'Check behind the prompt (the glue calls it)'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "init" -d 'Print the shell integration, for an rc file: eval "$(raxx init zsh)"'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "hook" -d 'Check in the background; called by the shell integration'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "completions" -d 'Print the completions of a shell'
-complete -c raxx -n "__fish_raxx_needs_command" -f -a "list" -d 'Show what is known of each credential, without asking anybody'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "list" -d 'Show what is known of each credential, without asking a provider'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "prompt" -d 'Print a short segment for a prompt; nothing when all is well'
 complete -c raxx -n "__fish_raxx_using_subcommand check" -l prometheus -d 'Write the verdicts as metrics for node_exporter\'s textfile collector' -r -F
+complete -c raxx -n "__fish_raxx_using_subcommand check" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand check" -s q -l quiet -d 'Print nothing but FAILs'
 complete -c raxx -n "__fish_raxx_using_subcommand check" -l json -d 'Print the report as JSON'
-complete -c raxx -n "__fish_raxx_using_subcommand check" -l alert -d 'Print nothing; tell people what fails (Slack, by default)'
-complete -c raxx -n "__fish_raxx_using_subcommand check" -l test -d 'Check nothing; send a test message and say what became of it'
+complete -c raxx -n "__fish_raxx_using_subcommand check" -l alert -d 'Print nothing; send an alert on failure (Slack by default)'
+complete -c raxx -n "__fish_raxx_using_subcommand check" -l test -d 'Send a test alert and report whether it was delivered'
 complete -c raxx -n "__fish_raxx_using_subcommand check" -l strict -d 'Fail on warnings too'
 complete -c raxx -n "__fish_raxx_using_subcommand check" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand load" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand load" -s h -l help -d 'Print help'
-complete -c raxx -n "__fish_raxx_using_subcommand unset" -l tmux -d 'Out of the tmux server too, so that new panes do not get them'
+complete -c raxx -n "__fish_raxx_using_subcommand unset" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c raxx -n "__fish_raxx_using_subcommand unset" -l tmux -d 'Also unset them in tmux\'s environment, so that new panes start without them'
 complete -c raxx -n "__fish_raxx_using_subcommand unset" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand store" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand store" -l stdin -d 'Read the value from standard input'
 complete -c raxx -n "__fish_raxx_using_subcommand store" -l no-check -d 'Store it without asking the provider'
 complete -c raxx -n "__fish_raxx_using_subcommand store" -l repair -d 'Make an old Keychain item readable without a question (macOS); takes no value'
 complete -c raxx -n "__fish_raxx_using_subcommand store" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand rotate" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand rotate" -l stdin -d 'Read the value from standard input'
 complete -c raxx -n "__fish_raxx_using_subcommand rotate" -l no-check -d 'Store it without asking the provider'
 complete -c raxx -n "__fish_raxx_using_subcommand rotate" -l open -d 'Open the provider\'s page in the browser'
 complete -c raxx -n "__fish_raxx_using_subcommand rotate" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand forget" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand forget" -s y -l yes -d 'Do not ask'
 complete -c raxx -n "__fish_raxx_using_subcommand forget" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand import" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand import" -l no-check -d 'Store without asking the providers'
 complete -c raxx -n "__fish_raxx_using_subcommand import" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand unlock" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand unlock" -l stdin -d 'Read the passphrase from standard input'
 complete -c raxx -n "__fish_raxx_using_subcommand unlock" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand lock" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand lock" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -f -a "install" -d 'Have this machine\'s scheduler check once a day'
-complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Take the daily check out again'
-complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Say where it is installed, what the last run found, and when the next one is'
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -f -a "uninstall" -d 'Remove the daily check'
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and not __fish_seen_subcommand_from install uninstall status" -f -a "status" -d 'Show where it is installed, what the last run found, and when the next one is due'
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l at -d 'The time of the day' -r
-complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l via -d 'The scheduler, where it is not to be the usual one of this system' -r -f -a "launchd\t''
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l via -d 'Scheduler to use [default: the system\'s own]' -r -f -a "launchd\t''
 systemd\t''
 cron\t''"
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l utc -d 'The time is UTC (the default)'
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l local -d 'The time is that of this machine\'s clock'
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -l print -d 'Print what would be written, and write nothing'
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from uninstall" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from uninstall" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from status" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand schedule; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand export" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand export" -l missing -d 'Only what this environment lacks or holds stale'
 complete -c raxx -n "__fish_raxx_using_subcommand export" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand init" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand init" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand hook" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand hook" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand completions" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand list" -l history -d 'Show when the verdict of this credential changed' -r -f -a "(command raxx names 2>/dev/null)"
+complete -c raxx -n "__fish_raxx_using_subcommand list" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand list" -l json -d 'Print it as JSON'
 complete -c raxx -n "__fish_raxx_using_subcommand list" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand prompt" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand prompt" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand export" -f -a "zsh bash sh"
 complete -c raxx -n "__fish_raxx_using_subcommand init" -f -a "zsh bash"

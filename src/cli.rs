@@ -9,6 +9,9 @@ use crate::shell::Shell;
 #[derive(Debug, Parser)]
 #[command(name = "raxx", version, arg_required_else_help = true, max_term_width = 100)]
 pub struct Cli {
+    /// When to use colors
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
+    pub color: Color,
     #[command(subcommand)]
     pub command: Command,
 }
@@ -21,35 +24,35 @@ pub enum Command {
     Load(LoadArgs),
     /// Clear the credentials from this shell
     Unset {
-        /// Out of the tmux server too, so that new panes do not get them
+        /// Also unset them in tmux's environment, so that new panes start without them
         #[arg(long)]
         tmux: bool,
     },
-    /// Take a value, prove it, and put it into the secret store
+    /// Prompt for a value, verify it with its provider, and store it
     Store(StoreArgs),
-    /// Show how to make a new token, take it, prove it, store it, and load it into this shell
+    /// Replace a token: show how, verify the new one, store it, load it here
     Rotate(RotateArgs),
-    /// Take a value out of the secret store
+    /// Delete a value from the secret store
     Forget(ForgetArgs),
-    /// Find configured names in the environment and in shell files, prove their values, and store them
+    /// Find values in the environment and in shell files, and store them
     Import(ImportArgs),
     /// Open the store file with its passphrase, for 12 hours
     Unlock(UnlockArgs),
     /// Close the store file again
     Lock,
-    /// Check every day, and tell people when a credential fails
+    /// Check every day, and send an alert when a credential fails
     Schedule {
         #[command(subcommand)]
         action: ScheduleAction,
     },
     /// Print an export line for each value found, for `eval`
     Export(ExportArgs),
-    /// Print the shell's glue, for an rc file: eval "$(raxx init zsh)"
+    /// Print the shell integration, for an rc file: eval "$(raxx init zsh)"
     Init {
         /// The shell to print it for
         shell: Shell,
     },
-    /// Check behind the prompt (the glue calls it)
+    /// Check in the background; called by the shell integration
     Hook {
         /// The shell that will evaluate it
         shell: Shell,
@@ -62,13 +65,34 @@ pub enum Command {
         /// The shell to print them for
         shell: CompletedShell,
     },
-    /// Show what is known of each credential, without asking anybody
+    /// Show what is known of each credential, without asking a provider
     List(ListArgs),
     /// Print a short segment for a prompt; nothing when all is well
     Prompt,
     /// Print the configured names, one a line (completions call it)
     #[command(hide = true)]
     Names,
+}
+
+/// When to use colors.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Color {
+    // Not where NO_COLOR is set or TERM is dumb; also elsewhere with CLICOLOR_FORCE.
+    Auto,
+    Always,
+    Never,
+}
+
+impl Color {
+    /// Has all output follow it.
+    pub fn choose(self) {
+        match self {
+            Color::Auto => anstream::ColorChoice::Auto,
+            Color::Always => anstream::ColorChoice::AlwaysAnsi,
+            Color::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
 }
 
 /// The shells that evaluate exports: one and the same code.
@@ -97,10 +121,10 @@ pub struct CheckArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
-    /// Print nothing; tell people what fails (Slack, by default)
+    /// Print nothing; send an alert on failure (Slack by default)
     #[arg(long, conflicts_with_all = ["quiet", "json"])]
     pub alert: bool,
-    /// Check nothing; send a test message and say what became of it
+    /// Send a test alert and report whether it was delivered
     #[arg(long, requires = "alert", conflicts_with_all = ["names", "strict", "prometheus"])]
     pub test: bool,
     /// Do nothing unless this time of the day has passed since the last run (launchd and cron say it)
@@ -218,9 +242,9 @@ pub struct UnlockArgs {
 pub enum ScheduleAction {
     /// Have this machine's scheduler check once a day
     Install(InstallArgs),
-    /// Take the daily check out again
+    /// Remove the daily check
     Uninstall,
-    /// Say where it is installed, what the last run found, and when the next one is
+    /// Show where it is installed, what the last run found, and when the next one is due
     Status,
 }
 
@@ -238,7 +262,7 @@ pub struct InstallArgs {
     /// Print what would be written, and write nothing
     #[arg(long)]
     pub print: bool,
-    /// The scheduler, where it is not to be the usual one of this system
+    /// Scheduler to use [default: the system's own]
     #[arg(long)]
     pub via: Option<Scheduler>,
 }

@@ -14,23 +14,23 @@ pub mod rotate;
 pub mod schedule;
 pub mod store;
 pub mod unlock;
+pub mod usage;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, anyhow, bail};
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::check::Run;
-use crate::config::{self, Config, Credential, is_identifier};
+use crate::config::{self, Config, Credential};
 use crate::files;
 use crate::process::{say, write_whole};
 use crate::report::Report;
 use crate::shell::Shell;
 use crate::state::{self, State};
-use crate::text::{clean, clean_lines};
-use crate::typed::nearest;
+use crate::text::clean;
+use crate::typed::{may_repeat, nearest};
 
 /// Narrows a run to the credentials that were named; all where none was.
 fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
@@ -77,10 +77,10 @@ fn freshened(config: &Config, name: &str) -> String {
 
 /// A name that no credential has. It is repeated only where it is nearly one of the known: else it may be a value.
 fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
-    if is_identifier(name)
+    if may_repeat(name, known)
         && let Some(near) = nearest(name, known)
     {
-        return anyhow!("no credential is named {name}: did you mean {near}?");
+        return anyhow!("no credential is named {name}: did you mean {near}?; type: {}", usage::corrected(name, near));
     }
     let like_a_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let value = match may_be_a_value(name) && !name.chars().all(like_a_name) {
@@ -101,55 +101,6 @@ fn may_be_a_value(word: &str) -> bool {
 
 /// Of a secret in the arguments.
 const TYPED: &str = "it is in the shell's history now, so rotate it";
-
-/// The word that clap refuses, where it says one that was typed.
-fn refused_word(error: &clap::Error) -> Option<&str> {
-    let context = match error.kind() {
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        _ => ContextKind::InvalidValue,
-    };
-    match error.get(context) {
-        Some(ContextValue::String(word)) => Some(word.trim_start_matches('-')),
-        _ => None,
-    }
-}
-
-/// What is said of a command line that clap refuses: clap's own words, which repeat what was typed. Where that may be a
-/// value, words that do not.
-pub fn refused(error: &clap::Error) -> ExitCode {
-    let mut arguments = std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned());
-    let command = arguments.next().unwrap_or_default();
-    // How many words there may be beside the options.
-    let words = match command.as_str() {
-        "store" | "rotate" | "forget" => 1,
-        "unlock" => 0,
-        _ => usize::MAX,
-    };
-    let (options, typed): (Vec<String>, Vec<String>) =
-        arguments.partition(|argument| argument.starts_with('-') && !argument.contains('='));
-    // The shell function's own word stands behind its option.
-    let words = words.saturating_add(options.iter().filter(|option| *option == "--shell").count());
-    let with_value = typed.iter().any(|argument| argument.starts_with('-'));
-    if error.use_stderr() && words != usize::MAX && (typed.len() > words || with_value) {
-        let how = if command == "unlock" { "unlock".into() } else { format!("{command} NAME") };
-        let never = "a secret is never typed into a command; if that was one";
-        say(&format!("raxx: {never}, {TYPED}. Type: raxx {how}"));
-        return ExitCode::from(2);
-    }
-    if error.use_stderr() && refused_word(error).is_some_and(may_be_a_value) {
-        let unknown = "there is something in that command that raxx does not know";
-        say(&format!("raxx: {unknown}. If it was a value, {TYPED}. Type: raxx --help"));
-        return ExitCode::from(2);
-    }
-    // Clap repeats what was typed, and colors it.
-    let said = error.render().to_string();
-    if clean_lines(&said) != said {
-        say(said.trim_end());
-        return ExitCode::from(2);
-    }
-    error.exit()
-}
 
 /// Opens the memory; where there is none to be had, says so once and goes on.
 fn memory(warn: bool) -> Option<State> {

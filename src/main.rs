@@ -13,6 +13,7 @@ mod files;
 mod history;
 mod http;
 mod keep;
+mod output;
 mod process;
 mod prometheus;
 mod provider;
@@ -38,8 +39,9 @@ fn main() -> ExitCode {
     process::harden();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return command::refused(&error),
+        Err(error) => return command::usage::refused(&error),
     };
+    cli.color.choose();
     let result = match cli.command {
         Command::Check(args) => command::schedule::watched(&args),
         Command::Load(args) => command::load::run(&args),
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
         if let Some(process::Ended(code)) = error.downcast_ref() {
             return ExitCode::from(*code);
         }
-        process::say(&format!("raxx: {error:#}"));
+        process::say(&output::error(&format!("raxx: {error:#}")));
         ExitCode::from(2)
     })
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::output;
 use crate::text::clean_lines;
 
 /// The most open files that macOS lets a process ask for.
@@ -42,6 +43,14 @@ pub fn write_whole(text: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Writes text for people to stdout.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn print(text: &str) -> anyhow::Result<()> {
+    write_whole(&output::for_people(text))
+}
+
 /// Says a line on stderr. What acts on a terminal never gets there, whoever made the text.
 pub fn say(line: &str) {
     say_styled(&clean_lines(line));
@@ -49,7 +58,7 @@ pub fn say(line: &str) {
 
 /// Says text that raxx has put colors into: every foreign word in it must be clean already.
 pub fn say_styled(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
+    output::to_stderr(text);
 }
 
 /// Runs it on one thread, and leaves without waiting for look-ups of names that are still under way.

@@ -193,7 +193,10 @@ fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
 
 /// Says something to the person, line by line, on stderr.
 pub fn say_lines(text: &str) -> String {
-    clean_lines(text).lines().map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line))).collect()
+    crate::output::for_people(&clean_lines(text))
+        .lines()
+        .map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line)))
+        .collect()
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::config::{self, Config, Credential};
 use crate::files;
 use crate::history;
 use crate::http::Client;
-use crate::process::{block_on, say, write_whole};
+use crate::process::{block_on, print, say};
 use crate::prometheus;
 use crate::report::{Report, Row};
 use crate::secret::Secret;
@@ -251,7 +251,7 @@ async fn seen(result: Result<String, String>) -> Result<String, String> {
 fn tell_test(name: &str, result: Result<String, String>) -> Result<bool> {
     let good = result.is_ok();
     let (word, Ok(said) | Err(said)) = (if good { "PASS" } else { "FAIL" }, result);
-    write_whole(&format!("[{word}] {name}    {}\n", clean(&said)))?;
+    print(&format!("[{word}] {name}    {}\n", clean(&said)))?;
     Ok(good)
 }
 

@@ -15,7 +15,8 @@ use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
 use crate::config::Config;
 use crate::history;
-use crate::process::{block_on, say, write_whole};
+use crate::output;
+use crate::process::{block_on, print, say, write_whole};
 use crate::prometheus;
 use crate::report::{Cause, Report, Shown};
 use crate::schedule;
@@ -41,7 +42,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     only(&mut run, &args.names)?;
 
     let silent = args.quiet || args.json || args.alert;
-    let on_terminal = !silent && io::stdout().is_terminal() && io::stderr().is_terminal();
+    let on_terminal = !silent && io::stdout().is_terminal() && io::stderr().is_terminal() && !is_dumb();
     let (report, _) = block_on(collect(&run, on_terminal.then(|| Progress::new(&run.names()))))?;
 
     if args.json {
@@ -54,7 +55,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
             // What makes it fail is not kept quiet.
             (true, true) => Shown::FailsAndWarnings,
         };
-        write_whole(&report.text(choice != anstream::ColorChoice::Never, shown))?;
+        print(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
     warn_unsaved(match args.alert || args.if_due.is_some() {
         true => history::note_unattended(&report.rows, began, report.checked_at),
@@ -137,6 +138,11 @@ fn first_steps(run: &Run<'_>, report: &Report) {
     say("       raxx import        finds values that are set in this shell or in its files");
 }
 
+/// Whether the terminal cannot go back to a line.
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
 /// One line for each credential, in the configured order: a spinner that becomes the verdict where it stands.
 pub(super) struct Progress {
     all: MultiProgress,
@@ -176,6 +182,7 @@ impl Progress {
     fn new(names: &[&str]) -> Progress {
         let all = MultiProgress::new();
         let style = ProgressStyle::with_template("{spinner} {msg}").expect("a constant");
+        let style = if output::is_utf8() { style } else { style.tick_chars("-\\|/ ") };
         let lines = names
             .iter()
             .map(|name| {
@@ -191,7 +198,7 @@ impl Progress {
     fn done(&self, i: usize, checked: &Checked) {
         let line = &self.lines[i];
         line.set_style(ProgressStyle::with_template("{msg}").expect("a constant"));
-        line.finish_with_message(checked.row.lines(self.styled));
+        line.finish_with_message(output::for_people(&checked.row.lines(self.styled)).into_owned());
     }
 
     /// Takes the lines away; the report takes their place.

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::cli::ListArgs;
 use crate::config::Config;
 use crate::history::{self, Change, Known, Last};
-use crate::process::{say, write_whole};
+use crate::process::{print, say, write_whole};
 use crate::report::{Kind, Verdict, distance, ends_soon};
 use crate::secret::from_environment;
 use crate::source::ENVIRONMENT;
@@ -42,11 +42,10 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     }
     let mut entries = entries(&config, &history::known(), now);
     narrow(&mut entries, &config, &args.names)?;
-    let text = match args.json {
-        true => json(&entries),
-        false => shown(&entries, now, styled, terminal_width()),
-    };
-    write_whole(&text)?;
+    match args.json {
+        true => write_whole(&json(&entries))?,
+        false => print(&shown(&entries, now, styled, terminal_width()))?,
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -311,7 +310,7 @@ fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp
         say(&format!("raxx: nothing is known of {name} yet. Type: raxx check"));
         return Ok(ExitCode::SUCCESS);
     }
-    write_whole(&history_text(&changes, last.as_ref(), now, styled))?;
+    print(&history_text(&changes, last.as_ref(), now, styled))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::config::Config;
 use crate::history::{self, Known};
-use crate::process::write_whole;
+use crate::process::print;
 use crate::report::{Kind, Verdict, ends_soon};
 use crate::vault;
 
@@ -18,7 +18,7 @@ pub fn run() -> Result<ExitCode> {
     if !known.is_empty()
         && let Ok(config) = Config::load()
     {
-        let _ = write_whole(&segment(&config, &known, Timestamp::now()));
+        let _ = print(&segment(&config, &known, Timestamp::now()));
     }
     Ok(ExitCode::SUCCESS)
 }

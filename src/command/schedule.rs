@@ -11,7 +11,7 @@ use super::alert::{receivers, to_store};
 use crate::cli::{CheckArgs, InstallArgs, ScheduleAction};
 use crate::config::{Config, Credential};
 use crate::files;
-use crate::process::{block_on, say, write_whole};
+use crate::process::{block_on, print as print_for_people, say, write_whole};
 use crate::report::distance;
 use crate::schedule::{self, At, Change, Job, Memory, Scheduler};
 use crate::source::{STORE, Stored, environment, stored};
@@ -251,7 +251,7 @@ fn status() -> Result<ExitCode> {
             None => "next run:  due, within the hour\n".to_string(),
         };
     }
-    write_whole(&clean_lines(&out))?;
+    print_for_people(&clean_lines(&out))?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

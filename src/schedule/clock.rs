@@ -20,10 +20,23 @@ impl FromStr for Clock {
             let plain = matches!(digits.len(), 1 | 2) && digits.bytes().all(|b| b.is_ascii_digit());
             digits.parse::<i8>().ok().filter(|_| plain)
         };
-        let time = text.split_once(':').filter(|(_, minute)| minute.len() == 2);
-        time.and_then(|(hour, minute)| Time::new(number(hour)?, number(minute)?, 0, 0).ok())
+        // `8`, `08`, `8:00`; `8am`, `8:30 pm`.
+        let lower = text.to_ascii_lowercase();
+        let half = |half: &str| lower.strip_suffix(half).map(|time| time.trim_end().to_string());
+        let (digits, half_day) = match (half("am"), half("pm")) {
+            (Some(time), _) => (time, Some(0)),
+            (_, Some(time)) => (time, Some(12)),
+            _ => (lower.clone(), None),
+        };
+        let (hour, minute) = digits.split_once(':').unwrap_or((&digits, "00"));
+        let hour = number(hour).and_then(|hour| match half_day {
+            None => Some(hour),
+            Some(noon) => (1..=12).contains(&hour).then_some(hour % 12 + noon),
+        });
+        let time = hour.zip(number(minute)).filter(|_| minute.len() == 2);
+        time.and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok())
             .map(Clock)
-            .ok_or_else(|| "a time of the day is written as 08:00".into())
+            .ok_or_else(|| "a time of the day is written like 08:00, 8 or 8am".into())
     }
 }
 
@@ -117,10 +130,42 @@ mod tests {
         for text in ["08:00Z", "08:00", "00:00", "23:59Z"] {
             assert_eq!(at(text).to_string(), text);
         }
-        assert_eq!(at("8:05").to_string(), "08:05");
-        for bad in
-            ["", "8", "24:00", "12:60", "08:00z", "08:00ZZ", "8:5", "008:00", "+8:00", "-1:00", "08:00:00", "٠٨:٠٠"]
-        {
+        for (typed, read) in [
+            ("8:05", "08:05"),
+            ("8", "08:00"),
+            ("08", "08:00"),
+            ("0", "00:00"),
+            ("23", "23:00"),
+            ("8Z", "08:00Z"),
+            ("8am", "08:00"),
+            ("8AM", "08:00"),
+            ("12am", "00:00"),
+            ("12pm", "12:00"),
+            ("8:30 pm", "20:30"),
+        ] {
+            assert_eq!(at(typed).to_string(), read, "{typed}");
+        }
+        for bad in [
+            "",
+            "24",
+            "24:00",
+            "13pm",
+            "0am",
+            "am",
+            "8:",
+            ":30",
+            "800",
+            "noon",
+            "12:60",
+            "08:00z",
+            "08:00ZZ",
+            "8:5",
+            "008:00",
+            "+8:00",
+            "-1:00",
+            "08:00:00",
+            "٠٨:٠٠",
+        ] {
             assert!(bad.parse::<At>().is_err(), "{bad}");
         }
     }

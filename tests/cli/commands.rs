@@ -35,13 +35,18 @@ fn code(out: &Output) -> i32 {
     out.status.code().expect("it exits by itself")
 }
 
-/// One line on stderr, nothing on stdout, exit 2.
+/// One line on stderr, and below it the command to type where there is one, nothing on stdout, exit 2.
 fn refused(out: &Output) -> String {
     assert_eq!(text(&out.stdout), "");
     assert_eq!(code(out), 2, "{}", text(&out.stderr));
     let said = text(&out.stderr);
-    assert!(said.starts_with("raxx: ") && said.lines().count() == 1, "{said}");
-    said["raxx: ".len()..].trim_end().to_string()
+    let lines: Vec<&str> = said.lines().collect();
+    let is_command = |line: &&str| line.starts_with("      type: ");
+    assert!(
+        said.starts_with("raxx: ") && lines.len() == 1 + usize::from(lines.last().is_some_and(is_command)),
+        "{said}"
+    );
+    said["raxx: ".len()..].trim_end().replace("\n      type: ", "; type: ")
 }
 
 #[test]
@@ -143,14 +148,20 @@ fn ctrl_c_ends_at_once_with_what_is_known() {
 fn an_unknown_name_is_answered_with_the_nearest() {
     let sandbox = Sandbox::new();
     let said = |name: &str| refused(&sandbox.run(&["check", name]));
-    assert_eq!(said("HEROKU"), "no credential is named HEROKU: did you mean HEROKU_API_KEY?");
+    assert_eq!(
+        said("HEROKU"),
+        "no credential is named HEROKU: did you mean HEROKU_API_KEY?; type: raxx check HEROKU_API_KEY"
+    );
     assert_eq!(
         said("GITHUB_API_SECRET_TOKEN"),
-        "no credential is named GITHUB_API_SECRET_TOKEN: did you mean GITHUB_API_SECRETS_TOKEN?"
+        "no credential is named GITHUB_API_SECRET_TOKEN: did you mean GITHUB_API_SECRETS_TOKEN?; type: raxx check GITHUB_API_SECRETS_TOKEN"
     );
     assert!(said("\x1b[31mX").starts_with("no credential has that name. There are: CLOUDFLARE_ACCESS_MGMT_TOKEN, "));
     let export = refused(&sandbox.run(&["export", "bash", "cf_worker"]));
-    assert_eq!(export, "no credential is named cf_worker: did you mean CF_WORKER_DEPLOY?");
+    assert_eq!(
+        export,
+        "no credential is named cf_worker: did you mean CF_WORKER_DEPLOY?; type: raxx export bash CF_WORKER_DEPLOY"
+    );
 }
 
 #[test]
@@ -236,12 +247,12 @@ fn what_only_a_function_can_do_says_what_to_type() {
     let unset = refused(&sandbox.run(&["unset"]));
     assert_eq!(
         unset,
-        "this shell has no raxx function, which clears the variables. Type: unset CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN"
+        "this shell has no raxx function, which clears the variables; type: unset CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN"
     );
     let load = refused(&sandbox.run(&["load"]));
     assert_eq!(
         load,
-        "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init zsh)\" (or bash), then raxx load"
+        "this shell has no raxx function, which loads the values; type: eval \"$(raxx init zsh)\" (or bash), then raxx load"
     );
 }
 
@@ -320,7 +331,8 @@ fn a_wrong_word_is_a_usage_error() {
         assert_eq!(code(&out), 2, "{wrong:?}");
         assert_eq!(text(&out.stdout), "");
     }
-    assert!(text(&sandbox.run(&["chekc"]).stderr).contains("similar subcommand exists: 'check'"));
+    let said = "raxx: there is no `raxx chekc`: did you mean `raxx check`?\n      type: raxx check\n";
+    assert_eq!(text(&sandbox.run(&["chekc"]).stderr), said);
 }
 
 #[test]
@@ -464,4 +476,147 @@ fn a_token_in_the_place_of_a_path_is_not_repeated() {
         }
         assert!(refused(&sandbox.run(&["check"])).starts_with("RAXX_CONFIG: "));
     }
+}
+
+/// A habit or a slip is answered with what to type, and nothing is run.
+#[test]
+fn words_of_other_programs_are_answered_and_never_run() {
+    let sandbox = Sandbox::new();
+    for (typed, what, next) in [
+        ("rm", "`raxx forget` deletes a value from the secret store", "raxx forget NAME"),
+        ("delete", "`raxx forget` deletes", "raxx forget NAME"),
+        ("remove HEROKU_API_KEY", "`raxx forget` deletes", "raxx forget NAME"),
+        ("ls", "`raxx list` shows", "raxx list"),
+        ("status", "`raxx list` shows", "raxx list"),
+        ("login", "`raxx store` asks for a value", "raxx store NAME"),
+        ("set HEROKU_API_KEY", "`raxx store` asks for a value", "raxx store NAME"),
+        ("add", "`raxx store` asks for a value", "raxx store NAME"),
+        ("get HEROKU_API_KEY", "`raxx export` prints", "raxx export zsh NAME"),
+        ("version", "`raxx --version` prints the version", "raxx --version"),
+        ("lits", "did you mean `raxx list`?", "raxx list"),
+        ("forgte HEROKU_API_KEY", "did you mean `raxx forget`?", "raxx forget NAME"),
+        ("schedule remove", "`raxx schedule uninstall` removes", "raxx schedule uninstall"),
+        ("schedule instal", "did you mean `raxx schedule install`?", "raxx schedule install"),
+        ("schedule install --via crn", "did you mean cron?", "raxx schedule install --via cron"),
+        ("check --quite", "did you mean --quiet?", "raxx check --quiet"),
+        ("init fish", "fish is not supported yet", "raxx init zsh"),
+        ("init", "needs the name of a shell: zsh or bash", "raxx init zsh"),
+        ("store", "needs a name", "raxx store NAME"),
+        ("prompt now", "takes no words after it", "raxx prompt --help"),
+        ("check --alert --json", "cannot be used together", "raxx check --help"),
+    ] {
+        let words: Vec<&str> = typed.split(' ').collect();
+        let said = refused(&sandbox.run(&words));
+        assert!(said.contains(what), "{typed}: {said}");
+        assert!(said.ends_with(&format!("; type: {next}")), "{typed}: {said}");
+    }
+}
+
+#[test]
+fn a_value_that_was_typed_anywhere_is_not_repeated() {
+    let sandbox = Sandbox::new();
+    for token in ["ghp_MadeUp0123456789abcdefABCDEFxyzQ", "MadeUp-Tr0ub4dor", "sk-MadeUp_0123456789abcdef"] {
+        for line in [
+            "@",
+            "--@",
+            "-@",
+            "check @",
+            "check --@",
+            "check --token @",
+            "check --token=@",
+            "check --color @",
+            "check --color=@",
+            "store @",
+            "store A @",
+            "store A=@",
+            "store A --stdin=@",
+            "store A -t@",
+            "rotate A @",
+            "rotate --value=@",
+            "forget A @",
+            "export @",
+            "export zsh @",
+            "load @",
+            "load --shell @",
+            "list @",
+            "list --history @",
+            "import @",
+            "init @",
+            "hook @",
+            "completions @",
+            "unlock @",
+            "unlock --stdin=@",
+            "lock @",
+            "prompt @",
+            "names @",
+            "unset @",
+            "unset --tmux=@",
+            "help @",
+            "schedule @",
+            "schedule install @",
+            "schedule install --at @",
+            "schedule install --at=@",
+            "schedule install --via @",
+            "schedule status @",
+            "check --if-due @",
+            "check --alert @",
+            "--color @",
+            "--color=@",
+        ] {
+            let line = line.replace('@', token);
+            let words: Vec<&str> = line.split(' ').collect();
+            let out = sandbox.run(&words);
+            let said = text(&out.stdout) + &text(&out.stderr);
+            assert!(!said.contains("MadeUp") && !said.to_lowercase().contains("tr0ub"), "{line}: {said}");
+            assert_eq!(code(&out), 2, "{line}: {said}");
+        }
+    }
+}
+
+#[test]
+fn color_follows_the_option_before_the_environment() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    let colorful = |sandbox: &Sandbox, args: &[&str]| text(&sandbox.run(args).stdout).contains("\x1b[");
+    assert!(colorful(&sandbox, &["check", "--color", "always"]));
+    assert!(colorful(&sandbox, &["--color=always", "list"]) || !text(&sandbox.run(&["list"]).stdout).contains("PASS"));
+    assert!(colorful(&sandbox, &["--color", "always", "--help"]));
+    sandbox.env("CLICOLOR_FORCE", "1");
+    assert!(!colorful(&sandbox, &["--color", "never", "check"]));
+    assert!(!colorful(&sandbox, &["--color=never", "--help"]));
+    sandbox.env("NO_COLOR", "1");
+    assert!(colorful(&sandbox, &["check", "--color=always"]), "what is typed counts");
+    assert!(!text(&sandbox.run(&["check", "--json", "--color=always"]).stdout).contains('\x1b'));
+}
+
+#[test]
+fn a_locale_without_utf8_gets_ascii_and_json_stays_as_it_is() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    let json = text(&sandbox.run(&["check", "--json"]).stdout);
+    for (name, value) in
+        [("LC_ALL", "C"), ("LC_ALL", "POSIX"), ("LC_CTYPE", "C"), ("LANG", "en_US.ISO-8859-1"), ("LANG", "")]
+    {
+        sandbox.unset("LC_ALL").unset("LC_CTYPE").env("LANG", "C.UTF-8").env(name, value);
+        for args in [
+            &["check"][..],
+            &["check", "-q"],
+            &["list"],
+            &["--help"],
+            &["schedule", "status"],
+            &["prompt"],
+            &["load", "--shell", "zsh"],
+            &["hook", "bash"],
+            &["chekc"],
+        ] {
+            let out = sandbox.run(args);
+            let said = text(&out.stdout) + &text(&out.stderr);
+            assert!(said.is_ascii(), "{name}={value} {args:?}: {said}");
+        }
+        assert!(text(&sandbox.run(&["check"]).stdout).contains("(redacted HRKU...1234) - HTTP 401"));
+        assert!(text(&sandbox.run(&["check", "--json"]).stdout).contains("HRKU…1234") && json.contains("HRKU…1234"));
+    }
+    // The first that is set counts, as in the C library.
+    sandbox.env("LC_ALL", "en_US.UTF-8").env("LC_CTYPE", "C").env("LANG", "C");
+    assert!(text(&sandbox.run(&["check"]).stdout).contains("HRKU…1234"));
 }

@@ -255,7 +255,10 @@ fn the_history_tells_when_it_began_to_fail_and_when_it_was_last_good() {
 fn a_name_that_is_not_known_is_one_line() {
     let server = Loopback::start();
     let out = machine(&server).run(&["list", "--history", "HEROKU_APIKEY"]);
-    assert_eq!(text(&out.stderr), "raxx: no credential is named HEROKU_APIKEY: did you mean HEROKU_API_KEY?\n");
+    assert_eq!(
+        text(&out.stderr),
+        "raxx: no credential is named HEROKU_APIKEY: did you mean HEROKU_API_KEY?\n      type: raxx list --history HEROKU_API_KEY\n"
+    );
     assert_eq!(out.status.code(), Some(2));
 }
 

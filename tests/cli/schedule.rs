@@ -154,6 +154,7 @@ impl Machine {
         let said = text(&out.stderr);
         assert_eq!(out.status.code(), Some(2), "{line}: {said}");
         assert_eq!(text(&out.stdout), "", "{line}");
+        let said = said.replace("\n      type: ", "; type: ");
         assert!(said.starts_with("raxx: ") && said.lines().count() == 1, "{said}");
         said.trim_end()["raxx: ".len()..].to_string()
     }

@@ -1,0 +1,287 @@
+//! What is said of a command line that raxx does not understand: what is wrong, and what to type. A guess is never run, and
+//! a word is repeated only if no secret looks like it.
+
+use std::error::Error as _;
+use std::io;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Command, CommandFactory as _, ValueEnum as _};
+
+use super::TYPED;
+use crate::cli::{Cli, Color};
+use crate::output;
+use crate::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, shown_name};
+
+/// No shorter word of the command line is taken for a secret.
+const LONG: usize = 16;
+
+/// Words that other programs have for what raxx does: the words, what to type, and what that does.
+const HABITS: &[(&[&str], &str, &str)] = &[
+    (&["rm", "delete", "remove", "del", "erase"], "forget NAME", "deletes a value from the secret store"),
+    (&["status", "ls", "show", "info", "ps"], "list", "shows what is known of each credential"),
+    (
+        &["login", "set", "add", "save", "put", "create", "new", "auth"],
+        "store NAME",
+        "asks for a value, verifies it and stores it",
+    ),
+    (&["get", "print", "env", "cat", "read"], "export zsh NAME", "prints an export line (also bash, sh)"),
+    (&["version"], "--version", "prints the version"),
+    (&["test", "verify", "validate", "ping"], "check", "asks every provider now"),
+    (&["renew", "refresh", "replace", "update", "change"], "rotate NAME", "replaces a token by a new one"),
+    (&["logout", "clear", "unload"], "unset", "clears the credentials from this shell"),
+    (&["cron", "daemon", "timer"], "schedule status", "tells about the daily check"),
+    (&["hook-env", "activate", "shellenv"], "init zsh", "prints the shell integration (also bash)"),
+];
+
+/// The same for `raxx schedule`.
+const SCHEDULE_HABITS: &[(&[&str], &str, &str)] = &[
+    (&["rm", "delete", "remove", "stop", "disable", "off"], "uninstall", "removes the daily check"),
+    (&["add", "set", "start", "enable", "create", "on"], "install", "installs the daily check"),
+    (&["list", "ls", "show", "info", "check"], "status", "tells about the daily check"),
+];
+
+/// Prints help where it was asked for, or else what is wrong and what to type.
+pub fn refused(error: &Error) -> ExitCode {
+    choose_color();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let text = rendered(error, anstream::AutoStream::choice(&io::stdout()));
+            match crate::process::write_whole(&text) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::from(2),
+            }
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let text = rendered(error, anstream::AutoStream::choice(&io::stderr()));
+            crate::process::say_styled(text.trim_end());
+            ExitCode::from(2)
+        }
+        _ => {
+            let typed: Vec<String> =
+                std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+            let (what, next) = Line::new(&typed).explain(error);
+            crate::process::say(&output::error(&format!("raxx: {what}; type: {next}")));
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Follows `--color` on a command line that was not understood as a whole.
+fn choose_color() {
+    let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let separate = words.windows(2).find(|pair| pair[0] == "--color").map(|pair| pair[1].as_str());
+    let wanted = words.iter().find_map(|word| word.strip_prefix("--color=")).or(separate);
+    if let Some(color) = wanted.and_then(|word| Color::from_str(word, false).ok()) {
+        color.choose();
+    }
+}
+
+fn rendered(error: &Error, choice: anstream::ColorChoice) -> String {
+    let text = error.render();
+    let text = if choice == anstream::ColorChoice::Never { text.to_string() } else { text.ansi().to_string() };
+    output::for_people(&text).into_owned()
+}
+
+/// A command line that was refused.
+struct Line<'t> {
+    /// `raxx check`: as far as it was understood.
+    path: String,
+    command: Command,
+    /// The words after it.
+    rest: &'t [String],
+}
+
+impl Line<'_> {
+    fn new(typed: &[String]) -> Line<'_> {
+        let mut command = Cli::command();
+        let mut path = "raxx".to_string();
+        let mut rest = typed;
+        // The only option before a command that has a word of its own.
+        let mut skip = false;
+        while let Some((word, more)) = rest.split_first() {
+            if path == "raxx" && (skip || word.starts_with('-')) {
+                skip = word == "--color";
+                rest = more;
+                continue;
+            }
+            let Some(sub) = command.find_subcommand(word).cloned() else { break };
+            path = format!("{path} {word}");
+            (command, rest) = (sub, more);
+        }
+        Line { path, command, rest }
+    }
+
+    /// What is wrong, and what to type.
+    fn explain(&self, error: &Error) -> (String, String) {
+        let path = &self.path;
+        let help = format!("{path} --help");
+        let word = |kind| match error.get(kind) {
+            Some(ContextValue::String(word)) => word.as_str(),
+            Some(ContextValue::Strings(words)) => words.first().map_or("", String::as_str),
+            _ => "",
+        };
+        let argument = word(ContextKind::InvalidArg);
+        if self.may_hold_a_value(argument) {
+            let takes = if self.takes_a_value() { format!("{path} NAME") } else { path.clone() };
+            let next = if self.is_for_values() { takes } else { help };
+            return (format!("a value is never typed into a command; if that was one, {TYPED}"), next);
+        }
+        let name = argument.split(['=', ' ']).next().unwrap_or_default();
+        match error.kind() {
+            ErrorKind::InvalidSubcommand => self.unknown_command(word(ContextKind::InvalidSubcommand), help),
+            ErrorKind::UnknownArgument if name.starts_with('-') => self.unknown_option(name, help),
+            ErrorKind::UnknownArgument => {
+                let most = self.command.get_positionals().count();
+                let takes = if most == 0 { "takes no words after it" } else { "was given a word too many" };
+                (format!("`{path}` {takes}{}", suspicion(argument)), help)
+            }
+            ErrorKind::InvalidValue => self.wrong_value(argument, word(ContextKind::InvalidValue), error, help),
+            ErrorKind::ValueValidation => {
+                // Its words are raxx's own, and do not repeat what was typed.
+                let why = error.source().map_or_else(|| "that is not a value for it".into(), ToString::to_string);
+                let doubt = suspicion(word(ContextKind::InvalidValue));
+                let next = if name == "--at" { format!("{path} --at 08:00") } else { help };
+                (format!("{name}: {why}{doubt}"), next)
+            }
+            ErrorKind::MissingRequiredArgument => {
+                let missing = argument.trim_matches(['<', '>', '[', ']', '.']);
+                match missing {
+                    "NAME" => (format!("`{path}` needs a name, as in raxx list"), format!("{path} NAME")),
+                    "SHELL" => (format!("`{path}` needs the name of a shell: zsh or bash"), format!("{path} zsh")),
+                    _ => (format!("`{path}` needs {missing}"), help),
+                }
+            }
+            ErrorKind::ArgumentConflict => {
+                let other = word(ContextKind::PriorArg).split(' ').next().unwrap_or_default();
+                (format!("{name} and {other} cannot be used together"), help)
+            }
+            ErrorKind::TooManyValues => {
+                (format!("{name} takes no value{}", suspicion(word(ContextKind::InvalidValue))), help)
+            }
+            ErrorKind::InvalidUtf8 => ("that is not UTF-8 text".into(), help),
+            _ => ("raxx does not understand that command".into(), help),
+        }
+    }
+
+    fn unknown_command(&self, word: &str, help: String) -> (String, String) {
+        let path = &self.path;
+        let habits = if path == "raxx" { HABITS } else { SCHEDULE_HABITS };
+        let lower = word.to_ascii_lowercase();
+        if let Some((_, next, does)) = habits.iter().find(|(words, ..)| words.contains(&lower.as_str())) {
+            let command = next.split(' ').next().unwrap_or_default();
+            return (format!("there is no `{path} {lower}`: `{path} {command}` {does}"), format!("{path} {next}"));
+        }
+        let known: Vec<&str> =
+            self.command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(Command::get_name).collect();
+        match nearest(word, &known).filter(|_| may_repeat(word, &known)) {
+            Some(near) => (format!("there is no `{path} {lower}`: did you mean `{path} {near}`?"), self.of(near)),
+            None if may_repeat(word, &known) => (format!("there is no `{path} {word}`"), help),
+            None => (format!("there is no such command{}", suspicion(word)), help),
+        }
+    }
+
+    /// How a subcommand is called.
+    fn of(&self, name: &str) -> String {
+        let sub = self.command.find_subcommand(name);
+        let first = sub.and_then(|sub| sub.get_positionals().find(|arg| arg.is_required_set()));
+        let words = match first.map(|arg| arg.get_id().as_str()) {
+            Some("shell") => " zsh",
+            Some(_) => " NAME",
+            None => "",
+        };
+        format!("{} {name}{words}", self.path)
+    }
+
+    fn unknown_option(&self, name: &str, help: String) -> (String, String) {
+        let path = &self.path;
+        let longs: Vec<&str> =
+            self.command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long()).collect();
+        let bare = name.trim_start_matches('-');
+        let near = nearest(bare, &longs).filter(|_| bare.len() > 1 && may_repeat(bare, &longs));
+        let shown = if may_repeat(bare, &longs) { format!(" {name}") } else { String::new() };
+        match near {
+            Some(near) => {
+                (format!("`{path}` has no option{shown}: did you mean --{near}?"), format!("{path} --{near}"))
+            }
+            None => (format!("`{path}` has no such option{shown}{}", suspicion(bare)), help),
+        }
+    }
+
+    fn wrong_value(&self, argument: &str, value: &str, error: &Error, help: String) -> (String, String) {
+        let path = &self.path;
+        let known: Vec<&str> = match error.get(ContextKind::ValidValue) {
+            Some(ContextValue::Strings(words)) => words.iter().map(String::as_str).collect(),
+            _ => Vec::new(),
+        };
+        let option = argument.split(' ').next().filter(|name| name.starts_with('-'));
+        let Some(first) = known.first() else {
+            return (format!("{} needs a value", option.unwrap_or("that")), help);
+        };
+        let call = |word: &str| option.map_or_else(|| format!("{path} {word}"), |name| format!("{path} {name} {word}"));
+        let subject = option.map_or_else(|| format!("`{path}`"), |name| format!("`{path} {name}`"));
+        let known_words = listed(&known);
+        if value == "fish" && argument.contains("SHELL") {
+            return (format!("fish is not supported yet: {subject} takes {known_words}"), call(first));
+        }
+        match nearest(value, &known).filter(|_| may_repeat(value, &known)) {
+            Some(near) => (format!("{subject} takes {known_words}: did you mean {near}?"), call(near)),
+            None => (format!("{subject} takes {known_words}{}", suspicion(value)), call(first)),
+        }
+    }
+
+    /// Whether the command is one that values belong to, where a word too many is likely one.
+    fn is_for_values(&self) -> bool {
+        matches!(self.command.get_name(), "store" | "rotate" | "forget" | "unlock")
+    }
+
+    fn takes_a_value(&self) -> bool {
+        self.command.get_positionals().next().is_some()
+    }
+
+    /// Whether a value may have been typed into a command that takes values otherwise.
+    fn may_hold_a_value(&self, argument: &str) -> bool {
+        if !self.is_for_values() {
+            return false;
+        }
+        // The shell function's own word comes after its option.
+        let own = usize::from(self.rest.iter().any(|word| word == "--shell"));
+        let words = self.rest.iter().filter(|word| !word.starts_with('-')).count();
+        let attached = self.rest.iter().any(|word| word.starts_with('-') && word.contains('='));
+        words > self.command.get_positionals().count() + own || attached || looks_like_a_value(argument)
+    }
+}
+
+/// What to type in place of this command line, with the right word for the wrong one. Words that may be secrets are not
+/// repeated: then it is the list of names.
+pub(super) fn corrected(wrong: &str, right: &str) -> String {
+    let mut words = vec!["raxx".to_string()];
+    let mut typed = std::env::args().skip(1);
+    while let Some(word) = typed.next() {
+        match word.as_str() {
+            // The shell function's own.
+            "--shell" => drop(typed.next()),
+            word if word == wrong => words.push(right.into()),
+            word if is_harmless(word.trim_start_matches('-')) || shown_name(word).is_some() => words.push(word.into()),
+            _ => return "raxx list".into(),
+        }
+    }
+    words.join(" ")
+}
+
+/// What to say if the word may be a secret.
+fn suspicion(word: &str) -> String {
+    match looks_like_a_value(word) || word.contains('=') || word.chars().count() >= LONG {
+        true => format!("; if that was a value, {TYPED}"),
+        false => String::new(),
+    }
+}
+
+/// `zsh, bash or sh`.
+fn listed(words: &[&str]) -> String {
+    match words.split_last() {
+        Some((last, [])) => (*last).into(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,173 @@
+//! What is written for people: in the characters that their locale has, and in lines that end between words.
+//!
+//! Code for a shell and JSON do not pass through here: they are the same everywhere.
+
+use std::borrow::Cow;
+use std::io;
+use std::os::fd::AsFd;
+
+/// How far a line goes on under the first one, which begins with `raxx: `.
+const INDENT: &str = "      ";
+
+/// What a command to type comes after.
+const TYPE: &str = "type: ";
+
+/// The narrowest terminal that lines are broken for.
+const NARROWEST: usize = 20;
+
+/// Whether the locale's characters are UTF-8, by the rules of the C library: the first of these variables that is not
+/// empty, and `C` without any.
+pub fn is_utf8() -> bool {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
+    locale.is_some_and(|locale| names_utf8(&locale.to_string_lossy()))
+}
+
+/// Whether it is the name of a locale with UTF-8: `en_US.UTF-8`, `C.utf8`, `de_DE.UTF-8@euro`, and macOS's `UTF-8`.
+fn names_utf8(locale: &str) -> bool {
+    let codeset = locale.split_once('.').map_or(locale, |(_, codeset)| codeset);
+    let codeset = codeset.split('@').next().unwrap_or_default();
+    codeset.eq_ignore_ascii_case("UTF-8") || codeset.eq_ignore_ascii_case("UTF8")
+}
+
+/// The text in the characters that the person's locale has.
+pub fn for_people(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() || is_utf8() { Cow::Borrowed(text) } else { Cow::Owned(ascii(text)) }
+}
+
+/// The text without anything but ASCII.
+fn ascii(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_ascii() => out.push(c),
+            '—' | '–' | '‐' | '‑' | '−' => out.push('-'),
+            '…' => out.push_str("..."),
+            '‘' | '’' => out.push('\''),
+            '“' | '”' => out.push('"'),
+            '→' => out.push_str("->"),
+            '✗' | '✘' | '×' => out.push('x'),
+            '✓' | '✔' => out.push('+'),
+            '•' | '·' => out.push('*'),
+            '─' | '━' | '═' => out.push('-'),
+            '│' | '┃' | '║' => out.push('|'),
+            '\u{2500}'..='\u{257f}' => out.push('+'),
+            c if c.is_whitespace() => out.push(' '),
+            _ => out.push('?'),
+        }
+    }
+    out
+}
+
+/// What may be said after the command, and is not to be typed with it.
+const UNCHANGED: &str = "; nothing is changed";
+
+/// How many columns a terminal has; none where it is not one.
+pub fn columns(of: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(of).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns >= NARROWEST)
+}
+
+/// What raxx says, for a terminal of so many columns. Only lines that begin with `raxx: ` are broken: a report's lines and
+/// commands to type stay whole.
+pub fn fitted(text: &str, columns: usize) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| fitted_line(line, columns)).collect();
+    lines.join("\n")
+}
+
+fn fitted_line(line: &str, columns: usize) -> String {
+    if !line.starts_with("raxx: ") || line.chars().count() <= columns {
+        return line.into();
+    }
+    let (prose, command) = split_command(line);
+    let mut out = String::new();
+    let mut width = 0;
+    for word in prose.split(' ') {
+        let length = word.chars().count();
+        if width > INDENT.len() && width + 1 + length > columns {
+            out = out + "\n" + INDENT + word;
+            width = INDENT.len() + length;
+        } else {
+            let space = if out.is_empty() { "" } else { " " };
+            out = out + space + word;
+            width += space.len() + length;
+        }
+    }
+    match command {
+        Some(command) => out + "\n" + INDENT + TYPE + command,
+        None => out,
+    }
+}
+
+/// An error as it is printed: the command to type is on a line of its own.
+pub fn error(text: &str) -> String {
+    match split_command(text) {
+        (prose, Some(command)) => format!("{prose}\n{INDENT}{TYPE}{command}"),
+        (prose, None) => prose.into_owned(),
+    }
+}
+
+/// What a message says, and the command that it ends with.
+fn split_command(text: &str) -> (Cow<'_, str>, Option<&str>) {
+    let (text, after) = match text.strip_suffix(UNCHANGED) {
+        Some(text) => (text, UNCHANGED),
+        None => (text, ""),
+    };
+    for (mark, kept) in [("; type: ", 0), (". Type: ", 0), (": type: ", 1)] {
+        if let Some(at) = text.rfind(mark).filter(|at| !text[*at..].contains('\n')) {
+            let prose = [&text[..at + kept], after].concat();
+            return (prose.into(), Some(&text[at + mark.len()..]));
+        }
+    }
+    ([text, after].concat().into(), None)
+}
+
+/// Writes a line to stderr, broken between words where that is a terminal.
+pub fn to_stderr(text: &str) {
+    use io::Write as _;
+    let text = for_people(text);
+    let text = match columns(io::stderr()) {
+        Some(columns) => fitted(&text, columns),
+        None => text.into_owned(),
+    };
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locales_name_tells_its_characters_as_the_c_library_reads_it() {
+        for utf8 in ["C.UTF-8", "en_US.UTF-8", "en_US.utf8", "de_DE.UTF-8@euro", "UTF-8", "C.utf8"] {
+            assert!(names_utf8(utf8), "{utf8}");
+        }
+        for other in ["C", "POSIX", "", "en_US", "de_DE@euro", "en_US.ISO-8859-1", "ja_JP.eucJP", "UTF-16"] {
+            assert!(!names_utf8(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_ascii_lacks_becomes_what_it_has() {
+        assert_eq!(ascii("HRKU…1234 — ✗ “x” é"), "HRKU...1234 - x \"x\" ?");
+    }
+
+    #[test]
+    fn a_line_is_broken_between_words_and_never_in_a_name_or_a_command() {
+        let line = "raxx: no credential is named CLOUDFLARE_ACCESS_MGMT_TOKEN_OF_MINE; type: raxx check A B C D E F G H I J K L";
+        let wanted = "raxx: no credential is named\n      CLOUDFLARE_ACCESS_MGMT_TOKEN_OF_MINE\n      type: raxx check A B C D E F G H I J K L";
+        assert_eq!(fitted(line, 40), wanted);
+        assert_eq!(fitted("raxx: short; type: raxx x", 40), "raxx: short; type: raxx x");
+        let report = "[FAIL] A    (not in env or store file, which is said in a long line of the report)";
+        assert_eq!(fitted(report, 40), report);
+    }
+
+    #[test]
+    fn the_command_of_an_error_is_on_its_own_line() {
+        assert_eq!(error("raxx: it is locked; type: raxx unlock"), "raxx: it is locked\n      type: raxx unlock");
+        assert_eq!(error("raxx: no function. Type: unset A"), "raxx: no function\n      type: unset A");
+        assert_eq!(error("raxx: nothing to type"), "raxx: nothing to type");
+        let after = "raxx: it is locked; type: raxx unlock; nothing is changed";
+        assert_eq!(error(after), "raxx: it is locked; nothing is changed\n      type: raxx unlock");
+    }
+}
