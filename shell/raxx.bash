@@ -172,7 +172,7 @@ function __raxx_start {
   # 16 KiB on macOS). ^C and ^Z at the prompt are not meant for any of this.
   # shellcheck disable=SC2016 # it is for sh to expand
   \builtin local __raxx_sh='trap "" INT QUIT TSTP
-    code="$(command raxx hook bash)" && [ -n "$code" ] && { printf "%s\n" "$code" & }'
+    code="$(command raxx hook bash'"${__raxx_nested-}"')" && [ -n "$code" ] && { printf "%s\n" "$code" & }'
   # A process substitution is no job: nothing in `jobs`, no "[1]+ Done". But in bash 5 a `wait` without arguments waits for it, so
   # there it ends at once. bash 3.2 asks for the process later, so there it says its number and stays.
   if ((BASH_VERSINFO[0] < 4)); then
@@ -226,6 +226,8 @@ function __raxx_init {
   # From the environment it may be anything, and it is evaluated. A pipe of this shell is closed at the next prompt.
   [[ "${__raxx_fd-}" == 6[0123456789] ]] || __raxx_fd=''
 
+  # The checks of a shell that inherited raxx's values do not repeat what was said about them.
+  __raxx_nested="${__RAXX_NAMES:+ --nested}"
   # A nested shell has inherited everything: no program is started.
   while [[ -n "${__raxx_rest}" ]]; do
     __raxx_name="${__raxx_rest%% *}"

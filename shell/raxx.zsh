@@ -136,7 +136,7 @@ function __raxx_prompt {
     # The hook leaves the terminal's session by itself, so ^C at the prompt does not reach it. sysopen, where there is one, keeps
     # the pipe from the commands that the user starts meanwhile. With `exec command` raxx takes the place of the second zsh, which
     # would hold the terminal open until the checks end. zsh 5.1 gives ^C to that process, so older ones call the function above.
-    __raxx_code='exec </dev/null 2>/dev/null; [[ "$ZSH_VERSION" == (5.<9->|<6->.)* ]] && exec command raxx hook zsh; raxx hook zsh'
+    __raxx_code='exec </dev/null 2>/dev/null; [[ "$ZSH_VERSION" == (5.<9->|<6->.)* ]] && exec command raxx hook zsh ${__raxx_nested:+--nested}; raxx hook zsh ${__raxx_nested:+--nested}'
     \builtin zmodload zsh/system 2>/dev/null &&
       \builtin eval "builtin sysopen -r -o cloexec -u __raxx_fd <($__raxx_code)" 2>/dev/null ||
       \builtin eval "exec {__raxx_fd}< <($__raxx_code)" 2>/dev/null ||
@@ -180,6 +180,8 @@ function __raxx_init {
   \builtin local __raxx_name='' __raxx_text='' __raxx_names='@NAMES@'
   \builtin local __raxx_dir="${XDG_DATA_HOME:-$HOME/.local/share}/zsh/site-functions"
 
+  # The checks of a shell that inherited raxx's values do not repeat what was said about them.
+  \builtin typeset -g __raxx_nested="${__RAXX_NAMES:+1}"
   # A nested shell has inherited everything: no program is started.
   for __raxx_name in ${(s: :)__raxx_names}; do
     [[ -z "${(P)__raxx_name}" ]] || \builtin continue

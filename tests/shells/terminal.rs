@@ -242,6 +242,7 @@ macro_rules! in_each_shell {
 in_each_shell! {
     a_pass_leaves_no_trace,
     a_fail_stands_above_the_prompt_once,
+    a_shell_inside_another_does_not_repeat_what_was_said,
     a_fail_that_comes_while_a_command_runs_stands_above_the_next_prompt,
     the_first_command_has_its_variables,
     a_late_value_arrives_without_a_word,
@@ -331,6 +332,25 @@ fn a_fail_stands_above_the_prompt_once(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("jobs"), Ran::well(""));
     // It was in the environment before raxx: it is not raxx's to take away.
     assert_eq!(terminal.run("echo $HEROKU_API_KEY"), Ran::well(HEROKU.1));
+}
+
+fn a_shell_inside_another_does_not_repeat_what_was_said(kind: Kind, shell: &Path) {
+    let mut desk = Desk::with_a_dead_one(kind, shell);
+    // As a shell above this one leaves it behind.
+    desk.sandbox.env("__RAXX_NAMES", HEROKU.0);
+    for said in [1, 0] {
+        let mut terminal = desk.with_raxx();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        // The answer is there when the bad value is gone.
+        while !terminal.run("printenv HEROKU_API_KEY").output.is_empty() {
+            assert!(Instant::now() < deadline, "no answer came; the terminal shows\n{}", terminal.screen());
+            thread::sleep(Duration::from_millis(50));
+        }
+        terminal.settle();
+        assert_eq!(terminal.times("[FAIL]"), said);
+    }
+    desk.sandbox.unset("__RAXX_NAMES");
+    desk.wait_for_a_fail(&mut desk.with_raxx());
 }
 
 fn a_fail_that_comes_while_a_command_runs_stands_above_the_next_prompt(kind: Kind, shell: &Path) {
