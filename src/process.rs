@@ -25,10 +25,21 @@ pub fn harden() {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Leaves the terminal's session, so that ^C at a prompt and the end of the terminal are not this process's.
-pub fn detach() {
-    // It fails for the leader of a process group, who has no terminal to leave to begin with.
-    let _ = rustix::process::setsid();
+/// Leaves the terminal's session, so that ^C at a prompt and the end of the terminal are not this process's. The leader of
+/// a process group cannot; zsh 5.9 makes each process substitution one. Then a child goes on in its place: `true` means
+/// that this process has nothing left to do.
+pub fn detach() -> bool {
+    if rustix::process::setsid() != Err(rustix::io::Errno::PERM)
+        || rustix::process::getpgrp() != rustix::process::getpid()
+    {
+        return false;
+    }
+    // As a session's leader it is where it wants to be.
+    if rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid()) {
+        return false;
+    }
+    let Ok(program) = std::env::current_exe() else { return false };
+    std::process::Command::new(program).args(std::env::args_os().skip(1)).spawn().is_ok()
 }
 
 /// Writes to stdout, all of it in one go. Nobody listening is no error.
