@@ -30,7 +30,7 @@ use store::{StoreForm, store_settings};
 
 pub use alert::{AlertSettings, SlackSettings};
 pub use file::ConfigError;
-pub use name::{is_identifier, may_be_named};
+pub use name::{REFUSED_NAMES, is_identifier, may_be_named};
 pub use place::{directory, place};
 pub use store::{Backend, StoreSettings};
 
@@ -78,6 +78,8 @@ pub struct Config {
     pub recheck_after: Duration,
     /// A PASS that ends sooner than this comes with a warning; see [`Config::warn_before`].
     warn_before: Duration,
+    /// Whether a new terminal checks its credentials; it gets their values either way.
+    pub check_in_terminals: bool,
     /// Whether a new terminal speaks of warnings too.
     pub warn_in_terminals: bool,
     pub infisical: Infisical,
@@ -124,6 +126,7 @@ struct CredentialForm {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct HookForm {
+    enabled: Option<bool>,
     recheck_after: Option<Spanned<String>>,
     warn: Option<bool>,
 }
@@ -205,6 +208,7 @@ impl Config {
         };
         let warn_before = warn_time(&form.warn_before)?
             .unwrap_or_else(|| base.map_or(Duration::from_secs(14 * 86_400), |b| b.warn_before));
+        let check_in_terminals = form.hook.enabled.or(base.map(|b| b.check_in_terminals)).unwrap_or(true);
         let warn_in_terminals = form.hook.warn.or(base.map(|b| b.warn_in_terminals)).unwrap_or(false);
         let store = store_settings(&file, &form.store)?;
         let vault = form.vault.infisical;
@@ -267,6 +271,7 @@ impl Config {
             credentials,
             recheck_after,
             warn_before,
+            check_in_terminals,
             warn_in_terminals,
             infisical,
             store,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use zeroize::Zeroizing;
 
-use crate::config::may_be_named;
+use crate::config::{REFUSED_NAMES, may_be_named};
 use crate::secret::{Secret, joined};
 use crate::source::environment;
 use crate::text::clean_lines;
@@ -31,7 +31,7 @@ impl Shell {
         for line in file.split_inclusive('\n').filter(|line| !line.trim_ascii_start().starts_with('#')) {
             code.push_str(line);
         }
-        code.replace("@NAMES@", &names.join(" "))
+        code.replace("@NAMES@", &names.join(" ")).replace("@REFUSED_NAMES@", &REFUSED_NAMES.join(" "))
     }
 }
 
@@ -67,6 +67,12 @@ pub fn quoted(text: &str) -> String {
         true => escaped.into_owned(),
         false => std::mem::take(&mut *joined(&["'", &escaped, "'"])),
     }
+}
+
+/// Whether `RAXX_OFF` is set: shells get no value by themselves, and nothing is checked in the background. What a person
+/// types works as ever. Empty and `0` count as not set, as in the shell code.
+pub fn is_off() -> bool {
+    std::env::var_os("RAXX_OFF").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Code that changes a shell's variables and keeps its list of those that raxx put there. What a person exported by hand

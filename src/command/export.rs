@@ -12,7 +12,7 @@ use crate::config::{Config, Credential};
 use crate::process::{block_on, say, write_whole};
 use crate::report::ago;
 use crate::secret::Secret;
-use crate::shell::Changes;
+use crate::shell::{Changes, is_off};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
 use crate::store;
@@ -22,6 +22,9 @@ use crate::store;
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("raxx export prints secrets: not to a terminal. Type: eval \"$(raxx export zsh)\" (or bash, sh)");
+    }
+    if args.missing && is_off() {
+        return Ok(ExitCode::SUCCESS);
     }
     let config = Config::load()?;
     let mut wanted: Vec<&Credential> = config.credentials.iter().collect();

@@ -9,11 +9,15 @@ use crate::config::Config;
 use crate::history::{self, Known};
 use crate::process::print;
 use crate::report::{Kind, Verdict, ends_soon};
+use crate::shell::is_off;
 use crate::vault;
 
 /// # Errors
 /// stdout cannot be written. A prompt is no place for any other message: `raxx check` and new terminals have them.
 pub fn run() -> Result<ExitCode> {
+    if is_off() {
+        return Ok(ExitCode::SUCCESS);
+    }
     let known = history::known();
     if !known.is_empty()
         && let Ok(config) = Config::load()

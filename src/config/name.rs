@@ -6,54 +6,54 @@ use super::Credential;
 use super::file::{ConfigError, File};
 use crate::typed::{looks_like_a_value, shown, shown_name};
 
-/// Names that the shell, the loader or raxx itself lives on: exporting a token there, or `raxx unset`, would break the
-/// shell.
-const NOT_OURS: &[&str] = &[
-    "PATH",
-    "HOME",
-    "IFS",
-    "ENV",
-    "BASH_ENV",
-    "ZDOTDIR",
-    "SHELL",
-    "SHELLOPTS",
-    "BASHOPTS",
-    "USER",
-    "PWD",
-    "OLDPWD",
-    "TERM",
-    "UID",
-    "EUID",
-    "PPID",
-    "PS1",
-    "PS2",
-    "PROMPT_COMMAND",
-    "LD_PRELOAD",
-    "LD_LIBRARY_PATH",
-    "DYLD_INSERT_LIBRARIES",
-    "RANDOM",
-    "SECONDS",
-    "LINENO",
-    "HISTFILE",
-    "_",
-    "status",
-    "argv",
-    "path",
-    "fpath",
-    "cdpath",
-    "manpath",
-    "options",
-    "commands",
-    "functions",
-    "aliases",
-    "parameters",
-    "precmd_functions",
-    "RAXX_CONFIG",
-    "RAXX_BOOTSTRAP_STATE_FILE",
-    "HTTPS_PROXY",
-    "SSL_CERT_FILE",
-    "DBUS_SESSION_BUS_ADDRESS",
+/// Names that the shell, the loader or raxx itself lives on, with spaces between them: exporting a token there, or
+/// `raxx unset`, would break the shell. The shell functions refuse the same ones.
+pub const REFUSED_NAMES: [&str; 6] = [
+    // What a login sets up, and what programs find their way by.
+    "PATH HOME SHELL USER USERNAME LOGNAME MAIL PWD OLDPWD TMPDIR TERM TERMCAP TERMINFO COLORTERM \
+     TERM_PROGRAM LANG LANGUAGE LC_ALL LC_COLLATE LC_CTYPE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME TZ \
+     EDITOR VISUAL PAGER BROWSER MANPATH INFOPATH HOSTNAME HOST HOSTTYPE OSTYPE MACHTYPE VENDOR CPUTYPE \
+     XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR XDG_CONFIG_DIRS \
+     XDG_DATA_DIRS DISPLAY WAYLAND_DISPLAY XAUTHORITY DBUS_SESSION_BUS_ADDRESS SSH_AUTH_SOCK SSH_AGENT_PID \
+     SSH_CONNECTION SSH_CLIENT SSH_TTY GPG_TTY TMUX TMUX_PANE TMUX_TMPDIR STY",
+    // The loader's and the interpreters': a value there is code or a path to it.
+    "LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_DEBUG DYLD_INSERT_LIBRARIES DYLD_LIBRARY_PATH DYLD_FRAMEWORK_PATH \
+     DYLD_FALLBACK_LIBRARY_PATH PYTHONPATH PYTHONHOME PYTHONSTARTUP PERL5LIB PERL5OPT RUBYLIB RUBYOPT \
+     NODE_OPTIONS NODE_PATH JAVA_TOOL_OPTIONS CLASSPATH",
+    // raxx's own, and those that its connections depend on.
+    "RAXX_CONFIG RAXX_OFF RAXX_BOOTSTRAP_STATE_FILE HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy \
+     https_proxy all_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR CARGO_HOME",
+    // Every shell's.
+    "IFS ENV PS1 PS2 PS3 PS4 PPID UID EUID GID EGID GROUPS OPTIND OPTARG OPTERR CDPATH FPATH RANDOM SRANDOM \
+     SECONDS LINENO SHLVL HISTFILE HISTSIZE HISTFILESIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT HISTCMD \
+     HISTCHARS histchars FCEDIT FIGNORE MAILCHECK MAILPATH COLUMNS LINES TIMEFORMAT TMOUT FUNCNEST \
+     EPOCHREALTIME EPOCHSECONDS REPLY _",
+    // bash's.
+    "BASH BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND BASH_COMPAT \
+     BASH_ENV BASH_EXECUTION_STRING BASH_LINENO BASH_LOADABLES_PATH BASH_REMATCH BASH_SOURCE BASH_SUBSHELL \
+     BASH_VERSINFO BASH_VERSION BASH_XTRACEFD CHILD_MAX COMPREPLY COMP_CWORD COMP_KEY COMP_LINE COMP_POINT \
+     COMP_TYPE COMP_WORDBREAKS COMP_WORDS COPROC DIRSTACK EMACS EXECIGNORE FUNCNAME GLOBIGNORE GLOBSORT \
+     HOSTFILE IGNOREEOF INPUTRC INSIDE_EMACS MAPFILE PIPESTATUS POSIXLY_CORRECT PROMPT_COMMAND PROMPT_DIRTRIM \
+     PS0 READLINE_ARGUMENT READLINE_LINE READLINE_MARK READLINE_POINT SHELLOPTS auto_resume",
+    // zsh's.
+    "ZDOTDIR ZSH_ARGZERO ZSH_EVAL_CONTEXT ZSH_EXECUTION_STRING ZSH_NAME ZSH_PATCHLEVEL ZSH_SCRIPT \
+     ZSH_SUBSHELL ZSH_VERSION ZLE_LINE_ABORTED ZLE_REMOVE_SUFFIX_CHARS ZLE_RPROMPT_INDENT \
+     ZLE_SPACE_SUFFIX_CHARS ARGC ARGV0 BAUD CORRECT_IGNORE CORRECT_IGNORE_FILE DIRSTACKSIZE ERRNO \
+     KEYBOARD_HACK KEYTIMEOUT LISTMAX LOGCHECK MATCH MBEGIN MEND MODULE_PATH NULLCMD POSTEDIT PROMPT PROMPT2 \
+     PROMPT3 PROMPT4 PROMPT_EOL_MARK PSVAR READNULLCMD REPORTMEMORY REPORTTIME RPROMPT RPROMPT2 RPS1 RPS2 \
+     SAVEHIST SPROMPT STTY TIMEFMT TRY_BLOCK_ERROR TRY_BLOCK_INTERRUPT TTY TTYIDLE WATCH WATCHFMT WORDCHARS \
+     aliases argv builtins cdpath chpwd_functions commands dirstack errnos fignore fpath funcfiletrace \
+     funcsourcetrace funcstack functions functions_source functrace galiases history historywords jobdirs \
+     jobstates jobtexts keymaps langinfo mailpath manpath mapfile match mbegin mend module_path modules \
+     nameddirs options parameters patchars path periodic_functions pipestatus precmd_functions \
+     preexec_functions prompt psvar reply reswords saliases signals status sysparams termcap terminfo \
+     userdirs usergroups watch widgets zle_bracketed_paste zle_highlight zsh_directory_name_functions \
+     zsh_eval_context zsh_scheduled_events zshaddhistory_functions zshexit_functions",
 ];
+
+fn refused_names() -> impl Iterator<Item = &'static str> {
+    REFUSED_NAMES.iter().flat_map(|names| names.split(' '))
+}
 
 pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credential]) -> Result<(), ConfigError> {
     let refuse = |why: String| Err(file.error(Some(name.span()), why));
@@ -67,7 +67,10 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
         return refuse(why.into());
     }
     if !may_be_named(text) {
-        return refuse(format!("name{} is one that the shell itself uses: choose another", shown(text, NOT_OURS)));
+        return refuse(format!(
+            "name{} is one that the shell itself uses: choose another",
+            shown(text, &refused_names().collect::<Vec<_>>())
+        ));
     }
     if before.iter().any(|c| c.name == *text) {
         let name = shown_name(text).unwrap_or("this credential");
@@ -80,7 +83,7 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
 pub fn may_be_named(name: &str) -> bool {
     is_identifier(name)
         && !looks_like_a_value(name)
-        && !NOT_OURS.contains(&name)
+        && !refused_names().any(|refused| refused == name)
         && !name.to_ascii_lowercase().starts_with("__raxx")
 }
 

@@ -601,15 +601,14 @@ fn reading_the_rc_file_again_is_harmless(kind: Kind, shell: &Path) {
         Bash => (". ~/.bashrc; . ~/.bashrc", "printf '%s\\n' \"${PROMPT_COMMAND[@]}\""),
     };
     let hook = if kind == Zsh { "__raxx_prompt" } else { "\"${__raxx_hook-:}\"" };
-    assert_eq!(terminal.run(&format!("{again}; {hooks}")), Ran::well(hook));
+    assert_eq!(terminal.run(&format!("{again}; {hooks}")).output.matches(hook).count(), 1);
     desk.release();
     desk.wait_for_a_fail(&mut terminal);
     for _ in 0..3 {
         terminal.run("true");
     }
     assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
-    let left = if kind == Zsh { "" } else { hook };
-    assert_eq!(terminal.run(hooks), Ran::well(left));
+    assert_eq!(terminal.run(hooks), Ran::well(""));
 }
 
 fn the_hook_is_no_job(kind: Kind, shell: &Path) {
