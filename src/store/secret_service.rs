@@ -489,7 +489,7 @@ mod tests {
 
     #[test]
     fn an_address_cannot_write_to_the_terminal() {
-        assert_eq!(bus(Some("unix:path=/a\u{1b}[31m\n"), None).unwrap().address, "unix:path=/a [31m ");
+        assert_eq!(bus(Some("unix:path=/a\u{1b}[31m\n"), None).unwrap().address, "unix:path=/a[31m");
     }
 
     fn runtime() -> tokio::runtime::Runtime {
