@@ -168,7 +168,7 @@ impl Scheduler {
         match self {
             Scheduler::Launchd => launchd::idle(),
             Scheduler::Systemd => systemd::idle(),
-            Scheduler::Cron => None,
+            Scheduler::Cron => cron::idle(),
         }
     }
 
@@ -299,10 +299,12 @@ impl Call {
     }
 }
 
-/// The last line that a program said, or how it ended.
+/// The last line of a program that gives a reason, or how it ended. "See crontab(1)" gives none.
 fn last_words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
-    match said.lines().rfind(|line| !line.trim().is_empty()) {
+    let pointer = |line: &&str| ["See ", "Try "].iter().any(|word| line.trim_start().starts_with(word));
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    match lines.iter().rfind(|line| !pointer(line)).or(lines.last()) {
         Some(line) => crate::text::plain(line),
         None => output.status.to_string(),
     }

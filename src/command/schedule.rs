@@ -66,7 +66,13 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     // What is wrong with the configuration is told now, to a person, not every morning to a log.
     let config = Config::load()?;
     config.catalogue()?;
-    receivers(&config)?;
+    // A channel can be named afterwards; who switched everything off wants no alert.
+    let mut unheard = receivers(&config).err();
+    if config.alert.slack.has_a_place()
+        && let Some(why) = unheard.take()
+    {
+        return Err(why);
+    }
     // First: an agent that is started at once must not take this for a check that was missed.
     let begun = schedule::begin().map_err(|why| anyhow!(why))?;
     let change = scheduler.install(&job).map_err(|why| {
@@ -87,6 +93,15 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
             Ok(Change::None) => {}
             Err(why) => say(&format!("raxx: warning: whether another one is installed cannot be told: {why}")),
         }
+    }
+    if let Some(why) = unheard {
+        say(&format!("raxx: warning: {why}"));
+    }
+    // The others say it themselves when they are told to start.
+    if scheduler == Scheduler::Cron
+        && let Some(why) = scheduler.idle()
+    {
+        say(&format!("raxx: warning: {why}"));
     }
     if let Some(caveat) = scheduler.caveat(&job).filter(|_| change == Change::Made) {
         say(&format!("raxx: {caveat}"));
@@ -197,6 +212,8 @@ fn status() -> Result<ExitCode> {
         *out += &format!("           {what}\n");
     };
     let mut time = None;
+    // Whether something will start it: else no time is promised.
+    let mut runs = false;
     for scheduler in Scheduler::ALL {
         match scheduler.installed() {
             Ok(None) => {}
@@ -211,8 +228,9 @@ fn status() -> Result<ExitCode> {
                     let gone = written.program.display();
                     wrong(&mut out, format!("{gone} is gone; to write it anew: raxx schedule install"));
                 }
-                if let Some(why) = scheduler.idle() {
-                    wrong(&mut out, why);
+                match scheduler.idle() {
+                    Some(why) => wrong(&mut out, why),
+                    None => runs = true,
                 }
                 time = Some(written.at);
             }
@@ -247,6 +265,7 @@ fn status() -> Result<ExitCode> {
             out += &format!("           it should have run at {when}, and has not: is the scheduler running?\n");
         }
         out += &match memory.next(at, now) {
+            _ if !runs => "next run:  none, as long as nothing starts it\n".to_string(),
             Some(next) => format!("next run:  {}\n", moment(at, now, next)),
             None => "next run:  due, within the hour\n".to_string(),
         };

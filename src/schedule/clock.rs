@@ -36,7 +36,7 @@ impl FromStr for Clock {
         let time = hour.zip(number(minute)).filter(|_| minute.len() == 2);
         time.and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok())
             .map(Clock)
-            .ok_or_else(|| "a time of the day is written like 08:00, 8 or 8am".into())
+            .ok_or_else(|| "a time of the day is written as 08:00 (or 8, or 8am)".into())
     }
 }
 

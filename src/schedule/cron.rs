@@ -1,5 +1,7 @@
 //! cron: one line of the person's crontab, between two marks. Every other byte of it stays as it is.
 
+use std::path::Path;
+
 use super::{Call, Change, Job, Written, call, last_words};
 
 const OPENING: &str = "# >>> raxx >>>";
@@ -67,6 +69,27 @@ fn current() -> Result<Option<Vec<u8>>, String> {
 
 pub fn is_here() -> bool {
     !matches!(call("crontab", &["-l"], b""), Call::Missing)
+}
+
+/// Why a crontab starts nothing, where that can be told: no cron daemon is running. macOS starts its own when it needs it.
+pub fn idle() -> Option<String> {
+    (cfg!(target_os = "linux") && daemon_runs() == Some(false)).then(|| {
+        "no cron daemon is running, so nothing starts the check; as root, type: service cron start (or crond start)"
+            .into()
+    })
+}
+
+/// Whether a cron daemon runs; none where other users' processes are hidden.
+fn daemon_runs() -> Option<bool> {
+    const DAEMONS: [&str; 6] = ["cron", "crond", "fcron", "dcron", "bcron-start", "cronie"];
+    // systemd-cron has no daemon: it makes timers of the crontabs.
+    if Path::new("/run/systemd/generator/cron.target.wants").exists() {
+        return Some(true);
+    }
+    let name = |process: &Path| std::fs::read_to_string(process.join("comm")).ok();
+    name(Path::new("/proc/1"))?;
+    let processes = std::fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
+    Some(processes.filter_map(|process| name(&process)).any(|name| DAEMONS.contains(&name.trim_end())))
 }
 
 /// A crontab around raxx's block.

@@ -79,7 +79,16 @@ esac
 
 /// A home whose PATH begins with stand-ins for the schedulers' programs.
 struct Machine {
+    /// What is named like a cron daemon for as long as this lives.
+    daemon: std::process::Child,
     sandbox: Sandbox,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
 }
 
 impl Machine {
@@ -105,7 +114,10 @@ impl Machine {
         for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"] {
             sandbox.unset(name);
         }
-        Machine { sandbox }
+        let crond = bin.join("crond");
+        symlink("/bin/sleep", &crond).expect("a link");
+        let daemon = std::process::Command::new(&crond).arg("600").spawn().expect("sleep starts");
+        Machine { daemon, sandbox }
     }
 
     fn bin(&self) -> PathBuf {
@@ -947,7 +959,7 @@ fn a_machine_that_has_systemd_now_runs_the_check_once() {
 fn a_time_that_is_none_is_refused() {
     let machine = Machine::new();
     let before = machine.everything();
-    for bad in ["8", "24:00", "08:60", "noon", "08:00Z", ""] {
+    for bad in ["24", "24:00", "08:60", "noon", "08:00Z", ""] {
         let out = machine.sandbox.run(&["schedule", "install", "--at", bad]);
         assert_eq!(out.status.code(), Some(2), "{bad}");
         assert!(text(&out.stderr).contains("a time of the day is written as 08:00"), "{}", text(&out.stderr));
@@ -1353,4 +1365,37 @@ fn what_is_due_is_looked_up_without_reading_the_configuration() {
     let asked = server.attempts(TOKEN);
     not_due(&watch.tick());
     assert_eq!(server.attempts(TOKEN), asked);
+}
+
+#[test]
+fn a_refusal_of_cron_is_told_by_its_reason() {
+    let machine = Machine::new();
+    let refusal = "#!/bin/sh\necho 'You (op) are not allowed to use this program (crontab)' >&2\n\
+                   echo 'See crontab(1) for more information' >&2\nexit 1\n";
+    executable(&machine.bin().join("crontab"), refusal);
+    let said = machine.refused("schedule install --via cron");
+    assert!(said.contains("You (op) are not allowed to use this program") && !said.contains("See crontab"), "{said}");
+}
+
+/// In a name space of its own there is no process but those of the test.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_cron_daemon_no_run_is_promised() {
+    let unshare = need("unshare", "util-linux");
+    let machine = Machine::new();
+    let spaces = spaces(&["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let run = |line: &str| {
+        let line = format!("raxx {line}");
+        machine.sandbox.command(&unshare).args(&spaces).args(["sh", "-c", &line]).output().expect("unshare starts")
+    };
+    let installed = run("schedule install --via cron --at 8");
+    let said = text(&installed.stderr);
+    assert!(said.contains("warning: no cron daemon is running"), "{said}");
+    let status = run("schedule status");
+    let said = text(&status.stdout);
+    assert!(said.contains("no cron daemon is running") && said.contains("next run:  none"), "{said}");
+    assert_eq!(status.status.code(), Some(1), "{said}");
+    // Where one runs, the time is told.
+    let (_, said) = machine.status();
+    assert!(!said.contains("no cron daemon") && said.contains("next run:  20"), "{said}");
 }
