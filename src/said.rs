@@ -30,7 +30,7 @@ const WAIT: Duration = Duration::from_secs(1);
 /// What a verdict is about, and who is told again within the hour.
 struct Topic {
     key: String,
-    /// Every new terminal, or only those that were not started from a shell with raxx's values.
+    /// Whether every new terminal says it, or the first one of the hour.
     everybody: bool,
 }
 
@@ -50,7 +50,7 @@ pub async fn news(found: &[Checked], catalogue: &Catalogue, nested: bool, warn: 
     let mut rows = Vec::new();
     for (checked, topic) in found.iter().zip(topics) {
         if let Some(Topic { key, everybody }) = topic {
-            if before.contains_key(&key) && !(everybody && !nested) {
+            if (nested || !everybody) && before.contains_key(&key) {
                 continue;
             }
             after.insert(key, now);
