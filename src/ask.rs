@@ -2,14 +2,20 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
+use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustix::process::kill_current_process_group;
 use rustix::termios::{
     LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, SpecialCodes, Termios, tcflush, tcgetattr, tcsetattr,
 };
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::process::say;
+use crate::shell::Shell;
 
 /// No token is longer; what comes in beyond it is somebody's mistake.
 const LONGEST: usize = 64 * 1024;
@@ -19,6 +25,21 @@ const SAME_PASTE: Duration = Duration::from_millis(50);
 
 const GONE: &str = "the terminal is gone";
 
+/// The terminal that is silent now, and how it was before: what a panic, which drops nothing, has to put right.
+static SILENT: Mutex<Option<(File, Termios)>> = Mutex::new(None);
+
+/// Shows again what is typed, when raxx panics.
+pub fn restore_on_panic() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // Not waited for: the panic may have come while it was changed.
+        if let Some((file, before)) = SILENT.try_lock().ok().and_then(|mut silent| silent.take()) {
+            let _ = tcsetattr(&file, OptionalActions::Flush, &before);
+        }
+        usual(panic);
+    }));
+}
+
 /// The terminal that a person sits at. Once it has been asked for a hidden value it shows nothing that is typed until
 /// [`Terminal::speak`], another question, or its end: the rest of a paste must not be shown, nor be run by the shell.
 #[derive(Default)]
@@ -26,13 +47,22 @@ pub struct Terminal {
     file: Option<File>,
     /// How it was, while it is silent.
     before: Option<Termios>,
-    /// The cursor stands behind a question.
+    /// The cursor is behind a question.
     asking: bool,
+    /// raxx runs in a command substitution of the shell function: nobody could resume it.
+    inside_a_function: bool,
 }
 
 impl Terminal {
     pub fn new() -> Terminal {
         Terminal::default()
+    }
+
+    /// The terminal of a raxx that prints code for this shell, if it does.
+    pub fn for_code(shell: Option<Shell>) -> Terminal {
+        let mut terminal = Terminal::new();
+        terminal.inside_a_function = shell.is_some();
+        terminal
     }
 
     /// Whether there is one to ask on.
@@ -47,42 +77,90 @@ impl Terminal {
         self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Asks for a value and shows none of it.
+    /// Asks for a value and shows none of it. Ctrl-Z suspends raxx; when it goes on, it asks again.
     ///
     /// # Errors
     /// There is no terminal, or what came in is no line.
     pub async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
-        let reader = self.file().and_then(|file| file.try_clone()).ok();
-        let reader = reader.context("there is no terminal to ask on: pipe the value in with --stdin")?;
-        let keys = self.hush().context("the terminal cannot be silenced")?;
-        self.ask(question).context(GONE)?;
-        // On a thread, so that a signal is heard meanwhile.
-        let typed = tokio::task::spawn_blocking(move || typed(&reader, &keys)).await.context("no line was read")?;
-        self.asking = false;
-        let _ = self.file().and_then(|file| file.write_all(b"\n"));
-        typed
+        // Heard from now on: who stops raxx in another way has the shell change the terminal.
+        let mut continued = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
+        loop {
+            let reader = self.file().and_then(|file| file.try_clone()).ok();
+            let reader = reader.context("there is no terminal to ask on: pipe the value in with --stdin")?;
+            let keys = self.hush().context("the terminal cannot be silenced")?;
+            self.ask(question).context(GONE)?;
+            // On a thread, so that a signal is heard meanwhile.
+            let mut typing = tokio::task::spawn_blocking(move || typed(&reader, &keys));
+            let typed = loop {
+                tokio::select! {
+                    typed = &mut typing => break typed.context("no line was read")?,
+                    _ = continued.recv() => {
+                        if self.is_loud() {
+                            self.hush_again().context(GONE)?;
+                            self.ask(question).context(GONE)?;
+                        }
+                    }
+                }
+            };
+            self.asking = false;
+            let _ = self.file().and_then(|file| file.write_all(b"\n"));
+            match typed? {
+                Typed::Line(line) => return Ok(line),
+                Typed::Suspend if self.can_be_resumed() => {
+                    self.speak();
+                    // Everything in this job, as the key does it elsewhere.
+                    let _ = kill_current_process_group(rustix::process::Signal::TSTP);
+                }
+                Typed::Suspend => say("raxx: it cannot be suspended here; Ctrl-C stops it"),
+            }
+        }
+    }
+
+    /// Whether a stopped raxx can be resumed: not where its shell waits for its output, and not where it runs in the shell's
+    /// own process group.
+    fn can_be_resumed(&self) -> bool {
+        use rustix::process::{getpgrp, getpid, getsid};
+        !self.inside_a_function && getsid(None).is_ok_and(|session| session != getpgrp() && session != getpid())
+    }
+
+    /// Whether what is typed is shown although it must not be: a shell that continues a job sets the terminal anew.
+    fn is_loud(&mut self) -> bool {
+        let now = self.file().and_then(|file| Ok(tcgetattr(file)?));
+        now.is_ok_and(|now| now.local_modes.contains(LocalModes::ECHO))
     }
 
     /// Switches the echo off, before anything is asked: who sees the question may type. What was typed until now is
     /// dropped, as it was typed for something else. Lines are put together here: the terminal's own end without a
     /// word after 1024 bytes (macOS) or 4096 (Linux). Ctrl-C stays a signal.
     fn hush(&mut self) -> io::Result<SpecialCodes> {
-        let now = tcgetattr(self.file()?)?;
-        let keys = now.special_codes.clone();
-        if self.before.is_some() {
+        if let Some(before) = &self.before {
+            let keys = before.special_codes.clone();
             tcflush(self.file()?, QueueSelector::IFlush)?;
             return Ok(keys);
         }
-        let mut silent = now.clone();
-        silent.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
+        let now = tcgetattr(self.file()?)?;
+        let keys = now.special_codes.clone();
+        // Noted first: what a signal ends in between is put right as well.
+        let file = self.file()?.try_clone()?;
+        if let Ok(mut silent) = SILENT.lock() {
+            *silent = Some((file, now.clone()));
+        }
+        self.before = Some(now);
+        self.hush_again()?;
+        Ok(keys)
+    }
+
+    fn hush_again(&mut self) -> io::Result<()> {
+        let mut silent = tcgetattr(self.file()?)?;
+        // IEXTEN: macOS's Ctrl-Y, Ctrl-O and Ctrl-V hang on it alone.
+        let loud = LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::IEXTEN;
+        silent.local_modes.remove(loud);
         silent.special_codes[SpecialCodeIndex::VMIN] = 1;
         silent.special_codes[SpecialCodeIndex::VTIME] = 0;
-        // Stopped by ^Z, it would leave a silent terminal to the shell.
+        // Ctrl-Z is a key that is read here: by itself it would leave a silent terminal to the shell.
         silent.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
-        // Noted first: what a signal ends in between is put right as well.
-        self.before = Some(now);
         tcsetattr(self.file()?, OptionalActions::Flush, &silent)?;
-        Ok(keys)
+        Ok(())
     }
 
     /// Shows again what is typed. What was typed meanwhile is dropped.
@@ -92,6 +170,9 @@ impl Terminal {
         }
         if let (Some(before), Some(file)) = (self.before.take(), &self.file) {
             let _ = tcsetattr(file, OptionalActions::Flush, &before);
+            if let Ok(mut silent) = SILENT.lock() {
+                *silent = None;
+            }
         }
     }
 
@@ -145,8 +226,15 @@ impl Drop for Terminal {
 /// `_POSIX_VDISABLE`: no key does it.
 const NO_KEY: u8 = if cfg!(target_os = "linux") { 0 } else { 0xff };
 
+/// What came of a hidden question.
+enum Typed {
+    Line(Zeroizing<Vec<u8>>),
+    /// Ctrl-Z. What was typed before it is dropped.
+    Suspend,
+}
+
 /// Reads one line, key by key.
-fn typed(mut terminal: &File, keys: &SpecialCodes) -> Result<Zeroizing<Vec<u8>>> {
+fn typed(mut terminal: &File, keys: &SpecialCodes) -> Result<Typed> {
     let mut line = Line::new(keys);
     let mut chunk = Zeroizing::new([0; 1024]);
     loop {
@@ -159,13 +247,14 @@ fn typed(mut terminal: &File, keys: &SpecialCodes) -> Result<Zeroizing<Vec<u8>>>
         for (at, key) in chunk[..got].iter().enumerate() {
             match line.key(*key) {
                 Key::Taken => {}
+                Key::Suspend => return Ok(Typed::Suspend),
                 Key::TooMany => bail!("more than 64 KiB came in: that is no token"),
                 Key::Nothing => bail!("nothing was typed; nothing is stored"),
                 Key::Enter => {
                     if more_than_a_line(&chunk[at + 1..got]) || more_comes(terminal) {
                         bail!("more than one line came in, so nothing is stored: paste the value alone");
                     }
-                    return Ok(line.bytes);
+                    return Ok(Typed::Line(line.bytes));
                 }
             }
         }
@@ -180,10 +269,22 @@ fn more_comes(mut terminal: &File) -> bool {
     waiting > 0 && terminal.read(&mut rest[..]).is_ok_and(|got| more_than_a_line(&rest[..got]))
 }
 
-/// Whether there is more than the line ends that a paste may have behind its one line.
+/// Whether there is more than the line ends, and the mark, that a paste may have behind its one line.
 fn more_than_a_line(rest: &[u8]) -> bool {
-    rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n'))
+    let mut rest = rest;
+    while let [first, after @ ..] = rest {
+        rest = match rest.strip_prefix(PASTE_END) {
+            Some(after) => after,
+            None if matches!(first, b'\r' | b'\n') => after,
+            None => return true,
+        };
+    }
+    false
 }
+
+/// What a terminal in bracketed paste mode sends before and after a paste. A shell's line editor may have left that on.
+const PASTE_START: &[u8] = b"\x1b[200~";
+const PASTE_END: &[u8] = b"\x1b[201~";
 
 /// A line that is being typed: the keys that edit a line do so, every other one is part of it.
 struct Line {
@@ -192,6 +293,7 @@ struct Line {
     kill: u8,
     word: u8,
     end: u8,
+    suspend: u8,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -200,6 +302,7 @@ enum Key {
     Enter,
     /// Ctrl-D, and nothing was typed before.
     Nothing,
+    Suspend,
     TooMany,
 }
 
@@ -215,6 +318,7 @@ impl Line {
             kill: key(SpecialCodeIndex::VKILL).unwrap_or(0x15),
             word: key(SpecialCodeIndex::VWERASE).unwrap_or(0x17),
             end: key(SpecialCodeIndex::VEOF).unwrap_or(0x04),
+            suspend: key(SpecialCodeIndex::VSUSP).unwrap_or(0x1a),
         }
     }
 
@@ -222,6 +326,7 @@ impl Line {
         match key {
             b'\r' | b'\n' => return Key::Enter,
             key if key == self.end && self.bytes.is_empty() => return Key::Nothing,
+            key if key == self.suspend => return Key::Suspend,
             key if key == self.kill => self.bytes.zeroize(),
             key if key == self.word => {
                 let blanks = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
@@ -235,7 +340,14 @@ impl Line {
                 self.cut(start);
             }
             _ if self.bytes.len() == LONGEST => return Key::TooMany,
-            key => self.bytes.push(key),
+            key => {
+                self.bytes.push(key);
+                for mark in [PASTE_START, PASTE_END] {
+                    if self.bytes.ends_with(mark) {
+                        self.cut(self.bytes.len() - mark.len());
+                    }
+                }
+            }
         }
         Key::Taken
     }
@@ -277,7 +389,7 @@ mod tests {
     /// What a line is after these keys, on a terminal with the usual ones.
     fn typed(keys: &[u8]) -> Result<Vec<u8>, Key> {
         let bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
-        let mut line = Line { bytes, erase: 0x7f, kill: 0x15, word: 0x17, end: 0x04 };
+        let mut line = Line { bytes, erase: 0x7f, kill: 0x15, word: 0x17, end: 0x04, suspend: 0x1a };
         for key in keys {
             match line.key(*key) {
                 Key::Taken => {}
@@ -309,7 +421,17 @@ mod tests {
 
     #[test]
     fn no_other_control_character_is_dropped() {
-        assert_eq!(typed(b"a\tb\x1b[31mc\x04\x00\r"), Ok(b"a\tb\x1b[31mc\x04\x00".to_vec()));
+        let keys = b"a\tb\x1b[31mc\x04\x00\x0f\x16\x19";
+        assert_eq!(typed(&[&keys[..], b"\r"].concat()), Ok(keys.to_vec()));
+    }
+
+    #[test]
+    fn the_marks_around_a_paste_are_no_part_of_it() {
+        assert_eq!(typed(b"\x1b[200~abc\x1b[201~\r"), Ok(b"abc".to_vec()));
+        assert_eq!(typed(b"a\x1b[200~b\x1b[201~c\r"), Ok(b"abc".to_vec()));
+        assert!(!more_than_a_line(b"\x1b[201~") && !more_than_a_line(b"\n\x1b[201~\r"));
+        assert!(more_than_a_line(b"\x1b[201~x"));
+        assert_eq!(typed(b"abc\x1a"), Err(Key::Suspend));
     }
 
     #[test]

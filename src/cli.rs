@@ -161,6 +161,9 @@ pub struct StoreArgs {
     /// Make an old Keychain item readable without a question (macOS); takes no value
     #[arg(long, conflicts_with_all = ["stdin", "no_check"])]
     pub repair: bool,
+    /// Print code for this shell on stdout (the shell function says it)
+    #[arg(long, hide = true)]
+    pub shell: Option<Shell>,
 }
 
 /// How a value comes in.
@@ -207,6 +210,9 @@ pub struct ImportArgs {
     /// Store without asking the providers
     #[arg(long)]
     pub no_check: bool,
+    /// Print code for this shell on stdout (the shell function says it)
+    #[arg(long, hide = true)]
+    pub shell: Option<Shell>,
 }
 
 #[derive(Debug, Args)]

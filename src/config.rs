@@ -12,6 +12,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -153,6 +154,12 @@ impl Config {
     /// # Errors
     /// One line with file, line and mend. A file that `$RAXX_CONFIG` names must exist.
     pub fn load() -> Result<Config, ConfigError> {
+        let config = Config::read()?;
+        SECRET_VARIABLES.get_or_init(|| config.secret_variables());
+        Ok(config)
+    }
+
+    fn read() -> Result<Config, ConfigError> {
         let defaults = Config::built_in();
         let Some((path, wanted)) = config_path() else { return Ok(defaults) };
         // A token that was put into RAXX_CONFIG is not repeated.
@@ -374,6 +381,33 @@ impl Items {
         let shown = shown_name(name).unwrap_or("this credential");
         file.error(at, format!("{shown} and {other} {what}; type: raxx store {}", shown_name(name).unwrap_or("NAME")))
     }
+}
+
+impl Config {
+    /// The variables that hold the credentials, those of alerts included.
+    fn secret_variables(&self) -> Vec<String> {
+        let slack = &self.alert.slack;
+        let all = self.credentials.iter().chain([&slack.bot_token]).chain(&slack.webhook);
+        all.map(|credential| credential.name.clone()).collect()
+    }
+}
+
+/// Those of the configuration that was loaded.
+static SECRET_VARIABLES: OnceLock<Vec<String>> = OnceLock::new();
+
+/// The variables that hold the configured credentials, those of alerts included. Where no configuration could be loaded,
+/// as far as its file can be understood.
+pub fn secret_variables() -> &'static [String] {
+    SECRET_VARIABLES.get_or_init(|| {
+        let built_in = Config::built_in().secret_variables();
+        let text = config_path().and_then(|(path, _)| files::read(&path, LARGEST).ok()).unwrap_or_default();
+        let named = |line: &str| {
+            let (key, value) = line.split_once('=')?;
+            matches!(key.trim(), "name" | "webhook").then(|| value.split(['"', '\'']).nth(1).map(String::from))?
+        };
+        let text = String::from_utf8_lossy(&text);
+        names().into_iter().chain(text.lines().filter_map(named)).chain(built_in).collect()
+    })
 }
 
 /// The names alone, for the glue, which each new terminal waits for: of the user's file as far as it can be understood, else the

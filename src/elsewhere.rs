@@ -9,6 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::files;
+use crate::process::child_apart;
 use crate::text::clean;
 
 /// No start-up file is larger.
@@ -176,7 +177,7 @@ fn whole<'l>(value: &'l str, after: &str) -> Option<&'l str> {
 
 /// Whether the tmux server's global environment has this variable, and so gives it to every new pane.
 pub async fn in_tmux(name: &str) -> bool {
-    let mut tmux = tokio::process::Command::new("tmux");
+    let mut tmux = tokio::process::Command::from(child_apart("tmux"));
     tmux.args(["show-environment", "-g", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     tmux.kill_on_drop(true);
     match tokio::time::timeout(TMUX, tmux.output()).await {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::config::Credential;
+use crate::process::unbroken;
 use crate::secret::Secret;
 use crate::source::why_not;
 use crate::state::alone_with_the_store;
@@ -72,37 +73,59 @@ async fn alone() -> Result<Option<File>> {
     }
 }
 
-/// Takes the item out of the store.
+/// Deletes the item and looks whether it is gone. `look` is the command by which a person looks what is stored. Once begun,
+/// it is finished before a signal counts.
 ///
 /// # Errors
-/// One line.
-pub async fn forget(store: &dyn Store, item: &Item) -> Result<()> {
+/// One line that says what is stored now.
+pub async fn forget(store: &dyn Store, name: &str, item: &Item, look: &str) -> Result<()> {
     let _alone = alone().await?;
-    match store.delete(item, LIMIT).await {
-        Ok(()) => Ok(()),
-        Err(why) => bail!("{}", why_not(&why, item, store)),
-    }
+    unbroken(async {
+        let deleted = store.delete(item, LIMIT).await;
+        let why = match &deleted {
+            Ok(()) => format!("the {} still gives back what was deleted from it", store.speaker(item).name()),
+            Err(why) => why_not(why, item, store),
+        };
+        match deleted {
+            Err(Lookup::TimedOut) | Ok(()) => match (one(store, item).await, deleted) {
+                (Lookup::Absent, _) => Ok(()),
+                (Lookup::Found(_), Ok(())) => bail!("{why}"),
+                // What cannot be read is taken at its word.
+                (_, Ok(())) => Ok(()),
+                // It was sent, and may still be carried out.
+                _ => bail!("{why}: whether {name} is still stored is not known; look with {look}"),
+            },
+            Err(_) => bail!("{why}"),
+        }
+    })
+    .await
 }
 
-/// Makes an item readable without a question; nobody else changes the store meanwhile, however long the dialog stands.
+/// Makes an item readable without a question; nobody else changes the store meanwhile, however long the dialog stands. Once
+/// begun, it is finished before a signal counts.
 ///
 /// # Errors
 /// One line; the value is kept.
 pub async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> {
     let _alone = alone().await?;
-    match store.repair(name, item).await {
+    match unbroken(store.repair(name, item)).await {
         Ok(()) => Ok(()),
         Err(why) => bail!("{}", why_not(&why, item, store)),
     }
 }
 
-/// Stores the value, reads it back and compares. `look` is the command by which a person looks what is stored.
+/// Stores the value, reads it back and compares. `look` is the command by which a person looks what is stored. From the
+/// first write on it is finished before a signal counts, whatever becomes of it.
 ///
 /// # Errors
 /// One line; the old value is there as before, or the line says that it is not.
 pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, look: &str) -> Result<()> {
     let _alone = alone().await?;
     let old = current(store, name, item).await?.unwrap_or(Lookup::Absent);
+    unbroken(change(store, name, item, value, &old, look)).await
+}
+
+async fn change(store: &dyn Store, name: &str, item: &Item, value: &Secret, old: &Lookup, look: &str) -> Result<()> {
     let written = store.write(name, item, value, LIMIT).await;
     let why = match &written {
         Ok(()) => String::new(),
@@ -113,10 +136,10 @@ pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, lo
     match written {
         Ok(()) if matches!(&now, Lookup::Found(bytes) if value.is(bytes)) => return Ok(()),
         // It was sent, and may still be carried out.
-        Err(Lookup::TimedOut) if now == old || !told(&now) => {
+        Err(Lookup::TimedOut) if now == *old || !told(&now) => {
             bail!("{why}: whether {name} is stored is not known; look with {look}")
         }
-        Err(_) if now == old => bail!("{why}; nothing is changed"),
+        Err(_) if now == *old => bail!("{why}; nothing is changed"),
         Err(_) if !told(&now) => bail!("{why}; what is stored now is not known: look with {look}"),
         _ => {}
     }
@@ -124,9 +147,9 @@ pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, lo
         true => format!("the {} does not give back what was stored in it", store.speaker(item).name()),
         false => why,
     };
-    undo(store, name, item, &old).await;
+    undo(store, name, item, old).await;
     match one(store, item).await {
-        now if now == old => bail!("{why}; it holds what it held before"),
+        now if now == *old => bail!("{why}; it holds what it held before"),
         Lookup::Found(bytes) if value.is(&bytes) => bail!("{why}; the new value is stored all the same"),
         _ => bail!("{why}; what is stored now is not known: look with {look}"),
     }

@@ -14,6 +14,7 @@ mod history;
 mod http;
 mod keep;
 mod output;
+mod paste;
 mod process;
 mod prometheus;
 mod provider;
@@ -37,6 +38,7 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     process::harden();
+    ask::restore_on_panic();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return command::usage::refused(&error),

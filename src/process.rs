@@ -1,7 +1,15 @@
 //! What concerns the process itself: no core dumps, writing whole, deadlines that are kept.
 
+use std::cell::Cell;
+use std::ffi::OsStr;
 use std::io::{self, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::pin::pin;
+use std::process::Command;
+use std::task::Poll;
+use std::time::Duration;
 
+use crate::config::secret_variables;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -40,6 +48,36 @@ pub fn detach() -> bool {
     }
     let Ok(program) = std::env::current_exe() else { return false };
     std::process::Command::new(program).args(std::env::args_os().skip(1)).spawn().is_ok()
+}
+
+/// Variables with secrets that are no configured credential's own, or that lead to them.
+pub const ALSO_WITHHELD: [&str; 7] = [
+    "INFISICAL_CLIENT_ID",
+    "INFISICAL_CLIENT_SECRET",
+    "INFISICAL_UNIVERSAL_AUTH_CLIENT_ID",
+    "INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET",
+    "INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN",
+    "INFISICAL_TOKEN",
+    "CF_ACCESS_CLIENT_SECRET",
+];
+
+/// A program to start that needs no credential and so gets none in its environment: no configured one, none that alerts or
+/// the vault are reached with, and nothing of what the shell integration keeps. It shares the terminal with raxx, as a
+/// pager does. Every program that raxx starts is made here.
+pub fn child(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"__RAXX_"));
+    ours.for_each(|name| _ = command.env_remove(name));
+    ALSO_WITHHELD.iter().for_each(|name| _ = command.env_remove(name));
+    secret_variables().iter().for_each(|name| _ = command.env_remove(name));
+    command
+}
+
+/// The same in a process group of its own: what is to finish does not get the Ctrl-C that is meant for raxx.
+pub fn child_apart(program: impl AsRef<OsStr>) -> Command {
+    let mut command = child(program);
+    command.process_group(0);
+    command
 }
 
 /// Writes to stdout, all of it in one go. Nobody listening is no error.
@@ -131,8 +169,31 @@ impl Ends {
     }
 }
 
+thread_local! {
+    /// Whether the work of [`until_a_signal`] is in a part that it finishes first.
+    static UNBROKEN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs a part of the work of [`until_a_signal`] to its end: a signal that comes meanwhile counts when the part is over. A
+/// change of the store is such a part, so that nothing is stored without a word about it. What follows it up to the next
+/// `await` belongs to it.
+pub async fn unbroken<T>(part: impl Future<Output = T>) -> T {
+    struct Part;
+    impl Drop for Part {
+        fn drop(&mut self) {
+            UNBROKEN.set(false);
+        }
+    }
+    let _part = Part;
+    UNBROKEN.set(true);
+    part.await
+}
+
+/// How long an unbroken part may go on after a signal without a word about it.
+const SILENT: Duration = Duration::from_secs(1);
+
 /// Runs it to its end, or until a signal asks this process to end. Then it is dropped, which puts right what it holds: a
-/// silent terminal above all.
+/// silent terminal above all. A signal that comes in an [`unbroken`] part is heeded after that part.
 ///
 /// # Errors
 /// What it says; [`Ended`]; the system lets no signal be heard.
@@ -140,11 +201,39 @@ pub async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) ->
     // All of them before it begins.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut ends = Ends::listen()?;
-    let ended = tokio::select! {
-        biased;
-        done = work => return done,
-        _ = interrupt.recv() => Ended::by(SignalKind::interrupt()),
-        ended = ends.next() => ended,
-    };
+    let mut signals = pin!(async {
+        tokio::select! {
+            _ = interrupt.recv() => Ended::by(SignalKind::interrupt()),
+            ended = ends.next() => ended,
+        }
+    });
+    let mut work = pin!(work);
+    let (mut ended, mut patience) = (None, None);
+    let result = std::future::poll_fn(|context| {
+        if ended.is_none()
+            && let Poll::Ready(signal) = signals.as_mut().poll(context)
+        {
+            (ended, patience) = (Some(signal), Some(Box::pin(tokio::time::sleep(SILENT))));
+        }
+        // Looked at before and after: no part begins after a signal, and what is over is not waited for again.
+        let stop = |ended: &mut Option<Ended>| ended.take_if(|_| !UNBROKEN.get()).map(|ended| Err(ended.into()));
+        if let Some(stopped) = stop(&mut ended) {
+            return Poll::Ready(stopped);
+        }
+        if let Poll::Ready(done) = work.as_mut().poll(context) {
+            return Poll::Ready(done);
+        }
+        if patience.as_mut().is_some_and(|sleep| sleep.as_mut().poll(context).is_ready()) {
+            patience = None;
+            say("raxx: stopping as soon as the store has answered");
+        }
+        stop(&mut ended).map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    // It came in the last part: what became of that is said all the same.
+    let Some(ended) = ended else { return result };
+    if let Err(why) = result {
+        say(&format!("raxx: {why:#}"));
+    }
     Err(ended.into())
 }

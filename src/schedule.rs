@@ -22,7 +22,7 @@ pub use clock::{At, Clock, machine_zone};
 pub use memory::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
 
 use crate::files::{self, shown};
-use crate::process::block_on;
+use crate::process::{block_on, child_apart};
 
 /// No file for a scheduler is longer.
 const LARGEST: u64 = 1 << 20;
@@ -313,7 +313,7 @@ fn last_words(output: &Output) -> String {
 /// Runs a scheduler's program, found on the PATH, with a deadline. It speaks English, so that its words can be read.
 fn call(program: &str, arguments: &[&str], input: &[u8]) -> Call {
     let run = async {
-        let mut command = tokio::process::Command::new(program);
+        let mut command = tokio::process::Command::from(child_apart(program));
         command.args(arguments).env("LC_ALL", "C").kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;

@@ -8,6 +8,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::Command;
 
 use super::Message;
+use crate::process::child_apart;
 use crate::report::Report;
 use crate::text::plain;
 
@@ -21,34 +22,30 @@ const HEARD: u64 = 4096;
 ///
 /// # Errors
 /// Why it did not take it, in a line.
-pub async fn tell(run: &[String], hidden: &[&str], report: &Report, message: &Message) -> Result<String, String> {
+pub async fn tell(run: &[String], report: &Report, message: &Message) -> Result<String, String> {
     let (program, arguments) = run.split_first().ok_or("no program is configured")?;
     let mut json: serde_json::Value = serde_json::from_str(&report.json()).expect("it was made a moment ago");
     json["alert"] = serde_json::to_value(message).expect("a message is plain data");
-    let mut command = Command::new(program);
+    let mut command = child_apart(program);
     command.args(arguments);
     let mend = "install it, or name it with its whole path";
-    ended(command, mend, hidden, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
+    ended(command, mend, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
 }
 
-/// Runs a program to its good end. The credentials are taken out of its environment: it is told about them, it does not
-/// get them. `mend` is what to do where it is not there.
+/// Runs a program, as [`child_apart`] makes it, to its good end. `mend` is what to do where it is not there.
 ///
 /// # Errors
 /// It cannot be started, says that it failed, or is not done in time; then all that it started is ended too.
 pub(super) async fn ended(
-    mut command: Command,
+    command: std::process::Command,
     mend: &str,
-    hidden: &[&str],
     input: &str,
     limit: Duration,
 ) -> Result<(), String> {
-    let name = plain(&command.as_std().get_program().to_string_lossy());
-    hidden.iter().for_each(|variable| {
-        command.env_remove(variable);
-    });
+    let name = plain(&command.get_program().to_string_lossy());
+    let mut command = Command::from(command);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-    command.process_group(0).kill_on_drop(true);
+    command.kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => format!("{name} is not there: {mend}"),
         _ => format!("{name} cannot be started: {e}"),
@@ -108,9 +105,9 @@ mod tests {
     use crate::process::block_on;
 
     fn sh(script: &str, input: &str, limit: Duration) -> Result<(), String> {
-        let mut command = Command::new("sh");
+        let mut command = child_apart("sh");
         command.args(["-c", script]);
-        block_on(ended(command, "", &["HIDDEN"], input, limit)).unwrap()
+        block_on(ended(command, "", input, limit)).unwrap()
     }
 
     const LONG: Duration = Duration::from_secs(20);

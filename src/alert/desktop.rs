@@ -1,12 +1,12 @@
 //! A notification on this machine's desktop.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
-
-use tokio::process::Command;
 
 use super::command::ended;
 use super::{Event, Group, Message};
+use crate::process::child_apart;
 use crate::text::clean;
 
 /// How long the desktop may take.
@@ -17,16 +17,16 @@ const LINES: usize = 6;
 
 /// # Errors
 /// Why it is not shown, in a line.
-pub async fn tell(hidden: &[&str], message: &Message) -> Result<String, String> {
+pub async fn tell(message: &Message) -> Result<String, String> {
     let title = format!("raxx: {}", message.summary());
     let body = body(message);
     let command = match cfg!(target_os = "macos") {
         true => osascript(&title, &body),
         false => notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing)),
     };
-    let name = command.as_std().get_program().to_string_lossy().into_owned();
+    let name = command.get_program().to_string_lossy().into_owned();
     let mend = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
-    ended(command, mend, hidden, "", LIMIT).await.map(|()| format!("handed to {name}"))
+    ended(command, mend, "", LIMIT).await.map(|()| format!("handed to {name}"))
 }
 
 /// What to do where a notification was handed over and nobody saw it. `osascript` posts in the name of Script Editor and
@@ -77,7 +77,7 @@ fn body(message: &Message) -> String {
 /// The body may be taken for markup.
 fn notify_send(title: &str, body: &str, urgent: bool) -> Command {
     let escaped = body.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let mut command = Command::new("notify-send");
+    let mut command = child_apart("notify-send");
     command.args(["--app-name=raxx", if urgent { "--urgency=critical" } else { "--urgency=normal" }]);
     // What follows `--` is no option, whatever it begins with.
     command.args(["--", title, &escaped]);
@@ -93,7 +93,7 @@ fn notify_send(title: &str, body: &str, urgent: bool) -> Command {
 
 /// The script is constant; the text is its arguments.
 fn osascript(title: &str, body: &str) -> Command {
-    let mut command = Command::new("osascript");
+    let mut command = child_apart("osascript");
     command.args(["-e", "on run argv"]);
     command.args(["-e", "display notification (item 1 of argv) with title (item 2 of argv)"]);
     // The body begins with a name or a word, so it is never taken for an option.
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     fn arguments(command: &Command) -> Vec<String> {
-        command.as_std().get_args().map(|a| a.to_string_lossy().into_owned()).collect()
+        command.get_args().map(|a| a.to_string_lossy().into_owned()).collect()
     }
 
     const HOSTILE: &str = "\"; do shell script \"touch /tmp/x\" -- <b>&amp;";

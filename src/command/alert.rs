@@ -16,7 +16,7 @@ use crate::config::{self, Config, Credential};
 use crate::files;
 use crate::history;
 use crate::http::Client;
-use crate::process::{block_on, print, say};
+use crate::process::{ALSO_WITHHELD, block_on, print, say};
 use crate::prometheus;
 use crate::report::{Report, Row};
 use crate::secret::Secret;
@@ -25,15 +25,6 @@ use crate::state;
 use crate::store::{self, Lookup, Store};
 use crate::text::clean;
 use crate::vault;
-
-/// Secrets that raxx takes from the environment beside the credentials.
-const ALSO_HIDDEN: [&str; 5] = [
-    "INFISICAL_CLIENT_SECRET",
-    "INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET",
-    "INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN",
-    "INFISICAL_TOKEN",
-    "CF_ACCESS_CLIENT_SECRET",
-];
 
 /// How much longer than its own tries a run waits for another one that is telling people.
 const WAIT: Duration = Duration::from_secs(60);
@@ -264,15 +255,10 @@ async fn send(
     retry_for: Duration,
 ) -> Result<String, Untold> {
     let alert = &config.alert;
-    let webhook = alert.slack.webhook.as_ref().map(|c| c.name.as_str());
-    let own = [Some(alert.slack.bot_token.name.as_str()), webhook];
-    let hidden: Vec<&str> = config.names().chain(own.into_iter().flatten()).chain(ALSO_HIDDEN).collect();
     match to {
         Receiver::Slack => slack(config, store).await?.of(config).tell(message, retry_for).await,
-        Receiver::Desktop => Ok(desktop::tell(&hidden, message).await?),
-        Receiver::Command => {
-            Ok(command::tell(alert.command.as_deref().unwrap_or_default(), &hidden, report, message).await?)
-        }
+        Receiver::Desktop => Ok(desktop::tell(message).await?),
+        Receiver::Command => Ok(command::tell(alert.command.as_deref().unwrap_or_default(), report, message).await?),
     }
 }
 
@@ -318,7 +304,7 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
         },
     };
     let client = Client::new().map_err(|fault| fault.to_string())?;
-    let also = config.names().chain(ALSO_HIDDEN).filter_map(|name| environment(name)?.ok()).collect();
+    let also = config.names().chain(ALSO_WITHHELD).filter_map(|name| environment(name)?.ok()).collect();
     Ok(Means { client, secret, also })
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use super::credential;
+use super::{credential, look};
 use crate::ask::Terminal;
 use crate::cli::ForgetArgs;
 use crate::config::Config;
@@ -36,7 +36,7 @@ pub fn run(args: &ForgetArgs) -> Result<ExitCode> {
                 None => bail!("there is no terminal to ask on: raxx forget {name} --yes"),
             }
         }
-        forget(&*store, item).await?;
+        forget(&*store, name, item, &look(&config, name)).await?;
         let here = match environment(name) {
             Some(_) => format!(". This shell still has it. Type: unset {name}"),
             None => String::new(),

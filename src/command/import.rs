@@ -1,12 +1,14 @@
 //! `raxx import`: finds the configured names in the environment and in shell files, proves their values, stores them, and
 //! shows which lines to delete. It changes no file.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::store::not_to_a_terminal;
 use super::{TYPED, may_be_a_value, memory, warn_unsaved};
 use crate::ask::Terminal;
 use crate::check::{Mode, Run};
@@ -15,9 +17,10 @@ use crate::config::{Config, Credential};
 use crate::elsewhere::{Line, lines_setting, usual_files};
 use crate::history;
 use crate::keep::{current, keep};
-use crate::process::{block_on, say, until_a_signal};
+use crate::process::{block_on, say, until_a_signal, write_whole};
 use crate::report::Kind;
 use crate::secret::Secret;
+use crate::shell::Changes;
 use crate::source::environment;
 use crate::store::{self, Lookup, Store};
 use crate::text::clean;
@@ -37,9 +40,18 @@ struct Settled {
     dead: Vec<Secret>,
 }
 
+impl Settled {
+    /// The stored value, where the shell has none or one that is bad. Another one that a person exported stays.
+    fn for_the_shell(&self, name: &str) -> Option<&Secret> {
+        let good = environment(name).is_some_and(|held| held.is_ok_and(|held| !self.dead.contains(&held)));
+        self.kept.as_ref().filter(|_| !good)
+    }
+}
+
 /// # Errors
 /// Usage, configuration, a file that was named and cannot be read.
 pub fn run(args: &ImportArgs) -> Result<ExitCode> {
+    not_to_a_terminal("import", args.shell)?;
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let names: Vec<&str> = config.names().collect();
@@ -53,7 +65,8 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
     let store = store::open(&config);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
-    block_on(until_a_signal(async {
+    let changes = RefCell::new(Changes::now());
+    let result = block_on(until_a_signal(async {
         if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
             super::unlock::ready_to_write(&config, Some(&mut Terminal::new())).await?;
         }
@@ -61,7 +74,11 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         for credential in &config.credentials {
             let candidates = candidates(credential, &lines);
             if !candidates.is_empty() {
-                settled.push((&credential.name, import(&run, &*store, credential, candidates, args.no_check).await?));
+                let settled_here = import(&run, &*store, credential, candidates, args.no_check).await?;
+                if let Some(value) = settled_here.for_the_shell(&credential.name) {
+                    changes.borrow_mut().export(&credential.name, value);
+                }
+                settled.push((&credential.name, settled_here));
             }
         }
         for line in &lines {
@@ -73,7 +90,12 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
         }
         let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
         Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-    }))?
+    }))?;
+    // Also where it was broken off: the shell gets what was stored until then.
+    if args.shell.is_some() {
+        write_whole(&changes.into_inner().code())?;
+    }
+    result
 }
 
 /// Of a file that was named. Its name is not repeated where it may be a value: what leads nowhere is no path.

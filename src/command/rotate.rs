@@ -11,19 +11,17 @@ use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
-use super::store::{PATIENCE, asks, input, is_webhook, proven};
-use super::{credential, freshened, look, memory, warn_unsaved};
+use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven};
+use super::{credential, look, memory};
 use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
 use crate::config::Config;
 use crate::elsewhere;
-use crate::history;
 use crate::keep::{current, keep, place};
-use crate::process::{Ends, block_on, say, say_styled, until_a_signal, write_whole};
+use crate::process::{Ends, block_on, child, child_apart, say, say_styled, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
-use crate::shell::Changes;
 use crate::source::environment;
 use crate::store::{self, Lookup};
 
@@ -44,9 +42,7 @@ const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
 pub fn run(args: &RotateArgs) -> Result<ExitCode> {
-    if args.shell.is_some() && io::stdout().is_terminal() {
-        bail!("raxx rotate --shell prints a secret: not to a terminal. Type: raxx rotate {}", args.name);
-    }
+    not_to_a_terminal("rotate", args.shell)?;
     let config = Config::load()?;
     if [crate::vault::NAME, "infisical"].contains(&args.name.as_str()) {
         // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
@@ -66,7 +62,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
     let provider = catalogue.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
         let stored = until_a_signal(async {
-            let mut terminal = Terminal::new();
+            let mut terminal = Terminal::for_code(args.shell);
             super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
             // A locked store is told before anybody makes a token.
             current(&*store, &credential.name, item).await
@@ -76,21 +72,25 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
             _ => environment(name).and_then(|held| held.ok()),
         };
-        // ^C in the pager is the pager's.
-        show_page(credential.rotate_via.as_deref(), !asks(&args.value)).await?;
+        // Who pipes a value in has made the new one already.
+        let guided = asks(&args.value);
+        if guided {
+            // ^C in the pager is the pager's.
+            show_page(credential.rotate_via.as_deref(), false).await?;
+        }
         until_a_signal(async {
-            let mut terminal = Terminal::new();
+            let mut terminal = Terminal::for_code(args.shell);
             match provider.and_then(|provider| provider.manage_url.as_ref()) {
-                Some(page) => {
+                Some(page) if guided => {
                     say(&format!("raxx: make the new one here: {page}"));
                     if args.open {
                         open(page);
                     }
                 }
-                None if webhook => say(&format!("raxx: make the new one here: {WEBHOOKS}")),
-                None => {}
+                None if webhook && guided => say(&format!("raxx: make the new one here: {WEBHOOKS}")),
+                _ => {}
             }
-            if let Some(scope) = &credential.scope {
+            if let Some(scope) = credential.scope.as_ref().filter(|_| guided) {
                 say(&format!("raxx: what it must be allowed to do: {scope}"));
             }
             let secret = input(&mut terminal, credential, &args.value).await?;
@@ -105,32 +105,22 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             if let (Some(old), Some(row)) = (&old, proved) {
                 compare(row, &run.prove(credential, old).await);
             }
-            // Looked at before it is stored: behind that nothing waits any more, so that no ^C parts the shell from the
-            // value that the store has.
+            // Looked at before it is stored: after that nothing waits any more, so that no signal separates the store from
+            // what the person is told and the shell gets.
             let lines = elsewhere::setting(name);
             let in_tmux = elsewhere::in_tmux(name).await;
             keep(&*store, name, item, &secret, &look).await?;
             terminal.speak();
-            warn_unsaved(history::note_stored(row.clone(), store.speaker(item).name()));
-            say(&format!("raxx: {name} is stored in the {}", store.speaker(item).name()));
-            match args.shell {
-                Some(_) => {
-                    let mut changes = Changes::now();
-                    changes.export(name, &secret);
-                    write_whole(&changes.code())?;
-                }
-                None if environment(name).is_some() => {
-                    say(&format!("raxx: this shell still holds the old value. Type: {}", freshened(&config, name)))
-                }
-                None => {}
-            }
+            let valid = row.as_ref().is_some_and(|row| row.kind == Kind::Valid);
+            let instead = environment(name).map(|_| "the old value");
+            super::store::stored(&run, credential, item, row, &secret, args.shell, instead)?;
             for line in lines {
                 say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
             }
             if in_tmux {
                 say(&format!("raxx: the tmux server still gives {name} to new panes. Type: raxx unset --tmux"));
             }
-            match row.is_some_and(|row| row.kind == Kind::Valid) {
+            match valid {
                 true => match provider.and_then(|provider| provider.revoke.as_ref()) {
                     Some(revoke) => say(&format!("raxx: at last, revoke the old one: {revoke}")),
                     None if webhook => say(&format!("raxx: at last, take the old one away: {WEBHOOKS}")),
@@ -186,7 +176,7 @@ async fn paged(text: &str) -> Result<bool> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut ends = Ends::listen()?;
     // A page that fits is left on the screen.
-    let mut command = Command::new("sh");
+    let mut command = Command::from(child("sh"));
     command.args(["-c", &pager]).env("LESS", "FRX").stdin(Stdio::piped()).stdout(terminal).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return Ok(false) };
     if let Some(mut input) = child.stdin.take() {
@@ -213,12 +203,8 @@ async fn paged(text: &str) -> Result<bool> {
 
 fn open(page: &str) {
     let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
-    let started = std::process::Command::new(program)
-        .arg(page)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn();
+    let started =
+        child_apart(program).arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     if started.is_err() {
         say(&format!("raxx: warning: {program} is missing, so the page is not opened"));
     }

@@ -1,24 +1,27 @@
 //! `raxx store`: takes a value, proves it, stores it.
 
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 
 use super::{credential, freshened, look, memory, warn_unsaved};
 use crate::alert::slack::prove_webhook;
 use crate::ask::{self, Terminal};
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
-use crate::config::{Config, Credential};
+use crate::config::{Config, Credential, secret_variables};
 use crate::history;
 use crate::http::Client;
 use crate::keep::{current, keep, place, repaired};
-use crate::process::{block_on, say, say_styled, until_a_signal};
+use crate::paste::{self, Pasted, Unusable};
+use crate::process::{block_on, say, say_styled, until_a_signal, write_whole};
 use crate::report::{Kind, Row};
 use crate::secret::{Secret, StandIn};
+use crate::shell::{Changes, Shell};
 use crate::source::environment;
-use crate::store;
+use crate::store::{self, Item};
 
 /// How long `rotate` waits: a token that was made a moment ago may not be known everywhere.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -26,6 +29,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
 pub fn run(args: &StoreArgs) -> Result<ExitCode> {
+    not_to_a_terminal("store", args.shell)?;
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let credential = credential(&config, &args.name)?;
@@ -37,7 +41,7 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
     block_on(until_a_signal(async {
-        let mut terminal = Terminal::new();
+        let mut terminal = Terminal::for_code(args.shell);
         super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
         current(&*store, &credential.name, item).await?;
@@ -47,14 +51,50 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         keep(&*store, &credential.name, item, &secret, &look(&config, &credential.name)).await?;
-        warn_unsaved(history::note_stored(row, store.speaker(item).name()));
-        say(&format!("raxx: {} is stored in the {}", credential.name, store.speaker(item).name()));
-        if environment(&credential.name).is_some_and(|held| held.is_ok_and(|held| held != secret)) {
-            let next = freshened(&config, &credential.name);
-            say(&format!("raxx: this shell still holds another value. Type: {next}"));
-        }
+        terminal.speak();
+        let other = environment(&credential.name).is_some_and(|held| held.as_ref() != Ok(&secret));
+        stored(&run, credential, item, row, &secret, args.shell, other.then_some("another value"))?;
         Ok(ExitCode::SUCCESS)
     }))?
+}
+
+/// Code for a shell holds values.
+///
+/// # Errors
+/// A terminal would show it.
+pub(super) fn not_to_a_terminal(command: &str, shell: Option<Shell>) -> Result<()> {
+    if shell.is_some() && io::stdout().is_terminal() {
+        bail!("raxx {command} --shell prints a secret: not to a terminal. Type: raxx {command}");
+    }
+    Ok(())
+}
+
+/// Says that the value is stored, and gives it to the shell that asked for it; to a person at another one, what that has
+/// `instead`. Nothing in it waits, so that it belongs to the change of the store.
+///
+/// # Errors
+/// stdout cannot be written.
+pub(super) fn stored(
+    run: &Run<'_>,
+    credential: &Credential,
+    item: &Item,
+    row: Option<Row>,
+    secret: &Secret,
+    shell: Option<Shell>,
+    instead: Option<&str>,
+) -> Result<()> {
+    let (name, place) = (&credential.name, run.store.speaker(item).name());
+    warn_unsaved(history::note_stored(row, place));
+    say(&format!("raxx: {name} is stored in the {place}"));
+    // No shell needs what alerts are sent with.
+    if shell.is_some() && (environment(name).is_some() || run.config.names().any(|listed| listed == name)) {
+        let mut changes = Changes::now();
+        changes.export(name, secret);
+        write_whole(&changes.code())?;
+    } else if let Some(instead) = instead {
+        say(&format!("raxx: this shell still holds {instead}. Type: {}", freshened(run.config, name)));
+    }
+    Ok(())
 }
 
 /// Whether a person is there to be asked: not where the value comes from a pipe.
@@ -69,12 +109,15 @@ fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
         bail!("only items of the macOS Keychain need a repair: this machine keeps values elsewhere");
     }
     say(&format!("raxx: the {} may ask now whether {} may be read: allow it once", store.name(), credential.name));
-    block_on(repaired(&*store, &credential.name, item))??;
-    say(&format!("raxx: {} can be read silently from now on", credential.name));
-    Ok(ExitCode::SUCCESS)
+    block_on(until_a_signal(async {
+        repaired(&*store, &credential.name, item).await?;
+        say(&format!("raxx: {} can be read silently from now on", credential.name));
+        Ok(ExitCode::SUCCESS)
+    }))?
 }
 
-/// Takes the value, from the pipe or the terminal, and shows its redacted form.
+/// Takes the value, from the pipe or the terminal, and says what was taken off around it. What is not checked, and so not
+/// shown with its verdict, is shown redacted.
 pub(super) async fn input(
     terminal: &mut Terminal,
     credential: &Credential,
@@ -84,16 +127,30 @@ pub(super) async fn input(
         true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
         false => ask::piped().await?,
     };
-    match Secret::parse(&bytes) {
-        Ok(secret) => {
-            say(&format!("raxx: {} {}", credential.name, secret.redacted()));
-            if let Some(warning) = secret.stand_in().map(StandIn::words).or(secret.oddity()) {
-                say(&format!("raxx: warning: {warning}"));
-            }
-            Ok(secret)
+    let name = &credential.name;
+    let known: Vec<&str> = secret_variables().iter().map(String::as_str).collect();
+    let Pasted { secret, removed } = paste::value(&bytes, name, &known).map_err(|why| match why {
+        Unusable::Malformed(why) => anyhow!("{name}: {}; nothing is stored", why.words()),
+        Unusable::Other(other) => {
+            anyhow!("{name}: that line sets {other}, so nothing is stored. To store it, type: raxx store {other}")
         }
-        Err(why) => bail!("{}: {}; nothing is stored", credential.name, why.words()),
+        Unusable::Unknown => {
+            anyhow!("{name}: that line sets another variable, so nothing is stored: paste the value alone")
+        }
+        Unusable::NotPlain => {
+            anyhow!("{name}: that line does not set a plain value, so nothing is stored: paste the value alone")
+        }
+    })?;
+    for words in removed {
+        say(&format!("raxx: {name}: {words}"));
     }
+    if how.no_check {
+        say(&format!("raxx: {name} {}", secret.redacted()));
+    }
+    if let Some(warning) = secret.stand_in().map(StandIn::words).or(secret.oddity()) {
+        say(&format!("raxx: warning: {warning}"));
+    }
+    Ok(secret)
 }
 
 /// Asks the provider, and where it does not decide, the person. Gives whether the value may be stored, and the verdict.

@@ -8,7 +8,7 @@ use crate::ask::{self, Terminal};
 use crate::cli::UnlockArgs;
 use crate::config::Config;
 use crate::keep::LIMIT;
-use crate::process::{block_on, say, until_a_signal};
+use crate::process::{block_on, say, unbroken, until_a_signal};
 use crate::secret::Secret;
 use crate::store::{self, FirstWrite, Form, KEPT_HOURS, Lookup, Refused, StoreFile};
 
@@ -86,7 +86,7 @@ pub async fn ready_to_write(config: &Config, terminal: Option<&mut Terminal>) ->
         (None, Some(terminal)) => choose(&first, terminal).await?,
         (None, None) => bail!("{}", first.advice()),
     };
-    match first.create(&form, LIMIT).await {
+    match unbroken(first.create(&form, LIMIT)).await {
         Ok(made) => {
             for path in made {
                 say(&format!("raxx: made {}", path.display()));

@@ -328,7 +328,7 @@ mod tests {
         auto.service.0.replace(Some(b"old".to_vec()));
         let closed = std::fs::read(directory.path().join("store.age")).unwrap();
         close(directory.path());
-        let why = run(crate::keep::forget(&auto, &token())).unwrap_err().to_string();
+        let why = run(crate::keep::forget(&auto, "NAME", &token(), "raxx check NAME")).unwrap_err().to_string();
         assert!(why.contains("store file") || why.contains("kernel's keyring"), "{why}");
         assert!(!why.contains("unlock the service"), "{why}");
         assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);

@@ -80,7 +80,7 @@ fn a_value_that_passes_is_stored() {
     let out = with_input(&sandbox, &["store", NAME, "--stdin"], &format!("{NEW}\n"));
     assert_eq!(said(&out), (format!("raxx: {NAME} is stored in the store file"), 0));
     let all = text(&out.stderr);
-    assert!(all.contains(&format!("raxx: {NAME} (redacted ghp_…2new)\n")), "{all}");
+    assert_eq!(all.matches("(redacted ghp_…2new)").count(), 1, "{all}");
     assert!(all.contains(&format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op\n")), "{all}");
     assert_eq!(text(&out.stdout), "");
     holds(&sandbox, NEW);
@@ -228,6 +228,15 @@ fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
+/// Whether it comes to be so within a few seconds.
+fn in_short_time(is_so: impl Fn() -> bool) -> bool {
+    let begun = Instant::now();
+    while !is_so() && begun.elapsed() < Duration::from_secs(3) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    is_so()
+}
+
 #[test]
 fn a_signal_ends_what_waits_for_a_pipe() {
     let server = Loopback::start();
@@ -262,7 +271,7 @@ fn hidden_keys_edit_the_line_and_all_others_count() {
     server.accept(NEW);
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
-    for keys in ["ghp_ab\tc\x1b[31md\r", "\x1b[200~ghp_MadeUp0123456789\x1b[201~\r", "ghp_ab\x1a\r", "ghp_ab\x04\r"] {
+    for keys in ["ghp_ab\tc\x1b[31md\r", "ghp_ab\x19c\r", "ghp_ab\x04\r"] {
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
         terminal.wait_for("(hidden):");
         terminal.keys(keys);
@@ -309,7 +318,11 @@ fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
         terminal
     };
     let ends = |terminal: &mut Terminal| {
-        terminal.keys("\x03");
+        // Pressed again, as a person does, where a busy machine takes long.
+        in_time(|| {
+            terminal.keys("\x03");
+            in_short_time(|| terminal.times("as-before") > 0).then_some(())
+        });
         terminal.wait_for("as-before");
         assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
         holds(&sandbox, OLD);
@@ -332,7 +345,7 @@ fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
     server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
     let mut terminal = typed(&sandbox, "rotate");
     terminal.wait_until("the old one is asked about", || server.attempts(OLD) > 0);
-    assert_eq!(terminal.times("[PASS]"), 1, "{}", terminal.screen());
+    terminal.wait_for("[PASS]");
     ends(&mut terminal);
 }
 
@@ -528,7 +541,7 @@ fn forget_asks_and_takes_it_out() {
 }
 
 #[test]
-fn rotate_leads_from_the_page_to_the_new_value() {
+fn rotate_of_a_piped_value_says_what_became_of_it_and_no_more() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
@@ -538,12 +551,7 @@ fn rotate_leads_from_the_page_to_the_new_value() {
     let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "zsh"], NEW);
     let all = text(&out.stderr);
     assert!(out.status.success(), "{all}");
-    let page = fs::read_to_string("docs/ops/runbooks/rotation/github-pat.md").unwrap();
-    assert!(all.starts_with(page.trim_end()), "the page is in the binary");
     for line in [
-        "raxx: make the new one here: https://github.com/settings/personal-access-tokens".to_string(),
-        "raxx: what it must be allowed to do: Secrets: write".into(),
-        format!("raxx: {NAME} (redacted ghp_…2new)"),
         format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op"),
         format!("raxx: {NAME} is stored in the store file"),
         format!("raxx: {}:2 still sets {NAME} to the old value: take it out there", sandbox.home().join(".zshenv").display()),
@@ -551,7 +559,7 @@ fn rotate_leads_from_the_page_to_the_new_value() {
     ] {
         assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
     }
-    assert!(!all.contains("warning"), "{all}");
+    assert_eq!(all.lines().count(), 4, "no page for a value that is there already: {all}");
     assert!(!all.contains(OLD) && !all.contains(NEW));
     assert_eq!(text(&out.stdout), format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n"));
     holds(&sandbox, NEW);
@@ -632,11 +640,7 @@ fn a_webhooks_old_address_is_sent_to_nobody() {
     assert!(out.status.success(), "{all}");
     let asked: Vec<String> = server.requests()[before..].iter().map(|request| request.path.clone()).collect();
     assert_eq!(asked, [new], "only the new one is asked about, where it belongs");
-    for line in [
-        "raxx: make the new one here: https://api.slack.com/apps (your app, Incoming Webhooks)",
-        "raxx: what it must be allowed to do: incoming-webhook",
-        "raxx: at last, take the old one away: https://api.slack.com/apps (your app, Incoming Webhooks)",
-    ] {
+    for line in ["raxx: at last, take the old one away: https://api.slack.com/apps (your app, Incoming Webhooks)"] {
         assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
     }
     assert!(!all.contains("MadeUp"), "{all}");
@@ -1119,4 +1123,225 @@ fn no_other_process_of_the_user_looks_into_a_raxx() {
         child.wait().unwrap();
     }
     assert_eq!(read, [(false, true); 2], "(raxx, any other process): environ, maps");
+}
+
+#[test]
+fn rotate_leads_from_the_page_to_the_new_value() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    sandbox.env("PAGER", "cat");
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME]);
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    assert_eq!(rotate.end(), 0, "{}", rotate.screen());
+    let screen = rotate.screen();
+    let at = |text: &str| screen.find(text).unwrap_or_else(|| panic!("no {text:?} in\n{screen}"));
+    let places = [
+        "personal access token",
+        "raxx: make the new one here: https://github.com/settings/personal-access-tokens",
+        "raxx: what it must be allowed to do: Secrets: write",
+        "[PASS]",
+        "is stored in the store file",
+        "revoke the old one",
+    ]
+    .map(at);
+    assert!(places.is_sorted(), "{screen}");
+    holds(&sandbox, NEW);
+}
+
+/// What `raxx ARGUMENTS` said and printed when a signal came `after` the provider was asked; where it is not asked, after
+/// its start.
+fn signaled(sandbox: &Sandbox, server: &Loopback, arguments: &[&str], signal: &str, after: Duration) -> Output {
+    let input = sandbox.root().join("input");
+    fs::write(&input, NEW).unwrap();
+    let before = server.attempts(NEW);
+    let mut command = std::process::Command::new(RAXX);
+    command.env_clear().envs(sandbox.environment().iter().cloned()).args(arguments).current_dir(sandbox.home());
+    let piped = std::process::Stdio::piped;
+    command.stdin(fs::File::open(input).unwrap()).stdout(piped()).stderr(piped());
+    let mut child = command.spawn().unwrap();
+    if arguments[0] != "forget" {
+        in_time(|| (server.attempts(NEW) > before || child.try_wait().unwrap().is_some()).then_some(()));
+    }
+    thread::sleep(after);
+    let _ = sandbox.command("kill").args(["-s", signal, &child.id().to_string()]).output();
+    child.wait_with_output().unwrap()
+}
+
+/// Sends signals at many moments. Whatever the moment, the store has what the person was told, and the shell gets it.
+fn told_as_stored(sandbox: &Sandbox, server: &Loopback) {
+    let file = sandbox.home().join(".zshenv");
+    fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
+    let new = format!("export {NAME}='{NEW}'\n");
+    let mut finished = 0;
+    for turn in 0..36_u32 {
+        let (signal, code) = [("INT", 130), ("TERM", 143), ("HUP", 129)][turn as usize % 3];
+        let after = Duration::from_millis(u64::from(turn / 3) * 12);
+        let arguments: &[&str] = match turn % 4 {
+            0 => &["rotate", NAME, "--stdin", "--shell", "bash"],
+            1 => &["store", NAME, "--stdin", "--shell", "zsh"],
+            2 => &["import", "--shell", "bash"],
+            _ => &["forget", NAME, "--yes"],
+        };
+        let forgets = arguments[0] == "forget";
+        given(sandbox, if forgets { NEW } else { OLD });
+        if arguments[0] == "import" {
+            assert!(sandbox.run(&["forget", NAME, "--yes"]).status.success());
+        }
+        let before = held(sandbox);
+        let out = signaled(sandbox, server, arguments, signal, after);
+        let said = text(&out.stderr);
+        let context = format!("{arguments:?}, {signal} after {after:?}: {said}");
+        // It may not have listened yet.
+        let ended = [Some(0), Some(code), None].contains(&out.status.code());
+        assert!(ended, "{:?}, {context}", out.status);
+        let done = said.contains(&format!("{NAME} is out of the")) || said.contains("is stored in the");
+        let now = held(sandbox);
+        match (done, forgets) {
+            (true, true) => assert_eq!(now, "", "{context}"),
+            (true, false) => assert_eq!(now, new, "{context}"),
+            (false, _) => assert_eq!(now, before, "{context}"),
+        }
+        assert_eq!(text(&out.stdout).starts_with(&new), done && !forgets, "{context}");
+        finished += usize::from(done);
+    }
+    assert!(finished > 0, "no moment was late enough");
+}
+
+#[test]
+fn a_signal_while_the_store_file_is_written_counts_after_what_is_stored_was_said() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.accept(OLD);
+    told_as_stored(&sandbox(&server), &server);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_while_the_secret_service_is_written_counts_after_what_is_stored_was_said() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.accept(OLD);
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox
+        .config(&config.replace("backend = \"file\"\nidentity = \"~/identity.txt\"", "backend = \"secret-service\""));
+    let _keyring = crate::keyring::Keyring::start(&mut sandbox);
+    told_as_stored(&sandbox, &server);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_while_the_store_does_not_answer_ends_with_what_is_known() {
+    use crate::keyring::{Manners, Service, StandIn};
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox
+        .config(&config.replace("backend = \"file\"\nidentity = \"~/identity.txt\"", "backend = \"secret-service\""));
+    let silent = Service { refuses_changes_with: Some(""), ..Service::default() };
+    let store = StandIn::start(&mut sandbox, Manners::Serves(silent));
+    let mut command = std::process::Command::new(RAXX);
+    command.env_clear().envs(sandbox.environment().iter().cloned()).args(["store", NAME, "--stdin", "--no-check"]);
+    let piped = std::process::Stdio::piped;
+    command.stdin(piped()).stdout(piped()).stderr(piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(NEW.as_bytes()).unwrap();
+    in_time(|| store.calls().iter().any(|call| call == "CreateItem").then_some(())).expect("it is written");
+    for signal in ["TERM", "INT"] {
+        sandbox.command("kill").args(["-s", signal, &child.id().to_string()]).assert().success();
+        thread::sleep(Duration::from_millis(300));
+    }
+    let out = child.wait_with_output().unwrap();
+    let unknown = format!("whether {NAME} is stored is not known; look with raxx check {NAME}");
+    let (line, code) = said(&out);
+    assert!(line.ends_with(&unknown), "{line}");
+    assert_eq!(code, 143, "the first signal counts");
+}
+
+#[test]
+fn ctrl_z_suspends_the_hidden_question_and_fg_asks_again() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let mut shell = terminal(&sandbox, "/bin/bash", &["--norc", "--noprofile", "-i"]);
+    shell.line(&format!("PS1='ready> '; raxx store {NAME}"));
+    shell.wait_for("(hidden):");
+    shell.keys("half\x1a");
+    shell.wait_for("Stopped");
+    // The shell itself edits lines in a mode of its own: what a program finds counts.
+    shell.line("stty -a | tr ' ' '\\n' | grep -x -e echo -e icanon -e iexten | tr '\\n' '+'; echo .");
+    shell.wait_for("icanon+iexten+echo+.");
+    shell.line("fg");
+    shell.wait_for_times("(hidden):", 2);
+    shell.line(NEW);
+    shell.wait_for("is stored in the store file");
+    assert_eq!((shell.times("half"), shell.times(NEW)), (0, 0), "{}", shell.screen());
+    shell.line("exit");
+    assert_eq!(shell.end(), 0, "{}", shell.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_pasted_line_gives_its_value_and_what_was_taken_off_is_said() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    for pasted in [
+        format!("  {NEW} "),
+        format!("\x1b[200~{NEW}\x1b[201~"),
+        format!("\x1b[200~{NEW}\n\x1b[201~"),
+        format!("{NAME}={NEW}"),
+        format!("export {NAME}='{NEW}'"),
+    ] {
+        given(&sandbox, OLD);
+        let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
+        store.wait_for("(hidden):");
+        store.line(&pasted);
+        assert_eq!(store.end(), 0, "{pasted:?}: {}", store.screen());
+        assert_eq!(store.times(NEW), 0, "{}", store.screen());
+        holds(&sandbox, NEW);
+    }
+    given(&sandbox, OLD);
+    let spaces = with_input(&sandbox, &["store", NAME, "--stdin"], &format!(" {NEW}\t\n"));
+    assert!(text(&spaces.stderr).contains(&format!("raxx: {NAME}: removed the spaces around the value\n")));
+    holds(&sandbox, NEW);
+    given(&sandbox, OLD);
+    let other = with_input(&sandbox, &["store", NAME, "--stdin"], &format!("export HOMELESS=\"{NEW}\"\n"));
+    let why = "that line sets HOMELESS, so nothing is stored. To store it, type: raxx store HOMELESS";
+    assert_eq!(said(&other), (format!("raxx: {NAME}: {why}"), 2));
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn programs_that_need_no_credential_get_none() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    let bot = "xoxb-made-up-bot-token";
+    for (name, value) in [(NAME, OLD), ("HOMELESS", OLD), ("SLACK_BOT_TOKEN", bot), ("INFISICAL_TOKEN", OLD)] {
+        sandbox.env(name, value);
+    }
+    sandbox.env("__RAXX_NAMES", NAME).env("__RAXX_GENERATION", "x").env("KEPT", "kept");
+    let seen = sandbox.root().join("seen");
+    fs::create_dir(&seen).unwrap();
+    let script = format!("env > {}/$(basename \"$0\"); exit 1", seen.display());
+    for program in ["xdg-open", "open", "tmux", "crontab", "systemctl", "launchctl"] {
+        program_first(&mut sandbox, program, &script);
+    }
+    sandbox.env("PAGER", format!("env > {}/pager; cat", seen.display()));
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME, "--open"]);
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    rotate.end();
+    sandbox.run(&["schedule", "status"]);
+    let browser = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    for program in ["pager", browser, "tmux", "crontab"] {
+        let found = in_time(|| fs::read_to_string(seen.join(program)).ok().filter(|env| env.contains("KEPT=kept")));
+        let env = found.unwrap_or_else(|| panic!("{program} was not started"));
+        for name in [NAME, "HOMELESS", "SLACK_BOT_TOKEN", "INFISICAL_TOKEN", "__RAXX_"] {
+            assert!(!env.contains(&format!("\n{name}")) && !env.starts_with(name), "{program} has {name}");
+        }
+    }
 }

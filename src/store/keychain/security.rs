@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::access::from_hex;
+use crate::process::child_apart;
 use crate::store::{Item, Lookup};
 
 /// `security -i` reads its lines into a buffer of 4096 bytes and takes what is beyond it for another command.
@@ -108,7 +109,7 @@ enum Says {
 fn run(program: &Path, arguments: &[&str], input: Option<&[u8]>, says: Says, limit: Duration) -> Security {
     let end = Instant::now() + limit;
     let output = |of| if of == says { Stdio::piped() } else { Stdio::null() };
-    let child = Command::new(program)
+    let child = child_apart(program)
         .args(arguments)
         .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(output(Says::Stdout))

@@ -1,5 +1,7 @@
 use std::fs;
 
+use std::process::Command;
+
 use super::*;
 
 fn item(service: &str) -> Item {
