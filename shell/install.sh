@@ -329,7 +329,10 @@ uses() {
     case $system:$1 in
         # Every Mac has a bash, and many people never start it. New files would be in their way.
         Darwin:bash)
-            has_bash_files || [ "${SHELL##*/}" = bash ]
+            case ${SHELL-} in
+                */bash) return 0 ;;
+            esac
+            has_bash_files
             return
             ;;
     esac

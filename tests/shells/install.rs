@@ -541,6 +541,9 @@ fn on_macos_people_who_use_zsh_alone_get_no_files_for_bash() {
     for there in [None, Some(".zshrc"), Some(".profile")] {
         let mut home = Home::new();
         home.fake("uname", "echo Darwin");
+        if there.is_none() {
+            home.0.unset("SHELL");
+        }
         if let Some(file) = there {
             home.write(file, ". \"$HOME/.cargo/env\"\n");
         }
