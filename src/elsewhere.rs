@@ -281,5 +281,15 @@ mod tests {
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert_eq!(lines_setting(&pipe, &["TOKEN"]).err().unwrap().to_string(), "it is not a regular file");
         assert!(lines_setting(Path::new("/dev/zero"), &["TOKEN"]).is_err());
+        // Who writes to it does not hear of it.
+        let mut writer =
+            std::process::Command::new("sh").args(["-c", ": >.env"]).current_dir(home.path()).spawn().unwrap();
+        for _ in 0..50 {
+            assert!(lines_setting(&pipe, &["TOKEN"]).is_err());
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert!(writer.try_wait().unwrap().is_none(), "the writer was released");
+        writer.kill().unwrap();
+        writer.wait().unwrap();
     }
 }

@@ -163,6 +163,11 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
 /// # Errors
 /// It is something else or larger, another user's link leads to it, or it cannot be opened.
 pub fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
+    // Looked at first: only to open a fifo releases its writer, and 1Password, whose `.env` is one, then asks the person.
+    let kind = fs::symlink_metadata(path)?.file_type();
+    if !kind.is_file() && !kind.is_symlink() {
+        return Err(not_regular());
+    }
     // Not waiting for a fifo's writer, and no terminal becomes this process's own.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let opened = |path: &Path| OpenOptions::new().read(true).custom_flags(flags).open(path);
