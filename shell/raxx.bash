@@ -34,7 +34,7 @@ function raxx {
   fi
 
   case "${1-}" in
-    load | rotate | unset)
+    load | rotate | store | import | unset)
       for __raxx_word in "$@"; do
         if [[ "${__raxx_word}" == -h || "${__raxx_word}" == --help ]]; then
           \command raxx "$@"

@@ -5,25 +5,25 @@
 
 # The directory of this file, links resolved: oh-my-zsh wants a link to it in its own tree. A manager that does not source the file
 # itself says in ZERO where it is.
-\builtin typeset -g __raxx_plugin_dir="${${${(M)${ZERO-}:#*/raxx.plugin.zsh}:-${(%):-%x}}:A:h}"
-\builtin typeset -ga __raxx_plugin_fpath
+\builtin \typeset -g __raxx_plugin_dir="${${${(M)${ZERO-}:#/*/raxx.plugin.zsh}:-${(%):-%x}}:A:h}"
+\builtin \typeset -ga __raxx_plugin_fpath
 
 # 'next': .zshrc has just loaded it, and the first prompt is still to come.
-if [[ "${__raxx_want-}" != 'next' ]] && \builtin whence -p 'raxx' >/dev/null; then
-  \builtin typeset -ga __raxx_plugin_before
+if [[ "${__raxx_want-}" != 'next' ]] && \builtin \whence -p 'raxx' >/dev/null; then
+  \builtin \typeset -ga __raxx_plugin_before
   __raxx_plugin_before=("${fpath[@]}")
-  \builtin eval "$(\command raxx init zsh 2>/dev/null)"
+  \builtin \eval "$(\command \raxx init zsh 2>/dev/null)"
 
   # Without install.sh the completions are still in the checkout.
   function __raxx_plugin_complete {
-    \builtin emulate -L zsh
-    \builtin setopt no_aliases
-    \builtin local __raxx_dir="${__raxx_plugin_dir:h}/completions"
-    if [[ ! -r "${XDG_DATA_HOME:-$HOME/.local/share}/zsh/site-functions/_raxx" && -r "$__raxx_dir/_raxx" ]]; then
+    \builtin \emulate -L 'zsh'
+    \builtin \setopt 'no_aliases'
+    \builtin \local __raxx_dir="${__raxx_plugin_dir:h}/completions"
+    if [[ ! -r "${${(M)XDG_DATA_HOME:#/*}:-$HOME/.local/share}/zsh/site-functions/_raxx" && -r "$__raxx_dir/_raxx" ]]; then
       (( ${fpath[(Ie)$__raxx_dir]} )) || fpath+=("$__raxx_dir")
-      if \builtin typeset -f compdef >/dev/null; then
-        \builtin autoload -Uz _raxx
-        compdef _raxx raxx
+      if \builtin \typeset -f 'compdef' >/dev/null; then
+        \builtin \autoload -Uz '_raxx'
+        \compdef '_raxx' 'raxx'
       fi
     fi
     # What raxx.zsh and this file have added to fpath, for the way back.
@@ -35,36 +35,36 @@ fi
 # Takes everything of raxx out of this shell, but leaves the credentials: who unloads a plugin to load a newer one still works with
 # them. `raxx unset`, before it, clears them.
 function raxx_plugin_unload {
-  \builtin emulate -L zsh
-  \builtin setopt no_aliases
-  \builtin local __raxx_watch='' __raxx_fd=''
+  \builtin \emulate -L 'zsh'
+  \builtin \setopt 'no_aliases'
+  \builtin \local __raxx_watch='' __raxx_fd=''
 
   # A check that is under way: its descriptor must not outlive the function that reads it.
-  for __raxx_watch in "${(@f)$(\builtin zle -F -L 2>/dev/null)}"; do
-    [[ "$__raxx_watch" == 'zle -F '<->' __raxx_done' ]] || \builtin continue
+  for __raxx_watch in "${(@f)$(\builtin \zle -F -L 2>/dev/null)}"; do
+    [[ "$__raxx_watch" == 'zle -F '<->' __raxx_done' ]] || \builtin \continue
     __raxx_fd="${${__raxx_watch#zle -F }% *}"
-    \builtin zle -F "$__raxx_fd"
-    \builtin eval 'exec {__raxx_fd}<&-' 2>/dev/null
+    \builtin \zle -F "$__raxx_fd"
+    \builtin \eval 'exec {__raxx_fd}<&-' 2>/dev/null
     [[ "${__raxx_want-}" != "$__raxx_fd" ]] || __raxx_want=''
   done
   # Without the line editor nobody watches it.
   if [[ "${__raxx_want-}" == <-> ]]; then
     __raxx_fd="$__raxx_want"
-    \builtin eval 'exec {__raxx_fd}<&-' 2>/dev/null
+    \builtin \eval 'exec {__raxx_fd}<&-' 2>/dev/null
   fi
 
   precmd_functions=("${(@)precmd_functions:#__raxx_*}")
-  (( ${#precmd_functions} )) || \builtin unset precmd_functions
+  (( ${#precmd_functions} )) || \builtin \unset precmd_functions
   fpath=("${(@)fpath:|__raxx_plugin_fpath}")
-  if \builtin typeset -f compdef >/dev/null && [[ "${_comps[raxx]-}" == '_raxx' ]]; then
+  if \builtin \typeset -f 'compdef' >/dev/null && [[ "${_comps[raxx]-}" == '_raxx' ]]; then
     compdef -d raxx
-    \builtin unfunction _raxx 2>/dev/null
+    \builtin \unfunction _raxx 2>/dev/null
   fi
-  if \builtin typeset -f __raxx_init >/dev/null; then
-    \builtin unfunction raxx
-    \builtin unset __RAXX_NAMES
+  if \builtin \typeset -f __raxx_init >/dev/null; then
+    \builtin \unfunction raxx
+    \builtin \unset __RAXX_NAMES
   fi
-  \builtin unfunction -m '__raxx_*'
-  \builtin unset -m '__raxx_*'
-  \builtin unfunction raxx_plugin_unload
+  \builtin \unfunction -m '__raxx_*'
+  \builtin \unset -m '__raxx_*'
+  \builtin \unfunction raxx_plugin_unload
 }

@@ -270,6 +270,13 @@ in_each_shell! {
     tracing_shows_no_value,
     an_answer_that_is_none_does_no_harm,
     any_option_of_the_shell_will_do,
+    debug_traps_see_no_value,
+    unset_refuses_what_a_shell_lives_on,
+    switched_off_nothing_comes_by_itself,
+    a_shell_may_have_values_and_no_check,
+    a_broken_configuration_is_said_at_the_first_prompt,
+    an_interrupted_load_gives_130,
+    the_checks_leave_the_session,
 }
 
 fn a_pass_leaves_no_trace(kind: Kind, shell: &Path) {
@@ -855,6 +862,128 @@ fn names_from_the_environment_are_not_code(kind: Kind, shell: &Path) {
     assert!(said.ends_with("\nKEEP\n"), "{said}");
 }
 
+/// The checks run in a session of their own, also where the shell makes them the leader of a process group.
+fn the_checks_leave_the_session(kind: Kind, shell: &Path) {
+    let desk = Desk::with_a_dead_one(kind, shell);
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    desk.providers.latency(Duration::from_secs(3));
+    let mut terminal = desk.with_raxx();
+    let own = terminal.run("echo $$").output;
+    wait_until("the checks", || desk.providers.requests().len() == 4);
+    let of_the_session = |process: &fs::DirEntry| {
+        let stat = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        stat.contains("(raxx)") && stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(3)) == Some(&own)
+    };
+    assert_eq!(fs::read_dir("/proc").unwrap().flatten().filter(of_the_session).count(), 0);
+    desk.wait_for_a_fail(&mut terminal);
+}
+
+fn debug_traps_see_no_value(kind: Kind, shell: &Path) {
+    let traps: &[&str] = match kind {
+        Zsh => &[
+            "TRAPDEBUG() { print -r -- \"D:$ZSH_DEBUG_CMD\" }",
+            "setopt debug_before_cmd; trap 'print -r -- \"D:$ZSH_DEBUG_CMD\"' DEBUG",
+        ],
+        Bash => &[
+            "set -T; trap 'echo \"D:$BASH_COMMAND\"' DEBUG",
+            "shopt -s extdebug; trap 'echo \"D:$BASH_COMMAND\"' DEBUG",
+            "set -ET; trap 'echo \"D:$BASH_COMMAND\"' DEBUG RETURN ERR",
+        ],
+    };
+    for trap in traps {
+        let (mut desk, _keyring) = at_a_keyring(kind, shell);
+        // One in the rc file, one with the hook.
+        desk.sandbox.env(HEROKU.0, "HRKU-AAMadeUpButStale0123456789abcdefghijklmnopqrstuvwxyzA0000");
+        desk.rc(&format!("{trap}\n{}", desk.init()));
+        let terminal = &mut desk.open();
+        desk.wait_for_a_good_end();
+        terminal.line("");
+        terminal.line("raxx load 2>/dev/null");
+        terminal.settle();
+        terminal.line("[ \"$HEROKU_API_KEY\" = HRKU-AAMade\"\"UpForTheTests0123456789abcdefghijklmnopqrstuvwxyzA1234 ] && echo ri''ght");
+        terminal.wait_for("\nright");
+        assert!(terminal.times("D:") > 3, "{}", terminal.screen());
+        assert_eq!(terminal.times("MadeUpFor") + terminal.times("MadeUpBut"), 0, "{trap}: {}", terminal.screen());
+    }
+}
+
+fn unset_refuses_what_a_shell_lives_on(kind: Kind, shell: &Path) {
+    let mut desk = Desk::with_values(kind, shell);
+    let names =
+        "PATH HOME IFS TERM PROMPT_COMMAND precmd_functions fpath PS1 LD_PRELOAD path MANPATH psvar __raxx_want";
+    desk.sandbox.env("__RAXX_NAMES", format!("{names} OLD_ONE")).env("OLD_ONE", "MadeUp").env("MANPATH", "/man");
+    let state = "echo \"$PATH $HOME <$IFS> $TERM $PS1 $MANPATH\"";
+    desk.rc(&desk.init());
+    let mut terminal = desk.open();
+    let before = terminal.run(state);
+    assert_eq!(terminal.run("raxx unset"), Ran::well("raxx: cleared 5 variables"));
+    assert_eq!(terminal.run(state), before);
+    assert_eq!(terminal.run("echo \"<$OLD_ONE>\""), Ran::well("<>"));
+}
+
+fn switched_off_nothing_comes_by_itself(kind: Kind, shell: &Path) {
+    for (off, is_off) in [("1", true), ("yes", true), ("0", false), ("", false)] {
+        let (mut desk, _keyring) = at_a_keyring(kind, shell);
+        desk.sandbox.env("RAXX_OFF", off);
+        let mut terminal = desk.with_raxx();
+        terminal.run("true");
+        assert_eq!(terminal.run("echo ${HEROKU_API_KEY:+has}").output, if is_off { "" } else { "has" }, "{off}");
+        if !is_off {
+            continue;
+        }
+        assert_eq!(desk.providers.requests().len(), 0);
+        // What a person types works, and `load` ends it, here and in what is started from here.
+        assert_eq!(terminal.run("raxx check HEROKU_API_KEY >/dev/null").code, 0);
+        assert_eq!(
+            terminal.run("raxx load 2>/dev/null; echo ${HEROKU_API_KEY:+has} ${RAXX_OFF-on}"),
+            Ran::well("has on")
+        );
+        assert_eq!(terminal.run("raxx unset 2>/dev/null; printenv RAXX_OFF"), Ran::well("1"));
+        let inner = format!("{} {} -i -c 'echo <$HEROKU_API_KEY>'", desk.shell.display(), desk.options().join(" "));
+        assert_eq!(terminal.run(&inner.replace("<$HEROKU_API_KEY>", "\"<$HEROKU_API_KEY>\"")), Ran::well("<>"));
+    }
+}
+
+fn a_shell_may_have_values_and_no_check(kind: Kind, shell: &Path) {
+    let (desk, _keyring) = at_a_keyring(kind, shell);
+    desk.providers.revoke(HEROKU.1);
+    let config = desk.sandbox.root().join("config.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, format!("{text}\n[hook]\nenabled = false\n")).unwrap();
+    let mut terminal = desk.with_raxx();
+    for _ in 0..3 {
+        assert_eq!(terminal.run("printenv HEROKU_API_KEY"), Ran::well(HEROKU.1));
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(desk.providers.requests().len(), 0);
+}
+
+fn a_broken_configuration_is_said_at_the_first_prompt(kind: Kind, shell: &Path) {
+    let mut desk = Desk::new(kind, shell);
+    desk.sandbox.config("timeout = 5\n");
+    let mut terminal = desk.with_raxx();
+    let first = terminal.screen();
+    assert!(first.starts_with("raxx: ") && first.contains("timeout") && first.ends_with(PROMPT.trim_end()), "{first}");
+    terminal.run("true");
+    terminal.run("true");
+    assert_eq!(terminal.times("raxx: "), 1, "{}", terminal.screen());
+}
+
+/// The shell passes on how it ended, and takes what was stored until then.
+fn an_interrupted_load_gives_130(kind: Kind, shell: &Path) {
+    let desk = Desk::new(kind, shell);
+    desk.rc(&format!("{}RAXX_OFF=1\n", desk.init()));
+    desk.between("case $1 in load) ;; init) exec \"$RAXX\" \"$@\" ;; *) exit ;; esac\ntrap 'echo \"export HEROKU_API_KEY='\\''kept'\\''\"; exit 130' INT\n: >\"$HOME/there\"\nwhile :; do sleep 0.05; done");
+    let mut terminal = desk.open();
+    terminal.line("raxx load");
+    wait_until("raxx", || desk.sandbox.home().join("there").exists());
+    terminal.keys("\x03");
+    terminal.wait_for_times(PROMPT, 2);
+    assert_eq!(terminal.run("echo $?"), Ran::well("130"));
+}
+
 /// Nor is a descriptor's number.
 #[test]
 fn a_descriptor_from_the_environment_is_not_code() {
@@ -1044,6 +1173,94 @@ fn prompt_command_may_have_any_form() {
     }
 }
 
+/// PIPESTATUS, ERR traps, and a PROMPT_COMMAND that changes itself or is assigned later.
+#[test]
+fn the_prompts_of_others_see_what_the_person_left() {
+    let seen = "seen() { local s=(\"${PIPESTATUS[@]}\"); echo \"pipe=${s[*]}\"; }\n";
+    for shell in shells(Bash) {
+        let pipe = |before: &str, after: &str| {
+            let desk = Desk::with_a_dead_one(Bash, &shell);
+            desk.rc(&format!("{seen}{before}{}{after}", desk.init()));
+            let mut terminal = desk.open();
+            terminal.line("true | false | true");
+            terminal.wait_for_times(PROMPT, 2);
+            assert!(terminal.times("pipe=0 1 0") > 0, "{before}{after}: {}", terminal.screen());
+            desk.wait_for_a_fail(&mut terminal);
+        };
+        pipe("PROMPT_COMMAND=seen\n", "");
+        pipe("export PROMPT_COMMAND='seen; '\n", "");
+        if shell == program("bash") {
+            pipe("", "PROMPT_COMMAND=seen\n");
+            pipe("", "PROMPT_COMMAND=\"$PROMPT_COMMAND;seen\"\n");
+            pipe("PROMPT_COMMAND=(true seen)\n", "PROMPT_COMMAND=(\"${PROMPT_COMMAND[@]}\" true)\n");
+        }
+
+        let desk = Desk::with_a_dead_one(Bash, &shell);
+        desk.rc(&format!("set -E\n{}trap 'echo ERR\"\"TRAP' ERR\n", desk.init()));
+        let mut terminal = desk.open();
+        terminal.line("false");
+        for n in 2..5 {
+            terminal.wait_for_times(PROMPT, n);
+            terminal.line("");
+        }
+        terminal.settle();
+        assert_eq!(terminal.times("ERRTRAP"), 1, "{}", terminal.screen());
+
+        for itself in ["export PROMPT_COMMAND=:", "PROMPT_COMMAND=", "PROMPT_COMMAND=(true)", "unset PROMPT_COMMAND"] {
+            let desk = Desk::with_a_dead_one(Bash, &shell);
+            desk.rc(&format!("PROMPT_COMMAND='{itself}'\n{}", desk.init()));
+            desk.wait_for_a_fail(&mut desk.open());
+        }
+    }
+}
+
+/// Nothing survives that, so the next command of raxx says it.
+#[test]
+fn a_prompt_command_that_is_gone_is_told() {
+    for shell in shells(Bash) {
+        let desk = Desk::with_values(Bash, &shell);
+        desk.rc(&format!("{}unset PROMPT_COMMAND\n", desk.init()));
+        let mut terminal = desk.open();
+        assert!(terminal.run("raxx --version").output.contains("PROMPT_COMMAND was replaced"), "{}", terminal.screen());
+        assert!(!terminal.run("raxx --version").output.contains("PROMPT_COMMAND"), "{}", terminal.screen());
+    }
+}
+
+/// With `set -k`, arguments that look like assignments are none.
+#[test]
+fn a_bash_with_the_option_keyword_lives_on() {
+    for shell in shells(Bash) {
+        let (desk, _keyring) = at_a_keyring(Bash, &shell);
+        desk.providers.revoke(TOKENS[3].1);
+        for rc in [format!("set -k\n{}", desk.init()), format!("{}set -k\n", desk.init())] {
+            desk.rc(&rc);
+            let mut terminal = desk.open();
+            desk.wait_for_a_fail(&mut terminal);
+            assert_eq!(terminal.run("printenv HEROKU_API_KEY"), Ran::well(HEROKU.1));
+            assert_eq!(terminal.run("raxx unset 2>/dev/null; printenv HEROKU_API_KEY").output, "");
+            assert_eq!(terminal.run("raxx load 2>/dev/null; printenv HEROKU_API_KEY"), Ran::well(HEROKU.1));
+        }
+    }
+}
+
+/// A global alias of zsh may have any name.
+#[test]
+fn global_aliases_change_nothing() {
+    for shell in shells(Zsh) {
+        let (desk, _keyring) = at_a_keyring(Zsh, &shell);
+        let aliases =
+            "for word in 0 1 2 3 8 130 in next true INT zle interactive; do alias -g $word='echo BAD'; done\n";
+        desk.rc(&format!("{aliases}{}", desk.init()));
+        let mut terminal = desk.open();
+        desk.wait_for_a_good_end();
+        terminal.line("printenv HEROKU_API_KEY");
+        terminal.wait_for_row(HEROKU.1);
+        terminal.line("raxx unset");
+        terminal.wait_for_row("raxx: cleared 4 variables");
+        assert_eq!(terminal.times("BAD"), 0, "{}", terminal.screen());
+    }
+}
+
 /// People export PROMPT_COMMAND, and a shell that does not read the rc file inherits it.
 #[test]
 fn a_shell_without_raxx_inside_has_a_quiet_prompt() {
@@ -1225,6 +1442,28 @@ fn after_unset_nothing_inherits_the_pipe() {
         let mut terminal = desk.with_raxx();
         assert_eq!(terminal.run("raxx unset 2>/dev/null; ls -l /proc/self/fd >list; grep -c pipe: list").output, "0");
         desk.release();
+    }
+}
+
+/// Nothing is read from the current directory, whatever the variable says.
+#[test]
+fn only_an_absolute_directory_has_completions() {
+    for shell in shells(Zsh) {
+        let mut desk = Desk::new(Zsh, &shell);
+        let dir = desk.sandbox.home().join("zsh/site-functions");
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("_raxx"), "#compdef raxx\n").unwrap();
+        for (place, found) in [(".", "0"), ("", "0"), ("zsh/..", "0"), (desk.sandbox.home().to_str().unwrap(), "1")]
+            .map(|(place, found)| (place.to_string(), found))
+        {
+            desk.sandbox.env("XDG_DATA_HOME", &place);
+            desk.rc(&desk.init());
+            assert_eq!(
+                desk.prints("echo ${#${(M)fpath:#*zsh/site-functions}:#/usr*}"),
+                format!("{found}\n"),
+                "{place}"
+            );
+        }
     }
 }
 
