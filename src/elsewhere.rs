@@ -18,8 +18,8 @@ const LARGEST: u64 = 1 << 20;
 /// How long tmux may take to answer.
 const TMUX: Duration = Duration::from_secs(1);
 
-/// The files that shells and direnv read, under the home directory.
-const FILES: [&str; 13] = [
+/// The files under the home directory that set variables for shells: their own, direnv's, and those of a desktop session.
+const FILES: [&str; 26] = [
     ".zshenv",
     ".zprofile",
     ".zshrc",
@@ -31,9 +31,34 @@ const FILES: [&str; 13] = [
     ".profile",
     ".envrc",
     ".env",
+    ".kshrc",
+    ".mkshrc",
+    ".cshrc",
+    ".tcshrc",
+    ".login",
     ".config/fish/config.fish",
+    ".config/fish/fish_variables",
     ".xprofile",
+    ".xsession",
+    ".xsessionrc",
+    ".xinitrc",
+    ".pam_environment",
+    ".ssh/environment",
+    ".config/uwsm/env",
+    ".config/labwc/environment",
 ];
+
+/// The directories beside them, and how the names of their files end.
+const DIRECTORIES: [(&str, &str); 5] = [
+    (".config/environment.d", ".conf"),
+    (".config/fish/conf.d", ".fish"),
+    (".config/plasma-workspace/env", ".sh"),
+    (".bashrc.d", ""),
+    (".zshrc.d", ""),
+];
+
+/// What sets variables for every user; a value there is named, but is nobody's to import.
+const OF_ALL: [&str; 2] = ["/etc/environment", "/etc/profile"];
 
 /// A place that sets a variable. Its `Display` gives file and line alone.
 pub struct Line {
@@ -57,7 +82,18 @@ impl fmt::Display for Line {
 /// must not be able to put its own token into the store.
 pub fn usual_files() -> Vec<PathBuf> {
     let directories = files::home().into_iter().chain(files::from_environment("ZDOTDIR"));
-    each_once(directories.flat_map(|directory| FILES.map(|name| directory.join(name))).collect())
+    let mut files = Vec::new();
+    for directory in directories {
+        files.extend(FILES.map(|name| directory.join(name)));
+        for (below, end) in DIRECTORIES {
+            let entries = std::fs::read_dir(directory.join(below)).into_iter().flatten().flatten();
+            let mut inside: Vec<PathBuf> =
+                entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(end)).collect();
+            inside.sort();
+            files.extend(inside);
+        }
+    }
+    each_once(files)
 }
 
 /// Those that are there, each once: links, and the way one came, may lead to one file twice.
@@ -77,9 +113,17 @@ fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
 /// # Errors
 /// It is no regular file, larger than any start-up file, or cannot be read.
 pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
+    // Looked at before it is opened: opening the pipe that 1Password puts in the place of `.env` opens a dialog.
+    if !std::fs::metadata(file)?.is_file() {
+        return Err(files::not_regular());
+    }
     let bytes = Zeroizing::new(files::read(file, LARGEST)?);
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(io::Error::other("it is UTF-16 text: save it as UTF-8"));
+    }
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut lines = Vec::new();
-    for (i, line) in bytes.split(|b| *b == b'\n').enumerate() {
+    for (i, line) in text.split(|b| *b == b'\n').enumerate() {
         let Ok(line) = std::str::from_utf8(line) else { continue };
         for name in names.iter().filter(|name| sets(line, name)) {
             let value = literal_of(line, name).map(|value| Zeroizing::new(value.to_string()));
@@ -98,6 +142,7 @@ pub fn setting(name: &str) -> Vec<Line> {
         files.extend(here.ancestors().map(|above| above.join(".envrc")).find(|file| file.exists()));
         files.push(here.join(".env"));
     }
+    files.extend(OF_ALL.map(PathBuf::from));
     let files = each_once(files).into_iter();
     files.filter_map(|file| lines_setting(&file, &[name]).ok()).flatten().collect()
 }
@@ -107,6 +152,16 @@ fn sets(line: &str, name: &str) -> bool {
     let line = line.trim();
     if line.starts_with('#') {
         return false;
+    }
+    // pam_env, csh, and fish's universal variables.
+    let mut words = line.split_whitespace();
+    match (words.next(), words.next(), words.next()) {
+        (Some("setenv"), Some(word), _) if word == name => return true,
+        (Some("SETUVAR"), _, Some(word)) if word.split(':').next() == Some(name) => return true,
+        (Some(word), Some(second), _) if word == name => {
+            return second.starts_with("DEFAULT=") || second.starts_with("OVERRIDE=");
+        }
+        _ => {}
     }
     if line.starts_with("set ") {
         return line.split_whitespace().any(|word| word.trim_matches(['"', '\'']) == name);
@@ -243,9 +298,38 @@ mod tests {
             "export \"TOKEN=good\"more",
             "export \"TOKEN=good\" OTHER=b",
             "export \"TOKEN=good",
+            "TOKEN DEFAULT=good",
+            "setenv TOKEN good",
+            "SETUVAR --export TOKEN:good",
         ] {
             assert_eq!(found(line), Some(None), "{line}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_hides_no_line() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join(".env");
+        std::fs::write(&file, "\u{feff}TOKEN=abc\r\n").unwrap();
+        let lines = lines_setting(&file, &["TOKEN"]).unwrap();
+        assert_eq!(lines[0].value.as_ref().map(|value| value.as_str()), Some("abc"));
+        std::fs::write(&file, b"\xff\xfeT\0O\0").unwrap();
+        let why = lines_setting(&file, &["TOKEN"]).err().unwrap().to_string();
+        assert_eq!(why, "it is UTF-16 text: save it as UTF-8");
+    }
+
+    #[test]
+    fn a_pipe_that_somebody_waits_to_write_into_is_not_opened() {
+        let home = tempfile::tempdir().unwrap();
+        let pipe = home.path().join(".env");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let script = "echo secret > \"$1\"; echo read > \"$1.done\"";
+        let mut writer = std::process::Command::new("sh").args(["-c", script, "sh"]).arg(&pipe).spawn().unwrap();
+        assert!(lines_setting(&pipe, &["TOKEN"]).is_err());
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        assert!(writer.try_wait().unwrap().is_none(), "somebody has opened the pipe");
+        writer.kill().unwrap();
+        writer.wait().unwrap();
     }
 
     #[test]
