@@ -435,6 +435,24 @@ mod tests {
     }
 
     #[test]
+    fn a_panic_that_drops_nothing_gives_the_terminal_its_echo_back() {
+        let pair = portable_pty::native_pty_system().openpty(portable_pty::PtySize::default()).unwrap();
+        let path = pair.master.tty_name().unwrap();
+        let open = || OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let echoes = || tcgetattr(open()).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::IEXTEN);
+        let mut terminal = Terminal::new();
+        terminal.file = Some(open());
+        terminal.hush().unwrap();
+        assert!(!echoes());
+        std::mem::forget(terminal); // as `panic = "abort"` does
+        let usual = std::panic::take_hook();
+        restore_on_panic();
+        let panicked = std::panic::catch_unwind(|| panic!("made up"));
+        std::panic::set_hook(usual);
+        assert!(panicked.is_err() && echoes());
+    }
+
+    #[test]
     fn a_line_never_moves_in_memory() {
         let long = [vec![b'x'; LONGEST], vec![b'\r']].concat();
         assert_eq!(typed(&long).map(|line| line.len()), Ok(LONGEST));

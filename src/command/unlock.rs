@@ -122,11 +122,13 @@ async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
             if let Err(why) = first.can_have_passphrase() {
                 bail!("{why}");
             }
-            let first = passphrase(&terminal.hidden("New passphrase of the store file: ").await?)?;
-            if passphrase(&terminal.hidden("The same again: ").await?)? != first {
-                bail!("the two passphrases differ; nothing is made");
+            loop {
+                let first = passphrase(&terminal.hidden("New passphrase of the store file: ").await?)?;
+                if passphrase(&terminal.hidden("The same again: ").await?)? == first {
+                    return Ok(Form::Passphrase(first));
+                }
+                say("raxx: the two passphrases differ; type both again");
             }
-            Ok(Form::Passphrase(first))
         }
         _ => bail!("no form was chosen; nothing is made"),
     }

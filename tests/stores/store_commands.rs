@@ -575,7 +575,9 @@ fn every_file_that_sets_the_name_here_is_named_once() {
     let project = sandbox.home().join("project");
     fs::create_dir_all(project.join("sub")).unwrap();
     let file = |path: &Path| fs::write(path, format!("export \"{NAME}={OLD}\"\n")).unwrap();
-    let (above, home, shell) = (project.join(".envrc"), sandbox.home().join(".envrc"), sandbox.home().join(".zshenv"));
+    fs::create_dir_all(sandbox.home().join(".config/environment.d")).unwrap();
+    let session = sandbox.home().join(".config/environment.d/10-tokens.conf");
+    let (above, home, shell) = (project.join(".envrc"), sandbox.home().join(".envrc"), session);
     [&above, &home, &shell].into_iter().for_each(|path| file(path));
     let named = |directory: &Path, new: &str| {
         let mut rotate = sandbox.raxx();
