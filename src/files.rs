@@ -196,7 +196,7 @@ pub fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
     Ok((file, metadata))
 }
 
-pub fn not_regular() -> io::Error {
+fn not_regular() -> io::Error {
     io::Error::other("it is not a regular file")
 }
 
