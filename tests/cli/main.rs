@@ -2,6 +2,8 @@
 
 #[path = "../support/pty.rs"]
 mod pty;
+#[path = "../support/snapshot.rs"]
+mod snapshot;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -15,6 +17,7 @@ mod faults;
 mod leaks;
 mod list;
 mod memory;
+mod messages;
 mod output;
 mod places;
 mod prometheus;
