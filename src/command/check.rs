@@ -33,7 +33,13 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     }
     let began = Timestamp::now();
     let config = Config::load()?;
-    let receivers = if args.alert { alert::receivers(&config)? } else { Vec::new() };
+    // Without a channel the run is still noted: the first alert that can go out has it.
+    let (receivers, unheard) = match args.alert.then(|| alert::receivers(&config)) {
+        None => (Vec::new(), None),
+        Some(Ok(receivers)) => (receivers, None),
+        Some(Err(why)) if !config.alert.slack.has_a_place() => (Vec::new(), Some(why)),
+        Some(Err(why)) => return Err(why),
+    };
     let catalogue = config.catalogue()?;
     let state = memory(true);
     let store = store::open(&config);
@@ -90,7 +96,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
             say("raxx: interrupted: who was not told is told by the next run");
             return Ok(ExitCode::from(INTERRUPTED));
         };
-        told &= done;
+        told &= done && (unheard.is_none() || !report.failed());
     }
     if args.names.is_empty()
         && (args.alert || args.if_due.is_some())
@@ -100,6 +106,9 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
     }
     prune(state.as_ref(), &config, args.prometheus.as_deref());
     metrics.transpose()?;
+    if let Some(why) = unheard {
+        say(&format!("raxx: {why:#}")); // also while there is nothing to tell: one day there is
+    }
     let bad = !told || report.failed() || (args.strict && report.warned());
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

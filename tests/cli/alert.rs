@@ -846,13 +846,15 @@ fn a_list_of_ones_own_posts_nowhere_until_it_names_a_channel() {
     let place = sandbox.root().join("config.toml").display().to_string();
     for text_of in [silent.clone(), silent.replace("[alert.slack]\n", "[alert.slack]\nenabled = true\n")] {
         sandbox.config(&text_of);
-        for args in [&["check", "--alert"][..], &["check", "--alert", "--test"]] {
+        for (args, code) in [(&["check", "--alert"][..], 1), (&["check", "--alert", "--test"], 2)] {
             let out = sandbox.run(args);
             let said = text(&out.stderr);
-            assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), String::new()), "{said}");
+            assert_eq!((out.status.code(), text(&out.stdout)), (Some(code), String::new()), "{said}");
             assert!(said.contains("channel = \"#name\" under [alert.slack] in ") && said.contains(&place), "{said}");
             assert!(said.ends_with("type: raxx check --alert --test\n"), "{said}");
         }
+        assert!(sandbox.state().join("alerts.json").exists(), "the first alert that can go out has this run");
+        assert!(text(&sandbox.run(&["list"]).stdout).contains("FAIL"), "what was found is known");
     }
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "nothing is posted");
     // Another receiver is enough, and Slack stays out of it.
