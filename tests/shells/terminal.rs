@@ -887,9 +887,9 @@ fn debug_traps_see_no_value(kind: Kind, shell: &Path) {
             "setopt debug_before_cmd; trap 'print -r -- \"D:$ZSH_DEBUG_CMD\"' DEBUG",
         ],
         Bash => &[
-            "set -T; trap 'echo \"D:$BASH_COMMAND\"' DEBUG",
-            "shopt -s extdebug; trap 'echo \"D:$BASH_COMMAND\"' DEBUG",
-            "set -ET; trap 'echo \"D:$BASH_COMMAND\"' DEBUG RETURN ERR",
+            "set -T; trap 'echo \"D:$BASH_COMMAND\" >&2' DEBUG",
+            "shopt -s extdebug; trap 'echo \"D:$BASH_COMMAND\" >&2' DEBUG",
+            "set -ET; trap 'echo \"D:$BASH_COMMAND\" >&2' DEBUG RETURN ERR",
         ],
     };
     for trap in traps {
