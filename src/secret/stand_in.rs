@@ -125,7 +125,11 @@ impl StandIn {
         {
             return Some(StandIn::Encrypted);
         }
-        let in_braces = |start: &str, end: &str| value.split_once(start).is_some_and(|(_, rest)| rest.contains(end));
+        // `ghp_${SUFFIX}` is a template; a passphrase with spaces that happens to hold `${x}` is not.
+        let in_braces = |start: &str, end: &str| {
+            let cut = value.split_once(start).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+            cut.is_some_and(|(before, after)| before.bytes().chain(after.bytes()).all(|b| b.is_ascii_graphic()))
+        };
         let named = between("%", "%").or(between("@@", "@@")).is_some_and(is_variable);
         if in_braces("${", "}") || in_braces("{{", "}}") || in_braces("((", "))") || in_braces("#{", "}") || named {
             return Some(StandIn::Variable);
@@ -477,6 +481,17 @@ mod tests {
         "https://key@o1.ingest.sentry.io/",
         "{\"type\":\"service_account\",\"private_key\":\"",
     ];
+
+    #[test]
+    fn a_passphrase_that_holds_the_signs_of_a_template_is_a_value() {
+        for value in ["correct ${horse} battery staple", "ü€ ${x:=y} 0123456789", "a {{b}} c", "two $(words) `here` 1"]
+        {
+            assert_eq!(StandIn::of(value), None, "{value}");
+        }
+        for value in ["ghp_${SUFFIX}", "${A:-b}", "Bearer_{{ token }}"] {
+            assert_eq!(StandIn::of(value), Some(StandIn::Variable), "{value}");
+        }
+    }
 
     #[test]
     fn no_token_of_a_provider_is_taken_for_a_stand_in() {
