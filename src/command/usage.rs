@@ -57,6 +57,13 @@ pub fn refused(error: &Error) -> ExitCode {
             crate::process::say_styled(text.trim_end());
             ExitCode::from(2)
         }
+        // `raxx help --help`: clap looks for a command of that name.
+        ErrorKind::InvalidSubcommand if matches!(error.get(ContextKind::InvalidSubcommand), Some(ContextValue::String(word)) if word == "--help" || word == "-h") => {
+            match Cli::command().try_get_matches_from(["raxx", "--help"]) {
+                Err(help) => refused(&help),
+                Ok(_) => ExitCode::from(2),
+            }
+        }
         _ => {
             let typed: Vec<String> =
                 std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();

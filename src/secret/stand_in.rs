@@ -126,8 +126,9 @@ impl StandIn {
             return Some(StandIn::Encrypted);
         }
         // `ghp_${SUFFIX}` is a template; a passphrase with spaces that happens to hold `${x}` is not.
+        let token = value.strip_prefix("Bearer ").unwrap_or(value);
         let in_braces = |start: &str, end: &str| {
-            let cut = value.split_once(start).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
+            let cut = token.split_once(start).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
             cut.is_some_and(|(before, after)| before.bytes().chain(after.bytes()).all(|b| b.is_ascii_graphic()))
         };
         let named = between("%", "%").or(between("@@", "@@")).is_some_and(is_variable);
