@@ -1,5 +1,7 @@
 //! The command line: clap types alone.
 
+use std::ffi::OsString;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::schedule::{At, Clock, Scheduler};
@@ -14,6 +16,41 @@ pub struct Cli {
     pub color: Color,
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// What clap has to say, help among it.
+    pub fn read() -> Result<Cli, clap::Error> {
+        let words: Vec<OsString> = std::env::args_os().collect();
+        match of_the_integration(&words) {
+            Some(command) => Ok(Cli { color: Color::Auto, command }),
+            None => Cli::try_parse_from(words),
+        }
+    }
+}
+
+/// The commands that shell code runs, in the very words it uses. A new terminal waits for them, and clap takes longer to
+/// set up all the commands there are than these take to run.
+fn of_the_integration(words: &[OsString]) -> Option<Command> {
+    let words: Vec<&str> = words.iter().skip(1).map(|word| word.to_str()).collect::<Option<_>>()?;
+    let shell = match *words.get(1).unwrap_or(&"") {
+        "zsh" => Some((Shell::Zsh, ExportShell::Zsh)),
+        "bash" => Some((Shell::Bash, ExportShell::Bash)),
+        _ => None,
+    };
+    match (&words[..], shell) {
+        (["init", _], Some((shell, _))) => Some(Command::Init { shell }),
+        (["export", _, "--missing"], Some((_, shell))) => {
+            Some(Command::Export(ExportArgs { shell, names: Vec::new(), missing: true }))
+        }
+        (["hook", _], Some((shell, _))) => Some(Command::Hook { shell, nested: false }),
+        (["hook", _, "--nested"], Some((shell, _))) => Some(Command::Hook { shell, nested: true }),
+        (["prompt"], None) => Some(Command::Prompt),
+        _ => None,
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -271,4 +308,27 @@ pub struct InstallArgs {
     /// Scheduler to use [default: the system's own]
     #[arg(long)]
     pub via: Option<Scheduler>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_the_shell_integration_mean_what_clap_takes_them_for() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let mut known = 0;
+        for command in ["init", "export", "hook", "prompt", "list", "load"] {
+            for shell in ["", " zsh", " bash", " sh", " fish", " --missing"] {
+                for more in ["", " --missing", " --nested", " NAME", " --help", " --missing --missing"] {
+                    let line = format!("raxx {command}{shell}{more}");
+                    let Some(quick) = of_the_integration(&words(&line)) else { continue };
+                    let clap = Cli::try_parse_from(words(&line)).map(|cli| cli.command);
+                    assert_eq!(format!("{quick:?}"), format!("{:?}", clap.expect(&line)), "{line}");
+                    known += 1;
+                }
+            }
+        }
+        assert_eq!(known, 9);
+    }
 }

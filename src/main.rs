@@ -32,14 +32,12 @@ mod vault;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     process::harden();
     ask::restore_on_panic();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return command::usage::refused(&error),
     };
