@@ -188,7 +188,7 @@ impl Config {
     }
 
     fn parse(name: &str, text: String, defaults: Option<Config>) -> Result<Config, ConfigError> {
-        let file = File { name: name.into(), text };
+        let file = File { name: name.into(), text, built_in: defaults.is_none() };
         let form: Form = toml::from_str(&file.text).map_err(|e| file.mistake(&e))?;
 
         let base = defaults.as_ref();

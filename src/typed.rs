@@ -81,10 +81,19 @@ pub fn instead(word: &str, known: &[&str]) -> String {
 /// Whether a word looks like a secret and not like a name or a path: it has a long part in which digits and letters are
 /// mixed, begins like the tokens of a well-known provider, or is a UUID.
 pub fn looks_like_a_value(word: &str) -> bool {
-    let lower = word.to_ascii_lowercase();
     let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
+    // Most words are names and paths: each new terminal asks this of every text of the configuration.
+    if word.len() < LONG - 1 {
+        return false;
+    }
+    if digits(word) == 0 {
+        return is_uuid(word);
+    }
     let prefixed = |part: &str| {
-        let rest = PREFIXES.iter().find_map(|prefix| part.strip_prefix(prefix));
+        let rest = PREFIXES.iter().find_map(|prefix| {
+            let begins = part.get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix));
+            begins.then(|| &part[prefix.len()..])
+        });
         rest.is_some_and(|rest| rest.len() >= LONG - 4 && digits(rest) >= 2)
     };
     let mixed = |part: &str| {
@@ -92,14 +101,19 @@ pub fn looks_like_a_value(word: &str) -> bool {
         let cases = has(u8::is_ascii_lowercase) && has(u8::is_ascii_uppercase);
         part.len() >= LONG && (digits(part) >= 3 || (cases && digits(part) > 0)) && digits(part) < part.len()
     };
-    let starts = lower.char_indices().filter(|(at, _)| *at == 0 || !lower.as_bytes()[at - 1].is_ascii_alphanumeric());
-    starts.into_iter().any(|(at, _)| prefixed(&lower[at..]))
+    let starts = word.char_indices().filter(|(at, _)| *at == 0 || !word.as_bytes()[at - 1].is_ascii_alphanumeric());
+    starts.into_iter().any(|(at, _)| prefixed(&word[at..]))
         || word.split(|c: char| !c.is_ascii_alphanumeric()).any(mixed)
-        || is_uuid(&lower)
+        || is_uuid(word)
 }
 
 /// Whether there is a UUID in it.
 fn is_uuid(word: &str) -> bool {
+    /// Of its 32 digits and 4 dashes.
+    const LENGTH: usize = 36;
+    if word.len() < LENGTH {
+        return false;
+    }
     let groups: Vec<&str> = word.split('-').collect();
     groups.windows(5).any(|groups| {
         let hexes = |text: &str| text.bytes().all(|b| b.is_ascii_hexdigit());

@@ -55,9 +55,23 @@ fn refused_names() -> impl Iterator<Item = &'static str> {
     REFUSED_NAMES.iter().flat_map(|names| names.split(' '))
 }
 
+/// Whether an identifier is among the refused names. Each new terminal asks for each name: the lists are searched as text.
+fn is_refused(name: &str) -> bool {
+    REFUSED_NAMES.iter().any(|names| {
+        names.match_indices(name).any(|(at, _)| {
+            let is_space = |b: Option<&u8>| b.is_none_or(|b| *b == b' ');
+            let bytes = names.as_bytes();
+            is_space(at.checked_sub(1).and_then(|before| bytes.get(before))) && is_space(bytes.get(at + name.len()))
+        })
+    })
+}
+
 pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credential]) -> Result<(), ConfigError> {
     let refuse = |why: String| Err(file.error(Some(name.span()), why));
     let text = name.get_ref();
+    if file.built_in {
+        return Ok(());
+    }
     if !is_identifier(text) {
         return refuse("name is not a variable name: use letters, digits and _, not starting with a digit".to_string());
     }
@@ -83,7 +97,7 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
 pub fn may_be_named(name: &str) -> bool {
     is_identifier(name)
         && !looks_like_a_value(name)
-        && !refused_names().any(|refused| refused == name)
+        && !is_refused(name)
         && !name.to_ascii_lowercase().starts_with("__raxx")
 }
 
@@ -92,4 +106,19 @@ pub fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_refused_name_is_refused_and_no_part_of_one() {
+        for name in refused_names() {
+            assert!(is_refused(name), "{name}");
+        }
+        for name in ["PAT", "ATH", "ZDOTDI", "PATH_", "HOMES", "_PATH", "MY_TOKEN"] {
+            assert!(!is_refused(name), "{name}");
+        }
+    }
 }

@@ -18,6 +18,8 @@ fn the_built_in_configuration_is_the_runbooks() {
     assert_eq!(names, built_in_names());
     config.catalogue().unwrap();
     assert_eq!(config.timeout, Duration::from_secs(10));
+    // What is not checked at each start: as a person's file, it breaks no rule.
+    Config::parse("defaults.toml", DEFAULTS.into(), Some(config)).unwrap();
 }
 
 #[test]
