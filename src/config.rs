@@ -144,7 +144,7 @@ struct VaultForm {
 struct InfisicalForm {
     enabled: Option<bool>,
     base_url: Option<Spanned<String>>,
-    rotate_via: Option<String>,
+    rotate_via: Option<Spanned<String>>,
     warn_before: Option<Spanned<String>>,
 }
 
@@ -223,10 +223,16 @@ impl Config {
             Some(text) => Some(vault_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?),
             None => None,
         };
+        if let Some(text) = &vault.rotate_via {
+            file.no_secret(text.span(), "rotate_via", text.get_ref())?;
+        }
         let infisical = Infisical {
             enabled: vault.enabled.or(base.map(|b| b.infisical.enabled)).unwrap_or(true),
             base_url: vault_url.or(base.map(|b| b.infisical.base_url.clone())).expect("the defaults have one"),
-            rotate_via: vault.rotate_via.or_else(|| base.and_then(|b| b.infisical.rotate_via.clone())),
+            rotate_via: vault
+                .rotate_via
+                .map(Spanned::into_inner)
+                .or_else(|| base.and_then(|b| b.infisical.rotate_via.clone())),
             warn_before: warn_time(&vault.warn_before)?,
         };
 

@@ -107,6 +107,14 @@ pub fn looks_like_a_value(word: &str) -> bool {
         || is_uuid(word)
 }
 
+/// Whether there is an address with a password in it: `https://user:password@host`.
+pub fn has_a_password(text: &str) -> bool {
+    text.split("://").skip(1).any(|after| {
+        let authority = after.split(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace()).next();
+        authority.and_then(|a| a.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
+    })
+}
+
 /// Whether there is a UUID in it.
 fn is_uuid(word: &str) -> bool {
     /// Of its 32 digits and 4 dashes.
@@ -165,6 +173,16 @@ mod tests {
             "raxx-cf-access-mgmt-token",
         ] {
             assert!(!looks_like_a_value(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_told_from_others() {
+        for text in ["https://me:hunter2@wiki.example/x", "see http://:hunter2@h", "a://b, c://d:e@f@g"] {
+            assert!(has_a_password(text), "{text}");
+        }
+        for text in ["https://wiki.example:8443/@me:x", "ssh://git@wiki.example/x", "me:you@host", "op://a/b@c:d"] {
+            assert!(!has_a_password(text), "{text}");
         }
     }
 

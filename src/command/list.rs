@@ -32,6 +32,8 @@ const NOTHING: &str = "-";
 /// Usage or configuration.
 pub fn run(args: &ListArgs) -> Result<ExitCode> {
     let config = Config::load()?;
+    // What is in the place of a provider's name is shown: it must be one.
+    config.catalogue()?;
     let styled = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
     let now = Timestamp::now();
     if let Some(name) = &args.history {

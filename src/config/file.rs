@@ -66,7 +66,7 @@ impl File {
 
     /// Refuses a text that looks like a secret where it would be printed later.
     pub(super) fn no_secret(&self, at: Range<usize>, key: &str, text: &str) -> Result<(), ConfigError> {
-        match !self.built_in && typed::looks_like_a_value(text) {
+        match !self.built_in && (typed::looks_like_a_value(text) || typed::has_a_password(text)) {
             true => Err(self.error(
                 Some(at),
                 format!("{key} looks like a token: keep values out of this file, and store them with: raxx store NAME"),

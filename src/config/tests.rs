@@ -183,6 +183,8 @@ const PLACES: &[&str] = &[
     "[[provider.github.rule]]\nstatus = 200\nkind = \"blocked\"\nthen = \"@\"",
     "[[provider.github.rule]]\nstatus = 200\nkind = \"blocked\"\nprobe = \"@\"",
     "[[provider.github.rule]]\nstatus = 200\nkind = \"blocked\"\njson = { \"@\" = 1 }",
+    "[vault.infisical]\nrotate_via = \"@\"",
+    "[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate_via = \"https://me:@@wiki.example\"",
 ];
 
 #[test]

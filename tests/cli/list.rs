@@ -252,6 +252,18 @@ fn the_history_tells_when_it_began_to_fail_and_when_it_was_last_good() {
 }
 
 #[test]
+fn a_secret_in_the_place_of_a_provider_is_not_listed() {
+    let mut sandbox = Sandbox::new();
+    sandbox.config("[[credential]]\nname = \"A\"\nprovider = \"correct-Horse-battery\"\n");
+    for args in [&["list"][..], &["list", "--json"]] {
+        let out = sandbox.run(args);
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(2), String::new()));
+        let said = text(&out.stderr);
+        assert!(said.contains("unknown provider: ") && !said.contains("Horse"), "{said}");
+    }
+}
+
+#[test]
 fn a_name_that_is_not_known_is_one_line() {
     let server = Loopback::start();
     let out = machine(&server).run(&["list", "--history", "HEROKU_APIKEY"]);
