@@ -16,6 +16,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::process::say;
 use crate::shell::Shell;
+use crate::typed::looks_like_a_value;
 
 /// No token is longer; what comes in beyond it is somebody's mistake.
 const LONGEST: usize = 64 * 1024;
@@ -47,7 +48,7 @@ pub struct Terminal {
     file: Option<File>,
     /// How it was, while it is silent.
     before: Option<Termios>,
-    /// The cursor is behind a question.
+    /// The cursor is after a question.
     asking: bool,
     /// raxx runs in a command substitution of the shell function: nobody could resume it.
     inside_a_function: bool,
@@ -77,7 +78,7 @@ impl Terminal {
         self.file.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    /// Asks for a value and shows none of it. Ctrl-Z suspends raxx; when it goes on, it asks again.
+    /// Prompts for a value without showing it. Ctrl-Z suspends raxx; when it goes on, it asks again.
     ///
     /// # Errors
     /// There is no terminal, or what came in is no line.
@@ -87,7 +88,7 @@ impl Terminal {
         loop {
             let reader = self.file().and_then(|file| file.try_clone()).ok();
             let reader = reader.context("there is no terminal to ask on: pipe the value in with --stdin")?;
-            let keys = self.hush().context("the terminal cannot be silenced")?;
+            let keys = self.hush().context("could not hide what is typed")?;
             self.ask(question).context(GONE)?;
             // On a thread, so that a signal is heard meanwhile.
             let mut typing = tokio::task::spawn_blocking(move || typed(&reader, &keys));
@@ -111,7 +112,7 @@ impl Terminal {
                     // Everything in this job, as the key does it elsewhere.
                     let _ = kill_current_process_group(rustix::process::Signal::TSTP);
                 }
-                Typed::Suspend => say("raxx: it cannot be suspended here; Ctrl-C stops it"),
+                Typed::Suspend => say("raxx: cannot be suspended here; Ctrl-C stops it"),
             }
         }
     }
@@ -207,7 +208,13 @@ impl Terminal {
     pub async fn one_of<'w>(&mut self, question: &str, words: &[&'w str]) -> Option<&'w str> {
         let mut asked = format!("{question} [{}] ", words.join("/"));
         loop {
-            let answer = self.answer(&asked).await?.trim().to_lowercase();
+            let typed = self.answer(&asked).await?;
+            if looks_like_a_value(typed.trim()) {
+                say(
+                    "raxx: that looks like a value, and it is visible now: clear the screen. raxx asks for the value later and hides it",
+                );
+            }
+            let answer = typed.trim().to_lowercase();
             let mut meant = words.iter().filter(|word| !answer.is_empty() && word.starts_with(&answer));
             if let (Some(word), None) = (meant.next(), meant.next()) {
                 return Some(word);

@@ -161,7 +161,7 @@ impl<'a> Run<'a> {
         let mut better = self.validated(credential, secret, name, false, end).await;
         if better.row.verdict() != Verdict::Pass {
             if better.row.kind == Kind::Unreachable && Instant::now() >= end {
-                let other = "holds another value, which could not be checked in time";
+                let other = "has another value, which could not be checked in time";
                 checked.row.hint = Some(format!("the {name} {other}"));
                 checked.row.next = next_command(Kind::Unreachable, &credential.name, &credential.provider);
                 // It may be the rotated one.
@@ -171,14 +171,14 @@ impl<'a> Run<'a> {
         }
         match self.mode {
             Mode::Check | Mode::Daily => {
-                checked.row.hint = Some(format!("the {name} holds another value, which works"));
+                checked.row.hint = Some(format!("the {name} has another value, which works"));
                 checked.row.next = Some(load(credential));
                 // There is a good value: nobody needs to rotate.
                 checked.row.rotate_via = None;
                 checked
             }
             Mode::Load | Mode::Hook => {
-                better.row.words += &format!(", from the {name} (this shell held one that is bad)");
+                better.row.words += &format!(", from the {name} (the one in this shell was bad)");
                 better
             }
         }
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
         if let (Some(state), Ok(first)) = (self.state, first) {
             let print = state.fingerprint(&fingerprint_parts(credential, &first), secret);
             state.forget(&print);
-            // A disk that is full costs the trust, not the value.
+            // If the disk is full, only the trust is lost; the value is still stored.
             let _ = state.remember(&print, &Memory::unchecked(&credential.name));
         }
     }

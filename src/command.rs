@@ -102,15 +102,15 @@ fn may_be_a_value(word: &str) -> bool {
 /// Of a secret in the arguments.
 const TYPED: &str = "it is in the shell's history now, so rotate it";
 
-/// Opens the memory; where there is none to be had, says so once and goes on.
+/// Opens the cache of results; if that fails, warns once and continues.
 fn memory(warn: bool) -> Option<State> {
     State::open().map_err(|why| warn.then(|| warn_without_memory(&why))).ok()
 }
 
-/// Says once why this run remembers nothing, and what to do or what was done about it.
+/// Warns once why this run does not cache results, and says what to do or what was done about it.
 fn warn_without_memory(why: &str) {
     let why = files::foreign_home().or_else(state::close_to_others).unwrap_or_else(|| why.into());
-    say(&format!("raxx: warning: no memory of verdicts: {why}"));
+    say(&format!("raxx: warning: results will not be cached: {why}"));
 }
 
 /// Says that the history of verdicts could not be saved.
@@ -142,7 +142,7 @@ fn stamp(report: &Report, whole: bool) {
         // That is said once, of all that is not saved.
         && files::foreign_home().is_none()
     {
-        say(&format!("raxx: warning: the time of this run is not noted: {why}"));
+        say(&format!("raxx: warning: could not save the time of this run: {why}"));
     }
 }
 

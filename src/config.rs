@@ -152,7 +152,7 @@ impl Config {
     /// Reads the user's file, or takes the built-in configuration where there is none.
     ///
     /// # Errors
-    /// One line with file, line and mend. A file that `$RAXX_CONFIG` names must exist.
+    /// One line with file, line and fix. A file that `$RAXX_CONFIG` names must exist.
     pub fn load() -> Result<Config, ConfigError> {
         let config = Config::read()?;
         SECRET_VARIABLES.get_or_init(|| config.secret_variables());

@@ -354,7 +354,7 @@ pub fn make_directory_of(path: &Path) -> io::Result<()> {
     make_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
-/// Refuses a directory that belongs to another user, or is in one that does and can be written to all the same: by root, or
+/// Refuses a directory that belongs to another user, or is in one that does and can still be written to: by root, or
 /// by its mode.
 fn not_another_users(dir: &Path) -> io::Result<()> {
     let belongs = |dir: &Path, uid: u32| foreign(&format!("{} belongs to another user (uid {uid})", shown(dir)));
@@ -407,13 +407,13 @@ impl Target {
         Ok(Target { real, mode: 0o600, synced: false, new: None })
     }
 
-    /// Has everybody read it.
+    /// Makes it readable by everybody.
     pub fn public(mut self) -> Target {
         self.mode = 0o644;
         self
     }
 
-    /// Has the disk take it before the old one goes.
+    /// Syncs it to the disk before it replaces the old file.
     pub fn synced(mut self) -> Target {
         self.synced = true;
         self
@@ -431,7 +431,7 @@ impl Target {
         self.real.parent().unwrap_or(Path::new("/"))
     }
 
-    /// Whether a file can be made beside it.
+    /// Checks that a file can be made in the same directory.
     ///
     /// # Errors
     /// Why not.

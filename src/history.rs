@@ -32,7 +32,7 @@ const WAIT: Duration = Duration::from_millis(500);
 /// The file of changes is cut when it is longer than this.
 const LONGEST: u64 = 256 * 1024;
 
-/// The file of changes is not read beyond this, nor that of the last verdicts: raxx writes no longer ones.
+/// The largest state file that raxx reads; it never writes a larger one.
 const LARGEST: u64 = 16 << 20;
 
 /// Verdicts of another configuration that were found so long ago are deleted: it is gone.

@@ -150,7 +150,7 @@ async fn change(store: &dyn Store, name: &str, item: &Item, value: &Secret, old:
     undo(store, name, item, old).await;
     match one(store, item).await {
         now if now == *old => bail!("{why}; it holds what it held before"),
-        Lookup::Found(bytes) if value.is(&bytes) => bail!("{why}; the new value is stored all the same"),
+        Lookup::Found(bytes) if value.is(&bytes) => bail!("{why}; the new value is stored anyway"),
         _ => bail!("{why}; what is stored now is not known: look with {look}"),
     }
 }
@@ -277,7 +277,7 @@ mod tests {
                 (&[FailsAfter, Works], line(FULL, before), old_held.clone()),
                 // It is put back, whatever is said of that.
                 (&[FailsAfter, FailsAfter], line(FULL, before), old_held.clone()),
-                (&[FailsAfter, Fails], line(FULL, "the new value is stored all the same"), new_held),
+                (&[FailsAfter, Fails], line(FULL, "the new value is stored anyway"), new_held),
                 (
                     &[Silent],
                     "the test store did not answer in time: whether NAME is stored is not known; look with raxx check NAME"

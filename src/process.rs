@@ -230,7 +230,7 @@ pub async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) ->
         stop(&mut ended).map_or(Poll::Pending, Poll::Ready)
     })
     .await;
-    // It came in the last part: what became of that is said all the same.
+    // It came in the last part: raxx still says what became of it.
     let Some(ended) = ended else { return result };
     if let Err(why) = result {
         say(&format!("raxx: {why:#}"));

@@ -81,7 +81,7 @@ fn label(text: &str) -> String {
 /// # Errors
 /// One line: the file, and why it cannot be written. An old one stays as it is.
 pub fn write(path: &Path, report: &Report) -> Result<()> {
-    // The collector runs as somebody else, and nothing in it is secret.
+    // The collector runs as another user, and the file contains no secrets.
     let written = target(path).and_then(|target| target.public().replace(text(report).as_bytes()));
     written
         .map_err(|error| named(path, &error))
@@ -105,7 +105,7 @@ pub fn try_out(path: &Path) -> Result<()> {
 }
 
 fn target(path: &Path) -> io::Result<Target> {
-    // The collector's directory is the collector's; another user's home directory is not.
+    // The collector's directory can belong to another user; a home directory must not.
     match files::home().filter(|_| files::foreign_home().is_some()) {
         Some(home) if files::real(path)?.starts_with(files::real(&home)?) => Target::own(path),
         _ => Target::named(path),

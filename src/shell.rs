@@ -119,7 +119,7 @@ impl Changes {
         self.exports.push(&unless_set_meanwhile(name, &both));
     }
 
-    /// Takes a bad value away, if it was raxx that put it there.
+    /// Unsets a bad value, if raxx exported it.
     pub fn unset(&mut self, name: &str) {
         let Some(at) = self.ours.iter().position(|ours| ours == name) else { return };
         self.ours.remove(at);

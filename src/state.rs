@@ -21,7 +21,7 @@ use crate::text::clean;
 /// Verdicts of values that nobody has asked about for so long are deleted.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
-/// No verdict is longer: what is, raxx has not written.
+/// The largest verdict file that raxx reads; it never writes a larger one.
 const LARGEST: u64 = 1 << 20;
 
 /// A verdict's lock is held for as long as its provider takes to answer.
@@ -301,7 +301,7 @@ impl State {
                     let _ = fs::remove_file(path.with_extension("lock"));
                 }
                 Some("lock") if !verdict.exists() && is_older(&path, LOCKED) => {
-                    // Nobody is asking now.
+                    // No process is asking now.
                     let free = files::lock_file(&path).is_ok_and(|lock| files::try_lock(&lock).is_ok_and(|free| free));
                     if free {
                         let _ = fs::remove_file(&path);
@@ -357,7 +357,7 @@ pub fn stamp_file() -> Option<PathBuf> {
 /// # Errors
 /// One line: which file, and why it could not be written.
 pub fn stamp(at: Timestamp) -> Result<(), String> {
-    let path = stamp_file().ok_or("there is no home directory to note the time of this run in")?;
+    let path = stamp_file().ok_or("there is no home directory to save the time of this run in")?;
     // Who names it wants no stamp.
     if is_null_device(&path) {
         return Ok(());

@@ -28,17 +28,17 @@ pub async fn tell(run: &[String], report: &Report, message: &Message) -> Result<
     json["alert"] = serde_json::to_value(message).expect("a message is plain data");
     let mut command = child_apart(program);
     command.args(arguments);
-    let mend = "install it, or name it with its whole path";
-    ended(command, mend, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
+    let fix = "set its absolute path, or install it";
+    ended(command, fix, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
 }
 
-/// Runs a program, as [`child_apart`] makes it, to its good end. `mend` is what to do where it is not there.
+/// Runs a program, as [`child_apart`] makes it, until it succeeds. `fix` is what to do if it is missing.
 ///
 /// # Errors
 /// It cannot be started, says that it failed, or is not done in time; then all that it started is ended too.
 pub(super) async fn ended(
     command: std::process::Command,
-    mend: &str,
+    fix: &str,
     input: &str,
     limit: Duration,
 ) -> Result<(), String> {
@@ -47,7 +47,7 @@ pub(super) async fn ended(
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.kill_on_drop(true);
     let mut child = command.spawn().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => format!("{name} is not there: {mend}"),
+        std::io::ErrorKind::NotFound => format!("{name} was not found: {fix}"),
         _ => format!("{name} cannot be started: {e}"),
     })?;
     let group = child.id().and_then(|id| Pid::from_raw(id.cast_signed()));

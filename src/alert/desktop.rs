@@ -25,8 +25,8 @@ pub async fn tell(message: &Message) -> Result<String, String> {
         false => notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing)),
     };
     let name = command.get_program().to_string_lossy().into_owned();
-    let mend = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
-    ended(command, mend, "", LIMIT).await.map(|()| format!("handed to {name}"))
+    let fix = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
+    ended(command, fix, "", LIMIT).await.map(|()| format!("handed to {name}"))
 }
 
 /// What to do where a notification was handed over and nobody saw it. `osascript` posts in the name of Script Editor and

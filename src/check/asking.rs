@@ -93,7 +93,7 @@ impl Run<'_> {
     pub(super) fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
         let host = provider.host();
         let down = |why: &str| format!("no response (network/{} down?): {why}", provider.label);
-        // Who was silent, the proxy or the provider, is not known: both are named.
+        // Either the proxy or the provider did not answer: name both.
         let proxy = self.client.get().and_then(|client| client.as_ref().ok()?.proxy_for(provider.base()));
         let through = proxy.map_or(String::new(), |proxy| format!(" (through the proxy {proxy})"));
         let timed_out = || format!("timed out after {:?}{through}", self.config.timeout);

@@ -73,13 +73,13 @@ impl Run<'_> {
             Ok(Err(remembered)) => remembered,
             Ok(Ok(mut asked)) => {
                 let before = state.recall(&print);
-                // What a paste has mangled is no mistake of the provider.
+                // A mangled paste is not the provider's fault.
                 let trusted = !login && secret.oddity().is_none() && before.as_ref().is_some_and(Memory::is_trusted);
                 let doubt = provider.doubt.filter(|_| trusted && asked.finding.kind == Kind::Rejected);
                 let believes = !matches!(self.mode, Mode::Hook | Mode::Daily);
                 if let Some(wait) = doubt.filter(|_| !believes) {
                     tokio::time::sleep(wait).await;
-                    // Whoever asked meanwhile asked for all.
+                    // Another process asked in the meantime, for all of them.
                     if let Some(memory) = state.recall(&print).filter(|m| m.began > began && !m.doubtful) {
                         return (Asked::from(&memory), true);
                     }

@@ -29,7 +29,7 @@ use crate::vault;
 /// How much longer than its own tries a run waits for another one that is telling people.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// The book is not read beyond this: raxx writes no longer one.
+/// The largest alerts file that raxx reads; it never writes a larger one.
 const LARGEST: u64 = 16 << 20;
 
 /// How long a run waits for another one that writes the book.
@@ -48,10 +48,10 @@ pub(super) fn receivers(config: &Config) -> Result<Vec<Receiver>> {
     ];
     let on: Vec<Receiver> = all.into_iter().filter(|(_, on)| *on).map(|(receiver, _)| receiver).collect();
     if alert.slack.enabled && !alert.slack.has_a_place() {
-        bail!("Slack has no channel: {}", to_receive(config));
+        bail!("no Slack channel is configured: {}", to_receive(config));
     }
     if on.is_empty() && alert.prometheus.is_none() {
-        bail!("nobody receives the alerts: {}", to_receive(config));
+        bail!("no receiver of alerts is configured: {}", to_receive(config));
     }
     Ok(on)
 }
@@ -145,7 +145,7 @@ impl Desk {
         Desk { kept: dir.is_some(), dir, shelf: Shelf::default(), configuration: config::place(), said: false }
     }
 
-    /// The right to tell people, if it comes in time; on a file system without locks, everybody has it.
+    /// The lock for sending alerts, if it is free in time; not needed on a file system without locks.
     async fn alone(&self, limit: Duration) -> Option<Option<File>> {
         let Some(lock) = self.lock_file(alert::SENDING) else { return Some(None) };
         let free = files::lock(&lock, limit).await.unwrap_or(true);
@@ -221,7 +221,7 @@ pub(super) fn test() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Asks the person at the terminal, if there is one, whether the notification appeared: no program tells.
+/// Asks the person at the terminal, if there is one, whether the notification appeared: no program can tell.
 async fn seen(result: Result<String, String>) -> Result<String, String> {
     let handed = result?;
     let person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -280,7 +280,7 @@ impl Means {
 async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
     let credential = config.alert.slack.credential();
     let name = &credential.name;
-    let next = || format!("{} (or, for no Slack: enabled = false under [alert.slack])", to_store(credential));
+    let next = || format!("for no Slack, set enabled = false under [alert.slack]; {}", to_store(credential));
     let secret = match environment(name) {
         Some(value) => value.and_then(Secret::token).map_err(|why| format!("{name} is {}", why.words()))?,
         None => match stored(store, &[credential], STORE).await.pop() {

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use clap::ValueEnum as _;
 use jiff::Timestamp;
 
 use crate::check::fingerprint_parts;
@@ -21,7 +22,8 @@ use crate::store;
 /// Usage or configuration, a terminal on stdout.
 pub fn run(args: &ExportArgs) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
-        bail!("raxx export prints secrets: not to a terminal. Type: eval \"$(raxx export zsh)\" (or bash, sh)");
+        let shell = args.shell.to_possible_value().map_or_else(String::new, |shell| shell.get_name().to_string());
+        bail!("this prints secrets, so not to a terminal. Type: eval \"$(raxx export {shell})\"");
     }
     if args.missing && is_off() {
         return Ok(ExitCode::SUCCESS);

@@ -20,7 +20,7 @@ use crate::store;
 /// A terminal on stdout; all else is said in the snippet.
 pub fn run(nested: bool) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
-        bail!("raxx hook is for the glue: to see the verdicts type raxx check");
+        bail!("raxx hook is for the shell integration; type: raxx check");
     }
     if is_off() {
         return Ok(ExitCode::SUCCESS);

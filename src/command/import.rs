@@ -174,7 +174,7 @@ async fn import(
         // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
         let dead = !no_check && matches!(run.prove(credential, &held).await.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
-            say(&format!("raxx: {name}: the {} holds another value, which stays", store.speaker(item).name()));
+            say(&format!("raxx: {name}: the {} has another value, which stays", store.speaker(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }

@@ -20,12 +20,14 @@ use crate::store;
 /// Usage or configuration.
 pub fn run(args: &LoadArgs) -> Result<ExitCode> {
     if args.shell.is_none() {
+        let bash = std::env::var_os("SHELL").is_some_and(|shell| shell.to_string_lossy().ends_with("bash"));
+        let shell = if bash { "bash" } else { "zsh" };
         bail!(
-            "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init zsh)\" (or bash), then raxx load"
+            "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init {shell})\" && raxx load"
         );
     }
     if io::stdout().is_terminal() {
-        bail!("raxx load --shell prints secrets: not to a terminal. Type: raxx load");
+        bail!("this prints secrets, so not to a terminal. Type: raxx load");
     }
     let config = Config::load()?;
     let catalogue = config.catalogue()?;

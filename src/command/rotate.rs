@@ -72,10 +72,10 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
             _ => environment(name).and_then(|held| held.ok()),
         };
-        // Who pipes a value in has made the new one already.
+        // A person who pipes a value in has already made the new one.
         let guided = asks(&args.value);
         if guided {
-            // ^C in the pager is the pager's.
+            // The pager handles its own ^C.
             show_page(credential.rotate_via.as_deref(), false).await?;
         }
         until_a_signal(async {

@@ -66,7 +66,7 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     // What is wrong with the configuration is told now, to a person, not every morning to a log.
     let config = Config::load()?;
     config.catalogue()?;
-    // A channel can be named afterwards; who switched everything off wants no alert.
+    // A channel can be named afterwards; a person who turned everything off does not want alerts.
     let mut unheard = receivers(&config).err();
     if config.alert.slack.has_a_place()
         && let Some(why) = unheard.take()
@@ -89,7 +89,7 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     // Two schedulers would be one too many.
     for other in Scheduler::ALL.into_iter().filter(|other| *other != scheduler) {
         match other.uninstall() {
-            Ok(Change::Made) => say(&format!("raxx: the one of before is taken out: {}", other.words())),
+            Ok(Change::Made) => say(&format!("raxx: the previous one is removed: {}", other.words())),
             Ok(Change::None) => {}
             Err(why) => say(&format!("raxx: warning: whether another one is installed cannot be told: {why}")),
         }
@@ -183,7 +183,7 @@ fn uninstall() -> Result<ExitCode> {
         match scheduler.uninstall() {
             Ok(Change::Made) => {
                 found = true;
-                say(&format!("raxx: the daily check is taken out: {}", scheduler.words()));
+                say(&format!("raxx: the daily check is removed: {}", scheduler.words()));
             }
             Ok(Change::None) => {}
             Err(why) => failed = Some(why),
@@ -265,7 +265,7 @@ fn status() -> Result<ExitCode> {
             out += &format!("           it should have run at {when}, and has not: is the scheduler running?\n");
         }
         out += &match memory.next(at, now) {
-            _ if !runs => "next run:  none, as long as nothing starts it\n".to_string(),
+            _ if !runs => "next run:  none, because nothing starts the check\n".to_string(),
             Some(next) => format!("next run:  {}\n", moment(at, now, next)),
             None => "next run:  due, within the hour\n".to_string(),
         };

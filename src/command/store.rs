@@ -64,7 +64,7 @@ pub fn run(args: &StoreArgs) -> Result<ExitCode> {
 /// A terminal would show it.
 pub(super) fn not_to_a_terminal(command: &str, shell: Option<Shell>) -> Result<()> {
     if shell.is_some() && io::stdout().is_terminal() {
-        bail!("raxx {command} --shell prints a secret: not to a terminal. Type: raxx {command}");
+        bail!("this prints a secret, so not to a terminal. Type: raxx {command}");
     }
     Ok(())
 }
@@ -86,13 +86,13 @@ pub(super) fn stored(
     let (name, place) = (&credential.name, run.store.speaker(item).name());
     warn_unsaved(history::note_stored(row, place));
     say(&format!("raxx: {name} is stored in the {place}"));
-    // No shell needs what alerts are sent with.
+    // Shells do not need the credentials that alerts are sent with.
     if shell.is_some() && (environment(name).is_some() || run.config.names().any(|listed| listed == name)) {
         let mut changes = Changes::now();
         changes.export(name, secret);
         write_whole(&changes.code())?;
     } else if let Some(instead) = instead {
-        say(&format!("raxx: this shell still holds {instead}. Type: {}", freshened(run.config, name)));
+        say(&format!("raxx: this shell still has {instead}. Type: {}", freshened(run.config, name)));
     }
     Ok(())
 }
@@ -194,14 +194,12 @@ pub(super) async fn proven(
             return Ok((false, Some(row)));
         }
         // It may be the very permission that the work needs.
-        Kind::Refused => {
-            ("the provider refused it", "The provider refused it without saying why. Store it all the same?")
-        }
-        Kind::Limited => ("it is limited", "It is limited. Store it all the same?"),
-        _ => ("it could not be checked", "It could not be checked. Store it all the same?"),
+        Kind::Refused => ("the provider refused it", "The provider refused it without saying why. Store it anyway?"),
+        Kind::Limited => ("the token works but is restricted", "The token works but is restricted. Store it anyway?"),
+        _ => ("it could not be checked", "It could not be checked. Store it anyway?"),
     };
     if !asks(how) {
-        say(&format!("raxx: {stored}, so nothing is stored. To store it all the same: --no-check"));
+        say(&format!("raxx: {stored}, so nothing is stored. To store it anyway, add --no-check"));
         return Ok((false, Some(row)));
     }
     let may = terminal.yes(question).await.unwrap_or(false);

@@ -124,7 +124,7 @@ async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
             }
             loop {
                 let first = passphrase(&terminal.hidden("New passphrase of the store file: ").await?)?;
-                if passphrase(&terminal.hidden("The same again: ").await?)? == first {
+                if passphrase(&terminal.hidden("Repeat the passphrase: ").await?)? == first {
                     return Ok(Form::Passphrase(first));
                 }
                 say("raxx: the two passphrases differ; type both again");

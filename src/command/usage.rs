@@ -10,6 +10,7 @@ use clap::{Command, CommandFactory as _, ValueEnum as _};
 
 use super::TYPED;
 use crate::cli::{Cli, Color};
+use crate::config;
 use crate::output;
 use crate::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, shown_name};
 
@@ -67,7 +68,9 @@ pub fn refused(error: &Error) -> ExitCode {
         _ => {
             let typed: Vec<String> =
                 std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-            let (what, next) = Line::new(&typed).explain(error);
+            let line = Line::new(&typed);
+            let (what, next) = line.explain(error);
+            let next = line.with_name(next);
             crate::process::say(&output::error(&format!("raxx: {what}; type: {next}")));
             ExitCode::from(2)
         }
@@ -140,7 +143,7 @@ impl Line<'_> {
             ErrorKind::UnknownArgument if name.starts_with('-') => self.unknown_option(name, help),
             ErrorKind::UnknownArgument => {
                 let most = self.command.get_positionals().count();
-                let takes = if most == 0 { "takes no words after it" } else { "was given a word too many" };
+                let takes = if most == 0 { "takes no arguments" } else { "was given too many arguments" };
                 (format!("`{path}` {takes}{}", suspicion(argument)), help)
             }
             ErrorKind::InvalidValue => self.wrong_value(argument, word(ContextKind::InvalidValue), error, help),
@@ -155,7 +158,9 @@ impl Line<'_> {
                 let missing = argument.trim_matches(['<', '>', '[', ']', '.']);
                 match missing {
                     "NAME" => (format!("`{path}` needs a name, as in raxx list"), format!("{path} NAME")),
-                    "SHELL" => (format!("`{path}` needs the name of a shell: zsh or bash"), format!("{path} zsh")),
+                    "SHELL" => {
+                        (format!("`{path}` needs the name of a shell: {}", self.shells()), format!("{path} zsh"))
+                    }
                     _ => (format!("`{path}` needs {missing}"), help),
                 }
             }
@@ -171,13 +176,44 @@ impl Line<'_> {
         }
     }
 
+    /// The command to type, with the credential that was typed in place of `NAME`.
+    fn with_name(&self, next: String) -> String {
+        match (next.strip_suffix(" NAME"), self.name()) {
+            (Some(command), Some(name)) => format!("{command} {name}"),
+            _ => next,
+        }
+    }
+
+    /// The first word that is the name of a credential, also in front of an equals sign.
+    fn name(&self) -> Option<String> {
+        let typed: Vec<&str> = self.rest.iter().filter_map(|word| word.split('=').next()).collect();
+        let names = config::names();
+        typed.into_iter().find_map(|word| names.iter().find(|name| *name == word).cloned())
+    }
+
+    /// The shells that the command takes.
+    fn shells(&self) -> String {
+        let shell = self.command.get_positionals().next();
+        let values = shell.map(clap::Arg::get_possible_values).unwrap_or_default();
+        listed(&values.iter().map(clap::builder::PossibleValue::get_name).collect::<Vec<_>>())
+    }
+
     fn unknown_command(&self, word: &str, help: String) -> (String, String) {
         let path = &self.path;
         let habits = if path == "raxx" { HABITS } else { SCHEDULE_HABITS };
         let lower = word.to_ascii_lowercase();
         if let Some((_, next, does)) = habits.iter().find(|(words, ..)| words.contains(&lower.as_str())) {
             let command = next.split(' ').next().unwrap_or_default();
-            return (format!("there is no `{path} {lower}`: `{path} {command}` {does}"), format!("{path} {next}"));
+            let after = self.rest.get(1..).unwrap_or_default();
+            let set = command == "store" && after.len() > 1 && self.name().is_some();
+            let doubt = match set || after.iter().any(|word| !suspicion(word).is_empty() && !is_name(word)) {
+                true => format!("; if a value was typed, {TYPED}"),
+                false => String::new(),
+            };
+            return (
+                format!("there is no `{path} {lower}`: `{path} {command}` {does}{doubt}"),
+                format!("{path} {next}"),
+            );
         }
         let known: Vec<&str> =
             self.command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(Command::get_name).collect();
@@ -202,8 +238,10 @@ impl Line<'_> {
 
     fn unknown_option(&self, name: &str, help: String) -> (String, String) {
         let path = &self.path;
-        let longs: Vec<&str> =
-            self.command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long()).collect();
+        // clap adds its own two when it reads a command line.
+        let own: &[&str] = if path == "raxx" { &["help", "version"] } else { &["help"] };
+        let longs = self.command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long());
+        let longs: Vec<&str> = longs.chain(own.iter().copied()).collect();
         let bare = name.trim_start_matches('-');
         let near = nearest(bare, &longs).filter(|_| bare.len() > 1 && may_repeat(bare, &longs));
         let shown = if may_repeat(bare, &longs) { format!(" {name}") } else { String::new() };
@@ -274,6 +312,11 @@ pub(super) fn corrected(wrong: &str, right: &str) -> String {
         }
     }
     words.join(" ")
+}
+
+/// Whether it is the name of a credential.
+fn is_name(word: &str) -> bool {
+    config::names().iter().any(|name| name == word)
 }
 
 /// What to say if the word may be a secret.

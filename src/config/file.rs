@@ -1,4 +1,4 @@
-//! The text of a configuration, and what is wrong in it: one line with `file:line` and the mend.
+//! The text of a configuration, and what is wrong in it: one line with `file:line` and the fix.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,7 +11,7 @@ use toml::Spanned;
 use crate::text::clean;
 use crate::typed;
 
-/// What is wrong with the configuration: one line with the place and the mend.
+/// What is wrong with the configuration: one line with the place and the fix.
 #[derive(Debug)]
 pub struct ConfigError {
     pub(super) place: String,

@@ -15,7 +15,7 @@ use crate::typed::shown_path;
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORY: &str = "SSL_CERT_DIR";
 
-/// No bundle of authorities is larger.
+/// The largest bundle of authorities that raxx reads.
 const LARGEST: u64 = 16 << 20;
 
 /// What is trusted.

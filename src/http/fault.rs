@@ -44,7 +44,7 @@ pub enum ProxyFault {
 impl fmt::Display for ProxyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ProxyFault::WantsLogin => "wants a login (HTTP 407)",
+            ProxyFault::WantsLogin => "requires a login (HTTP 407)",
             ProxyFault::Refuses => "refuses the connection",
             ProxyFault::Silent(why) => why,
         })

@@ -74,8 +74,9 @@ pub fn is_here() -> bool {
 /// Why a crontab starts nothing, where that can be told: no cron daemon is running. macOS starts its own when it needs it.
 pub fn idle() -> Option<String> {
     (cfg!(target_os = "linux") && daemon_runs() == Some(false)).then(|| {
-        "no cron daemon is running, so nothing starts the check; as root, type: service cron start (or crond start)"
-            .into()
+        // Debian calls the service cron; Fedora and Alpine, crond.
+        let service = if Path::new("/usr/sbin/crond").exists() { "crond" } else { "cron" };
+        format!("no cron daemon is running, so nothing starts the check; as root, type: service {service} start")
     })
 }
 

@@ -36,7 +36,7 @@ const WORK: u8 = 17;
 /// The most that a file may ask for: half a minute and a gigabyte of memory.
 const MOST_WORK: u8 = 20;
 
-/// No store is larger: what is, is another file, and is not read into memory.
+/// The largest store file that raxx reads into memory.
 const LARGEST: u64 = 16 << 20;
 
 /// The store file of this configuration.

@@ -322,7 +322,7 @@ fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usi
     };
     thread::scope(|scope| {
         for _ in 1..for_security.len().min(AT_ONCE) {
-            // This thread works as well, so without another one it only takes longer.
+            // This thread works too, so without another one it only takes longer.
             _ = thread::Builder::new().name("keychain".into()).spawn_scoped(scope, work);
         }
         work();
@@ -416,7 +416,7 @@ fn meaning(system: &impl System, code: OsStatus) -> Lookup {
         INTERACTION_NOT_ALLOWED => refused(system, "this session cannot show the dialog (ssh, cron, background agent)"),
         USER_CANCELED => refused(system, "the dialog was cancelled"),
         IN_DARK_WAKE => refused(system, "the Mac is asleep and shows no dialog (dark wake)"),
-        // What a sandbox that denies the Keychain gives. The item may be there all the same, so it is not missing.
+        // What a sandbox that denies the Keychain gives. The item may still exist, so it is not missing.
         NOT_AVAILABLE | INVALID_PARAMETER | NOT_PERMITTED => {
             Lookup::Broken(format!("this process may not use it (a sandbox, or no session; error {code})"))
         }

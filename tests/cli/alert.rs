@@ -437,7 +437,7 @@ fn without_a_token_or_a_network_the_next_run_tells() {
     let mut sandbox = sandbox(&server, "");
     sandbox.unset("SLACK_BOT_TOKEN");
     let said = text(&alert(&sandbox).stderr);
-    assert!(said.contains("SLACK_BOT_TOKEN is not in env or store file; type: raxx store SLACK_BOT_TOKEN"), "{said}");
+    assert!(said.contains("SLACK_BOT_TOKEN is not in env or store file; for no Slack"), "{said}");
     #[cfg(target_os = "linux")]
     {
         let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
@@ -447,7 +447,7 @@ fn without_a_token_or_a_network_the_next_run_tells() {
         without.unset("DBUS_SESSION_BUS_ADDRESS");
         let said = text(&alert(&without).stderr);
         assert!(said.contains("SLACK_BOT_TOKEN is not in env, and there is no Secret Service here: "), "{said}");
-        let next = "; type: raxx store SLACK_BOT_TOKEN (or, for no Slack: enabled = false under [alert.slack])";
+        let next = "; for no Slack, set enabled = false under [alert.slack]; type: raxx store SLACK_BOT_TOKEN";
         assert!(said.contains(next), "{said}");
     }
     // What has no place in the store cannot be stored before it gets one.
@@ -458,7 +458,7 @@ fn without_a_token_or_a_network_the_next_run_tells() {
         placeless
     };
     let said = text(&alert(&placeless).stderr);
-    let place = "SLACK_BOT_TOKEN is not in env; add store = { service = \"…\", account = \"…\" } to its [[credential]]";
+    let place = "SLACK_BOT_TOKEN is not in env; for no Slack, set enabled = false under [alert.slack]; add store = { service = \"…\", account = \"…\" } to its [[credential]]";
     assert!(said.contains(place), "{said}");
     sandbox.env("SLACK_BOT_TOKEN", "two\nlines");
     let said = text(&alert(&sandbox).stderr);
@@ -696,7 +696,7 @@ fn slack_is_a_provider_too_for_who_wants_its_token_in_the_report() {
         (
             slack_error("not_authed"),
             "blocked",
-            "Slack says not_authed: the credential did not arrive, a proxy in between took it out",
+            "Slack says not_authed: the credential did not arrive, a proxy in between removed it",
         ),
         (Answer::json(200, scope), "limited", "Slack says missing_scope (chat:write)"),
         (slack_error("rate_limited"), "unreachable", "Slack says rate_limited"),
@@ -767,7 +767,7 @@ fn a_command_gets_the_report_on_standard_input_and_no_secret() {
     assert!(!environment.contains(KEY) && !environment.contains(BOT) && environment.contains("HOME="), "{environment}");
 
     let missing = sandbox_with(&server.config(), &server.url(), "[alert.command]\nrun = [\"no-such-program\"]\n");
-    assert!(text(&alert(&missing).stderr).contains("no-such-program is not there: install it"));
+    assert!(text(&alert(&missing).stderr).contains("no-such-program was not found: set its absolute path"));
 }
 
 #[test]
@@ -784,7 +784,7 @@ fn the_desktop_shows_text_as_text() {
     let nowhere = sandbox.raxx().env("PATH", sandbox.root().join("nowhere")).args(["check", "--alert"]).output();
     let said = text(&nowhere.unwrap().stderr);
     let mend = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
-    assert!(said.contains(&format!("notify-send is not there: {mend}\n")), "{said}");
+    assert!(said.contains(&format!("notify-send was not found: {mend}\n")), "{said}");
     assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 1));
     let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
     let begins = "--app-name=raxx\n--urgency=critical\n--\nraxx: 1 credential fails\nHEROKU_API_KEY: ";
@@ -829,7 +829,8 @@ fn nobody_to_tell_and_options_that_fight_are_mistakes() {
     let out = sandbox.run(&["check", "--alert"]);
     assert_eq!(out.status.code(), Some(2));
     assert!(
-        text(&out.stderr).starts_with("raxx: nobody receives the alerts: write enabled = true under [alert.slack] in "),
+        text(&out.stderr)
+            .starts_with("raxx: no receiver of alerts is configured: write enabled = true under [alert.slack] in "),
         "{}",
         text(&out.stderr)
     );

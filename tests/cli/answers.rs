@@ -413,17 +413,17 @@ fn a_wrong_header_is_not_the_tokens_fault() {
         (
             "github",
             "headers = { User-Agent = \"\" }",
-            "the User-Agent header did not arrive at GitHub (HTTP 403): a proxy in between took it out",
+            "the User-Agent header did not arrive at GitHub (HTTP 403): a proxy in between removed it",
         ),
         (
             "github",
             "auth = \"none\"",
-            "the Authorization header did not arrive at GitHub: a proxy in between took it out",
+            "the Authorization header did not arrive at GitHub: a proxy in between removed it",
         ),
         (
             "cloudflare",
             "auth = \"none\"",
-            "the Authorization header did not arrive at CF: a proxy in between took it out",
+            "the Authorization header did not arrive at CF: a proxy in between removed it",
         ),
         (
             "cloudflare",

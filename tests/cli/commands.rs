@@ -252,7 +252,7 @@ fn what_only_a_function_can_do_says_what_to_type() {
     let load = refused(&sandbox.run(&["load"]));
     assert_eq!(
         load,
-        "this shell has no raxx function, which loads the values; type: eval \"$(raxx init zsh)\" (or bash), then raxx load"
+        "this shell has no raxx function, which loads the values; type: eval \"$(raxx init zsh)\" && raxx load"
     );
 }
 
@@ -485,24 +485,30 @@ fn words_of_other_programs_are_answered_and_never_run() {
     for (typed, what, next) in [
         ("rm", "`raxx forget` deletes a value from the secret store", "raxx forget NAME"),
         ("delete", "`raxx forget` deletes", "raxx forget NAME"),
-        ("remove HEROKU_API_KEY", "`raxx forget` deletes", "raxx forget NAME"),
+        ("remove HEROKU_API_KEY", "`raxx forget` deletes", "raxx forget HEROKU_API_KEY"),
         ("ls", "`raxx list` shows", "raxx list"),
         ("status", "`raxx list` shows", "raxx list"),
         ("login", "`raxx store` asks for a value", "raxx store NAME"),
-        ("set HEROKU_API_KEY", "`raxx store` asks for a value", "raxx store NAME"),
+        ("set HEROKU_API_KEY", "`raxx store` asks for a value", "raxx store HEROKU_API_KEY"),
         ("add", "`raxx store` asks for a value", "raxx store NAME"),
-        ("get HEROKU_API_KEY", "`raxx export` prints", "raxx export zsh NAME"),
+        ("get HEROKU_API_KEY", "`raxx export` prints", "raxx export zsh HEROKU_API_KEY"),
         ("version", "`raxx --version` prints the version", "raxx --version"),
         ("lits", "did you mean `raxx list`?", "raxx list"),
-        ("forgte HEROKU_API_KEY", "did you mean `raxx forget`?", "raxx forget NAME"),
+        ("forgte HEROKU_API_KEY", "did you mean `raxx forget`?", "raxx forget HEROKU_API_KEY"),
         ("schedule remove", "`raxx schedule uninstall` removes", "raxx schedule uninstall"),
         ("schedule instal", "did you mean `raxx schedule install`?", "raxx schedule install"),
         ("schedule install --via crn", "did you mean cron?", "raxx schedule install --via cron"),
         ("check --quite", "did you mean --quiet?", "raxx check --quiet"),
+        ("--verison", "did you mean --version?", "raxx --version"),
         ("init fish", "fish is not supported yet", "raxx init zsh"),
         ("init", "needs the name of a shell: zsh or bash", "raxx init zsh"),
+        ("export", "needs the name of a shell: zsh, bash or sh", "raxx export zsh"),
+        ("completions", "needs the name of a shell: zsh, bash or fish", "raxx completions zsh"),
         ("store", "needs a name", "raxx store NAME"),
-        ("prompt now", "takes no words after it", "raxx prompt --help"),
+        ("set HEROKU_API_KEY=abc", "if a value was typed, it is in the shell's history", "raxx store HEROKU_API_KEY"),
+        ("set HEROKU_API_KEY abc", "if a value was typed, it is in the shell's history", "raxx store HEROKU_API_KEY"),
+        ("store HEROKU_API_KEY abc", "a value is never typed into a command", "raxx store HEROKU_API_KEY"),
+        ("prompt now", "takes no arguments", "raxx prompt --help"),
         ("check --alert --json", "cannot be used together", "raxx check --help"),
     ] {
         let words: Vec<&str> = typed.split(' ').collect();

@@ -419,7 +419,7 @@ fn redirects_on_the_same_host_are_not_followed() {
 fn a_proxy_that_refuses_is_named_and_never_sees_a_credential() {
     let html = |status| Answer::html(status, "<html>not you</html>");
     for (answer, why) in [
-        (html(407).with("Proxy-Authenticate", "Basic realm=\"proxy\""), "wants a login (HTTP 407)"),
+        (html(407).with("Proxy-Authenticate", "Basic realm=\"proxy\""), "requires a login (HTTP 407)"),
         (html(403), "refuses the connection"),
     ] {
         let proxy = Loopback::start();

@@ -340,7 +340,7 @@ fn a_state_directory_that_cannot_be_used_costs_one_warning() {
     assert!(out.status.success());
     assert!(text(&out.stdout).starts_with("[PASS] "));
     let warned = text(&out.stderr);
-    let line = format!("raxx: warning: no memory of verdicts: {}/raxx: ", in_the_way.display());
+    let line = format!("raxx: warning: results will not be cached: {}/raxx: ", in_the_way.display());
     assert!(warned.starts_with(&line) && warned.lines().count() == 1, "{warned}");
     assert_eq!(hook(&sandbox), "", "a new terminal stays silent");
 }
@@ -358,7 +358,7 @@ fn a_full_disk_costs_one_warning_and_leaves_the_old_stamp_whole() {
     assert!(full.status.success(), "{}", text(&full.stderr));
     assert!(text(&full.stdout).starts_with("[PASS] "));
     let warned = text(&full.stderr);
-    assert!(warned.starts_with("raxx: warning: the time of this run is not noted: "), "{warned}");
+    assert!(warned.starts_with("raxx: warning: could not save the time of this run: "), "{warned}");
     assert_eq!(warned.lines().count(), 1, "{warned}");
     assert_eq!(fs::read_to_string(&stamp).unwrap(), before);
     let left: Vec<_> = fs::read_dir(sandbox.home()).unwrap().map(|e| e.unwrap().file_name()).collect();
@@ -532,7 +532,7 @@ fn a_stamp_that_nobody_reads_holds_nothing_up() {
         let out = sandbox.run(&["check"]);
         assert!(out.status.success());
         let warned = format!(
-            "raxx: warning: the time of this run is not noted: {}: it is not a regular file\n",
+            "raxx: warning: could not save the time of this run: {}: it is not a regular file\n",
             place.display()
         );
         assert_eq!(text(&out.stderr), warned);
@@ -659,7 +659,7 @@ fn the_environment_and_the_store_share_one_deadline() {
     server.latency(Duration::from_millis(3_500));
     let said = text(&sandbox.run(&["check"]).stdout);
     let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired)\n");
-    let hint = "       the store file holds another value, which could not be checked in time\n";
+    let hint = "       the store file has another value, which could not be checked in time\n";
     let hint = format!("{hint}       type: raxx check {NAME}\n");
     assert_eq!(said, line + &hint);
 }

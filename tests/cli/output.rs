@@ -97,13 +97,10 @@ fn code_with_secrets_in_it_is_never_printed_to_a_terminal() {
     for (args, line) in [
         (
             vec!["export", "bash"],
-            "raxx: raxx export prints secrets: not to a terminal\n      type: eval \"$(raxx export zsh)\" (or bash, sh)",
+            "raxx: this prints secrets, so not to a terminal\n      type: eval \"$(raxx export bash)\"",
         ),
-        (
-            vec!["load", "--shell", "zsh"],
-            "raxx: raxx load --shell prints secrets: not to a terminal\n      type: raxx load",
-        ),
-        (vec!["hook", "zsh"], "raxx: raxx hook is for the glue: to see the verdicts type raxx check"),
+        (vec!["load", "--shell", "zsh"], "raxx: this prints secrets, so not to a terminal\n      type: raxx load"),
+        (vec!["hook", "zsh"], "raxx: raxx hook is for the shell integration\n      type: raxx check"),
     ] {
         let mut terminal = open(&sandbox, &args);
         assert_eq!(terminal.end(), 2);

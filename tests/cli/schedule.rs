@@ -416,7 +416,7 @@ fn a_launchd_agent_is_installed_once_changed_and_taken_out() {
 
     fs::write(machine.home("Library/Logs/raxx/check.log"), "a line\n").expect("a log");
     let said = machine.well("schedule uninstall");
-    assert_eq!(said, "raxx: the daily check is taken out: launchd agent\n");
+    assert_eq!(said, "raxx: the daily check is removed: launchd agent\n");
     assert!(!machine.fake("loaded").exists());
     assert_eq!(machine.everything(), before);
     assert!(!machine.home("Library/Logs/raxx").exists());
@@ -428,7 +428,7 @@ fn an_agent_whose_file_is_deleted_by_hand_is_taken_out_all_the_same() {
     let machine = Machine::new();
     machine.well("schedule install --via launchd");
     fs::remove_file(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"))).expect("the file");
-    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is taken out: launchd agent\n");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: launchd agent\n");
     assert!(!machine.fake("loaded").exists(), "launchd goes on with it");
     assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
 }
@@ -669,7 +669,7 @@ fn a_timer_whose_units_are_deleted_by_hand_is_taken_out_all_the_same() {
         let file = machine.home(".config/systemd/user").join(format!("raxx-session-bootstrap.{unit}"));
         fs::remove_file(file).expect("the unit");
     }
-    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is taken out: systemd user timer\n");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: systemd user timer\n");
     assert!(!machine.fake("active").exists(), "the timer goes on");
     assert_eq!(machine.everything(), before);
     assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
@@ -777,7 +777,7 @@ fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
     let (_, said) = machine.status();
     assert!(said.starts_with("installed: crontab, every day at 06:40 local time (crontab -l)\n"), "{said}");
 
-    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is taken out: crontab\n");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: crontab\n");
     assert_eq!(crontab(), [FOREIGN, b"@reboot y\n"].concat());
     assert_eq!(machine.everything(), before);
 }
@@ -948,7 +948,7 @@ fn a_machine_that_has_systemd_now_runs_the_check_once() {
     machine.well("schedule install");
     machine.set("manager", "");
     let said = machine.well("schedule install");
-    assert!(said.contains("raxx: the one of before is taken out: crontab\n"), "{said}");
+    assert!(said.contains("raxx: the previous one is removed: crontab\n"), "{said}");
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
     let (code, said) = machine.status();
     assert_eq!(said.matches("installed:").count(), 1, "{said}");
@@ -1182,7 +1182,7 @@ fn what_a_scheduler_will_not_see_is_said_when_it_is_installed() {
     assert!(said.contains("find tell-me only by its whole path"), "{said}");
     machine.sandbox.config("[alert.slack]\nenabled = false\n");
     let said = machine.refused("schedule install");
-    assert!(said.contains("nobody receives the alerts: write enabled = true under [alert.slack]"), "{said}");
+    assert!(said.contains("no receiver of alerts is configured: write enabled = true under [alert.slack]"), "{said}");
     machine.sandbox.config("timeout = 5\n");
     assert!(machine.refused("schedule install").contains("config.toml:1"));
 }

@@ -881,7 +881,7 @@ fn uninstall_takes_the_daily_check_with_the_program() {
 
         let done = home.install_sh_with(shell, &["--uninstall"]);
         assert_eq!((done.code, crontab()), (0, foreign.to_string()), "{shell:?}: {}", done.err);
-        assert!(done.out.contains("the daily check is taken out: crontab\n"), "{shell:?}: {}", done.out);
+        assert!(done.out.contains("the daily check is removed: crontab\n"), "{shell:?}: {}", done.out);
         assert!(!done.out.contains("    your crontab"), "{shell:?}: {}", done.out);
     }
 }

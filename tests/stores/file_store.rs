@@ -525,7 +525,7 @@ impl Attended {
             return None;
         }
         terminal.answer("New passphrase", PASSPHRASE);
-        terminal.answer("again", PASSPHRASE);
+        terminal.answer("Repeat the passphrase", PASSPHRASE);
         terminal.answer("T0 (hidden)", OLD);
         let (code, said) = terminal.end();
         assert_eq!(code, 0, "{said}");
@@ -648,14 +648,17 @@ fn two_passphrases_that_differ_are_asked_for_again() {
     }
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
-    terminal.answer("[passphrase/identity] ", "passphrase");
+    // A value that is pasted into this question is on the screen.
+    terminal.answer("[passphrase/identity] ", "ghp_MadeUp0123456789abcdefABCDEFxyzQ");
+    terminal.answer("Answer passphrase or identity: ", "passphrase");
     terminal.answer("New passphrase", PASSPHRASE);
-    terminal.answer("The same again", "something else");
+    terminal.answer("Repeat the passphrase", "something else");
     terminal.answer("the two passphrases differ; type both again\r\nNew passphrase of the store file: ", PASSPHRASE);
-    terminal.answer("The same again", PASSPHRASE);
+    terminal.answer("Repeat the passphrase", PASSPHRASE);
     terminal.answer("T0 (hidden)", OLD);
     let (code, said) = terminal.end();
     assert_eq!(code, 0, "{said}");
+    assert!(said.contains("raxx: that looks like a value"), "{said}");
     assert!(unlock(&sandbox, PASSPHRASE).status.success());
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
 }

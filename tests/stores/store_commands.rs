@@ -126,7 +126,7 @@ fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal(
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
     given(&sandbox, OLD);
     let out = with_input(&sandbox, &["store", NAME, "--stdin"], NEW);
-    let why = "raxx: it could not be checked, so nothing is stored. To store it all the same: --no-check";
+    let why = "raxx: it could not be checked, so nothing is stored. To store it anyway, add --no-check";
     assert_eq!(said(&out), (why.into(), 1));
     holds(&sandbox, OLD);
 
@@ -134,7 +134,7 @@ fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal(
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
         terminal.wait_for(&format!("{NAME} (hidden):"));
         terminal.line(NEW);
-        terminal.wait_for("It could not be checked. Store it all the same? [y/N]");
+        terminal.wait_for("It could not be checked. Store it anyway? [y/N]");
         terminal.line(answer);
         assert_eq!(terminal.end(), code, "{}", terminal.screen());
         holds(&sandbox, value);
@@ -509,8 +509,8 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
         assert!(all.contains("it is in the shell's history now, so rotate it"), "{args:?}: {all}");
     }
     let next = |args: &[&str]| said(&with_input(&sandbox, args, "")).0.split_once("type: ").unwrap().1.to_string();
-    assert_eq!(next(&["store", NAME, NEW]), "raxx store NAME");
-    assert_eq!(next(&["rotate", NAME, "x"]), "raxx rotate NAME");
+    assert_eq!(next(&["store", NAME, NEW]), format!("raxx store {NAME}"));
+    assert_eq!(next(&["rotate", NAME, "x"]), format!("raxx rotate {NAME}"));
     assert_eq!(next(&["unlock", "x"]), "raxx unlock");
     // A slip of another kind names the command.
     for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
@@ -660,11 +660,11 @@ fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
     sandbox.env("HOOK", address(old));
     let out = with_input(&sandbox, &["store", "HOOK", "--stdin"], &address(new));
     let next = "Type: unset HOOK; raxx check --alert --test";
-    assert_eq!(said(&out), (format!("raxx: this shell still holds another value. {next}"), 0));
+    assert_eq!(said(&out), (format!("raxx: this shell still has another value. {next}"), 0));
     let out = with_input(&sandbox, &["rotate", "HOOK", "--stdin", "--no-check"], &address(old));
     let all = text(&out.stderr);
     for line in [
-        format!("raxx: this shell still holds the old value. {next}"),
+        format!("raxx: this shell still has the old value. {next}"),
         "raxx: the new one is not proven: keep the old one until raxx check --alert --test passes".into(),
     ] {
         assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
@@ -767,7 +767,7 @@ fn a_stored_value_that_works_is_not_replaced_by_an_import() {
     given(&sandbox, OLD);
     sandbox.env(NAME, NEW);
     let out = sandbox.run(&["import"]);
-    assert_eq!(said(&out), (format!("raxx: {NAME}: the store file holds another value, which stays"), 0));
+    assert_eq!(said(&out), (format!("raxx: {NAME}: the store file has another value, which stays"), 0));
     sandbox.unset(NAME);
     holds(&sandbox, OLD);
 }
@@ -840,14 +840,14 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
     sandbox.env(NAME, OLD);
     let check = sandbox.run(&["check", NAME]);
     let line = format!(
-        "[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 (invalid or expired)\n       the store file holds another value, which works\n       type: raxx load {NAME}\n"
+        "[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 (invalid or expired)\n       the store file has another value, which works\n       type: raxx load {NAME}\n"
     );
     assert_eq!((text(&check.stdout), check.status.code()), (line, Some(1)), "nobody needs to rotate");
 
     let code = format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n");
     let load = sandbox.run(&["load", NAME, "--shell", "zsh"]);
     let line = format!(
-        "[PASS] {NAME}    (redacted ghp_…2new) — octo-op, from the store file (this shell held one that is bad)\n"
+        "[PASS] {NAME}    (redacted ghp_…2new) — octo-op, from the store file (the one in this shell was bad)\n"
     );
     assert_eq!((text(&load.stdout), text(&load.stderr), load.status.code()), (code.clone(), line, Some(0)));
 
@@ -876,7 +876,7 @@ fn a_limited_token_replaces_nothing_unasked_and_nobody_is_told_to_revoke() {
     given(&sandbox, OLD);
     for command in [vec!["store", NAME, "--stdin"], vec!["rotate", NAME, "--stdin"]] {
         let out = with_input(&sandbox, &command, NEW);
-        let why = "raxx: it is limited, so nothing is stored. To store it all the same: --no-check";
+        let why = "raxx: the token works but is restricted, so nothing is stored. To store it anyway, add --no-check";
         assert_eq!(said(&out), (why.into(), 1));
         holds(&sandbox, OLD);
     }
@@ -895,7 +895,7 @@ fn an_import_replaces_only_what_the_provider_itself_rejects() {
     sandbox.env(NAME, NEW);
     assert_eq!(
         said(&sandbox.run(&["import"])),
-        (format!("raxx: {NAME}: the store file holds another value, which stays"), 0)
+        (format!("raxx: {NAME}: the store file has another value, which stays"), 0)
     );
     sandbox.unset(NAME);
     holds(&sandbox, OLD);
@@ -987,7 +987,7 @@ fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
     let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
     store.wait_for(&format!("{NAME} (hidden):"));
     store.line(NEW);
-    store.wait_for("It could not be checked. Store it all the same? [y/N]");
+    store.wait_for("It could not be checked. Store it anyway? [y/N]");
     store.line("y");
     assert_eq!(store.end(), 0, "{}", store.screen());
     assert_eq!(store.times(&NEW[..12]), 0);

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::files::{self, Target, shown};
 use crate::store::Lookup;
 
-/// No identity file is longer.
+/// The largest identity file that raxx reads.
 const LARGEST: u64 = 1 << 20;
 
 /// The identities of a file that other users cannot read, or that is mounted for this one.
