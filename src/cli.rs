@@ -73,9 +73,9 @@ pub enum Command {
     Forget(ForgetArgs),
     /// Find values in the environment and in shell files, and store them
     Import(ImportArgs),
-    /// Open the store file with its passphrase, for 12 hours
+    /// Unlock the GNOME keyring, or the store file for 12 hours
     Unlock(UnlockArgs),
-    /// Close the store file again
+    /// Lock the store file again
     Lock,
     /// Check every day, and send an alert when a credential fails
     Schedule {
@@ -276,7 +276,7 @@ pub struct ExportArgs {
 
 #[derive(Debug, Args)]
 pub struct UnlockArgs {
-    /// Read the passphrase from standard input
+    /// Read the password from standard input
     #[arg(long)]
     pub stdin: bool,
 }

@@ -39,7 +39,10 @@ pub fn place(credential: &Credential) -> Result<&Item> {
 pub async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Lookup>> {
     match one(store, item).await {
         found @ Lookup::Found(_) => Ok(Some(found)),
-        Lookup::Absent => Ok(None),
+        Lookup::Absent => match store.takes_new(item, LIMIT).await {
+            Ok(()) => Ok(None),
+            Err(why) => bail!("{}", why_not(&why, item, store)),
+        },
         // An item of the old runbook: with consent for one time the next one would ask again.
         Lookup::Consent(why) if store.speaker(item).name() == "Keychain" => {
             bail!("the Keychain wants consent: {why}; type: raxx store --repair {name}")
@@ -179,7 +182,7 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
-    use crate::store::Written;
+    use crate::store::{Remedy, Written};
 
     /// A store that goes wrong in the ways of its script: one step for each change, the last for ever.
     struct Scripted {
@@ -230,8 +233,8 @@ mod tests {
             self
         }
 
-        fn unlock_hint(&self, _: &Item) -> String {
-            String::new()
+        fn unlock_hint(&self, _: &Item) -> Remedy {
+            Remedy::Do(String::new())
         }
 
         fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> Written<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::Credential;
 use crate::report::{Cause, Kind, Row};
 use crate::secret::{Malformed, Secret, from_environment};
-use crate::store::{Item, Lookup, Store};
+use crate::store::{Item, Lookup, Remedy, Store};
 
 /// The environment's name in a report.
 pub const ENVIRONMENT: &str = "env";
@@ -53,10 +53,10 @@ pub fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
     let name = store.name();
     match lookup {
         Lookup::Found(_) | Lookup::Absent => format!("it is not in the {name}"),
-        Lookup::Locked(what) => format!("{what} is locked; type: {}", store.unlock_hint(item)),
-        Lookup::Consent(why) => format!("the {name} wants consent: {why}; type: {}", store.unlock_hint(item)),
+        Lookup::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
+        Lookup::Consent(why) => format!("the {name} wants consent: {why}; {}", store.unlock_hint(item)),
         Lookup::Unavailable(why) => format!("there is no {name} here: {why}"),
-        Lookup::Broken(why) => format!("the {name} does not work: {why}"),
+        Lookup::Unreachable(why) | Lookup::Broken(why) => format!("the {name} does not work: {why}"),
         Lookup::Unfit(why) => format!("the {name} cannot keep this value: {why}"),
         Lookup::TimedOut => format!("the {name} did not answer in time"),
     }
@@ -69,8 +69,11 @@ pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
     let of_store = |words: String, what: String, hint: bool| {
         let mut row = row(Kind::Locked, words);
-        let unlock = credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item));
-        row.next = unlock.or(row.next);
+        match credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item)) {
+            Some(Remedy::Type(command)) => row.next = Some(command),
+            Some(Remedy::Do(words)) => row.hint = Some(words),
+            None => {}
+        }
         row.cause = Some(Cause::Store { what });
         row
     };
@@ -98,7 +101,7 @@ pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store
             let what = format!("the {name}, which wants consent: {why}");
             of_store(format!("in {what}"), what, true)
         }
-        Lookup::Broken(why) | Lookup::Unfit(why) => of_store(
+        Lookup::Unreachable(why) | Lookup::Broken(why) | Lookup::Unfit(why) => of_store(
             format!("not in env; the {name} does not work: {why}"),
             format!("the {name}, which does not work: {why}"),
             false,

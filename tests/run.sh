@@ -51,6 +51,7 @@ if [ "$(uname -s)" != Darwin ]; then
     need dbus-run-session dbus dbus-daemon -
     need gnome-keyring-daemon gnome-keyring gnome-keyring -
     need secret-tool libsecret-tools libsecret -
+    need keepassxc-cli keepassxc keepassxc -
     # The schedulers: what is written for them is read by themselves.
     need crontab cron cronie -
     need systemd-analyze systemd systemd -

@@ -1,8 +1,9 @@
-//! `raxx unlock` and `raxx lock`: the store file's passphrase; and the question how a new store file is to be opened.
+//! `raxx unlock` and `raxx lock`: a keyring's password and the store file's passphrase; and how a new store file opens.
 
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
+use zeroize::Zeroizing;
 
 use crate::ask::{self, Terminal};
 use crate::cli::UnlockArgs;
@@ -10,29 +11,108 @@ use crate::config::Config;
 use crate::keep::LIMIT;
 use crate::process::{block_on, say, unbroken, until_a_signal};
 use crate::secret::Secret;
-use crate::store::{self, FirstWrite, Form, KEPT_HOURS, Lookup, Refused, StoreFile};
+use crate::source::why_not;
+use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Lookup, Refused, Store, StoreFile};
 
-/// `raxx unlock`.
+/// How often a password may be typed wrong.
+const TRIES: usize = 3;
+
+/// `raxx unlock`: the keyrings that are locked, then the store file.
 ///
 /// # Errors
-/// Usage, configuration, a store file that cannot be unlocked whatever the passphrase is.
+/// Usage, configuration, a store that no password unlocks.
 pub fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
-    let file = store_file(&Config::load()?)?;
-    if let Err(why) = file.can_be_unlocked() {
+    let config = Config::load()?;
+    block_on(until_a_signal(async {
+        let store = store::open(&config);
+        let items: Vec<Item> = config.credentials.iter().filter_map(|credential| credential.store.clone()).collect();
+        let locked = store.locked_keyrings(&items, LIMIT).await;
+        let file = store::store_file(&config).map(|file| file.can_be_unlocked().map(|()| file));
+        let mut input = Input { piped: args.stdin && !ask::stdin_is_a_person(), terminal: Terminal::new() };
+        match (locked, file) {
+            (Ok(keyrings), file) if !keyrings.is_empty() => {
+                let file = file.and_then(Result::ok);
+                if input.piped && keyrings.len() + usize::from(file.is_some()) > 1 {
+                    bail!("more than one store is locked, and a pipe has one password; type: raxx unlock");
+                }
+                for keyring in &keyrings {
+                    if !unlock_keyring(&*store, keyring, &mut input).await? {
+                        return Ok(ExitCode::FAILURE);
+                    }
+                }
+                match file {
+                    Some(file) => unlock_file(&file, &mut input).await,
+                    None => Ok(ExitCode::SUCCESS),
+                }
+            }
+            // What keeps the service from being asked counts only where there is no file to unlock.
+            (_, Some(Ok(file))) => unlock_file(&file, &mut input).await,
+            (Err(why @ (Lookup::Locked(_) | Lookup::Consent(_) | Lookup::Broken(_) | Lookup::TimedOut)), _) => {
+                let item = items.first().cloned().unwrap_or_else(Item::nobodys);
+                bail!("{}", why_not(&why, &item, &*store))
+            }
+            (Ok(_), _) if store.keeps_keyrings() => {
+                say(&format!("raxx: nothing is locked: the {} gives its values", store.name()));
+                Ok(ExitCode::SUCCESS)
+            }
+            (_, Some(Err(why))) => refused(why),
+            (_, None) if cfg!(target_os = "macos") => {
+                bail!("values are kept in the Keychain here; type: security unlock-keychain")
+            }
+            (_, None) => no_file(&config),
+        }
+    }))?
+}
+
+/// Where passwords come from.
+struct Input {
+    piped: bool,
+    terminal: Terminal,
+}
+
+impl Input {
+    async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
+        match self.piped {
+            true => ask::piped().await,
+            false => self.terminal.hidden(question).await,
+        }
+    }
+}
+
+/// Hands the keyring's password to the program that keeps it. Gives whether it is unlocked.
+async fn unlock_keyring(store: &dyn Store, keyring: &Keyring, input: &mut Input) -> Result<bool> {
+    for _ in 0..TRIES {
+        let mut password = input.hidden(&format!("Password of {}: ", keyring.name)).await?;
+        // The line's end belongs to the terminal or the pipe.
+        if password.last() == Some(&b'\n') {
+            password.pop();
+        }
+        match store.unlock_keyring(keyring, password, LIMIT).await {
+            Ok(true) => {
+                say(&format!("raxx: {} is unlocked; to load its values, type: raxx load", keyring.name));
+                return Ok(true);
+            }
+            Ok(false) => say(&format!("raxx: wrong password: {} is still locked", keyring.name)),
+            Err(Lookup::TimedOut) => bail!("the {} did not answer in time", store.name()),
+            Err(Lookup::Locked(why) | Lookup::Consent(why) | Lookup::Broken(why) | Lookup::Unfit(why)) => {
+                bail!("{} could not be unlocked: {why}", keyring.name)
+            }
+            Err(_) => bail!("{} could not be unlocked: its service is gone", keyring.name),
+        }
+        if input.piped {
+            break;
+        }
+    }
+    Ok(false)
+}
+
+async fn unlock_file(file: &StoreFile, input: &mut Input) -> Result<ExitCode> {
+    let bytes = input.hidden("Passphrase of the store file: ").await?;
+    if let Err(why) = file.unlock(&passphrase(&bytes)?) {
         return refused(why);
     }
-    block_on(until_a_signal(async {
-        let mut terminal = Terminal::new();
-        let bytes = match args.stdin && !ask::stdin_is_a_person() {
-            true => ask::piped().await?,
-            false => terminal.hidden("Passphrase of the store file: ").await?,
-        };
-        if let Err(why) = file.unlock(&passphrase(&bytes)?) {
-            return refused(why);
-        }
-        say(&format!("raxx: the store file is unlocked for {KEPT_HOURS} hours, or until: raxx lock"));
-        Ok(ExitCode::SUCCESS)
-    }))?
+    say(&format!("raxx: the store file is unlocked for {KEPT_HOURS} hours, or until: raxx lock"));
+    Ok(ExitCode::SUCCESS)
 }
 
 /// `raxx lock`.
@@ -50,13 +130,11 @@ pub fn lock() -> Result<ExitCode> {
 }
 
 fn store_file(config: &Config) -> Result<StoreFile> {
-    match store::store_file(config) {
-        Some(file) => Ok(file),
-        None => bail!(
-            "values are kept in the {} here: only a store file is unlocked and locked by raxx",
-            store::open(config).name()
-        ),
-    }
+    store::store_file(config).map_or_else(|| no_file(config), Ok)
+}
+
+fn no_file<T>(config: &Config) -> Result<T> {
+    bail!("values are kept in the {} here: raxx locks and unlocks only a store file", store::open(config).name())
 }
 
 fn refused(why: Refused) -> Result<ExitCode> {

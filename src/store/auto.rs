@@ -4,10 +4,14 @@ use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use futures_util::future::LocalBoxFuture;
+use zeroize::Zeroizing;
 
 use super::secret_service::SecretService;
-use super::{FirstWrite, Item, Lookup, Store, StoreFile, Written};
+use super::{FirstWrite, Item, Keyring, Lookup, Remedy, Store, StoreFile, Unlocking, Written};
 use crate::secret::Secret;
+
+/// How long the file may take where the service has used up all the time: it takes a few milliseconds.
+const FILE: Duration = Duration::from_millis(100);
 
 /// The Secret Service, then the file.
 pub(super) struct Auto<S = SecretService> {
@@ -30,7 +34,7 @@ impl<S: Store> Auto<S> {
     }
 
     fn note(&self, answer: &Lookup) -> bool {
-        let none = matches!(answer, Lookup::Unavailable(_));
+        let none = matches!(answer, Lookup::Unavailable(_) | Lookup::Unreachable(_));
         self.no_service.set(none);
         none
     }
@@ -59,7 +63,7 @@ impl<S: Store> Store for Auto<S> {
         if self.of_file.borrow().contains(item) { &self.file } else { self.both() }
     }
 
-    fn unlock_hint(&self, item: &Item) -> String {
+    fn unlock_hint(&self, item: &Item) -> Remedy {
         self.speaker(item).unlock_hint(item)
     }
 
@@ -69,7 +73,7 @@ impl<S: Store> Store for Auto<S> {
                 return None;
             }
             // Whether there is a service is told by any question.
-            let question = [Item { service: "raxx".into(), account: "raxx".into() }];
+            let question = [Item::nobodys()];
             let answers = self.service.read(&question, limit).await;
             if answers.first().is_some_and(|answer| self.note(answer)) {
                 return self.file.first_write(limit).await;
@@ -110,7 +114,7 @@ impl<S: Store> Store for Auto<S> {
                 Lookup::Found(_) => true,
                 Lookup::Absent => false,
                 why if self.note(&why) && !self.file.exists() => return Err(why),
-                Lookup::Unavailable(_) => false,
+                Lookup::Unavailable(_) | Lookup::Unreachable(_) => false,
                 why => return Err(why),
             };
             // The file first: a copy in it would come back.
@@ -131,27 +135,70 @@ impl<S: Store> Store for Auto<S> {
         })
     }
 
+    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+        Box::pin(async move {
+            match self.service.takes_new(item, limit).await {
+                // The file takes everything.
+                Err(why) if self.note(&why) => Ok(()),
+                other => other,
+            }
+        })
+    }
+
+    fn keeps_keyrings(&self) -> bool {
+        !self.no_service.get()
+    }
+
+    fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> Unlocking<'a, Vec<Keyring>> {
+        Box::pin(async move {
+            let found = self.service.locked_keyrings(items, limit).await;
+            self.no_service.set(false);
+            if let Err(why) = &found {
+                self.note(why);
+            }
+            found
+        })
+    }
+
+    fn unlock_keyring<'a>(
+        &'a self,
+        keyring: &'a Keyring,
+        password: Zeroizing<Vec<u8>>,
+        limit: Duration,
+    ) -> Unlocking<'a, bool> {
+        self.service.unlock_keyring(keyring, password, limit)
+    }
+
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
         Box::pin(async move {
+            let until = Instant::now() + limit;
             let mut answers = self.service.read(items, limit).await;
             let none = answers.first().is_some_and(|answer| self.note(answer));
             items.iter().for_each(|item| self.said_by_file(item, false));
             if !self.file.exists() {
                 return answers;
             }
+            let left = until.saturating_duration_since(Instant::now()).max(FILE);
             if none {
-                return self.file.read(items, limit).await;
+                return self.file.read(items, left).await;
             }
-            // What was stored while there was no service (over ssh, say) is not lost now that there is one; and what a
-            // file that cannot be opened may hold is not called missing.
-            let absent: Vec<usize> = (0..items.len()).filter(|at| answers[*at] == Lookup::Absent).collect();
-            let wanted: Vec<Item> = absent.iter().map(|at| items[*at].clone()).collect();
+            // What was stored while there was no service (over ssh, say) is not lost now that there is one, nor while it
+            // does not work; and what a file that cannot be opened may hold is not called missing.
+            let not_told = |answer: &Lookup| matches!(answer, Lookup::Absent | Lookup::Broken(_) | Lookup::TimedOut);
+            let wanted: Vec<usize> = (0..items.len()).filter(|at| not_told(&answers[*at])).collect();
             if wanted.is_empty() {
                 return answers;
             }
-            for (at, answer) in absent.into_iter().zip(self.file.read(&wanted, limit).await) {
-                self.said_by_file(&items[at], answer != Lookup::Absent);
-                answers[at] = answer;
+            let of_file: Vec<Item> = wanted.iter().map(|at| items[*at].clone()).collect();
+            for (at, answer) in wanted.into_iter().zip(self.file.read(&of_file, left).await) {
+                let counts = match answers[at] {
+                    Lookup::Absent => answer != Lookup::Absent,
+                    _ => matches!(answer, Lookup::Found(_)),
+                };
+                if counts {
+                    self.said_by_file(&items[at], true);
+                    answers[at] = answer;
+                }
             }
             answers
         })
@@ -160,8 +207,6 @@ impl<S: Store> Store for Auto<S> {
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
 
     /// A service that answers always the same.
@@ -176,8 +221,8 @@ mod tests {
             self
         }
 
-        fn unlock_hint(&self, _: &Item) -> String {
-            "unlock the service".into()
+        fn unlock_hint(&self, _: &Item) -> Remedy {
+            Remedy::Do("unlock the service".into())
         }
 
         fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> Written<'a> {
@@ -228,6 +273,39 @@ mod tests {
     }
 
     #[test]
+    fn the_file_stands_in_where_the_address_of_the_bus_leads_nowhere() {
+        let found = Lookup::Found(zeroize::Zeroizing::new(b"value".to_vec()));
+        let gone = || Lookup::Unreachable("the bus does not exist".into());
+        assert_eq!(written_and_read(gone), (Ok(()), found, "store file", true));
+    }
+
+    /// What is read of a file with one value, by this service in front of it, and who is named.
+    fn read_behind(service: fn() -> Lookup) -> [(Lookup, &'static str); 2] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = StoreFile::new(&directory.path().join("store.age"), Some(directory.path().join("identity")));
+        run(file.write("NAME", &token(), &secret("kept"), LIMIT)).unwrap();
+        let auto = Auto::new(Answers(service), file);
+        let other = Item { service: "other".into(), account: "a".into() };
+        let answers = run(auto.read(&[token(), other.clone()], LIMIT)).try_into();
+        let [first, second]: [Lookup; 2] = answers.unwrap();
+        [(first, auto.speaker(&token()).name()), (second, auto.speaker(&other).name())]
+    }
+
+    #[test]
+    fn a_service_that_does_not_work_hides_no_value_of_the_file() {
+        for answer in [|| Lookup::Broken("garbage".into()), || Lookup::TimedOut] {
+            assert_eq!(read_behind(answer), [(found("kept"), "store file"), (answer(), "Secret Service")]);
+        }
+        for answer in [none, || Lookup::Unreachable("gone".into())] {
+            assert_eq!(read_behind(answer), [(found("kept"), "store file"), (Lookup::Absent, "store file")]);
+        }
+        // What is known to be in the service is not read from an older copy.
+        for answer in [|| Lookup::Locked("the keyring".into()), || Lookup::Consent("it asks".into())] {
+            assert_eq!(read_behind(answer), [(answer(), "Secret Service"), (answer(), "Secret Service")]);
+        }
+    }
+
+    #[test]
     fn where_there_is_neither_the_service_says_why() {
         let directory = tempfile::tempdir().unwrap();
         let auto = Auto::new(Answers(none), StoreFile::new(&directory.path().join("store.age"), None));
@@ -254,8 +332,8 @@ mod tests {
             self
         }
 
-        fn unlock_hint(&self, _: &Item) -> String {
-            "unlock the service".into()
+        fn unlock_hint(&self, _: &Item) -> Remedy {
+            Remedy::Do("unlock the service".into())
         }
 
         fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> Written<'a> {
@@ -349,10 +427,10 @@ mod tests {
         let answer = run(auto.read(&[token()], LIMIT)).pop().unwrap();
         // A container whose kernel has no keyring for it says that instead.
         assert!(matches!(answer, Lookup::Locked(_) | Lookup::Broken(_)), "{answer:?}");
-        assert_eq!(auto.unlock_hint(&token()), "raxx unlock");
+        assert_eq!(auto.unlock_hint(&token()), Remedy::Type("raxx unlock".into()));
         // What the service has needs no file.
         auto.service.0.replace(Some(b"new".to_vec()));
         assert_eq!(run(auto.read(&[token()], LIMIT)), [found("new")]);
-        assert_eq!(auto.unlock_hint(&token()), "unlock the service");
+        assert_eq!(auto.unlock_hint(&token()), Remedy::Do("unlock the service".into()));
     }
 }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::keyring::{self, FileKey};
-use super::{FirstWrite, Form, Item, Lookup, Store, Written};
+use super::{FirstWrite, Form, Item, Lookup, Remedy, Store, Written};
 use crate::files::{self, beside, shown};
 use crate::secret::Secret;
 
@@ -342,8 +342,8 @@ impl Store for StoreFile {
         self
     }
 
-    fn unlock_hint(&self, _: &Item) -> String {
-        "raxx unlock".into()
+    fn unlock_hint(&self, _: &Item) -> Remedy {
+        Remedy::Type("raxx unlock".into())
     }
 
     fn first_write(&self, _: Duration) -> LocalBoxFuture<'_, Option<FirstWrite>> {

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
-use super::{Item, Lookup, Store, Written, quoted};
+use super::{Item, Lookup, Remedy, Store, Written, quoted};
 use crate::secret::Secret;
 use crate::text::clean;
 
@@ -172,16 +172,16 @@ impl<S: System> Store for Keychain<S> {
         self
     }
 
-    fn unlock_hint(&self, item: &Item) -> String {
+    fn unlock_hint(&self, item: &Item) -> Remedy {
         if let Some((_, what)) = self.locked.borrow().iter().find(|(of, _)| of == item) {
-            return match what.strip_prefix(KEYCHAIN_AT) {
+            return Remedy::Type(match what.strip_prefix(KEYCHAIN_AT) {
                 Some(path) => format!("security unlock-keychain {}", quoted(path)),
                 None => "security unlock-keychain".into(),
-            };
+            });
         }
         // `security` then asks in its dialog; with "Always Allow" it never asks for this item again.
         let (service, account) = (quoted(&item.service), quoted(&item.account));
-        format!("security find-generic-password -s {service} -a {account} -w >/dev/null")
+        Remedy::Type(format!("security find-generic-password -s {service} -a {account} -w >/dev/null"))
     }
 
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {

@@ -16,6 +16,8 @@ use crate::secret::Secret;
 pub use file::{Refused, StoreFile};
 pub use keyring::KEPT_HOURS;
 
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+mod apart;
 #[cfg(target_os = "linux")]
 mod auto;
 mod file;
@@ -34,6 +36,13 @@ mod secret_service;
 pub struct Item {
     pub service: String,
     pub account: String,
+}
+
+impl Item {
+    /// An item that is nobody's: a store that is asked for it says whether it can be asked.
+    pub fn nobodys() -> Item {
+        Item { service: "raxx".into(), account: "raxx".into() }
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -68,6 +77,8 @@ pub enum Lookup {
     Consent(String),
     /// There is no store to ask here, and why.
     Unavailable(String),
+    /// A store should be there, but nothing answers where it should be, and why: an address from another machine, say.
+    Unreachable(String),
     /// A store should be there but does not work, and why.
     Broken(String),
     /// The store works, and cannot keep this value, and why.
@@ -84,6 +95,7 @@ impl fmt::Debug for Lookup {
             Self::Locked(what) => f.debug_tuple("Locked").field(what).finish(),
             Self::Consent(why) => f.debug_tuple("Consent").field(why).finish(),
             Self::Unavailable(why) => f.debug_tuple("Unavailable").field(why).finish(),
+            Self::Unreachable(why) => f.debug_tuple("Unreachable").field(why).finish(),
             Self::Broken(why) => f.debug_tuple("Broken").field(why).finish(),
             Self::Unfit(why) => f.debug_tuple("Unfit").field(why).finish(),
             Self::TimedOut => f.write_str("TimedOut"),
@@ -94,6 +106,36 @@ impl fmt::Debug for Lookup {
 /// What becomes of a write: done, or why not.
 pub type Written<'a> = LocalBoxFuture<'a, Result<(), Lookup>>;
 
+/// What came of a try to unlock.
+pub type Unlocking<'a, T> = LocalBoxFuture<'a, Result<T, Lookup>>;
+
+/// What a person does so that a store gives an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Remedy {
+    /// A command to type.
+    Type(String),
+    /// Words, where no command does it.
+    Do(String),
+}
+
+impl fmt::Display for Remedy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type(command) => write!(f, "type: {command}"),
+            Self::Do(words) => f.write_str(words),
+        }
+    }
+}
+
+/// A part of a store that is locked by a password of its own.
+pub struct Keyring {
+    /// For a person: "the login collection".
+    pub name: String,
+    /// Where the store keeps it.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+    path: String,
+}
+
 /// A place on this machine that keeps secrets.
 pub trait Store {
     /// The name a person knows it by, as in `not in env or Keychain`.
@@ -103,8 +145,8 @@ pub trait Store {
     /// name and its own way to be unlocked.
     fn speaker(&self, item: &Item) -> &dyn Store;
 
-    /// One command that unlocks the store or lets it ask for consent to read this item.
-    fn unlock_hint(&self, item: &Item) -> String;
+    /// What to do to unlock the store, or to let it ask for consent to read this item.
+    fn unlock_hint(&self, item: &Item) -> Remedy;
 
     /// Puts a value there, in place of the one that is there. Never opens a dialog and never unlocks.
     ///
@@ -132,6 +174,41 @@ pub trait Store {
                 None => Err(Lookup::TimedOut),
             }
         })
+    }
+
+    /// Whether the store can take a value for an item that it does not have: told before a person types the value.
+    ///
+    /// # Errors
+    /// A [`Lookup`] that says why not.
+    fn takes_new<'a>(&'a self, _item: &'a Item, _limit: Duration) -> Written<'a> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// What of this store is locked by a password that [`Store::unlock_keyring`] takes; nothing where nothing is locked.
+    ///
+    /// # Errors
+    /// A [`Lookup`] that says why that is not known, or who unlocks it otherwise.
+    fn locked_keyrings<'a>(&'a self, _items: &'a [Item], _limit: Duration) -> Unlocking<'a, Vec<Keyring>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    /// Whether it has keyrings at all, which raxx can unlock.
+    fn keeps_keyrings(&self) -> bool {
+        false
+    }
+
+    /// Unlocks it, and gives whether the password was the right one.
+    ///
+    /// # Errors
+    /// A [`Lookup`] that says why it could not be tried.
+    fn unlock_keyring<'a>(
+        &'a self,
+        keyring: &'a Keyring,
+        _password: Zeroizing<Vec<u8>>,
+        _limit: Duration,
+    ) -> Unlocking<'a, bool> {
+        let why = format!("{} is not unlocked by a password", keyring.name);
+        Box::pin(std::future::ready(Err(Lookup::Unfit(why))))
     }
 
     /// What must be made before the first write; none where there is nothing to make. Told within `limit`.
@@ -166,9 +243,9 @@ pub fn open(config: &Config) -> Box<dyn Store> {
         #[cfg(target_os = "macos")]
         (Backend::Auto | Backend::Keychain, _) => Box::new(keychain::Keychain::new(keychain_macos::System)),
         #[cfg(target_os = "linux")]
-        (Backend::Auto, Some(file)) => Box::new(auto::Auto::new(secret_service::SecretService, file)),
+        (Backend::Auto, Some(file)) => Box::new(auto::Auto::new(secret_service::SecretService::default(), file)),
         #[cfg(target_os = "linux")]
-        (Backend::Auto | Backend::SecretService, _) => Box::new(secret_service::SecretService),
+        (Backend::Auto | Backend::SecretService, _) => Box::new(secret_service::SecretService::default()),
         (_, Some(file)) => Box::new(file),
         (_, None) => Box::new(Nowhere),
     }
@@ -208,8 +285,8 @@ impl Store for Nowhere {
         self
     }
 
-    fn unlock_hint(&self, _: &Item) -> String {
-        "raxx unlock".into()
+    fn unlock_hint(&self, _: &Item) -> Remedy {
+        Remedy::Type("raxx unlock".into())
     }
 
     fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> Written<'a> {

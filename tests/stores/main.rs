@@ -9,6 +9,8 @@ mod support;
 
 mod file_store;
 #[cfg(target_os = "linux")]
+mod keepassxc;
+#[cfg(target_os = "linux")]
 mod secret_service;
 #[cfg(target_os = "linux")]
 mod secret_service_writes;

@@ -1,11 +1,14 @@
 //! The Secret Service as raxx meets it: a real gnome-keyring, and the states in which there is none or a bad one.
 
 use crate::keyring;
+use crate::pty;
 use crate::support;
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use keyring::{Bus, Keyring, Manners, PASSWORD, Service, StandIn, Stored};
+use pty::Terminal;
 use serde_json::Value;
 use support::{Sandbox, text};
 
@@ -118,8 +121,54 @@ fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
     }
 
     let password = format!("{PASSWORD}\n");
-    sandbox.command("bash").args(["--norc", "-c", &hint]).write_stdin(password).assert().success();
+    assert_eq!(hint, "raxx unlock");
+    let unlock = |password: String| {
+        let out = sandbox.raxx().args(["unlock", "--stdin"]).write_stdin(password).output().unwrap();
+        (out.status.code(), text(&out.stderr))
+    };
+    let (code, said) = unlock("another one\n".into());
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(values(&sandbox), ["", ""], "a wrong password opens nothing, and makes no keyring");
+    let (code, said) = unlock(password);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(!said.contains(PASSWORD), "{said}");
     assert_eq!(values(&sandbox), [VALUE, ""], "{hint}");
+}
+
+/// As after a restart of a machine with automatic login: every other client reads it, and nobody is asked.
+#[test]
+fn a_keyring_without_a_password_is_read_although_it_is_locked() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start_without_password(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    keyring.lock(&sandbox);
+    assert_eq!(values(&sandbox), [VALUE, ""]);
+    keyring.lock(&sandbox);
+    let out =
+        sandbox.raxx().args(["store", "TOKEN_B", "--stdin", "--no-check"]).write_stdin("another-one").output().unwrap();
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_eq!(values(&sandbox), [VALUE, "another-one"]);
+}
+
+#[test]
+fn a_password_is_asked_for_again_and_never_shown() {
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    keyring.lock(&sandbox);
+    let raxx = Path::new(support::RAXX);
+    let mut terminal = Terminal::open(raxx, &["unlock"], sandbox.environment(), &sandbox.home());
+    terminal.wait_for("Password of the login collection: ");
+    terminal.line("another one");
+    terminal.wait_for("wrong password");
+    terminal.wait_for_times("Password of the login collection: ", 2);
+    terminal.line(PASSWORD);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    assert_eq!(terminal.times(PASSWORD) + terminal.times("another one"), 0, "{}", terminal.screen());
+    assert_eq!(values(&sandbox), [VALUE, ""]);
+    // Nothing is locked any more, and nobody is asked.
+    let out = sandbox.run(&["unlock"]);
+    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
 }
 
 #[test]
@@ -287,7 +336,9 @@ fn what_is_locked_is_left_locked() {
     for row in check(&sandbox) {
         assert_row(&row, "locked", "in the team collection, which is locked");
     }
-    assert_eq!(service.calls(), ["Hello", "ReadAlias", "OpenSession", "SearchItems", "SearchItems"]);
+    let calls = service.calls();
+    assert_eq!(calls[..6], ["Hello", "ReadAlias", "OpenSession", "SearchItems", "SearchItems", "Unlock"]);
+    assert!(!calls.contains(&"Prompt".into()), "no dialog is opened: {calls:?}");
 }
 
 #[test]
@@ -309,7 +360,7 @@ fn a_locked_collection_that_cannot_be_searched_is_not_called_missing() {
         assert_row(&row, "locked", "in the team collection, which is locked");
         assert_eq!(row["rotate_via"], Value::Null);
     }
-    assert!(!service.calls().iter().any(|call| ["Unlock", "Prompt"].contains(&call.as_str())), "{:?}", service.calls());
+    assert!(!service.calls().contains(&"Prompt".into()), "no dialog is opened: {:?}", service.calls());
 }
 
 #[test]

@@ -3,6 +3,7 @@
 #![allow(dead_code)] // each test program uses its own part
 
 use std::collections::HashMap;
+use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -95,16 +96,30 @@ pub struct Keyring {
 
 impl Keyring {
     pub fn start(sandbox: &mut Sandbox) -> Keyring {
+        Self::start_as(sandbox, Some(PASSWORD))
+    }
+
+    /// One without a password, as on a machine with automatic login. After each start it is locked.
+    pub fn start_without_password(sandbox: &mut Sandbox) -> Keyring {
+        let directory = sandbox.home().join(".local/share/keyrings");
+        fs::create_dir_all(&directory).unwrap();
+        let keyring = "[keyring]\ndisplay-name=login\nctime=0\nmtime=0\nlock-on-idle=false\nlock-after=false\n";
+        fs::write(directory.join("login.keyring"), keyring).unwrap();
+        fs::write(directory.join("default"), "login").unwrap();
+        Self::start_as(sandbox, None)
+    }
+
+    fn start_as(sandbox: &mut Sandbox, password: Option<&str>) -> Keyring {
         need("gnome-keyring-daemon", "gnome-keyring");
         need("secret-tool", "libsecret-tools");
         need("dbus-send", "dbus");
         let bus = Bus::start(sandbox);
         // In the foreground, and waited for: else the bus starts a second one, which is locked.
         let mut daemon = std_command(sandbox, "gnome-keyring-daemon");
-        daemon.args(["--unlock", "--foreground", "--components=secrets"]);
+        daemon.args([if password.is_some() { "--unlock" } else { "--start" }, "--foreground", "--components=secrets"]);
         daemon.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut daemon = daemon.spawn().expect("gnome-keyring-daemon starts");
-        daemon.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+        daemon.stdin.take().unwrap().write_all(password.unwrap_or_default().as_bytes()).unwrap();
         let keyring = Keyring { daemon, _bus: bus };
         let deadline = Instant::now() + Duration::from_secs(20);
         let name = "string:org.freedesktop.secrets";

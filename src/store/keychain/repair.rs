@@ -82,7 +82,11 @@ fn given_silently(system: &impl System, item: &Item, value: &[u8], end: Instant)
 fn kept(copy: &Item, why: &Lookup) -> Lookup {
     let why = match why {
         Lookup::Locked(what) => format!("{what} is locked"),
-        Lookup::Consent(why) | Lookup::Unavailable(why) | Lookup::Broken(why) | Lookup::Unfit(why) => why.clone(),
+        Lookup::Consent(why)
+        | Lookup::Unavailable(why)
+        | Lookup::Unreachable(why)
+        | Lookup::Broken(why)
+        | Lookup::Unfit(why) => why.clone(),
         Lookup::TimedOut => "no answer in time".into(),
         Lookup::Absent | Lookup::Found(_) => "it is not there".into(),
     };

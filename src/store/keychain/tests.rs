@@ -25,6 +25,7 @@ pub fn kind(answer: &Lookup) -> &'static str {
         Lookup::Locked(_) => "locked",
         Lookup::Consent(_) => "consent",
         Lookup::Unavailable(_) => "unavailable",
+        Lookup::Unreachable(_) => "unreachable",
         Lookup::Broken(_) => "broken",
         Lookup::Unfit(_) => "unfit",
         Lookup::TimedOut => "timed out",

@@ -274,7 +274,7 @@ fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
     let keychain = Keychain::new(Chain { locked: true, ..Chain::holding(&[(OURS_NOW, "old", true)]) });
     let locked = || Err(Lookup::Locked("the login keychain".into()));
     assert_eq!(write(&keychain, "new"), locked());
-    assert_eq!(keychain.unlock_hint(&token()), "security unlock-keychain");
+    assert_eq!(keychain.unlock_hint(&token()).to_string(), "type: security unlock-keychain");
     assert_eq!(delete(&keychain), locked());
     assert_eq!(block_on(keychain.repair("TOKEN", &token())), locked());
     assert_eq!((*keychain.system.changes.lock().unwrap(), *keychain.system.dialogs.lock().unwrap()), (0, 0));

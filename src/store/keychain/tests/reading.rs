@@ -208,8 +208,11 @@ fn an_item_of_a_locked_keychain_of_its_own_is_locked() {
     assert_eq!(answers[0], Lookup::Locked("the keychain /Volumes/my keys/work.keychain-db".into()));
     assert_eq!((kind(&answers[1]), &answers[2]), ("consent", &found("by security")));
     assert!(!keychain.system.calls().contains(&"security a".into()));
-    assert_eq!(keychain.unlock_hint(&wanted[0]), "security unlock-keychain '/Volumes/my keys/work.keychain-db'");
-    assert!(keychain.unlock_hint(&wanted[1]).starts_with("security find-generic-password -s b "));
+    assert_eq!(
+        keychain.unlock_hint(&wanted[0]).to_string(),
+        "type: security unlock-keychain '/Volumes/my keys/work.keychain-db'"
+    );
+    assert!(keychain.unlock_hint(&wanted[1]).to_string().starts_with("type: security find-generic-password -s b "));
 }
 
 #[test]
@@ -398,13 +401,13 @@ fn answers_stand_in_the_order_of_the_items() {
 #[test]
 fn the_hint_is_to_unlock_or_to_consent() {
     let item = Item { service: "raxx token".into(), account: "it's".into() };
-    let consent = r"security find-generic-password -s 'raxx token' -a 'it'\''s' -w >/dev/null";
+    let consent = r"type: security find-generic-password -s 'raxx token' -a 'it'\''s' -w >/dev/null";
     let keychain = Keychain::new(Mac::new(&[("raxx token", ASKS)]).states(&[Ok(true), Ok(false)]));
-    assert_eq!(keychain.unlock_hint(&item), consent);
+    assert_eq!(keychain.unlock_hint(&item).to_string(), consent);
     read(&keychain, std::slice::from_ref(&item), SHORT);
-    assert_eq!(keychain.unlock_hint(&item), "security unlock-keychain");
+    assert_eq!(keychain.unlock_hint(&item).to_string(), "type: security unlock-keychain");
     read(&keychain, std::slice::from_ref(&item), SHORT);
-    assert_eq!(keychain.unlock_hint(&item), consent);
+    assert_eq!(keychain.unlock_hint(&item).to_string(), consent);
 }
 
 #[test]
