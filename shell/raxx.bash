@@ -50,7 +50,16 @@ function raxx {
 
   if [[ "$1" != unset ]]; then
     { \builtin set +x; } 2>/dev/null
+    # bash 3.2 leaves the function at ^C, and with it the value that is stored by then, unless somebody handles the signal.
+    if ((BASH_VERSINFO[0] < 5)); then
+      __raxx_rest="$(\builtin trap -p INT)"
+      \builtin trap ':' INT
+    fi
     __raxx_text="$(\command raxx "$1" --shell bash "${@:2}")" || __raxx_code="$?"
+    if ((BASH_VERSINFO[0] < 5)); then
+      \builtin eval "\\builtin ${__raxx_rest:-trap - INT}"
+      __raxx_rest=''
+    fi
     case "${__raxx_code}" in
       # 0 and 1 (a credential failed) come with code, and so does what a signal has ended. Anything else comes with a message only.
       0 | 1 | 129 | 130 | 131 | 143)

@@ -298,7 +298,8 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
                 let why = credential.store.as_ref().map(|item| why_not(&lookup, item, store));
                 let why = why.unwrap_or_default();
                 // The other ways not to have it say themselves what to type, or pass.
-                let next = matches!(lookup, Lookup::Unavailable(_)).then(|| format!("; {}", next()));
+                let next =
+                    matches!(lookup, Lookup::Unavailable(_) | Lookup::Unreachable(_)).then(|| format!("; {}", next()));
                 return Err(format!("{name} is not in env, and {why}{}", next.unwrap_or_default()));
             }
         },

@@ -132,7 +132,10 @@ fn unseen(config: &Config) -> Result<()> {
     let found = block_on(stored(&*store, &asked, STORE))?;
     for (credential, stored) in asked.iter().zip(found) {
         // A store that is locked or slow may have it.
-        if !matches!(stored, Stored::Not(Lookup::Absent | Lookup::Unavailable(_) | Lookup::Broken(_))) {
+        if !matches!(
+            stored,
+            Stored::Not(Lookup::Absent | Lookup::Unavailable(_) | Lookup::Unreachable(_) | Lookup::Broken(_))
+        ) {
             continue;
         }
         let name = &credential.name;

@@ -37,6 +37,8 @@ fn started(shell: &str, place: &Path) -> Command {
     let mut command = Command::new(demo());
     // The binary beside it is the one under test; it need not be built again.
     command.env_remove("CARGO").env("TMPDIR", place);
+    // The story has dashes, which a machine without a UTF-8 locale does not get.
+    command.env_remove("LC_ALL").env_remove("LC_CTYPE").env("LANG", "C.UTF-8");
     let found = ["/bin", "/usr/bin", "/usr/local/bin", "/opt/homebrew/bin"].map(|place| Path::new(place).join(shell));
     let found = found.into_iter().find(|path| path.is_file()).expect("the shell");
     command.env("SHELL", found);
