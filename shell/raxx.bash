@@ -299,7 +299,7 @@ function __raxx_step {
 }
 
 function __raxx_start {
-  \builtin local __raxx_sh __raxx_posix
+  \builtin local __raxx_sh __raxx_posix __raxx_functrace
   __raxx_want=''
   # Where raxx is gone, a distribution's command_not_found_handle must not write into the pipe.
   \builtin type -P raxx >/dev/null 2>&1 || \builtin return 0
@@ -326,14 +326,18 @@ function __raxx_start {
     __raxx_posix="$(\builtin declare -p POSIXLY_CORRECT 2>/dev/null) on"
     \builtin set +o posix
   fi
-  # In an eval for that reason, and because the number of a descriptor cannot be a variable before 4.1. `builtin exec` would close it
-  # again.
+  # Where functions inherit a DEBUG trap, bash 5.0 loses its own input to the process and ends.
+  __raxx_functrace="${-//[!T]/}"
+  \builtin set +T
+  # In an eval because of the posix mode, and because the number of a descriptor cannot be a variable before 4.1. `builtin exec` would
+  # close it again.
   if \builtin eval "\\exec ${__raxx_fd}< <(\\exec sh -c \"\${__raxx_sh}\" </dev/null 2>/dev/null)"; then
     __raxx_want="${__raxx_fd}"
     __raxx_pid=''
   else
     __raxx_fd=''
   fi 2>/dev/null
+  [[ -z "${__raxx_functrace}" ]] || \builtin set -T
   if [[ -n "${__raxx_posix}" ]]; then
     \builtin set -o posix
     [[ "${__raxx_posix}" != 'declare -x'* ]] || \builtin export POSIXLY_CORRECT
