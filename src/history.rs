@@ -345,7 +345,7 @@ mod tests {
 
     use super::*;
 
-    const HERE: &str = "/home/me/.config/raxx/config.toml";
+    const HERE: &str = "/somewhere/raxx/config.toml";
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap()

@@ -153,7 +153,7 @@ mod tests {
             "3f2a9c1be4d05f6788990aabbccddeef",
             "01234567-89ab-cdef-0123-456789abcdef",
             "https://hooks.slack.com/services/T000/B000/aBcDeFgHiJkLmNoPqRsT0123",
-            "/home/me/ghp_MadeUp0123456789abcdef/x",
+            "/somewhere/ghp_MadeUp0123456789abcdef/x",
             "wJalrXUtnFEMIK7MDENGbPxRfiCY",
         ] {
             assert!(looks_like_a_value(value), "{value}");
