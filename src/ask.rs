@@ -160,8 +160,8 @@ impl Terminal {
         silent.special_codes[SpecialCodeIndex::VTIME] = 0;
         // Ctrl-Z is a key that is read here: by itself it would leave a silent terminal to the shell.
         silent.special_codes[SpecialCodeIndex::VSUSP] = NO_KEY;
-        tcsetattr(self.file()?, OptionalActions::Flush, &silent)?;
-        Ok(())
+        let file = self.file()?;
+        Ok(rustix::io::retry_on_intr(|| tcsetattr(&*file, OptionalActions::Flush, &silent))?)
     }
 
     /// Shows again what is typed. What was typed meanwhile is dropped.
@@ -170,7 +170,8 @@ impl Terminal {
             let _ = self.file().and_then(|file| file.write_all(b"\n"));
         }
         if let (Some(before), Some(file)) = (self.before.take(), &self.file) {
-            let _ = tcsetattr(file, OptionalActions::Flush, &before);
+            // It waits for the output to leave, and a signal that comes meanwhile ends it without effect.
+            let _ = rustix::io::retry_on_intr(|| tcsetattr(file, OptionalActions::Flush, &before));
             if let Ok(mut silent) = SILENT.lock() {
                 *silent = None;
             }
