@@ -328,9 +328,11 @@ fn played(shell: &Path, home: &Path, environment: &[(String, String)]) -> Result
         terminal.typed(line)?;
         terminal.enter()?;
     }
+    // Up to the prompt at which the shell is left.
+    let text = terminal.text();
+    let mut story: Vec<&str> = text.lines().collect();
+    story.pop();
     terminal.typed("exit\r")?;
     terminal.child.wait()?;
-    let text = terminal.text();
-    let story = text.lines().take_while(|line| *line != format!("{PROMPT}exit")).collect::<Vec<_>>();
     Ok(story.join("\n") + "\n")
 }
