@@ -59,7 +59,11 @@ pub fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
             (_, None) if cfg!(target_os = "macos") => {
                 bail!("values are kept in the Keychain here; type: security unlock-keychain")
             }
-            (_, None) => no_file(&config),
+            (Err(why), None) => {
+                let item = items.first().cloned().unwrap_or_else(Item::nobodys);
+                bail!("{}", why_not(&why, &item, &*store))
+            }
+            (Ok(_), None) => no_file(&config),
         }
     }))?
 }
@@ -134,7 +138,7 @@ fn store_file(config: &Config) -> Result<StoreFile> {
 }
 
 fn no_file<T>(config: &Config) -> Result<T> {
-    bail!("values are kept in the {} here: raxx locks and unlocks only a store file", store::open(config).name())
+    bail!("values are kept in the {} here: raxx locks only a store file", store::open(config).name())
 }
 
 fn refused(why: Refused) -> Result<ExitCode> {

@@ -432,7 +432,7 @@ fn only_a_store_file_is_unlocked_by_raxx() {
     );
     if cfg!(target_os = "linux") {
         let sandbox = home("[store]\nbackend = \"secret-service\"\n");
-        let wanted = "values are kept in the Secret Service here: raxx locks and unlocks only a store file";
+        let wanted = "values are kept in the Secret Service here: raxx locks only a store file";
         assert_eq!(said(&sandbox, "lock"), wanted);
         // A keyring can be unlocked, where there is one.
         assert_eq!(sandbox.run(&["unlock"]).status.code(), Some(2));
