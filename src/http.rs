@@ -39,8 +39,7 @@ pub struct Request {
 /// The client. Building it reads the machine's certificates (milliseconds): only done where the network is used.
 pub struct Client {
     client: reqwest::Client,
-    /// The proxy's name, where https goes through one.
-    proxy: Option<String>,
+    proxy: Option<Proxy>,
     certificates: Certificates,
 }
 
@@ -51,10 +50,9 @@ impl Client {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
-        let mut proxy = None;
-        if let Some(found) = Proxy::from_environment().map_err(Fault::NotSent)? {
-            builder = builder.proxy(found.proxy);
-            proxy = Some(found.name);
+        let proxy = Proxy::from_environment().map_err(Fault::NotSent)?;
+        if let Some(proxy) = &proxy {
+            builder = builder.proxy(proxy.rule());
         }
         let mut certificates = Certificates::from_environment().map_err(Fault::NotSent)?;
         if let Some(authorities) = certificates.authorities.take() {
@@ -71,9 +69,10 @@ impl Client {
         Ok(Client { client, proxy, certificates })
     }
 
-    /// The proxy that requests to `address` go through, unless `NO_PROXY` excepts it.
+    /// The name of the proxy that requests to `address` go through.
     pub fn proxy_for(&self, address: &str) -> Option<&str> {
-        self.proxy.as_deref().filter(|_| address.starts_with("https:"))
+        let address = Url::parse(address).ok()?;
+        self.proxy.as_ref().filter(|proxy| proxy.is_for(&address)).map(|proxy| proxy.name.as_str())
     }
 
     /// Sends it and reads the answer.
@@ -103,7 +102,8 @@ impl Client {
             builder = builder.body(Bytes::from_owner(body.clone()));
         }
         let host = request.url.host_str().unwrap_or_default().to_string();
-        let fault = |error| Fault::of(&error, &host, self.proxy.as_deref(), &self.certificates);
+        let fault =
+            |error| Fault::of(&error, &host, self.proxy.as_ref().map(|proxy| proxy.name.as_str()), &self.certificates);
         let response = builder.send().await.map_err(fault)?;
 
         let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();

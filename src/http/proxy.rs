@@ -1,6 +1,8 @@
 //! The proxy that the environment names.
 
-use url::Url;
+use std::net::IpAddr;
+
+use url::{Host, Url};
 
 use crate::typed::looks_like_a_value;
 
@@ -8,10 +10,12 @@ use crate::typed::looks_like_a_value;
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// A proxy for https. Http is for loopback alone, where a proxy would see the credential.
+#[derive(Clone)]
 pub(super) struct Proxy {
-    pub(super) proxy: reqwest::Proxy,
+    address: Url,
     /// Its host and port, and the variable that names it; its address may contain a password.
     pub(super) name: String,
+    excepted: Exceptions,
 }
 
 impl Proxy {
@@ -21,9 +25,9 @@ impl Proxy {
         let set = |name: &&'static str| Some((*name, std::env::var_os(name).filter(|value| !value.is_empty())?));
         let Some((variable, address)) = VARIABLES.iter().find_map(set) else { return Ok(None) };
         let url = address.to_str().ok_or(NO_ADDRESS).and_then(address_of).map_err(|why| format!("{variable} {why}"))?;
-        let proxy = reqwest::Proxy::https(url.as_str()).map_err(|_| format!("{variable} {NO_ADDRESS}"))?;
+        reqwest::Proxy::https(url.as_str()).map_err(|_| format!("{variable} {NO_ADDRESS}"))?;
         let excepted = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
-        let excepted = excepted.and_then(|list| reqwest::NoProxy::from_string(&exceptions(&list)));
+        let excepted = Exceptions::read(&excepted.unwrap_or_default());
         let host = url.host_str().unwrap_or_default();
         let name = match url.port() {
             // What was put in its place by mistake is not repeated.
@@ -31,7 +35,18 @@ impl Proxy {
             Some(port) => format!("{host}:{port} ({variable})"),
             None => format!("{host} ({variable})"),
         };
-        Ok(Some(Proxy { proxy: proxy.no_proxy(excepted), name }))
+        Ok(Some(Proxy { address: url, name, excepted }))
+    }
+
+    /// Whether requests to this address go through it.
+    pub(super) fn is_for(&self, url: &Url) -> bool {
+        url.scheme() == "https" && !self.excepted.have(url)
+    }
+
+    /// The same for the library, which knows fewer forms of exceptions.
+    pub(super) fn rule(&self) -> reqwest::Proxy {
+        let proxy = self.clone();
+        reqwest::Proxy::custom(move |url| proxy.is_for(url).then(|| proxy.address.clone()))
     }
 }
 
@@ -51,14 +66,89 @@ fn address_of(text: &str) -> Result<Url, &'static str> {
     }
 }
 
-/// The entries of `NO_PROXY` in the one form that the library knows; other programs take `*.host` and addresses as well.
-fn exceptions(list: &str) -> String {
-    let entries = list.split([',', ' ', '\t', '\n']).map(|entry| {
-        let entry = entry.split_once("://").map_or(entry, |(_, host)| host).trim_end_matches('/');
-        let entry = entry.strip_suffix(":443").unwrap_or(entry);
-        entry.strip_prefix("*.").map_or(entry.to_string(), |domain| format!(".{domain}"))
-    });
-    entries.filter(|entry| !entry.is_empty()).collect::<Vec<_>>().join(",")
+/// What `NO_PROXY` excepts, in the forms of curl, Go and Python.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Exceptions(Vec<Exception>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Exception {
+    hosts: Hosts,
+    port: Option<u16>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Hosts {
+    All,
+    /// A host, and all under it.
+    Domain(String),
+    /// The addresses that begin with so many bits of this one.
+    Network(IpAddr, u8),
+}
+
+impl Exceptions {
+    fn read(list: &str) -> Exceptions {
+        let entries = list.split([',', ' ', '\t', '\n']).map(|entry| {
+            entry.split_once("://").map_or(entry, |(_, host)| host).trim_end_matches('/').to_ascii_lowercase()
+        });
+        Exceptions(entries.filter(|entry| !entry.is_empty()).map(|entry| Exception::read(&entry)).collect())
+    }
+
+    fn have(&self, url: &Url) -> bool {
+        self.0.iter().any(|exception| {
+            let port = exception.port.is_none_or(|port| url.port_or_known_default() == Some(port));
+            port && exception.hosts.have(url)
+        })
+    }
+}
+
+impl Exception {
+    fn read(entry: &str) -> Exception {
+        let bare = |text: &str| text.trim_start_matches('[').trim_end_matches(']').to_string();
+        // An IPv6 address without brackets has colons of its own.
+        let (host, port) = match entry.rsplit_once(':') {
+            Some((host, port)) if !bare(host).contains(':') || host.ends_with(']') => match port.parse() {
+                Ok(port) => (bare(host), Some(port)),
+                Err(_) => (bare(entry), None),
+            },
+            _ => (bare(entry), None),
+        };
+        let (address, bits) = host.split_once('/').map_or((host.as_str(), None), |(ip, bits)| (ip, bits.parse().ok()));
+        let hosts = match address.parse() {
+            Ok(address) => Hosts::Network(address, bits.unwrap_or(u8::MAX)),
+            Err(_) if host == "*" => Hosts::All,
+            Err(_) => Hosts::Domain(host.trim_start_matches("*.").trim_matches('.').to_string()),
+        };
+        Exception { hosts, port }
+    }
+}
+
+impl Hosts {
+    fn have(&self, url: &Url) -> bool {
+        let address = match url.host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            _ => None,
+        };
+        match self {
+            Hosts::All => true,
+            Hosts::Domain(domain) => {
+                let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+                host.strip_suffix(domain.as_str()).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+            }
+            Hosts::Network(network, bits) => address.is_some_and(|address| starts_like(*network, address, *bits)),
+        }
+    }
+}
+
+/// Whether the first `bits` of two addresses are the same.
+fn starts_like(one: IpAddr, other: IpAddr, bits: u8) -> bool {
+    let (differ, length) = match (one, other) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => (u128::from(u32::from(one) ^ u32::from(other)), 32),
+        (IpAddr::V6(one), IpAddr::V6(other)) => (u128::from(one) ^ u128::from(other), 128),
+        _ => return false,
+    };
+    let free = length - u32::from(bits).min(length);
+    differ.checked_shr(free).unwrap_or_default() == 0
 }
 
 #[cfg(test)]
@@ -92,8 +182,46 @@ mod tests {
 
     #[test]
     fn exceptions_may_have_the_forms_of_other_programs() {
-        let all = "*.corp.test, https://api.test/,host.test:443 ,,10.0.0.0/8 .dot.test *";
-        assert_eq!(exceptions(all), ".corp.test,api.test,host.test,10.0.0.0/8,.dot.test,*");
-        assert_eq!(exceptions(" "), "");
+        let have = |list: &str, url: &str| Exceptions::read(list).have(&Url::parse(url).unwrap());
+        for (list, url) in [
+            ("*", "https://api.test"),
+            ("a.test *", "https://10.0.0.1:8200"),
+            ("*", "https://[::1]"),
+            ("api.test", "https://api.test/x"),
+            ("API.Test.", "https://api.test./x"),
+            ("corp.test", "https://vault.corp.test"),
+            (".corp.test", "https://vault.corp.test"),
+            ("*.corp.test", "https://a.b.corp.test"),
+            ("https://api.test/", "https://api.test"),
+            ("a.test,\tvault.test:8200", "https://vault.test:8200"),
+            ("vault.test:443", "https://vault.test"),
+            ("10.0.0.7", "https://10.0.0.7:8200"),
+            ("10.0.0.7:8200", "https://10.0.0.7:8200"),
+            ("10.0.0.0/8", "https://10.9.8.7"),
+            ("0.0.0.0/0", "https://192.0.2.1"),
+            ("::1", "https://[::1]"),
+            ("[::1]", "https://[::1]:8200"),
+            ("[::1]:8200", "https://[::1]:8200"),
+            ("fd00::/8", "https://[fd12:3456::1]"),
+            ("::/0", "https://[2001:db8::1]"),
+        ] {
+            assert!(have(list, url), "{list} {url}");
+        }
+        for (list, url) in [
+            ("", "https://api.test"),
+            (" , ", "https://api.test"),
+            ("pi.test", "https://api.test"),
+            ("api.test.evil.test", "https://api.test"),
+            ("vault.test:8200", "https://vault.test"),
+            ("10.0.0.7:8201", "https://10.0.0.7:8200"),
+            ("10.0.0.0/8", "https://11.0.0.1"),
+            ("10.0.0.0/33", "https://10.0.0.1"),
+            ("10.0.0.7", "https://10.0.0.70"),
+            ("::/0", "https://10.0.0.1"),
+            ("0.0.0.0/0", "https://api.test"),
+            ("[::1]:8201", "https://[::1]:8200"),
+        ] {
+            assert!(!have(list, url), "{list} {url}");
+        }
     }
 }

@@ -505,6 +505,28 @@ fn a_proxy_that_is_silent_or_unknown_is_named_with_its_variable() {
     all_fail(&sandbox, "unreachable", &format!("no response (network/{{label}} down?): {words}"));
 }
 
+/// `NO_PROXY` in the forms of other programs, for a provider at an address with a port of its own.
+#[test]
+fn what_no_proxy_excepts_is_asked_directly() {
+    let tls = Tls::for_name("localhost");
+    let server = Loopback::start_tls(&tls);
+    ROWS.iter().for_each(|row| server.accept(row.value));
+    let port = ClosedPort::new();
+    let mut sandbox = machine(&server.url());
+    trust(&mut sandbox, &tls);
+    sandbox.env("HTTPS_PROXY", port.url());
+    let own = server.url().replace("https://", "");
+    for list in ["*", "example.test, *", "localhost", &own] {
+        sandbox.env("NO_PROXY", list);
+        let out = sandbox.run(&["check"]);
+        assert_eq!(out.status.code(), Some(0), "{list}: {}", text(&out.stdout));
+    }
+    // A proxy that had no part in it is not named.
+    server.always(Fault::HangBeforeHeaders);
+    let said = text(&sandbox.run(&["check"]).stdout);
+    assert_eq!(said.matches(" down?): timed out after 1.5s\n").count(), ROWS.len(), "{said}");
+}
+
 /// What the hook has this shell say.
 fn in_a_new_terminal(sandbox: &Sandbox, shell: &str) -> String {
     let code = text(&sandbox.run(&["hook", shell]).stdout);
