@@ -17,47 +17,88 @@ pub enum StandIn {
     Masked,
 }
 
-/// How references begin, in lower case, and whose they are. Databases' and webhooks' own schemes are not among them.
+/// How references begin that are told from tokens by that alone, in lower case, and whose they are.
 const REFERENCES: &[(&str, &str)] = &[
     ("op://", "not a token: an unresolved 1Password reference (op://…)"),
     ("vault:", "not a token: an unresolved Vault reference (vault:…)"),
-    ("hcvault://", "not a token: an unresolved Vault reference (hcvault://…)"),
     ("ref+", "not a token: an unresolved vals reference (ref+…)"),
     ("secretref+", "not a token: an unresolved vals reference (secretref+…)"),
+    ("secretref:", "not a token: an unresolved reference to a secret (secretref:…)"),
     ("keyring:", "not a token: an unresolved keyring reference (keyring:…)"),
     ("keychain:", "not a token: an unresolved Keychain reference (keychain:…)"),
-    ("secret://", "not a token: an unresolved reference (secret://…)"),
-    ("secrets://", "not a token: an unresolved reference (secrets://…)"),
-    ("doppler://", "not a token: an unresolved Doppler reference (doppler://…)"),
-    ("bws://", "not a token: an unresolved Bitwarden reference (bws://…)"),
-    ("bw://", "not a token: an unresolved Bitwarden reference (bw://…)"),
-    ("bitwarden://", "not a token: an unresolved Bitwarden reference (bitwarden://…)"),
-    ("infisical://", "not a token: an unresolved Infisical reference (infisical://…)"),
-    ("akeyless://", "not a token: an unresolved Akeyless reference (akeyless://…)"),
-    ("keeper://", "not a token: an unresolved Keeper reference (keeper://…)"),
-    ("lastpass://", "not a token: an unresolved LastPass reference (lastpass://…)"),
-    ("dashlane://", "not a token: an unresolved Dashlane reference (dashlane://…)"),
-    ("dl://", "not a token: an unresolved Dashlane reference (dl://…)"),
-    ("protonpass://", "not a token: an unresolved Proton Pass reference (protonpass://…)"),
-    ("pass://", "not a token: an unresolved Proton Pass reference (pass://…)"),
-    ("gopass://", "not a token: an unresolved gopass reference (gopass://…)"),
-    ("keepassxc://", "not a token: an unresolved KeePassXC reference (keepassxc://…)"),
-    ("sops://", "not a token: an unresolved SOPS reference (sops://…)"),
-    ("awssm://", "not a token: an unresolved AWS reference (awssm://…)"),
-    ("aws-sm://", "not a token: an unresolved AWS reference (aws-sm://…)"),
-    ("awssecretsmanager://", "not a token: an unresolved AWS reference (awssecretsmanager://…)"),
-    ("awsssm://", "not a token: an unresolved AWS reference (awsssm://…)"),
-    ("ssm://", "not a token: an unresolved AWS reference (ssm://…)"),
     ("arn:aws", "not a token: the name of an AWS resource (arn:aws…)"),
-    ("gcpsm://", "not a token: an unresolved Google Cloud reference (gcpsm://…)"),
-    ("gsm://", "not a token: an unresolved Google Cloud reference (gsm://…)"),
-    ("azkv://", "not a token: an unresolved Azure reference (azkv://…)"),
-    ("akv://", "not a token: an unresolved Azure reference (akv://…)"),
     ("@microsoft.keyvault(", "not a token: an unresolved Azure reference (@Microsoft.KeyVault(…))"),
-    ("env://", "not a token: an unresolved reference to a variable (env://…)"),
-    ("process.env.", "not a token: the name of a variable (process.env.…)"),
+    ("/run/secrets/", "not a token: the path of a file (/run/secrets/…)"),
+    ("/var/run/secrets/", "not a token: the path of a file (/var/run/secrets/…)"),
+    ("process.env", "not a token: the name of a variable (process.env…)"),
+    ("import.meta.env", "not a token: the name of a variable (import.meta.env…)"),
+    ("os.environ", "not a token: the name of a variable (os.environ…)"),
+    ("os.getenv(", "not a token: the name of a variable (os.getenv(…))"),
+    ("system.getenv(", "not a token: the name of a variable (System.getenv(…))"),
+    ("getenv(", "not a token: the name of a variable (getenv(…))"),
+    ("env(", "not a token: the name of a variable (env(…))"),
+    ("env[", "not a token: the name of a variable (ENV[…])"),
+    ("env.fetch(", "not a token: the name of a variable (ENV.fetch(…))"),
     ("$env:", "not a token: the name of a variable ($env:…)"),
+    ("$env{", "not a token: the name of a variable ($ENV{…})"),
 ];
+
+/// What schemes of references are called, whole or between `+`, `-` and `.`: those of secret managers, and of files,
+/// variables and programs that a value is read from. Databases' and webhooks' own schemes are not among them.
+const SCHEMES: &[&str] = &[
+    "op",
+    "bw",
+    "bws",
+    "rbw",
+    "dl",
+    "kv",
+    "kms",
+    "ksm",
+    "ssm",
+    "awsssm",
+    "awssm",
+    "awskms",
+    "sm",
+    "gsm",
+    "gcpsm",
+    "gcp",
+    "akv",
+    "azkv",
+    "sops",
+    "age",
+    "env",
+    "file",
+    "exec",
+    "cmd",
+    "k8s",
+    "teller",
+    "chamber",
+    "berglas",
+    "phase",
+    "bao",
+    "openbao",
+    "doppler",
+    "infisical",
+    "akeyless",
+    "conjur",
+    "cyberark",
+    "delinea",
+    "dashlane",
+    "keeper",
+    "kdbx",
+    "libsecret",
+    "credential",
+    "credentials",
+    "credstore",
+    "bitwarden",
+    "onepassword",
+    "1password",
+    "pulumi",
+    "aws",
+];
+
+/// The same for a part of a scheme's name.
+const IN_SCHEMES: &[&str] = &["secret", "vault", "pass", "keyring", "keychain"];
 
 /// Programs that print a value, with the words that follow.
 const COMMANDS: &[&str] = &[
@@ -83,6 +124,33 @@ const COMMANDS: &[&str] = &[
     "az keyvault ",
     "sops -d ",
     "sops decrypt ",
+    "op inject ",
+    "op --",
+    "bao kv ",
+    "bao read ",
+    "lpass show ",
+    "rbw get ",
+    "keepassxc-cli ",
+    "akeyless get",
+    "chamber read ",
+    "conjur variable ",
+    "dcli read ",
+    "keeper get ",
+    "vals eval ",
+    "vals get ",
+    "gcloud auth ",
+    "az account ",
+    "aws sts ",
+    "aws kms ",
+    "heroku auth:token",
+    "kubectl get ",
+    "pulumi config ",
+    "cat /",
+    "cat ~",
+    "cat \"",
+    "cat $",
+    "echo $",
+    "printenv ",
 ];
 
 /// Whole values that nobody's token is, in lower case.
@@ -101,8 +169,41 @@ const WORDS: &[&str] = &[
     "nan",
     "n/a",
     "dummy",
+    "unset",
+    "notset",
+    "not-set",
+    "not_set",
+    "setme",
+    "fillme",
     "[object object]",
+    "%!s(<nil>)",
 ];
+
+/// What is in placeholders, with words around it, and by chance in no token.
+const IN_PLACEHOLDERS: &[&str] = &[
+    "xxxxxxxx",
+    "your_token",
+    "your-token",
+    "yourtoken",
+    "your_api",
+    "your-api",
+    "yourapi",
+    "your_key",
+    "your-key",
+    "yourkey",
+    "your_secret",
+    "your-secret",
+    "yoursecret",
+    "changeme",
+    "change_me",
+    "change-me",
+    "replaceme",
+    "replace_me",
+    "replace-me",
+];
+
+/// What the last word of such a variable's name is.
+const NAMES: [&str; 5] = ["token", "key", "secret", "password", "pat"];
 
 impl StandIn {
     /// What this value is, where it is no token.
@@ -117,12 +218,36 @@ impl StandIn {
         if lower.starts_with("projects/") && lower.contains("/secrets/") {
             return Some(StandIn::Reference("not a token: the name of a Google Cloud secret (projects/…/secrets/…)"));
         }
+        if let Some(scheme) = scheme(value, &lower) {
+            let what = match scheme {
+                "file" => "not a token: the address of a file (file:…)",
+                "op" | "onepassword" | "1password" => "not a token: an unresolved 1Password reference",
+                _ => "not a token: an unresolved reference to a secret manager",
+            };
+            return Some(StandIn::Reference(what));
+        }
+        if lower.starts_with("https://") && lower.contains(".vault.azure.net/secrets/") {
+            return Some(StandIn::Reference(
+                "not a token: the address of an Azure secret (https://….vault.azure.net/…)",
+            ));
+        }
+        if is_tag(value) {
+            return Some(StandIn::Reference("not a token: an unresolved YAML tag, as in !secret NAME"));
+        }
         let between = |start: &str, end: &str| value.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
         if between("$(", ")").or(between("`", "`")).is_some() || COMMANDS.iter().any(|start| lower.starts_with(start)) {
             return Some(StandIn::Command);
         }
-        if lower.starts_with("enc[") || lower.starts_with("encrypted:") || lower.starts_with("-----begin age encrypted")
-        {
+        let encrypted = [
+            "enc[",
+            "enc(",
+            "encrypted:",
+            "{cipher}",
+            "$ansible_vault;",
+            "-----begin age encrypted",
+            "-----begin pgp message",
+        ];
+        if encrypted.iter().any(|start| lower.starts_with(start)) {
             return Some(StandIn::Encrypted);
         }
         // `ghp_${SUFFIX}` is a template; a passphrase with spaces that happens to hold `${x}` is not.
@@ -132,7 +257,18 @@ impl StandIn {
             cut.is_some_and(|(before, after)| before.bytes().chain(after.bytes()).all(|b| b.is_ascii_graphic()))
         };
         let named = between("%", "%").or(between("@@", "@@")).is_some_and(is_variable);
-        if in_braces("${", "}") || in_braces("{{", "}}") || in_braces("((", "))") || in_braces("#{", "}") || named {
+        let quoted = |sign: &str| between(sign, sign).is_some_and(|name| is_variable(name) && has_one_case(name));
+        if [("${", "}"), ("{{", "}}"), ("((", "))"), ("#{", "}"), ("%{", "}"), ("%(", ")s")]
+            .iter()
+            .any(|(start, end)| in_braces(start, end))
+            || named
+            || ["__", "@", "#", "~"].into_iter().any(quoted)
+            || between("%env(", ")%").is_some()
+        {
+            return Some(StandIn::Variable);
+        }
+        // `{env:NAME}`, `{vault://…}`: the text of an object has quotes.
+        if between("{", "}").is_some_and(|inside| inside.contains([':', '$', '.']) && !inside.contains('"')) {
             return Some(StandIn::Variable);
         }
         if value.strip_prefix('$').is_some_and(|name| is_variable(name) && has_one_case(name)) {
@@ -187,41 +323,77 @@ fn is_masked(value: &str, lower: &str) -> bool {
     let word = lower.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     value.contains("...")
         || value.contains(['…', '•', '●'])
-        || value.contains("****")
-        || matches!(word, "redacted" | "masked")
+        || value.contains("***")
+        || matches!(word, "redacted" | "masked" | "hidden" | "sensitive" | "sensitive value" | "removed")
+}
+
+/// The scheme of a reference: `bws://…`, or `pass:github/token`, where words follow the colon and not a password.
+fn scheme<'a>(value: &str, lower: &'a str) -> Option<&'a str> {
+    let (scheme, path) = lower.split_once(':')?;
+    let has = |is: fn(&u8) -> bool| value.as_bytes()[scheme.len()..].iter().any(is);
+    let mixed = has(u8::is_ascii_digit) && has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase);
+    let is_path = path.starts_with("//") || path.contains('/') && !path.contains(['@', '+', '=']) && !mixed;
+    let known = |part: &str| SCHEMES.contains(&part) || IN_SCHEMES.iter().any(|word| part.contains(word));
+    let is_scheme = scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-._".contains(&b));
+    (is_path && is_scheme && scheme.split(['+', '-', '.', '_']).any(known)).then_some(scheme)
+}
+
+/// `!secret NAME`, `!vault |`, `!reference [a, b]`.
+fn is_tag(value: &str) -> bool {
+    let tag = value.strip_prefix('!').and_then(|rest| rest.split_once(' '));
+    tag.is_some_and(|(tag, _)| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphabetic() || b"_:./".contains(&b)))
 }
 
 fn is_placeholder(value: &str, lower: &str) -> bool {
-    if WORDS.contains(&lower) || lower.contains("xxxxxxxx") {
+    if WORDS.contains(&lower) || IN_PLACEHOLDERS.iter().any(|part| lower.contains(part)) {
         return true;
     }
-    // `xxx`, `---`, `***`: one character over and over.
+    // `xxx`, `---`, `***`: one character over and over; `XXXX-XXXX`, `sk-xxxx`.
     let mut characters = lower.chars();
     if let Some(first) = characters.next()
-        && matches!(first, 'x' | '*' | '-' | '_' | '.' | '?')
+        && matches!(first, 'x' | '*' | '-' | '_' | '.' | '?' | '#')
         && characters.all(|c| c == first)
     {
         return true;
     }
-    let plain = |text: &str| text.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, ' ' | '_' | '-' | '.' | '/'));
-    let brackets = [('<', '>'), ('[', ']'), ('{', '}')];
-    let inside = |(start, end): &(char, char)| value.strip_prefix(*start).and_then(|rest| rest.strip_suffix(*end));
-    if brackets.iter().find_map(inside).is_some_and(plain) {
+    let parts: Vec<&str> = lower.split(['-', '_', ' ']).collect();
+    let crosses = |part: &str| if part.bytes().all(|b| b == b'x') { part.len() } else { 0 };
+    let last = parts.last().map_or(0, |part| crosses(part));
+    if last >= 4 || last == 3 && (lower.len() <= 10 || parts.iter().all(|part| crosses(part) > 0)) {
+        return true;
+    }
+    // Words, and a number among them: `YOUR_API_KEY_2`.
+    let plain = |text: &str| {
+        let digits = text.bytes().filter(u8::is_ascii_digit).count();
+        digits <= 3
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '-' | '.' | '/' | '!' | ':' | ','))
+    };
+    let inside = |(start, end): (char, char)| value.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+    if [('[', ']'), ('{', '}'), ('(', ')')].into_iter().filter_map(inside).any(plain)
+        || [('<', '>'), ('«', '»'), ('‹', '›')].into_iter().filter_map(inside).any(|text| !text.contains(['<', '>']))
+    {
         return true;
     }
     // `YOUR_KEY`, `sk-your-key-here`, `insert token here`, `change-me`: words alone, and one of these among them.
     let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let has = |word: &str| words.contains(&word);
+    let is_name = |word: Option<&&str>| word.is_some_and(|word| NAMES.contains(word));
+    // The name of a variable in the place of its value.
+    let named =
+        value.contains('_') && value.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && is_name(words.last());
     plain(value)
-        && (has("your")
-            || lower.starts_with("yourtoken")
-            || lower.starts_with("yourapi")
-            || lower.starts_with("yoursecret")
-            || lower.starts_with("yourkey")
-            || (has("change") && has("me"))
+        && (named
+            || has("your")
+            || (has("change") && (has("me") || has("this") || has("please")))
             || (has("replace") && (has("me") || has("with") || has("this")))
+            || ((has("set") || has("fill")) && has("me"))
+            || words.first() == Some(&"todo")
             || (["insert", "enter", "paste", "put", "add", "token", "key"].into_iter().any(has) && has("here"))
-            || has("placeholder"))
+            || (has("insert") || has("paste")) && is_name(words.last())
+            || has("placeholder")
+            || has("redacted"))
 }
 
 #[cfg(test)]
@@ -251,6 +423,28 @@ mod tests {
             "env://GITHUB_TOKEN",
             "$env:GITHUB_TOKEN",
             "process.env.GITHUB_TOKEN",
+            "os.environ[\"GITHUB_TOKEN\"]",
+            "ENV['GITHUB_TOKEN']",
+            "env(GITHUB_TOKEN)",
+            "secretref:github-token",
+            "pass:GitHub/token",
+            "gopass://team/github",
+            "keepass://Root/GitHub",
+            "lpass://Work/github",
+            "aws-secretsmanager://github",
+            "ssm:/prod/GITHUB_TOKEN",
+            "sm://project/github",
+            "gcp-sm://github",
+            "azure-key-vault://vault/github",
+            "https://name.vault.azure.net/secrets/github",
+            "conjur://prod/github",
+            "sops+file://secrets.yaml#github",
+            "1password://Private/GitHub",
+            "file:///run/secrets/github",
+            "/run/secrets/github",
+            "!secret github_token",
+            "!vault |",
+            "!reference [.base, token]",
         ] {
             assert!(matches!(StandIn::of(reference), Some(StandIn::Reference(_))), "{reference}");
         }
@@ -270,6 +464,16 @@ mod tests {
                     "((github-token))",
                     "#{Token}",
                     "@@TOKEN@@",
+                    "@TOKEN@",
+                    "__GITHUB_TOKEN__",
+                    "#TOKEN#",
+                    "%{GITHUB_TOKEN}",
+                    "%(github_token)s",
+                    "%env(GITHUB_TOKEN)%",
+                    "{env:GITHUB_TOKEN}",
+                    "{file:~/.token}",
+                    "{vault://env/github}",
+                    "{$GITHUB_TOKEN}",
                 ][..],
             ),
             (
@@ -280,11 +484,20 @@ mod tests {
                     "op read op://a/b/c",
                     "gh auth token",
                     "vault kv get -field=x y",
+                    "lpass show --password github",
+                    "op --account x read op://a/b/c",
+                    "cat /run/secrets/github",
                 ],
             ),
             (
                 StandIn::Encrypted,
-                &["ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]", "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3"],
+                &[
+                    "ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]",
+                    "ENC(c2VjcmV0)",
+                    "{cipher}AQICAHh0",
+                    "$ANSIBLE_VAULT;1.1;AES256",
+                    "encrypted:BDqDBibm4wsYqMpCjTQ6BsDHmMadg9K3",
+                ],
             ),
             (
                 StandIn::Placeholder,
@@ -315,6 +528,19 @@ mod tests {
                     "None",
                     "placeholder",
                     "my_placeholder",
+                    "YOUR_API_KEY_2",
+                    "sk-your-key-123",
+                    "ghp_yourtoken123",
+                    "<API_KEY_1>",
+                    "<%= token %>",
+                    "(known after apply)",
+                    "XXXX-XXXX-XXXX",
+                    "sk-xxxx",
+                    "ghp_xxx",
+                    "SET_ME",
+                    "TODO: set me",
+                    "GITHUB_TOKEN",
+                    "API_KEY",
                 ],
             ),
             (
@@ -329,6 +555,9 @@ mod tests {
                     "(redacted)",
                     "••••••••",
                     "(redacted ghp_…cdef)",
+                    "ghp_***",
+                    "***REMOVED***",
+                    "(sensitive value)",
                 ],
             ),
         ] {
@@ -530,6 +759,14 @@ mod tests {
             "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
             "correct-horse-battery-staple",
             "hunter2hunter2hunter2",
+            // What servers of one's own are set up with.
+            "EMPTY",
+            "test",
+            "my-secret-token",
+            "vault-admin:aB3/xY9",
+            "pass-through:dGVzdA==/x",
+            "1//0gAbCdEfGhIjKl",
+            "/wJalrXUtnFEMI/K7MDENG/bPxRfiCYzEXAMPLE",
         ] {
             assert_eq!(StandIn::of(token), None, "{token}");
         }
