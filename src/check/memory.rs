@@ -46,8 +46,9 @@ impl Run<'_> {
             // A log-in is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
             // so that `raxx check` keeps its deadline.
             if self.mode == Mode::Hook || login {
-                // Not for ever: a raxx that was stopped by ^Z holds its lock.
-                let wait = end.saturating_duration_since(Instant::now()) / 2;
+                // Not for ever: a raxx that was stopped by ^Z holds its lock. The one that asks may doubt what it hears.
+                let left = end.saturating_duration_since(Instant::now());
+                let wait = (left / 2 + provider.doubt.unwrap_or_default()).min(left * 3 / 4);
                 match tokio::time::timeout(wait, state.flight(&print)).await {
                     Ok(lock) => flight = lock,
                     Err(_) if login => return Err((busy(), false)),

@@ -20,11 +20,12 @@ pub(super) fn moment(field: &str, answer: &Answer, json: Option<&Value>, now: Ti
     written(field, answer, json, now).filter(|at| !is_never(*at))
 }
 
-/// Before 1980 there was no token, and after 9000 there is none: `0001-01-01`, `1970-01-01`, `9999-12-31`.
+/// Before 2002 there was no token, and after 9000 there is none: `0001-01-01`, `1970-01-01`, `9999-12-31`, and where the
+/// calendars of DOS, PostgreSQL and Apple begin.
 fn is_never(at: Timestamp) -> bool {
-    const YEAR_1980: i64 = 315_532_800;
+    const YEAR_2002: i64 = 1_009_843_200;
     const YEAR_9000: i64 = 221_845_392_000;
-    !(YEAR_1980..YEAR_9000).contains(&at.as_second())
+    !(YEAR_2002..YEAR_9000).contains(&at.as_second())
 }
 
 fn written(field: &str, answer: &Answer, json: Option<&Value>, now: Timestamp) -> Option<Timestamp> {
@@ -126,6 +127,9 @@ mod tests {
             "\"1970-01-01T00:00:00.000Z\"",
             "\"1970-01-01\"",
             "\"1970-01-01 00:00:00 UTC\"",
+            "\"1980-01-01\"",
+            "\"2000-01-01T00:00:00Z\"",
+            "\"2001-01-01T00:00:00Z\"",
             "\"9999-12-31\"",
             "\"9999-12-31T23:59:59Z\"",
             "\"9999-12-31T23:59:59.9999999Z\"",
@@ -133,6 +137,7 @@ mod tests {
         ] {
             assert_eq!(at(never), None, "{never}");
         }
+        assert_eq!(at("\"2002-01-01T00:00:00Z\"").as_deref(), Some("2002-01-01T00:00:00Z"));
         assert_eq!(at("1577836800").as_deref(), Some("2020-01-01T00:00:00Z"));
         assert_eq!(at("1577836800000").as_deref(), Some("2020-01-01T00:00:00Z"));
         assert_eq!(at("\"1893456000\"").as_deref(), Some("2030-01-01T00:00:00Z"));

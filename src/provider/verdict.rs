@@ -119,9 +119,9 @@ pub(super) fn unexpected(provider: &Provider, answer: &Answer, json: Option<&Val
         return Finding::new(Kind::Refused, words);
     }
     let what = match (answer.body.trim().is_empty(), json.is_some()) {
+        _ if answer.cut && answer.is_json() => "a response that is larger than 64 KiB",
         (true, _) => "an empty body",
         (_, true) => "an answer that it does not usually give",
-        (_, false) if answer.cut && answer.is_json() => "a response that is larger than 64 KiB",
         (_, false) => "a body that is not its JSON",
     };
     Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))
