@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{alert, memory, only, prune, stamp, warn_unsaved};
 use crate::check::{Checked, Mode, Run};
@@ -16,7 +17,7 @@ use crate::cli::CheckArgs;
 use crate::config::Config;
 use crate::history;
 use crate::output;
-use crate::process::{block_on, print, say, write_whole};
+use crate::process::{Ends, block_on, print, say, write_whole};
 use crate::prometheus;
 use crate::report::{Cause, Report, Shown};
 use crate::schedule;
@@ -49,7 +50,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
 
     let silent = args.quiet || args.json || args.alert;
     let on_terminal = !silent && io::stdout().is_terminal() && io::stderr().is_terminal() && !is_dumb();
-    let (report, _) = block_on(collect(&run, on_terminal.then(|| Progress::new(&run.names()))))?;
+    let (report, _) = block_on(collect(&run, on_terminal))??;
 
     if args.json {
         write_whole(&report.json())?;
@@ -115,7 +116,20 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 /// Runs the checks until they are done or Ctrl-C comes. What is known by then is in the report, in the configured order,
 /// and beside it what each row was made from.
-pub(super) async fn collect(run: &Run<'_>, progress: Option<Progress>) -> (Report, Vec<Checked>) {
+///
+/// # Errors
+/// Another signal asked this process to end while it showed its progress.
+pub(super) async fn collect(run: &Run<'_>, shown: bool) -> Result<(Report, Vec<Checked>)> {
+    // All of them before the terminal is changed.
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut ends = shown.then(Ends::listen).transpose()?;
+    let ended = async {
+        match &mut ends {
+            Some(ends) => ends.next().await,
+            None => std::future::pending().await,
+        }
+    };
+    let progress = shown.then(|| Progress::new(&run.names()));
     let mut found: Vec<Option<Checked>> = (0..run.len()).map(|_| None).collect();
     let mut each = |i: usize, checked: Checked| {
         if let Some(progress) = &progress {
@@ -125,7 +139,11 @@ pub(super) async fn collect(run: &Run<'_>, progress: Option<Progress>) -> (Repor
     };
     tokio::select! {
         () = run.checks(&mut each) => {}
-        _ = tokio::signal::ctrl_c() => {}
+        _ = interrupt.recv() => {}
+        ended = ended => {
+            progress.iter().for_each(Progress::clear);
+            return Err(ended.into());
+        }
     }
     if let Some(progress) = progress {
         progress.clear();
@@ -133,7 +151,7 @@ pub(super) async fn collect(run: &Run<'_>, progress: Option<Progress>) -> (Repor
     let unfinished = found.iter().filter(|f| f.is_none()).count();
     let found: Vec<Checked> = found.into_iter().flatten().collect();
     let rows = found.iter().map(|c| c.row.clone()).collect();
-    (Report { rows, unfinished, checked_at: Timestamp::now() }, found)
+    Ok((Report { rows, unfinished, checked_at: Timestamp::now() }, found))
 }
 
 /// On a machine where nothing is stored, the next thing to type.
@@ -153,7 +171,7 @@ fn is_dumb() -> bool {
 }
 
 /// One line for each credential, in the configured order: a spinner that becomes the verdict where it stands.
-pub(super) struct Progress {
+struct Progress {
     all: MultiProgress,
     lines: Vec<ProgressBar>,
     styled: bool,

@@ -36,7 +36,7 @@ pub fn run(args: &LoadArgs) -> Result<ExitCode> {
     let mut run = Run::new(&config, &catalogue, Mode::Load, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
 
-    let (report, checked) = block_on(collect(&run, None))?;
+    let (report, checked) = block_on(collect(&run, false))??;
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
     say_styled(report.text(styled, Shown::All).trim_end());
     if report.unfinished > 0 {

@@ -67,6 +67,26 @@ fn ctrl_c_leaves_one_report_of_whole_lines() {
     }
 }
 
+/// A shell shows `^C` only where `echoctl` is on, and does not turn it on again by itself.
+#[test]
+fn a_signal_that_ends_a_check_leaves_the_terminal_as_it_was() {
+    let server = Loopback::start();
+    let mut sandbox = two(&server);
+    let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
+    sandbox.config(&config.replace("timeout = \"2s\"", "timeout = \"50s\""));
+    for (signal, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+        let script = format!(
+            "{RAXX} check & raxx=$!; until stty -a | grep -q -- -echoctl; do sleep 0.05; done; \
+             kill -{signal} $raxx; wait $raxx; echo code $?; stty -a | grep -Eo -- '-?echoctl'"
+        );
+        let (shell, home) = (pty::program("bash"), sandbox.home());
+        let mut terminal = Terminal::open(&shell, &["-c", &script], sandbox.environment(), &home);
+        terminal.end();
+        let shown = terminal.screen();
+        assert!(shown.ends_with(&format!("code {code}\nechoctl")), "{signal}: {shown}");
+    }
+}
+
 #[test]
 fn without_colour_there_is_none_anywhere() {
     let server = Loopback::start();
