@@ -29,7 +29,9 @@ const DATABASE: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?
 </KeePassFile>
 "#;
 
-const SETTINGS: &str = "[General]\nConfigVersion=2\nUpdateCheckMessageShown=true\n\
+/// Without saving after every change, which is slow by design.
+const SETTINGS: &str = "[General]\nConfigVersion=2\nUpdateCheckMessageShown=true\nAutoSaveAfterEveryChange=false\n\
+     AutoSaveOnExit=false\n\
      [FdoSecrets]\nEnabled=true\nConfirmAccessItem=false\nConfirmDeleteItem=false\nShowNotification=false\n\
      [GUI]\nCheckForUpdates=false\n";
 
@@ -74,6 +76,16 @@ impl KeePassXc {
             assert!(Instant::now() < end, "KeePassXC did not open its database on the bus");
             thread::sleep(Duration::from_millis(50));
         }
+        // It is on the bus before it has finished to open: what is asked for in between, it now and then never answers.
+        let mut quiet = 0;
+        let mut before = String::new();
+        while quiet < 10 {
+            assert!(Instant::now() < end, "KeePassXC does not come to rest");
+            thread::sleep(Duration::from_millis(50));
+            let now = work(keepassxc.program.id());
+            quiet = if now == before && now.starts_with('S') { quiet + 1 } else { 0 };
+            before = now;
+        }
         keepassxc
     }
 }
@@ -83,6 +95,14 @@ impl Drop for KeePassXc {
         let _ = self.program.kill();
         let _ = self.program.wait();
     }
+}
+
+/// The process's state and the processor time that it has used, from `/proc/PID/stat`.
+fn work(process: u32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // Its name, in parentheses, may have spaces.
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    [fields[0], fields[11], fields[12]].join(" ")
 }
 
 /// Whether there is a collection to put items in.
