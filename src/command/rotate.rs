@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven};
@@ -185,8 +186,7 @@ async fn paged(text: &str) -> Result<bool> {
     }
     loop {
         tokio::select! {
-            ended = child.wait() => return Ok(ended.is_ok_and(|status| status.success())),
-            _ = interrupt.recv() => {} // heard here, so that nobody hears of it later
+            biased;
             ended = ends.next() => {
                 // Asked rather than killed: it puts the terminal right.
                 if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
@@ -196,6 +196,12 @@ async fn paged(text: &str) -> Result<bool> {
                     let _ = child.start_kill();
                 }
                 return Err(ended.into());
+            }
+            _ = interrupt.recv() => {} // heard here, so that nobody hears of it later
+            // The pager's end may be seen before a signal that came earlier: one more look, so that no later question takes
+            // the pager's ^C for its own.
+            ended = async { let ended = child.wait().await; yield_now().await; ended } => {
+                return Ok(ended.is_ok_and(|status| status.success()));
             }
         }
     }

@@ -384,6 +384,32 @@ fn a_signal_ends_a_rotation_while_the_page_is_read() {
     holds(&sandbox, OLD);
 }
 
+#[test]
+fn a_signal_that_comes_as_the_pager_ends_is_not_lost() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env("PAGER", "cat; echo $$ >pager; echo paging; read -r x </dev/tty");
+    for round in 0..8 {
+        let mut terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        terminal.wait_for("paging");
+        // Both have happened before it looks again.
+        signal(&sandbox, "STOP");
+        signal(&sandbox, "TERM");
+        terminal.keys("\r");
+        let pager = fs::read_to_string(sandbox.home().join("pager")).unwrap();
+        terminal.wait_until("the end of the pager", || {
+            let ps = sandbox.command("ps").args(["-o", "stat=", "-p", pager.trim()]).output().unwrap();
+            text(&ps.stdout).trim_start().starts_with('Z')
+        });
+        signal(&sandbox, "CONT");
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains("code 143"), "round {round}: {}", terminal.screen());
+        assert_eq!(terminal.times("(hidden)"), 0, "round {round}: {}", terminal.screen());
+    }
+    holds(&sandbox, OLD);
+}
+
 /// Puts a program of this name before all others.
 fn program_first(sandbox: &mut Sandbox, name: &str, script: &str) {
     let bin = sandbox.root().join("first");
