@@ -228,15 +228,6 @@ fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-/// Whether it comes to be so within a few seconds.
-fn in_short_time(is_so: impl Fn() -> bool) -> bool {
-    let begun = Instant::now();
-    while !is_so() && begun.elapsed() < Duration::from_secs(3) {
-        thread::sleep(Duration::from_millis(10));
-    }
-    is_so()
-}
-
 #[test]
 fn a_signal_ends_what_waits_for_a_pipe() {
     let server = Loopback::start();
