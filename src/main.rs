@@ -1,34 +1,22 @@
 //! raxx: every new terminal holds API tokens that work, and speaks up only when one does not.
 
-mod address;
 mod alert;
-mod ask;
 mod check;
 mod cli;
 mod command;
 mod config;
-mod elsewhere;
-mod expiry;
 mod files;
-mod history;
-mod http;
-mod keep;
-mod output;
-mod paste;
 mod process;
-mod prometheus;
 mod provider;
 mod report;
-mod said;
 mod schedule;
 mod secret;
 mod shell;
 mod source;
 mod state;
 mod store;
+mod terminal;
 mod text;
-mod typed;
-mod vault;
 
 use std::process::ExitCode;
 
@@ -36,7 +24,7 @@ use cli::{Cli, Command};
 
 fn main() -> ExitCode {
     process::harden();
-    ask::restore_on_panic();
+    terminal::restore_on_panic();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return command::usage::refused(&error),
@@ -65,7 +53,7 @@ fn main() -> ExitCode {
         if let Some(process::Ended(code)) = error.downcast_ref() {
             return ExitCode::from(*code);
         }
-        process::say(&output::error(&format!("raxx: {error:#}")));
+        process::say(&terminal::output::error(&format!("raxx: {error:#}")));
         ExitCode::from(2)
     })
 }

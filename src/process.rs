@@ -13,7 +13,7 @@ use crate::config::secret_variables;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::output;
+use crate::terminal::output;
 use crate::text::clean_lines;
 
 /// The most open files that macOS lets a process ask for.

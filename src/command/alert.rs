@@ -11,20 +11,20 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
-use crate::ask::Terminal;
 use crate::config::{self, Config, Credential};
 use crate::files;
-use crate::history;
-use crate::http::Client;
 use crate::process::{ALSO_WITHHELD, block_on, print, say};
-use crate::prometheus;
+use crate::provider::http::Client;
+use crate::report::prometheus;
 use crate::report::{Report, Row};
 use crate::secret::Secret;
+use crate::source::infisical;
 use crate::source::{STORE, Stored, environment, stored, why_not};
 use crate::state;
+use crate::state::history;
 use crate::store::{self, Lookup, Store};
+use crate::terminal::Terminal;
 use crate::text::clean;
-use crate::vault;
 
 /// How much longer than its own tries a run waits for another one that is telling people.
 const WAIT: Duration = Duration::from_secs(60);
@@ -77,7 +77,7 @@ pub(super) async fn tell(
 ) -> bool {
     let mut desk = Desk::open();
     let now = Timestamp::now();
-    let vault = config.infisical.enabled.then_some(vault::NAME);
+    let vault = config.infisical.enabled.then_some(infisical::NAME);
     let names: Vec<&str> = config.names().chain(vault).collect();
     let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider);
     let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };

@@ -15,13 +15,13 @@ use super::{alert, memory, only, prune, stamp, warn_unsaved};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
 use crate::config::Config;
-use crate::history;
-use crate::output;
 use crate::process::{Ends, block_on, print, say, write_whole};
-use crate::prometheus;
+use crate::report::prometheus;
 use crate::report::{Cause, Report, Shown};
 use crate::schedule;
+use crate::state::history;
 use crate::store;
+use crate::terminal::output;
 
 /// The exit code of a run that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::{credential, look};
-use crate::ask::Terminal;
 use crate::cli::ForgetArgs;
 use crate::config::Config;
-use crate::keep::{forget, is_there, place};
 use crate::process::{block_on, say, until_a_signal};
 use crate::source::environment;
 use crate::store;
+use crate::store::update::{forget, is_there, place};
+use crate::terminal::Terminal;
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.

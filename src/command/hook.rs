@@ -7,13 +7,13 @@ use anyhow::{Result, bail};
 use jiff::Timestamp;
 
 use super::{memory, prune, stamp};
+use crate::check::announced;
 use crate::check::{Checked, Mode, Run};
 use crate::config::Config;
-use crate::history;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Report, Row};
-use crate::said;
 use crate::shell::{Changes, Code, is_off, say_lines};
+use crate::state::history;
 use crate::store;
 
 /// # Errors
@@ -59,7 +59,7 @@ fn validated(nested: bool) -> Result<Code> {
     let _ = history::note(&live, run.began, report.checked_at);
     prune(state.as_ref(), &config, None);
     let warn = config.warn_in_terminals;
-    let rows = block_on(said::news(&found, &catalogue, nested, warn))?;
+    let rows = block_on(announced::news(&found, &catalogue, nested, warn))?;
     let said = Report { rows, ..report }.condensed(warn);
     Ok(snippet(&found, &said))
 }

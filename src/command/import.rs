@@ -10,19 +10,19 @@ use anyhow::{Result, bail};
 
 use super::store::not_to_a_terminal;
 use super::{TYPED, may_be_a_value, memory, warn_unsaved};
-use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
 use crate::config::{Config, Credential};
-use crate::elsewhere::{Line, lines_setting, usual_files};
-use crate::history;
-use crate::keep::{current, keep};
 use crate::process::{block_on, say, until_a_signal, write_whole};
 use crate::report::Kind;
 use crate::secret::Secret;
 use crate::shell::Changes;
+use crate::shell::startup_files::{Line, lines_setting, usual_files};
 use crate::source::environment;
+use crate::state::history;
+use crate::store::update::{current, keep};
 use crate::store::{self, Lookup, Store};
+use crate::terminal::Terminal;
 use crate::text::clean;
 
 /// A value, and where it was found.

@@ -10,14 +10,14 @@ use serde::Serialize;
 
 use crate::cli::ListArgs;
 use crate::config::Config;
-use crate::history::{self, Change, Known, Last};
 use crate::process::{print, say, write_whole};
 use crate::report::{Kind, Verdict, distance, ends_soon};
 use crate::secret::from_environment;
 use crate::source::ENVIRONMENT;
+use crate::source::infisical::{self, Access};
 use crate::state;
+use crate::state::history::{self, Change, Known, Last};
 use crate::text::clean;
-use crate::vault::{self, Access};
 
 /// The version of the JSON forms.
 const JSON_VERSION: u32 = 1;
@@ -53,7 +53,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
 
 /// Leaves the credentials that were named; all if none was.
 fn narrow(entries: &mut Vec<Entry>, config: &Config, names: &[String]) -> Result<()> {
-    let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == vault::NAME);
+    let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == infisical::NAME);
     if let Some(name) = names.iter().find(|name| !entries.iter().any(|entry| named(entry, name))) {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();
         return Err(super::unknown(name, &known));
@@ -135,8 +135,8 @@ fn entries(config: &Config, known: &Known, now: Timestamp) -> Vec<Entry> {
         entries.push(entry(&credential.name, &credential.provider, source));
     }
     if config.infisical.enabled {
-        let set = !matches!(vault::access(), Access::NotSet(_));
-        entries.push(entry(vault::NAME, "infisical", set.then(|| ENVIRONMENT.into())));
+        let set = !matches!(infisical::access(), Access::NotSet(_));
+        entries.push(entry(infisical::NAME, "infisical", set.then(|| ENVIRONMENT.into())));
     }
     entries
 }
@@ -295,9 +295,9 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
 /// `raxx list --history NAME`.
 fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp) -> Result<ExitCode> {
     // On the command line the vault's row has a short name.
-    let name = if name == SHORT { vault::NAME } else { name };
+    let name = if name == SHORT { infisical::NAME } else { name };
     let changes = history::of(name);
-    let configured = config.names().any(|known| known == name) || name == vault::NAME;
+    let configured = config.names().any(|known| known == name) || name == infisical::NAME;
     // What is not configured any more may have a history all the same.
     if !configured && changes.is_empty() {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();

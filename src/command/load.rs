@@ -10,10 +10,10 @@ use super::{memory, only, stamp, warn_unsaved};
 use crate::check::{Mode, Run};
 use crate::cli::LoadArgs;
 use crate::config::Config;
-use crate::history;
 use crate::process::{block_on, say, say_styled, write_whole};
 use crate::report::Shown;
 use crate::shell::Changes;
+use crate::state::history;
 use crate::store;
 
 /// # Errors

@@ -6,11 +6,11 @@ use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::config::Config;
-use crate::history::{self, Known};
 use crate::process::print;
 use crate::report::{Kind, Verdict, ends_soon};
 use crate::shell::is_off;
-use crate::vault;
+use crate::source::infisical;
+use crate::state::history::{self, Known};
 
 /// # Errors
 /// stdout cannot be written. A prompt is no place for any other message: `raxx check` and new terminals have them.
@@ -32,7 +32,7 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
     let mut failing = Vec::new();
     let mut ending = Vec::new();
     let credentials = config.credentials.iter().map(|c| (c.name.as_str(), c.provider.as_str()));
-    for (name, provider) in credentials.chain(config.infisical.enabled.then_some((vault::NAME, "infisical"))) {
+    for (name, provider) in credentials.chain(config.infisical.enabled.then_some((infisical::NAME, "infisical"))) {
         // Another provider's verdict is another credential's.
         let Some(last) = known.get(name).filter(|last| last.provider == provider) else { continue };
         // Without network nothing is wrong with a token, and there is nothing to do about it.
@@ -47,7 +47,7 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
         }
     }
     // The vault's row has a name for reports.
-    let short = |name| if name == vault::NAME { "infisical" } else { name };
+    let short = |name| if name == infisical::NAME { "infisical" } else { name };
     match (failing.as_slice(), ending.as_slice()) {
         ([], []) => String::new(),
         ([name], _) => format!("✗ {}\n", short(name)),
@@ -70,7 +70,7 @@ fn left(now: Timestamp, end: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::history::Last;
+    use crate::state::history::Last;
 
     const DAY: i64 = 86_400;
 
@@ -107,7 +107,7 @@ mod tests {
         let valid = |name, end| (name, Kind::Valid, Kind::Valid, end);
         assert_eq!(shown(&[]), "");
         assert_eq!(shown(&[valid("HEROKU_API_KEY", None), valid("CF_WORKER_DEPLOY", Some(15 * DAY))]), "");
-        assert_eq!(shown(&[(vault::NAME, Kind::NotConfigured, Kind::NotConfigured, None)]), "");
+        assert_eq!(shown(&[(infisical::NAME, Kind::NotConfigured, Kind::NotConfigured, None)]), "");
         assert_eq!(shown(&[("HEROKU_API_KEY", Kind::Unreachable, Kind::Unreachable, None)]), "", "no network");
         assert_eq!(shown(&[("HEROKU_API_KEY", Kind::Unreachable, Kind::Valid, None)]), "", "no network");
         assert_eq!(shown(&[("NOT_CONFIGURED_ANY_MORE", Kind::Rejected, Kind::Rejected, None)]), "");
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(shown(&[("CF_WORKER_DEPLOY", Kind::Valid, Kind::Valid, Some(DAY)), ending]), "! 2 tokens\n");
         assert_eq!(shown(&[bad("HEROKU_API_KEY"), ending]), "✗ HEROKU_API_KEY\n");
         assert_eq!(shown(&[bad("HEROKU_API_KEY"), bad("CF_WORKER_DEPLOY")]), "✗ 2 tokens\n");
-        assert_eq!(shown(&[bad(vault::NAME)]), "✗ infisical\n");
+        assert_eq!(shown(&[bad(infisical::NAME)]), "✗ infisical\n");
         let offline = ("HEROKU_API_KEY", Kind::Unreachable, Kind::Rejected, None);
         assert_eq!(shown(&[offline]), "✗ HEROKU_API_KEY\n", "an outage mends no token");
         let over = ("HEROKU_API_KEY", Kind::Valid, Kind::Valid, Some(-5));

@@ -14,17 +14,17 @@ use tokio::time::timeout;
 
 use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven};
 use super::{credential, look, memory};
-use crate::ask::Terminal;
 use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
 use crate::config::Config;
-use crate::elsewhere;
-use crate::keep::{current, keep, place};
 use crate::process::{Ends, block_on, child, child_apart, say, say_styled, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
+use crate::shell::startup_files;
 use crate::source::environment;
+use crate::store::update::{current, keep, place};
 use crate::store::{self, Lookup};
+use crate::terminal::Terminal;
 
 /// The rotation pages, in the binary so that they are at hand on every machine.
 const PAGES: [(&str, &str); 4] = [
@@ -45,7 +45,7 @@ const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)
 pub fn run(args: &RotateArgs) -> Result<ExitCode> {
     not_to_a_terminal("rotate", args.shell)?;
     let config = Config::load()?;
-    if [crate::vault::NAME, "infisical"].contains(&args.name.as_str()) {
+    if [crate::source::infisical::NAME, "infisical"].contains(&args.name.as_str()) {
         // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
         block_on(show_page(config.infisical.rotate_via.as_deref(), args.value.stdin))??;
         return Ok(ExitCode::SUCCESS);
@@ -108,8 +108,8 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             }
             // Looked at before it is stored: after that nothing waits any more, so that no signal separates the store from
             // what the person is told and the shell gets.
-            let lines = elsewhere::setting(name);
-            let in_tmux = elsewhere::in_tmux(name).await;
+            let lines = startup_files::setting(name);
+            let in_tmux = startup_files::in_tmux(name).await;
             keep(&*store, name, item, &secret, &look).await?;
             terminal.speak();
             let valid = row.as_ref().is_some_and(|row| row.kind == Kind::Valid);
@@ -217,7 +217,7 @@ fn open(page: &str) {
 }
 
 /// What is to be done about a line that sets the name.
-fn advice(line: &elsewhere::Line, old: Option<&Secret>, new: &Secret) -> String {
+fn advice(line: &startup_files::Line, old: Option<&Secret>, new: &Secret) -> String {
     let name = &line.name;
     let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: look there") };
     let is = |secret: &Secret| secret.is(value.as_bytes());

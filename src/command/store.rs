@@ -8,20 +8,20 @@ use anyhow::{Result, anyhow, bail};
 
 use super::{credential, freshened, look, memory, warn_unsaved};
 use crate::alert::slack::prove_webhook;
-use crate::ask::{self, Terminal};
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
 use crate::config::{Config, Credential, secret_variables};
-use crate::history;
-use crate::http::Client;
-use crate::keep::{current, keep, place, repaired};
-use crate::paste::{self, Pasted, Unusable};
 use crate::process::{block_on, say, say_styled, until_a_signal, write_whole};
+use crate::provider::http::Client;
 use crate::report::{Kind, Row};
 use crate::secret::{Secret, StandIn};
 use crate::shell::{Changes, Shell};
 use crate::source::environment;
+use crate::state::history;
+use crate::store::update::{current, keep, place, repaired};
 use crate::store::{self, Item};
+use crate::terminal::paste::{self, Pasted, Unusable};
+use crate::terminal::{self, Terminal};
 
 /// How long `rotate` waits: a token that was made a moment ago may not be known everywhere.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -99,7 +99,7 @@ pub(super) fn stored(
 
 /// Whether a person is there to be asked: not where the value comes from a pipe.
 pub(super) fn asks(how: &crate::cli::ValueArgs) -> bool {
-    !how.stdin || ask::stdin_is_a_person()
+    !how.stdin || terminal::stdin_is_a_person()
 }
 
 fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
@@ -125,7 +125,7 @@ pub(super) async fn input(
 ) -> Result<Secret> {
     let bytes = match asks(how) {
         true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
-        false => ask::piped().await?,
+        false => terminal::piped().await?,
     };
     let name = &credential.name;
     let known: Vec<&str> = secret_variables().iter().map(String::as_str).collect();

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use zeroize::Zeroizing;
 
-use crate::ask::{self, Terminal};
 use crate::cli::UnlockArgs;
 use crate::config::Config;
-use crate::keep::LIMIT;
 use crate::process::{block_on, say, unbroken, until_a_signal};
 use crate::secret::Secret;
 use crate::source::why_not;
+use crate::store::update::LIMIT;
 use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Lookup, Refused, Store, StoreFile};
+use crate::terminal::{self, Terminal};
 
 /// How often a password may be typed wrong.
 const TRIES: usize = 3;
@@ -28,7 +28,7 @@ pub fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
         let items: Vec<Item> = config.credentials.iter().filter_map(|credential| credential.store.clone()).collect();
         let locked = store.locked_keyrings(&items, LIMIT).await;
         let file = store::store_file(&config).map(|file| file.can_be_unlocked().map(|()| file));
-        let mut input = Input { piped: args.stdin && !ask::stdin_is_a_person(), terminal: Terminal::new() };
+        let mut input = Input { piped: args.stdin && !terminal::stdin_is_a_person(), terminal: Terminal::new() };
         match (locked, file) {
             (Ok(keyrings), file) if !keyrings.is_empty() => {
                 let file = file.and_then(Result::ok);
@@ -77,7 +77,7 @@ struct Input {
 impl Input {
     async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
         match self.piped {
-            true => ask::piped().await,
+            true => terminal::piped().await,
             false => self.terminal.hidden(question).await,
         }
     }

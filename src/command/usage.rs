@@ -11,8 +11,8 @@ use clap::{Command, CommandFactory as _, ValueEnum as _};
 use super::TYPED;
 use crate::cli::{Cli, Color};
 use crate::config;
-use crate::output;
-use crate::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, shown_name};
+use crate::terminal::output;
+use crate::text::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, shown_name};
 
 /// No shorter word of the command line is taken for a secret.
 const LONG: usize = 16;

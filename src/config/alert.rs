@@ -9,9 +9,9 @@ use url::Url;
 
 use super::file::{ConfigError, File, absolute, duration};
 use super::{Credential, is_identifier};
-use crate::address::base_url;
+use crate::provider::base_url::base_url;
 use crate::store::Item;
-use crate::typed::looks_like_a_value;
+use crate::text::typed::looks_like_a_value;
 
 /// The bot token's variable. It is no row of the report: it is what the report is sent with.
 pub const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Span, SpanRelativeTo};
 use toml::Spanned;
 
 use crate::text::clean;
-use crate::typed;
+use crate::text::typed;
 
 /// What is wrong with the configuration: one line with the place and the fix.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::file::{ConfigError, File, absolute};
-use super::place::xdg;
-use crate::typed::{instead, shown};
+use super::paths::xdg;
+use crate::text::typed::{instead, shown};
 
 /// Which store, of those that this system may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use url::Url;
 
+use super::classify::{Said, Sent, unexpected};
 use super::rule::Rule;
 use super::table::{Mistake, ProviderTable};
-use super::verdict::{Said, Sent, unexpected};
 use super::{Answer, Finding, Provider, Step};
 use crate::report::Kind;
 
-const CATALOGUE: &str = include_str!("../providers.toml");
+const CATALOGUE: &str = include_str!("providers.toml");
 
 /// All providers, and the rules that hold for each of them.
 #[derive(Debug, Clone)]

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::verdict::Sent;
+use super::classify::Sent;
 use super::{Answer, Probe};
 use crate::report::Kind;
-use crate::typed::shown;
+use crate::text::typed::shown;
 
 /// One rule: all conditions that it names must hold.
 #[derive(Debug, Clone, Deserialize)]

@@ -10,7 +10,7 @@ use toml::Spanned;
 
 use super::rule::Rule;
 use super::{Auth, JWT, Probe, Provider};
-use crate::address::base_url;
+use crate::provider::base_url::base_url;
 
 /// A new terminal waits for it.
 const LONGEST_DOUBT: Duration = Duration::from_secs(10);

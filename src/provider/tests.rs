@@ -1,7 +1,7 @@
 //! What answers mean, beyond the tables under tests/answers/.
 
 use super::*;
-use crate::address::base_url;
+use crate::provider::base_url::base_url;
 use crate::report::distance;
 
 fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {

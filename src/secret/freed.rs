@@ -6,8 +6,8 @@ use std::cell::Cell;
 use crate::provider::Answer;
 use crate::secret::{Secret, joined};
 use crate::shell;
+use crate::source::infisical;
 use crate::text::redact;
-use crate::vault;
 
 const VALUE: &str = "freed-MadeUp0123456789abcdefghijklmnopqrstuvwxyz";
 
@@ -66,7 +66,7 @@ fn the_watch_sees_what_is_left() {
 fn what_is_made_of_a_value_leaves_no_copy() {
     assert_eq!(left_by(|| drop(secret().clone())), 0);
     assert_eq!(left_by(|| drop(joined(&["Bearer ", secret().expose()]))), 0);
-    assert_eq!(left_by(|| drop(vault::login_body(&secret(), &secret()))), 0);
+    assert_eq!(left_by(|| drop(infisical::login_body(&secret(), &secret()))), 0);
     assert_eq!(left_by(|| drop(shell::export_line("NAME", &secret()))), 0);
     let said = "HTTP 401: this token is not known to us, 0123456789";
     assert_eq!(left_by(|| drop(redact(said, &[VALUE, "another-value-0123456789"]))), 0);

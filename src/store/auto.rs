@@ -388,7 +388,8 @@ mod tests {
         let auto = both(directory.path());
         auto.service.0.replace(Some(b"old".to_vec()));
         std::fs::create_dir(directory.path().join(".store.age.new")).unwrap();
-        let keep = async { crate::keep::keep(&auto, "NAME", &token(), &secret("new"), "raxx check NAME").await };
+        let keep =
+            async { crate::store::update::keep(&auto, "NAME", &token(), &secret("new"), "raxx check NAME").await };
         let why = run(keep).unwrap_err().to_string();
         assert!(
             why.starts_with("the store file does not work: ") && why.contains("store.age cannot be written"),
@@ -406,7 +407,8 @@ mod tests {
         auto.service.0.replace(Some(b"old".to_vec()));
         let closed = std::fs::read(directory.path().join("store.age")).unwrap();
         close(directory.path());
-        let why = run(crate::keep::forget(&auto, "NAME", &token(), "raxx check NAME")).unwrap_err().to_string();
+        let why =
+            run(crate::store::update::forget(&auto, "NAME", &token(), "raxx check NAME")).unwrap_err().to_string();
         assert!(why.contains("store file") || why.contains("kernel's keyring"), "{why}");
         assert!(!why.contains("unlock the service"), "{why}");
         assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);

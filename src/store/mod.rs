@@ -3,6 +3,8 @@
 //! Reading never opens a dialog, never unlocks anything and never takes longer than it was given. Every way in which a
 //! store can fail to give a value has its own [`Lookup`], because each needs another next step from a person.
 
+pub mod update;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -18,9 +18,9 @@ use zeroize::Zeroizing;
 
 use super::apart::apart;
 use super::{Item, Keyring, Lookup, Remedy, Store, Unlocking, Written, quoted};
-use crate::ask::Terminal;
 use crate::process::say;
 use crate::secret::Secret;
+use crate::terminal::Terminal;
 use crate::text::plain;
 use bus::Bus;
 

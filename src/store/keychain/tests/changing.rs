@@ -335,8 +335,8 @@ fn a_repair_writes_the_value_and_never_its_hex_digits() {
 fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
     let keychain = Keychain::new(Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) });
     let looked = async {
-        let there = crate::keep::is_there(&keychain, &token()).await.unwrap();
-        (there, crate::keep::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
+        let there = crate::store::update::is_there(&keychain, &token()).await.unwrap();
+        (there, crate::store::update::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
     };
     let (there, why) = block_on(looked);
     assert!(there && why.starts_with("the Keychain wants consent: "), "{why}");

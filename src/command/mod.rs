@@ -30,14 +30,14 @@ use crate::report::Report;
 use crate::shell::Shell;
 use crate::state::{self, State};
 use crate::text::clean;
-use crate::typed::{may_repeat, nearest};
+use crate::text::typed::{may_repeat, nearest};
 
 /// Narrows a run to the credentials that were named; all where none was.
 fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    const VAULT: [&str; 2] = ["infisical", crate::vault::NAME];
+    const VAULT: [&str; 2] = ["infisical", crate::source::infisical::NAME];
     let known: Vec<&str> = run.config.names().chain([VAULT[0]]).collect();
     for name in names {
         if !VAULT.contains(&name.as_str()) && !known.contains(&name.as_str()) {

@@ -4,7 +4,7 @@ use toml::Spanned;
 
 use super::Credential;
 use super::file::{ConfigError, File};
-use crate::typed::{looks_like_a_value, shown, shown_name};
+use crate::text::typed::{looks_like_a_value, shown, shown_name};
 
 /// Names that the shell, the loader or raxx itself lives on, with spaces between them: exporting a token there, or
 /// `raxx unset`, would break the shell. The shell functions refuse the same ones.

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use crate::http::{Client, Request};
 use crate::provider::Answer;
+use crate::provider::http::{Client, Request};
 
 /// Entries asked for in one go: each is about a kilobyte, and no answer is read to more than 64.
 const PAGE: usize = 40;

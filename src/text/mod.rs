@@ -2,6 +2,7 @@
 //! agent.
 
 mod redact;
+pub mod typed;
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};

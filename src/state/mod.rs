@@ -3,6 +3,8 @@
 //! Value-free: a verdict is kept under a keyed hash of the value, and the key never leaves this machine's state
 //! directory. Every file is written anew and renamed.
 
+pub mod history;
+
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};

@@ -6,8 +6,8 @@
 
 mod clock;
 mod cron;
+mod last_run;
 mod launchd;
-mod memory;
 mod systemd;
 
 use std::fs;
@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
 pub use clock::{At, Clock, machine_zone};
-pub use memory::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
+pub use last_run::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
 
 use crate::files::{self, shown};
 use crate::process::{block_on, child_apart};

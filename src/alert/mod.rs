@@ -1,9 +1,9 @@
 //! What people are told of a run: who, of what, and in which words. What they have been told already is in the [`Book`].
 //! Nothing here can hold a secret.
 
-mod book;
 pub mod command;
 pub mod desktop;
+mod pending;
 pub mod slack;
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,10 +12,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use book::{Book, Noted, Shelf};
+pub use pending::{Book, Noted, Shelf};
 
-use crate::history::says_nothing;
 use crate::report::Kind;
+use crate::state::history::says_nothing;
 use crate::text::clean;
 
 /// The book, in the state directory.

@@ -13,8 +13,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Notice, Receiver};
-use crate::history::says_nothing;
 use crate::report::{Cause, Kind, Row, Verdict};
+use crate::state::history::says_nothing;
 use crate::text::clean;
 
 /// A book that was not opened for so long is that of a configuration that is gone.

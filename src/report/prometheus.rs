@@ -10,7 +10,7 @@ use crate::config;
 use crate::files::{self, Target};
 use crate::report::{Report, Row, Verdict};
 use crate::text::clean;
-use crate::typed::shown_path;
+use crate::text::typed::shown_path;
 
 /// One metric: its name, what it says, and its value for a row.
 struct Metric {

@@ -1,5 +1,7 @@
 //! Where a value comes from: the environment, then the machine's secret store.
 
+pub mod infisical;
+
 use std::time::Duration;
 
 use crate::config::Credential;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::time::timeout_at;
 
-use super::asking::Asked;
+use super::request::Asked;
 use super::{Mode, Run};
 use crate::config::Credential;
-use crate::http::Fault;
+use crate::provider::http::Fault;
 use crate::provider::{Ask, Finding, Provider};
 use crate::report::{Kind, ago};
 use crate::secret::Secret;

@@ -1,5 +1,7 @@
 //! Shell code: quoting, exports, unsets, and the glue. `export_line` is the one place that prints a secret.
 
+pub mod startup_files;
+
 use std::borrow::Cow;
 
 use zeroize::Zeroizing;
@@ -23,8 +25,8 @@ impl Shell {
     /// The glue of this shell with the names put in. Constant text, no secret: users cache it.
     pub fn glue(self, names: &[String]) -> String {
         let file = match self {
-            Shell::Zsh => include_str!("../shell/raxx.zsh"),
-            Shell::Bash => include_str!("../shell/raxx.bash"),
+            Shell::Zsh => include_str!("../../shell/raxx.zsh"),
+            Shell::Bash => include_str!("../../shell/raxx.bash"),
         };
         // Without its comments: `shopt -u interactive_comments` makes a bash take them for commands.
         let mut code = String::with_capacity(file.len());
@@ -199,7 +201,7 @@ fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
 
 /// Says something to the person, line by line, on stderr.
 pub fn say_lines(text: &str) -> String {
-    crate::output::for_people(&clean_lines(text))
+    crate::terminal::output::for_people(&clean_lines(text))
         .lines()
         .map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line)))
         .collect()

@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 use blocks::{blocks, text};
 
 use super::{Message, Untold, span};
-use crate::address::base_url;
 use crate::config::SlackSettings;
-use crate::http::{Client, Fault, Request};
+use crate::provider::base_url::base_url;
+use crate::provider::http::{Client, Fault, Request};
 use crate::provider::{Answer, Json};
 use crate::report::{Kind, Row};
 use crate::secret::{Secret, joined};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::date::{day, jwt_end, moment};
+use super::dates::{day, jwt_end, moment};
 use super::{Answer, Finding, JWT, Provider};
 use crate::report::Kind;
 use crate::text::foreign;

@@ -4,8 +4,8 @@
 
 mod alert;
 mod file;
-mod name;
-mod place;
+mod names;
+mod paths;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -19,20 +19,20 @@ use serde::Deserialize;
 use toml::Spanned;
 use url::Url;
 
-use crate::address::vault_url;
 use crate::files;
+use crate::provider::base_url::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::store::Item;
-use crate::typed::{self, instead, shown, shown_name, shown_path};
+use crate::text::typed::{self, instead, shown, shown_name, shown_path};
 use file::{File, duration};
-use name::check_name;
-use place::config_path;
+use names::check_name;
+use paths::config_path;
 use store::{StoreForm, store_settings};
 
 pub use alert::{AlertSettings, SlackSettings};
 pub use file::ConfigError;
-pub use name::{REFUSED_NAMES, is_identifier, may_be_named};
-pub use place::{directory, place};
+pub use names::{REFUSED_NAMES, is_identifier, may_be_named};
+pub use paths::{directory, place};
 pub use store::{Backend, StoreSettings};
 
 /// No configuration is longer.
@@ -332,7 +332,7 @@ impl Config {
 
     /// How long before the end of this credential a PASS warns of it.
     pub fn warn_before(&self, name: &str) -> Duration {
-        let own = match name == crate::vault::NAME {
+        let own = match name == crate::source::infisical::NAME {
             true => self.infisical.warn_before,
             false => self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before),
         };

@@ -2,8 +2,9 @@
 //!
 //! Each verdict comes out as a [`Checked`] as soon as it is known: its row goes on to the report, its value to the glue.
 
-mod asking;
-mod memory;
+pub mod announced;
+mod cache;
+mod request;
 
 use std::cell::OnceCell;
 use std::time::{Duration, Instant};
@@ -12,18 +13,18 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
-use asking::{Asked, Extra};
-pub use memory::fingerprint_parts;
+pub use cache::fingerprint_parts;
+use request::{Asked, Extra};
 
 use crate::config::{Config, Credential};
-use crate::http::{Client, Fault};
+use crate::provider::http::{Client, Fault};
 use crate::provider::{Catalogue, Finding};
 use crate::report::{Kind, Row, Verdict, distance, ends_soon, next_command};
 use crate::secret::{Malformed, Secret};
+use crate::source::infisical::{self, Access};
 use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
 use crate::store::{Lookup, Store};
-use crate::vault::{self, Access};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl<'a> Run<'a> {
     /// The rows' names, in order.
     pub fn names(&self) -> Vec<&str> {
         let names = self.credentials.iter().map(|c| c.name.as_str());
-        names.chain(self.vault.then_some(vault::NAME)).collect()
+        names.chain(self.vault.then_some(infisical::NAME)).collect()
     }
 
     /// Runs all checks at once. `each` gets every verdict with its place in the configured order.
@@ -291,15 +292,15 @@ impl<'a> Run<'a> {
     async fn vault(&self) -> Checked {
         let rotate_via = self.config.infisical.rotate_via.clone();
         let provider = self.catalogue.get("infisical").expect("it is built in");
-        let address = match vault::address(&self.config.infisical) {
+        let address = match infisical::address(&self.config.infisical) {
             Ok(address) => address,
             Err(why) => return plain_row(Kind::Malformed, why),
         };
         let provider = provider.at(&address);
         let token = |secret: &Secret| provider.first(None, &|prefix| secret.expose().starts_with(prefix));
         let begun = Instant::now();
-        let headers = vault::access_headers(&address);
-        let (first, secret, login) = match vault::access() {
+        let headers = infisical::access_headers(&address);
+        let (first, secret, login) = match infisical::access() {
             Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
             Access::Malformed(name, why) => {
                 let mut checked = plain_row(Kind::Malformed, format!("{name} is {}", why.words()));
@@ -319,12 +320,12 @@ impl<'a> Run<'a> {
             }
         };
         let id = login.as_ref().map_or("", Secret::expose);
-        let parts = [vault::NAME, "infisical", first.url.as_str(), id];
-        let body = login.as_ref().map(|id| vault::login_body(id, &secret));
+        let parts = [infisical::NAME, "infisical", first.url.as_str(), id];
+        let body = login.as_ref().map(|id| infisical::login_body(id, &secret));
         let extra = Extra { body, headers, id: login.clone() };
         let ask = async |_| self.ask(&provider, first.clone(), &secret, None, &extra).await;
         let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
-        let mut row = self.row(vault::NAME, "infisical", asked);
+        let mut row = self.row(infisical::NAME, "infisical", asked);
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         // The built-in address may be anybody's but this vault's.
         if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
@@ -360,7 +361,7 @@ impl<'a> Run<'a> {
 }
 
 fn plain_row(kind: Kind, words: String) -> Checked {
-    Checked { row: Row::new(vault::NAME, "infisical", kind, words), good: None, live: true, print: None }
+    Checked { row: Row::new(infisical::NAME, "infisical", kind, words), good: None, live: true, print: None }
 }
 
 fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {

@@ -1,5 +1,8 @@
 //! What is asked of a person, on the terminal, and what comes through a pipe instead.
 
+pub mod output;
+pub mod paste;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
 use std::sync::Mutex;
@@ -16,7 +19,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::process::say;
 use crate::shell::Shell;
-use crate::typed::looks_like_a_value;
+use crate::text::typed::looks_like_a_value;
 
 /// No token is longer; what comes in beyond it is somebody's mistake.
 const LONGEST: usize = 64 * 1024;

@@ -7,8 +7,8 @@ use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::address::vault_url;
 use crate::config::Infisical;
+use crate::provider::base_url::vault_url;
 use crate::secret::{Malformed, Secret, from_environment};
 
 /// The row's name.

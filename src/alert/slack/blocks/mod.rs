@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::{Event, Group, Message, Notice, moment};
-use crate::history::says_nothing;
+use crate::state::history::says_nothing;
 use crate::text::clean;
 
 /// Slack takes 50 blocks of 3,000 characters, but refused messages of some 13,200 (slackapi/bolt-js#2509).

@@ -3,11 +3,14 @@
 //!
 //! [`Catalogue::classify`] is a pure function of the answer.
 
+pub mod base_url;
 mod catalogue;
-mod date;
+mod classify;
+mod dates;
+pub mod heroku_expiry;
+pub mod http;
 mod rule;
 mod table;
-mod verdict;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,9 +22,9 @@ use url::Url;
 use zeroize::Zeroize as _;
 
 pub use catalogue::Catalogue;
+pub use classify::Sent;
 use rule::Rule;
 pub use table::ProviderTable;
-pub use verdict::Sent;
 
 use crate::report::Kind;
 

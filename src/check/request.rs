@@ -7,8 +7,8 @@ use tokio::time::timeout_at;
 use zeroize::Zeroizing;
 
 use super::Run;
-use crate::expiry::{self, End};
-use crate::http::{Client, Fault, ProxyFault, Request};
+use crate::provider::heroku_expiry::{self, End};
+use crate::provider::http::{Client, Fault, ProxyFault, Request};
 use crate::provider::{Ask, Auth, Finding, Provider, Sent, Step};
 use crate::report::{Cause, Kind};
 use crate::secret::{Secret, joined};
@@ -82,7 +82,7 @@ impl Run<'_> {
         let Some(Ok(client)) = self.client.get() else { return };
         // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
         let end = end - self.config.timeout / 10;
-        let looking = expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
+        let looking = heroku_expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
         match timeout_at(end.into(), looking).await.unwrap_or_else(|_| Err("the list did not come in time".into())) {
             Ok(End::At(at)) => finding.expires = Some(at),
             Ok(End::Never) => finding.words += ", does not expire",

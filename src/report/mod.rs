@@ -3,7 +3,8 @@
 //! Nothing here can hold a secret: a [`Row`] has the redacted form alone.
 
 mod condensed;
-mod words;
+pub mod prometheus;
+mod text;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use crate::text::clean;
 
-pub use words::{ago, distance, ends_soon};
+pub use text::{ago, distance, ends_soon};
 
 /// What a run says of one credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
