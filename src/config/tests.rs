@@ -29,40 +29,39 @@ fn a_file_without_credentials_keeps_the_list() {
     assert_eq!(config.timeout, Duration::from_secs(3));
 }
 
+/// Every file and what is said about it, for a snapshot. Each error is one line that names the line of the file.
+fn errors<'a>(files: impl IntoIterator<Item = (&'a str, usize)>) -> String {
+    let mut all = String::new();
+    for (text, line) in files {
+        let said = wrong(text);
+        assert!(said.starts_with(&format!("c.toml:{line}: ")) && !said.contains('\n'), "{text}: {said}");
+        all += &format!("{}\n=> {said}\n\n", text.trim_end());
+    }
+    all
+}
+
 #[test]
-fn each_mistake_is_one_line_with_its_place_and_its_mend() {
-    let one = "[[credential]]\nname = \"A\"\nprovider = \"github\"\n";
-    let said = wrong(&format!("{one}rotate-via = \"x\"\n"));
-    assert!(said.starts_with("c.toml:4: unknown key `rotate-via`, expected one of"), "{said}");
-    let said = wrong("timeout = 10\n");
-    assert_eq!(said, "c.toml:1: timeout must be text in quotes, like \"10s\", \"700ms\" or \"2m\"");
-    let said = wrong("[hook]\nrecheck_after = 3.5 # hours\n");
-    assert_eq!(said, "c.toml:2: recheck_after must be text in quotes, like \"24h\" or \"30m\"");
-    let said = wrong(&format!("{one}store = {{ service = true, account = \"a\" }}\n"));
-    assert_eq!(said, "c.toml:4: service must be text in quotes");
-    let said = wrong("[hook]\nwarn = \"yes\"\n");
-    assert_eq!(said, "c.toml:2: warn must be true or false");
-    let said = wrong("timeout = \"soon\"\n");
-    assert_eq!(said, "c.toml:1: timeout = \"soon\" is not a duration: write it like \"10s\", \"700ms\" or \"2m\"");
-    let said = wrong("timeout = \"0s\"\n");
-    assert_eq!(said, "c.toml:1: timeout must be from 1ms to 60s");
-    let said = wrong("[[credential]]\nname = \"A\"\nprovider = \"gihtub\"\n");
-    assert_eq!(said, "c.toml:3: unknown provider \"gihtub\": did you mean github? (or add [provider.gihtub])");
-    let said = wrong(&format!("{one}{one}"));
-    assert_eq!(said, "c.toml:5: A is defined twice: remove one [[credential]]");
-    let said = wrong("[[credential]]\nname = \"1-A\"\nprovider = \"github\"\n");
-    assert_eq!(said, "c.toml:2: name is not a variable name: use letters, digits and _, not starting with a digit");
-    let said = wrong("[[credential]]\nname = \"PATH\"\nprovider = \"github\"\n");
-    assert_eq!(said, "c.toml:2: name \"PATH\" is one that the shell itself uses: choose another");
-    let said = wrong("[provider.github]\nbase_url = \"http://example.com\"\n");
-    assert_eq!(
-        said,
-        "c.toml:2: [provider.github] base_url must be https: tokens are sent there (http only on loopback)"
-    );
-    let said = wrong("[provider.github]\nbase_url = \"https://me:pw@example.com\"\n");
-    assert_eq!(said, "c.toml:2: [provider.github] base_url contains a user name or password: remove them");
-    let said = wrong("timeout = \"3s\n");
-    assert!(said.starts_with("c.toml:1: ") && !said.contains('\n'), "{said}");
+fn each_mistake_is_one_line_with_its_place_and_its_fix() {
+    let said = errors([
+        ("[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate-via = \"x\"\n", 4),
+        ("timeout = 10\n", 1),
+        ("[hook]\nrecheck_after = 3.5 # hours\n", 2),
+        ("[[credential]]\nname = \"A\"\nprovider = \"github\"\nstore = { service = true, account = \"a\" }\n", 4),
+        ("[hook]\nwarn = \"yes\"\n", 2),
+        ("timeout = \"soon\"\n", 1),
+        ("timeout = \"0s\"\n", 1),
+        ("[[credential]]\nname = \"A\"\nprovider = \"gihtub\"\n", 3),
+        (
+            "[[credential]]\nname = \"A\"\nprovider = \"github\"\n\n[[credential]]\nname = \"A\"\nprovider = \"github\"\n",
+            6,
+        ),
+        ("[[credential]]\nname = \"1-A\"\nprovider = \"github\"\n", 2),
+        ("[[credential]]\nname = \"PATH\"\nprovider = \"github\"\n", 2),
+        ("[provider.github]\nbase_url = \"http://example.com\"\n", 2),
+        ("[provider.github]\nbase_url = \"https://me:pw@example.com\"\n", 2),
+        ("timeout = \"3s\n", 1),
+    ]);
+    insta::assert_snapshot!("mistakes", said);
 }
 
 #[test]
@@ -78,26 +77,25 @@ fn the_store_is_chosen_by_itself_or_by_the_file() {
 }
 
 #[test]
-fn a_store_that_is_not_there_or_no_path_is_one_line_with_its_mend() {
-    let said = wrong("[store]\nbackend = \"keyring\"\n");
-    assert_eq!(said, "c.toml:2: unknown backend \"keyring\": there are: auto, keychain, secret-service, file");
-    let said = wrong("[store]\nbackend = \"fil\"\n");
-    assert_eq!(said, "c.toml:2: unknown backend \"fil\": did you mean file?");
-    let said = wrong("[store]\nidentity = \"id.txt\"\n");
-    assert_eq!(said, "c.toml:2: identity is not a file path: start it with / or ~/");
-    for path in ["~", "~/", "/", "store.age", "", "/srv/"] {
-        wrong(&format!("[store]\npath = \"{path}\"\n"));
+fn an_unknown_backend_and_what_is_not_a_path_are_one_line_with_its_fix() {
+    let said = errors([
+        ("[store]\nbackend = \"keyring\"\n", 2),
+        ("[store]\nbackend = \"fil\"\n", 2),
+        ("[store]\nidentity = \"id.txt\"\n", 2),
+        ("[store]\npath = \"~\"\n", 2),
+        ("[store]\npath = \"~/\"\n", 2),
+        ("[store]\npath = \"/\"\n", 2),
+        ("[store]\npath = \"store.age\"\n", 2),
+        ("[store]\npath = \"\"\n", 2),
+        ("[store]\npath = \"/srv/\"\n", 2),
+    ]);
+    insta::assert_snapshot!("mistakes_in_the_store_table", said);
+    if cfg!(target_os = "macos") {
+        errors([("[store]\nbackend = \"secret-service\"\n", 2)]);
+    } else {
+        let said = errors([("[store]\nbackend = \"keychain\"\n", 2)]);
+        insta::assert_snapshot!("a_backend_of_macos_on_linux", said);
     }
-    #[cfg(target_os = "linux")]
-    assert_eq!(
-        wrong("[store]\nbackend = \"keychain\"\n"),
-        "c.toml:2: linux has no backend \"keychain\": there are: auto, secret-service, file"
-    );
-    #[cfg(target_os = "macos")]
-    assert_eq!(
-        wrong("[store]\nbackend = \"secret-service\"\n"),
-        "c.toml:2: macos has no backend \"secret-service\": there are: auto, keychain, file"
-    );
 }
 
 /// The places of a configuration that a secret may be put into, with `@` for the secret.
@@ -227,21 +225,19 @@ fn two_credentials_cannot_share_an_item_of_the_store() {
     };
     let same = "service = \"s\", account = \"a\"";
     let turned = "account = 'a', service = 's'";
-    assert_eq!(
-        wrong(&(one("A", same) + &one("B", turned))),
-        "c.toml:8: B and A (line 4) name the same item of the store: give one of them another service or account, \
-         then store its value; type: raxx store B"
-    );
     // What alerts are sent with has an item although the file does not name it.
-    let said = wrong(&one("A", "service = \"raxx-slack-bot-token\", account = \"raxx\""));
-    assert!(said.contains("SLACK_BOT_TOKEN and A (line 4) name the same item"), "{said}");
+    let bot_token = one("A", "service = \"raxx-slack-bot-token\", account = \"raxx\"");
     let hook = "[alert.slack]\nwebhook = \"OPS_HOOK\"\n";
-    let said = wrong(&(one("A", "service = \"raxx-ops-hook\", account = \"raxx\"") + hook));
-    assert!(said.starts_with("c.toml:6: OPS_HOOK and A (line 4) name the same item"), "{said}");
-    let said = wrong("[alert.slack]\nwebhook = \"HEROKU_API_KEY_\"\nwebhook = 1\n");
-    assert!(said.starts_with("c.toml:3: "), "{said}");
-    let said = wrong("[alert.slack]\nwebhook = \"CF_ACCESS_MGMT_TOKEN\"\n");
-    assert!(said.starts_with("c.toml:2: CF_ACCESS_MGMT_TOKEN and CLOUDFLARE_ACCESS_MGMT_TOKEN name"), "{said}");
+    let webhook = one("A", "service = \"raxx-ops-hook\", account = \"raxx\"") + hook;
+    let said = errors([
+        ((one("A", same) + &one("B", turned)).as_str(), 8),
+        (&webhook, 6),
+        ("[alert.slack]\nwebhook = \"HEROKU_API_KEY_\"\nwebhook = 1\n", 3),
+        ("[alert.slack]\nwebhook = \"CF_ACCESS_MGMT_TOKEN\"\n", 2),
+    ]);
+    let of_alerts = wrong(&bot_token);
+    assert!(of_alerts.contains("SLACK_BOT_TOKEN") && of_alerts.contains("A (line 4)"), "{of_alerts}");
+    insta::assert_snapshot!("two_names_for_one_item", format!("{said}{bot_token}=> {of_alerts}\n"));
     for (a, b) in [
         ("service = \"s\", account = \"a\"", "service = \"s\", account = \"b\""),
         ("service = \"sa\", account = \"b\"", "service = \"s\", account = \"ab\""),

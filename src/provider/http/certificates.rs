@@ -165,26 +165,33 @@ mod tests {
         assert_eq!(named(None, Some(Path::new(&two))), Ok(Some(1)));
         assert_eq!(named(Some(&path("gone")), Some(&path("dir"))), Ok(Some(1)), "there is one to trust");
 
-        let said = |file: &str, why: &str| {
+        let mut said = String::new();
+        for file in ["gone", "dir", "pipe", "text", "empty", "broken.pem", "cut.pem"] {
             let path = path(file);
-            let file = named(Some(&path), None).unwrap_err();
-            assert_eq!(file, format!("SSL_CERT_FILE names {}, which {why}", path.display()));
-        };
-        said("gone", "does not exist");
-        said("dir", "is not a regular file");
-        said("pipe", "is not a regular file");
-        for file in ["text", "empty", "broken.pem", "cut.pem"] {
-            said(file, "contains no usable PEM certificate");
+            let why = named(Some(&path), None).unwrap_err();
+            assert!(why.contains("SSL_CERT_FILE") && why.contains(&path.display().to_string()), "{why}");
+            said += &format!("SSL_CERT_FILE={}\n=> {why}\n\n", path.display());
         }
-        let directory = named(None, Some(&path("none"))).unwrap_err();
-        assert!(directory.starts_with("SSL_CERT_DIR names ") && directory.ends_with(" certificate"), "{directory}");
-        assert!(named(None, Some(&path("text"))).unwrap_err().ends_with("which is not a directory"));
-        assert!(named(Some(Path::new("good.pem")), None).unwrap_err().ends_with("which is not an absolute path"));
+        for directory in ["none", "text"] {
+            let path = path(directory);
+            let why = named(None, Some(&path)).unwrap_err();
+            assert!(why.contains("SSL_CERT_DIR") && why.contains(&path.display().to_string()), "{why}");
+            said += &format!("SSL_CERT_DIR={}\n=> {why}\n\n", path.display());
+        }
+        for relative in ["good.pem", "ghp_0123456789abcdefghij"] {
+            let why = named(Some(Path::new(relative)), None).unwrap_err();
+            said += &format!("SSL_CERT_FILE={relative}\n=> {why}\n\n");
+        }
+        let token = named(Some(Path::new("/ghp_0123456789abcdefghij")), None).unwrap_err();
+        assert!(!token.contains("ghp_"), "{token}");
+        said += &format!("SSL_CERT_FILE=/ghp_0123456789abcdefghij\n=> {token}\n");
+        let place = format!("{}/", place.path().display());
+        insta::assert_snapshot!("paths_without_certificates", said.replace(&place, "[DIR]/"));
 
         fs::set_permissions(path("good.pem"), fs::Permissions::from_mode(0o0)).unwrap();
-        assert!(!named(Some(Path::new("/ghp_0123456789abcdefghij")), None).unwrap_err().contains("ghp_"));
         if fs::read(path("good.pem")).is_err() {
-            said("good.pem", "this user cannot read");
+            let why = named(Some(&path("good.pem")), None).unwrap_err().replace(&place, "[DIR]/");
+            insta::assert_snapshot!(why, @"SSL_CERT_FILE names [DIR]/good.pem, which this user cannot read");
         }
     }
 

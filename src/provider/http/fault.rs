@@ -203,26 +203,59 @@ mod tests {
 
     #[test]
     fn a_mac_may_have_closed_the_local_network() {
-        let closed = "or macOS does not let raxx use the local network";
         let error = io::Error::from(ErrorKind::HostUnreachable);
-        let local =
-            ["10.1.2.3", "192.168.0.7", "172.20.1.1", "169.254.9.9", "[fe80::1]", "[fd00::1]", "Vault.local", "nas"];
-        for host in local {
-            assert!(no_route(&error, host, true).contains(closed), "{host}");
-            assert!(!no_route(&error, host, false).contains(closed), "{host}");
+        let elsewhere = no_route(&error, "api.github.com", false);
+        let closed = no_route(&error, "nas", true);
+        insta::assert_snapshot!("no_route", format!("{elsewhere}\n{closed}\n"));
+        for host in
+            ["10.1.2.3", "192.168.0.7", "172.20.1.1", "169.254.9.9", "[fe80::1]", "[fd00::1]", "Vault.local", "nas"]
+        {
+            assert_eq!(no_route(&error, host, true), closed, "{host}");
+            assert_eq!(no_route(&error, host, false), elsewhere, "{host}");
         }
         for host in ["api.github.com", "8.8.8.8", "[2606:4700::1]", "local.example.test"] {
-            assert_eq!(no_route(&error, host, true), "no connection (host unreachable)", "{host}");
+            assert_eq!(no_route(&error, host, true), elsewhere, "{host}");
         }
     }
 
     #[test]
-    fn a_clock_that_is_behind_is_named() {
-        let error = rustls::Error::InvalidCertificate(rustls::CertificateError::NotValidYet);
-        let words = tls_words(&error, &Certificates::default());
-        assert!(
-            words.starts_with("the certificate is not valid yet: this machine's clock is behind (it shows 20"),
-            "{words}"
-        );
+    fn each_tls_error_has_its_own_words() {
+        use rustls::CertificateError as C;
+        let named = Certificates { named: Some("SSL_CERT_FILE (/ca.pem)".into()), ..Certificates::default() };
+        let mut said = String::new();
+        for (what, error) in [
+            ("issuer", C::UnknownIssuer.into()),
+            ("name", C::NotValidForName.into()),
+            ("expired", C::Expired.into()),
+            ("not valid yet", C::NotValidYet.into()),
+            ("revoked", C::Revoked.into()),
+            ("not TLS", rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)),
+        ] {
+            said += &format!("{what} => {}\n", tls_words(&error, &named));
+        }
+        let filters = vec![(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC", "[TIME]")];
+        insta::with_settings!({ filters => filters }, { insta::assert_snapshot!("tls_errors", said) });
+        // On macOS the words name the Keychain.
+        #[cfg(target_os = "linux")]
+        insta::assert_snapshot!("unknown_issuer", tls_words(&C::UnknownIssuer.into(), &Certificates::default()));
+    }
+
+    #[test]
+    fn each_fault_has_its_own_words() {
+        let proxy = |fault| Fault::Proxy { host: "proxy.test:3128".into(), fault };
+        let mut said = String::new();
+        for (what, fault) in [
+            ("timeout", Fault::TimedOut),
+            ("DNS", Fault::Dns),
+            ("refused", Fault::Refused),
+            ("TLS", Fault::Tls("(the TLS library's words)".into())),
+            ("lost", Fault::BrokeOff),
+            ("proxy, 407", proxy(ProxyFault::WantsLogin)),
+            ("proxy, refused", proxy(ProxyFault::Refuses)),
+            ("proxy, other", proxy(ProxyFault::Silent("(why)".into()))),
+        ] {
+            said += &format!("{what} => {fault}\n");
+        }
+        insta::assert_snapshot!("faults", said);
     }
 }
