@@ -4,14 +4,22 @@
 mod keyring;
 #[path = "../support/pty.rs"]
 mod pty;
+#[path = "../support/snapshot.rs"]
+mod snapshot;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod file_store;
+mod import;
 #[cfg(target_os = "linux")]
 mod keepassxc;
+mod prompt;
+mod rotate;
+mod secrecy;
 #[cfg(target_os = "linux")]
 mod secret_service;
 #[cfg(target_os = "linux")]
 mod secret_service_writes;
-mod store_commands;
+mod signals;
+mod store;
+mod token;

@@ -1,0 +1,204 @@
+//! The hidden prompt: what is typed or pasted is shown nowhere, and nothing but the value is taken.
+
+use crate::support;
+use crate::support::loopback::{ClosedPort, Loopback};
+use crate::support::{RAXX, text};
+use crate::token::{NAME, NEW, OLD, given, holds, said, sandbox, sandbox_at, terminal, with_input};
+
+#[test]
+fn what_is_typed_is_never_shown() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    for round in 0..30 {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
+        // At once: who sees the question may type.
+        terminal.wait_for_now(&format!("{NAME} (hidden):"));
+        terminal.line(NEW);
+        terminal.wait_for("is stored in the store file");
+        assert!(terminal.times(&NEW[..12]) == 0, "round {round}: {}", terminal.screen());
+    }
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn what_was_typed_before_the_question_is_not_its_answer() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let script = format!("read -r go; exec raxx store {NAME}");
+    let mut terminal = terminal(&sandbox, "/bin/bash", &["--norc", "-c", &script]);
+    terminal.keys("go\rtyped-too-early\r");
+    terminal.wait_for("(hidden):");
+    terminal.line(NEW);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn hidden_keys_edit_the_line_and_all_others_count() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for keys in ["ghp_ab\tc\x1b[31md\r", "ghp_ab\x19c\r", "ghp_ab\x04\r"] {
+        let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+        terminal.wait_for("(hidden):");
+        terminal.keys(keys);
+        terminal.wait_for("not a token: contains a control character; nothing is stored");
+        assert_eq!(terminal.end(), 2);
+    }
+    let mut nothing = terminal(&sandbox, RAXX, &["store", NAME]);
+    nothing.wait_for("(hidden):");
+    nothing.keys("\x04");
+    nothing.wait_for("nothing was typed; nothing is stored");
+    assert_eq!(nothing.end(), 2);
+    holds(&sandbox, OLD);
+    let mut edited = terminal(&sandbox, RAXX, &["store", NAME]);
+    edited.wait_for("(hidden):");
+    edited.line(&format!("wrong\x15{NEW}x\x7f"));
+    assert_eq!(edited.end(), 0, "{}", edited.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_value_longer_than_a_terminals_own_line_comes_in_whole() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let long = "x".repeat(6_000);
+    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+    terminal.wait_for("(hidden):");
+    terminal.line(&long);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    holds(&sandbox, &long);
+}
+
+#[test]
+fn yes_is_yes_in_any_case() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
+    store.wait_for("(hidden):");
+    store.line(NEW);
+    store.wait_for("[y/N]");
+    store.line("Yes");
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_paste_of_several_lines_stores_nothing_and_runs_nothing() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let mut bash = terminal(&sandbox, "/bin/bash", &["--norc", "-i"]);
+    bash.line(&format!("raxx store {NAME}"));
+    bash.wait_for("(hidden):");
+    bash.keys(&format!("{NEW}\recho ran-$((40+2))\r"));
+    bash.wait_for("raxx: more than one line came in, so nothing is stored: paste the value alone");
+    bash.settle();
+    assert_eq!(bash.times("ran-42"), 0, "{}", bash.screen());
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn the_rest_of_a_slow_paste_is_neither_shown_nor_run() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
+    let sandbox = sandbox(&server);
+    let mut bash = terminal(&sandbox, "/bin/bash", &["--norc", "-i"]);
+    bash.line(&format!("raxx store {NAME}"));
+    bash.wait_for("(hidden):");
+    bash.line(NEW);
+    // The value is on its way to the provider when the rest comes.
+    bash.wait_until("it is asked about", || server.attempts(NEW) > 0);
+    bash.line("echo ran-$((40+2))");
+    // At the question, the terminal is a person's again.
+    bash.wait_for("[y/N]");
+    bash.line("n");
+    bash.wait_for("raxx: nothing is stored");
+    bash.settle();
+    assert_eq!((bash.times("ran-42"), bash.times("echo ran")), (0, 0), "{}", bash.screen());
+}
+
+#[test]
+fn a_line_end_behind_the_pasted_value_is_no_second_line() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
+    store.wait_for("(hidden):");
+    store.keys(&format!("{NEW}\r\n\r"));
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
+    let closed = ClosedPort::new();
+    let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
+    let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
+    store.wait_for(&format!("{NAME} (hidden):"));
+    store.line(NEW);
+    store.wait_for("It could not be checked. Store it anyway? [y/N]");
+    store.line("y");
+    assert_eq!(store.end(), 0, "{}", store.screen());
+    assert_eq!(store.times(&NEW[..12]), 0);
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn ctrl_z_suspends_the_hidden_question_and_fg_asks_again() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let mut shell = terminal(&sandbox, "/bin/bash", &["--norc", "--noprofile", "-i"]);
+    shell.line(&format!("PS1='ready> '; raxx store {NAME}"));
+    shell.wait_for("(hidden):");
+    shell.keys("half\x1a");
+    shell.wait_for("Stopped");
+    // The shell itself edits lines in a mode of its own: what a program finds counts.
+    shell.line("stty -a | tr ' ' '\\n' | grep -x -e echo -e icanon -e iexten | tr '\\n' '+'; echo .");
+    shell.wait_for("icanon+iexten+echo+.");
+    shell.line("fg");
+    shell.wait_for_times("(hidden):", 2);
+    shell.line(NEW);
+    shell.wait_for("is stored in the store file");
+    assert_eq!((shell.times("half"), shell.times(NEW)), (0, 0), "{}", shell.screen());
+    shell.line("exit");
+    assert_eq!(shell.end(), 0, "{}", shell.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_pasted_line_gives_its_value_and_what_was_taken_off_is_said() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    for pasted in [
+        format!("  {NEW} "),
+        format!("\x1b[200~{NEW}\x1b[201~"),
+        format!("\x1b[200~{NEW}\n\x1b[201~"),
+        format!("{NAME}={NEW}"),
+        format!("export {NAME}='{NEW}'"),
+    ] {
+        given(&sandbox, OLD);
+        let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
+        store.wait_for("(hidden):");
+        store.line(&pasted);
+        assert_eq!(store.end(), 0, "{pasted:?}: {}", store.screen());
+        assert_eq!(store.times(NEW), 0, "{}", store.screen());
+        holds(&sandbox, NEW);
+    }
+    given(&sandbox, OLD);
+    let spaces = with_input(&sandbox, &["store", NAME, "--stdin"], &format!(" {NEW}\t\n"));
+    assert!(text(&spaces.stderr).contains(&format!("raxx: {NAME}: removed the spaces around the value\n")));
+    holds(&sandbox, NEW);
+    given(&sandbox, OLD);
+    let other = with_input(&sandbox, &["store", NAME, "--stdin"], &format!("export HOMELESS=\"{NEW}\"\n"));
+    let why = "that line sets HOMELESS, so nothing is stored. To store it, type: raxx store HOMELESS";
+    assert_eq!(said(&other), (format!("raxx: {NAME}: {why}"), 2));
+    holds(&sandbox, OLD);
+}

@@ -1,0 +1,165 @@
+//! A value stays inside raxx: not repeated in a message, not in a core dump, and not given to other programs.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support;
+use crate::support::loopback::Loopback;
+use crate::support::{RAXX, text};
+use crate::token::{NAME, NEW, OLD, in_time, program_first, said, sandbox, terminal, with_input};
+
+#[test]
+fn a_value_that_was_typed_into_the_command_is_not_repeated() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let typed = format!("{NAME}={NEW}");
+    let stdin = format!("--stdin={NEW}");
+    let option = format!("--{NEW}");
+    let below = format!("{NEW}/{NEW}");
+    for args in [
+        &["store", NAME, NEW][..],
+        &["store", NEW, NAME],
+        &["store", NEW],
+        &["store", &typed],
+        &["store", NAME, &stdin],
+        &["store", NAME, "-w", NEW],
+        &["store", NAME, "--stdin", "--", NEW],
+        &["rotate", NAME, NEW],
+        &["rotate", "--shell", "zsh", NAME, NEW],
+        &["rotate", NEW],
+        &["forget", NAME, NEW],
+        &["forget", NEW],
+        &["unlock", NEW],
+        &["unlock", &stdin],
+        &["check", NEW],
+        &["load", "--shell", "zsh", NEW],
+        &["export", "sh", NEW],
+        &["list", "--history", NEW],
+        &[NEW],
+        &["list", NEW],
+        &["schedule", NEW],
+        &["schedule", "install", "--at", NEW],
+        &["store", NAME, &option],
+        &["rotate", "--shell", NEW, NAME],
+        &["import", NEW],
+        &["import", &below],
+    ] {
+        let out = with_input(&sandbox, args, "");
+        let all = text(&out.stderr).replace("\n      type: ", "; type: ");
+        assert!(!all.contains(&NEW[..12]) && !all.contains(&NEW[30..]), "{args:?}: {all}");
+        assert_eq!((all.lines().count(), out.status.code()), (1, Some(2)), "{args:?}: {all}");
+        assert!(all.contains("it is in the shell's history now, so rotate it"), "{args:?}: {all}");
+    }
+    let next = |args: &[&str]| said(&with_input(&sandbox, args, "")).0.split_once("type: ").unwrap().1.to_string();
+    assert_eq!(next(&["store", NAME, NEW]), format!("raxx store {NAME}"));
+    assert_eq!(next(&["rotate", NAME, "x"]), format!("raxx rotate {NAME}"));
+    assert_eq!(next(&["unlock", "x"]), "raxx unlock");
+    // A slip of another kind names the command.
+    for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
+        let out = with_input(&sandbox, args, "");
+        assert!(text(&out.stderr).contains("`raxx "), "{args:?}: {}", text(&out.stderr));
+        assert_eq!(out.status.code(), Some(2));
+    }
+    assert!(sandbox.run(&["store", "--help"]).status.success());
+}
+
+#[test]
+fn no_core_dump_is_left_of_a_process_that_holds_values() {
+    let server = Loopback::start();
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut sandbox = sandbox(&server);
+    sandbox.env(NAME, OLD);
+    let mut check = std::process::Command::new(RAXX);
+    check.env_clear().envs(sandbox.environment().iter().cloned()).arg("check").stdout(std::process::Stdio::null());
+    let mut check = check.spawn().unwrap();
+    while server.attempts(OLD) == 0 {
+        thread::yield_now();
+    }
+    let limits = fs::read_to_string(format!("/proc/{}/limits", check.id()));
+    check.kill().unwrap();
+    check.wait().unwrap();
+    // macOS has no such file to look into.
+    if let Ok(limits) = limits {
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+        assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    }
+}
+
+/// Another process of the same user can read neither the environment nor the memory of a raxx that holds values.
+#[test]
+#[cfg(target_os = "linux")]
+fn no_other_process_of_the_user_looks_into_a_raxx() {
+    let server = Loopback::start();
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut sandbox = sandbox(&server);
+    sandbox.env(NAME, OLD);
+    // Root may read everything: as root it is somebody else's raxx.
+    let somebody: &[&str] = match rustix::process::geteuid().is_root() {
+        true => &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+        false => &["env"],
+    };
+    let raxx = sandbox.root().join("raxx");
+    fs::copy(RAXX, &raxx).unwrap();
+    if somebody.len() > 1 {
+        fs::set_permissions(sandbox.root(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(sandbox.command("chown").arg("-R").arg("65534").arg(sandbox.home()).output().unwrap().status.success());
+    }
+    let as_somebody = |program: &Path| {
+        let mut command = std::process::Command::new(somebody[0]);
+        command.args(&somebody[1..]).arg(program).env_clear().envs(sandbox.environment().iter().cloned());
+        command.current_dir(sandbox.home()).stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    let mut check = as_somebody(&raxx).arg("check").spawn().unwrap();
+    let mut sleep = as_somebody(Path::new("/bin/sleep")).arg("60").spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while server.attempts(OLD) == 0 {
+        assert!(Instant::now() < until, "the provider was not asked");
+        thread::yield_now();
+    }
+    let reads = |pid: u32, what: &str| {
+        let status = as_somebody(Path::new("/bin/cat")).arg(format!("/proc/{pid}/{what}")).status();
+        status.unwrap().success()
+    };
+    let read = ["environ", "maps"].map(|what| (reads(check.id(), what), reads(sleep.id(), what)));
+    for child in [&mut check, &mut sleep] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(read, [(false, true); 2], "(raxx, any other process): environ, maps");
+}
+
+#[test]
+fn programs_that_need_no_credential_get_none() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    let bot = "xoxb-made-up-bot-token";
+    for (name, value) in [(NAME, OLD), ("HOMELESS", OLD), ("SLACK_BOT_TOKEN", bot), ("INFISICAL_TOKEN", OLD)] {
+        sandbox.env(name, value);
+    }
+    sandbox.env("__RAXX_NAMES", NAME).env("__RAXX_GENERATION", "x").env("KEPT", "kept");
+    let seen = sandbox.root().join("seen");
+    fs::create_dir(&seen).unwrap();
+    let script = format!("env > {}/$(basename \"$0\"); exit 1", seen.display());
+    for program in ["xdg-open", "open", "tmux", "crontab", "systemctl", "launchctl"] {
+        program_first(&mut sandbox, program, &script);
+    }
+    sandbox.env("PAGER", format!("env > {}/pager; cat", seen.display()));
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME, "--open"]);
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    rotate.end();
+    sandbox.run(&["schedule", "status"]);
+    let browser = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    for program in ["pager", browser, "tmux", "crontab"] {
+        let found = in_time(|| fs::read_to_string(seen.join(program)).ok().filter(|env| env.contains("KEPT=kept")));
+        let env = found.unwrap_or_else(|| panic!("{program} was not started"));
+        for name in [NAME, "HOMELESS", "SLACK_BOT_TOKEN", "INFISICAL_TOKEN", "__RAXX_"] {
+            assert!(!env.contains(&format!("\n{name}")) && !env.starts_with(name), "{program} has {name}");
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Ctrl-C and other signals: the terminal is put right, and the store has what the person was told.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Output;
+use std::thread;
+use std::time::Duration;
+
+use crate::pty::Terminal;
+use crate::support;
+use crate::support::loopback::{Answer, Loopback};
+use crate::support::{RAXX, Sandbox, text};
+use crate::token::{NAME, NEW, OLD, given, held, holds, in_time, program_first, said, sandbox, terminal, with_input};
+
+/// Runs `raxx ARGS` between two looks at the terminal's state; `pid` has its process.
+fn watched(sandbox: &Sandbox, args: &str) -> Terminal {
+    let inner = format!("echo $$ >pid; exec raxx {args}");
+    let script = format!(
+        "trap : INT; stty -g >before; sh -c '{inner}'; echo code $?; stty -g >after; cmp before after && echo as-before"
+    );
+    terminal(sandbox, "/bin/bash", &["--norc", "-c", &script])
+}
+
+fn signal(sandbox: &Sandbox, name: &str) {
+    let pid = fs::read_to_string(sandbox.home().join("pid")).unwrap();
+    assert!(sandbox.command("kill").args(["-s", name, pid.trim()]).output().unwrap().status.success());
+}
+
+#[test]
+fn ctrl_c_gives_the_terminal_back_and_changes_nothing() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let mut terminal = watched(&sandbox, &format!("store {NAME}"));
+    terminal.wait_for("(hidden):");
+    terminal.keys("ghp_half\x03");
+    terminal.wait_for("as-before");
+    assert!(terminal.screen().contains("(hidden):\ncode 130"), "{}", terminal.screen());
+    assert!(terminal.times("ghp_half") == 0);
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_signal_at_the_question_gives_the_terminal_back() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+        let mut terminal = watched(&sandbox, &format!("store {NAME}"));
+        terminal.wait_for("(hidden):");
+        terminal.keys("ghp_half");
+        signal(&sandbox, name);
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains(&format!("code {code}")), "{name}: {}", terminal.screen());
+        assert!(terminal.times("ghp_half") == 0, "{name}");
+    }
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_signal_ends_what_waits_for_a_pipe() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let pipe = sandbox.root().join("pipe");
+    assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
+    // Held open for writing too, so that what is read never ends.
+    let mut held_open = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    for command in ["store", "rotate"] {
+        for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
+            let mut waiting = std::process::Command::new(RAXX);
+            waiting.env_clear().envs(sandbox.environment().iter().cloned()).args([command, NAME, "--stdin"]);
+            let null = std::process::Stdio::null;
+            waiting.stdin(fs::File::open(&pipe).unwrap()).stdout(null()).stderr(null());
+            let mut waiting = waiting.spawn().unwrap();
+            held_open.write_all(b"ghp_half").unwrap();
+            in_time(|| (rustix::io::ioctl_fionread(&held_open).unwrap() == 0).then_some(()));
+            let pid = waiting.id().to_string();
+            assert!(sandbox.command("kill").args(["-s", name, &pid]).output().unwrap().status.success());
+            let ended = in_time(|| waiting.try_wait().unwrap());
+            let _ = waiting.kill();
+            assert_eq!(ended.and_then(|status| status.code()), Some(code), "{command}, {name}");
+        }
+    }
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
+    let server = Loopback::start();
+    let down = Answer::json(502, "{}");
+    server.react(NEW, down);
+    let mut sandbox = sandbox(&server);
+    sandbox.env("PAGER", "cat");
+    given(&sandbox, OLD);
+    let typed = |sandbox: &Sandbox, command: &str| {
+        let mut terminal = watched(sandbox, &format!("{command} {NAME}"));
+        terminal.wait_for("(hidden):");
+        terminal.line(NEW);
+        terminal
+    };
+    let ends = |terminal: &mut Terminal| {
+        terminal.keys("\x03");
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
+        holds(&sandbox, OLD);
+    };
+    // At the question whether it is to be stored all the same.
+    for command in ["store", "rotate"] {
+        let mut terminal = typed(&sandbox, command);
+        terminal.wait_for("[y/N]");
+        ends(&mut terminal);
+    }
+    // While the new one is asked about.
+    server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
+    let before = server.attempts(NEW);
+    let mut terminal = typed(&sandbox, "rotate");
+    terminal.wait_until("the new one is asked about", || server.attempts(NEW) > before);
+    ends(&mut terminal);
+    // While the old one is asked about, after the new one has passed.
+    server.accept(NEW);
+    server.react(NEW, Answer::json(200, "{\"login\":\"octo-op\",\"id\":1,\"type\":\"User\"}"));
+    server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
+    let mut terminal = typed(&sandbox, "rotate");
+    terminal.wait_until("the old one is asked about", || server.attempts(OLD) > 0);
+    terminal.wait_for("[PASS]");
+    ends(&mut terminal);
+}
+
+#[test]
+fn ctrl_c_in_the_pager_is_the_pagers() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    // A pager that goes on after ^C, as less does.
+    sandbox.env("PAGER", "trap 'echo interrupted' INT; cat; echo paging; read -r x </dev/tty; read -r x </dev/tty");
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME]);
+    rotate.wait_for("paging");
+    rotate.keys("\x03");
+    rotate.wait_for("interrupted");
+    rotate.keys("\r\r");
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    assert_eq!(rotate.end(), 0, "{}", rotate.screen());
+    holds(&sandbox, NEW);
+}
+
+#[test]
+fn a_signal_ends_a_rotation_while_the_page_is_read() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env("PAGER", "cat; trap 'echo closed; exit' TERM; echo paging; read -r x </dev/tty; read -r x </dev/tty");
+    for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
+        let terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        terminal.wait_for("paging");
+        signal(&sandbox, name);
+        terminal.wait_for(&format!("code {code}"));
+        terminal.wait_for("as-before");
+        assert_eq!(terminal.times("(hidden)"), 0, "{name}: {}", terminal.screen());
+    }
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn a_signal_that_comes_as_the_pager_ends_is_not_lost() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    sandbox.env("PAGER", "cat; echo $$ >pager; echo paging; read -r x </dev/tty");
+    for round in 0..8 {
+        let mut terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        terminal.wait_for("paging");
+        // Both have happened before it looks again.
+        signal(&sandbox, "STOP");
+        signal(&sandbox, "TERM");
+        terminal.keys("\r");
+        let pager = fs::read_to_string(sandbox.home().join("pager")).unwrap();
+        terminal.wait_until("the end of the pager", || {
+            let ps = sandbox.command("ps").args(["-o", "stat=", "-p", pager.trim()]).output().unwrap();
+            text(&ps.stdout).trim_start().starts_with('Z')
+        });
+        signal(&sandbox, "CONT");
+        terminal.wait_for("as-before");
+        assert!(terminal.screen().contains("code 143"), "round {round}: {}", terminal.screen());
+        assert_eq!(terminal.times("(hidden)"), 0, "round {round}: {}", terminal.screen());
+    }
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn ctrl_c_while_rotate_looks_around_never_loses_a_stored_value() {
+    let server = Loopback::start();
+    server.accept(OLD);
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    // It is interrupted just when it asks tmux.
+    program_first(&mut sandbox, "tmux", "kill -INT $PPID; exec sleep 5");
+    let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "zsh"], NEW);
+    assert_eq!((out.status.code(), text(&out.stdout)), (Some(130), String::new()), "{}", text(&out.stderr));
+    assert!(!text(&out.stderr).contains("is stored"), "{}", text(&out.stderr));
+    holds(&sandbox, OLD);
+}
+
+/// What `raxx ARGUMENTS` said and printed when a signal came `after` the provider was asked; where it is not asked, after
+/// its start.
+fn signaled(sandbox: &Sandbox, server: &Loopback, arguments: &[&str], signal: &str, after: Duration) -> Output {
+    let input = sandbox.root().join("input");
+    fs::write(&input, NEW).unwrap();
+    let before = server.attempts(NEW);
+    let mut command = std::process::Command::new(RAXX);
+    command.env_clear().envs(sandbox.environment().iter().cloned()).args(arguments).current_dir(sandbox.home());
+    let piped = std::process::Stdio::piped;
+    command.stdin(fs::File::open(input).unwrap()).stdout(piped()).stderr(piped());
+    let mut child = command.spawn().unwrap();
+    if arguments[0] != "forget" {
+        in_time(|| (server.attempts(NEW) > before || child.try_wait().unwrap().is_some()).then_some(()));
+    }
+    thread::sleep(after);
+    let _ = sandbox.command("kill").args(["-s", signal, &child.id().to_string()]).output();
+    child.wait_with_output().unwrap()
+}
+
+/// Sends signals at many moments. Whatever the moment, the store has what the person was told, and the shell gets it.
+fn told_as_stored(sandbox: &Sandbox, server: &Loopback) {
+    let file = sandbox.home().join(".zshenv");
+    fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
+    let new = format!("export {NAME}='{NEW}'\n");
+    let mut finished = 0;
+    for turn in 0..36_u32 {
+        let (signal, code) = [("INT", 130), ("TERM", 143), ("HUP", 129)][turn as usize % 3];
+        let after = Duration::from_millis(u64::from(turn / 3) * 12);
+        let arguments: &[&str] = match turn % 4 {
+            0 => &["rotate", NAME, "--stdin", "--shell", "bash"],
+            1 => &["store", NAME, "--stdin", "--shell", "zsh"],
+            2 => &["import", "--shell", "bash"],
+            _ => &["forget", NAME, "--yes"],
+        };
+        let forgets = arguments[0] == "forget";
+        given(sandbox, if forgets { NEW } else { OLD });
+        if arguments[0] == "import" {
+            assert!(sandbox.run(&["forget", NAME, "--yes"]).status.success());
+        }
+        let before = held(sandbox);
+        let out = signaled(sandbox, server, arguments, signal, after);
+        let said = text(&out.stderr);
+        let context = format!("{arguments:?}, {signal} after {after:?}: {said}");
+        // It may not have listened yet.
+        let ended = [Some(0), Some(code), None].contains(&out.status.code());
+        assert!(ended, "{:?}, {context}", out.status);
+        let done = said.contains(&format!("{NAME} is out of the")) || said.contains("is stored in the");
+        let now = held(sandbox);
+        match (done, forgets) {
+            (true, true) => assert_eq!(now, "", "{context}"),
+            (true, false) => assert_eq!(now, new, "{context}"),
+            (false, _) => assert_eq!(now, before, "{context}"),
+        }
+        assert_eq!(text(&out.stdout).starts_with(&new), done && !forgets, "{context}");
+        finished += usize::from(done);
+    }
+    assert!(finished > 0, "no moment was late enough");
+}
+
+#[test]
+fn a_signal_while_the_store_file_is_written_counts_after_what_is_stored_was_said() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.accept(OLD);
+    told_as_stored(&sandbox(&server), &server);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_while_the_secret_service_is_written_counts_after_what_is_stored_was_said() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    server.accept(OLD);
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox
+        .config(&config.replace("backend = \"file\"\nidentity = \"~/identity.txt\"", "backend = \"secret-service\""));
+    let _keyring = crate::keyring::Keyring::start(&mut sandbox);
+    told_as_stored(&sandbox, &server);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_signal_while_the_store_does_not_answer_ends_with_what_is_known() {
+    use crate::keyring::{Manners, Service, StandIn};
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server);
+    let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
+    sandbox
+        .config(&config.replace("backend = \"file\"\nidentity = \"~/identity.txt\"", "backend = \"secret-service\""));
+    let silent = Service { refuses_changes_with: Some(""), ..Service::default() };
+    let store = StandIn::start(&mut sandbox, Manners::Serves(silent));
+    let mut command = std::process::Command::new(RAXX);
+    command.env_clear().envs(sandbox.environment().iter().cloned()).args(["store", NAME, "--stdin", "--no-check"]);
+    let piped = std::process::Stdio::piped;
+    command.stdin(piped()).stdout(piped()).stderr(piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(NEW.as_bytes()).unwrap();
+    in_time(|| store.calls().iter().any(|call| call == "CreateItem").then_some(())).expect("it is written");
+    for signal in ["TERM", "INT"] {
+        sandbox.command("kill").args(["-s", signal, &child.id().to_string()]).assert().success();
+        thread::sleep(Duration::from_millis(300));
+    }
+    let out = child.wait_with_output().unwrap();
+    let unknown = format!("whether {NAME} is stored is not known; look with raxx check {NAME}");
+    let (line, code) = said(&out);
+    assert!(line.ends_with(&unknown), "{line}");
+    assert_eq!(code, 143, "the first signal counts");
+}

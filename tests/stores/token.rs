@@ -1,0 +1,89 @@
+//! One GitHub token, kept in a store file: what the tests of `store`, `rotate`, `forget` and `import` start from.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::Output;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::pty::Terminal;
+use crate::support::loopback::Loopback;
+use crate::support::{Sandbox, text};
+
+pub const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
+pub const OLD: &str = "ghp_MadeUpAndStoredBefore0123456789001old";
+pub const NEW: &str = "ghp_MadeUpAndMintedJustNow012345678902new";
+
+/// One GitHub token, kept in a store file, checked against this provider.
+pub fn sandbox_at(provider: &str) -> Sandbox {
+    let mut sandbox = Sandbox::new();
+    sandbox.config(&format!(
+        "timeout = \"5s\"\n{provider}enabled = false\n\
+         [store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n\
+         [[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nscope = \"Secrets: write\"\n\
+         store = {{ service = \"raxx-test\", account = \"test\" }}\n\
+         rotate_via = \"docs/ops/runbooks/rotation/github-pat.md\"\n\
+         [[credential]]\nname = \"HOMELESS\"\nprovider = \"github\"\n"
+    ));
+    sandbox
+}
+
+pub fn sandbox(server: &Loopback) -> Sandbox {
+    sandbox_at(&server.config())
+}
+
+pub fn with_input(sandbox: &Sandbox, args: &[&str], input: &str) -> Output {
+    sandbox.raxx().args(args).write_stdin(input).output().expect("raxx starts")
+}
+
+pub fn terminal(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
+    Terminal::open(Path::new(program), args, sandbox.environment(), &sandbox.home())
+}
+
+/// Stores a value without asking anybody.
+pub fn given(sandbox: &Sandbox, value: &str) {
+    let out = with_input(sandbox, &["store", NAME, "--stdin", "--no-check"], value);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+}
+
+/// What the store holds, as a new shell would get it.
+pub fn held(sandbox: &Sandbox) -> String {
+    text(&sandbox.run(&["export", "sh", NAME]).stdout)
+}
+
+pub fn holds(sandbox: &Sandbox, value: &str) {
+    assert_eq!(held(sandbox), format!("export {NAME}='{value}'\n"));
+}
+
+/// The last line on stderr, and the exit code.
+pub fn said(out: &Output) -> (String, i32) {
+    // The command to type is on a line of its own.
+    let all = text(&out.stderr).replace("\n      type: ", "; type: ");
+    for secret in [OLD, NEW] {
+        assert!(!all.contains(secret), "a value is shown: {all}");
+    }
+    (all.lines().last().unwrap_or_default().to_string(), out.status.code().expect("it exits by itself"))
+}
+
+/// What comes to be so; none where that takes longer than anything may on a busy machine.
+pub fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(30) {
+        if let Some(so) = is_so() {
+            return Some(so);
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    None
+}
+
+/// Puts a program of this name before all others.
+pub fn program_first(sandbox: &mut Sandbox, name: &str, script: &str) {
+    let bin = sandbox.root().join("first");
+    fs::create_dir_all(&bin).unwrap();
+    fs::write(bin.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
+    fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = sandbox.environment().iter().find(|(name, _)| name == "PATH").unwrap().1.clone();
+    sandbox.env("PATH", format!("{}:{}", bin.display(), path.to_str().unwrap()));
+}
