@@ -26,6 +26,26 @@ fn signal(sandbox: &Sandbox, name: &str) {
     assert!(sandbox.command("kill").args(["-s", name, pid.trim()]).output().unwrap().status.success());
 }
 
+/// Whether the process in `pid`, with all its threads, has stopped.
+fn is_stopped(sandbox: &Sandbox) -> bool {
+    let pid = fs::read_to_string(sandbox.home().join("pid")).unwrap();
+    // Only Linux shows the threads.
+    let threads = if cfg!(target_os = "linux") { "-L" } else { "-a" };
+    let ps = sandbox.command("ps").args([threads, "-o", "stat=", "-p", pid.trim()]).output().unwrap();
+    text(&ps.stdout).lines().all(|state| state.trim_start().starts_with('T'))
+}
+
+/// Presses keys and waits until raxx has read them. The terminal takes them while raxx is stopped: only so is it known
+/// that they have arrived, and were not read already.
+fn keys_that_are_read(sandbox: &Sandbox, terminal: &mut Terminal, keys: &str) {
+    signal(sandbox, "STOP");
+    terminal.wait_until("raxx stops", || is_stopped(sandbox));
+    terminal.keys(keys);
+    terminal.wait_until("the keys arrive", || terminal.unread() == keys.len() as u64);
+    signal(sandbox, "CONT");
+    terminal.wait_until("the keys are read", || terminal.unread() == 0);
+}
+
 #[test]
 fn ctrl_c_gives_the_terminal_back_and_changes_nothing() {
     let server = Loopback::start();
@@ -48,7 +68,7 @@ fn a_signal_at_the_question_gives_the_terminal_back() {
     for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
         let mut terminal = watched(&sandbox, &format!("store {NAME}"));
         terminal.wait_for("(hidden):");
-        terminal.keys("ghp_half");
+        keys_that_are_read(&sandbox, &mut terminal, "ghp_half");
         signal(&sandbox, name);
         terminal.wait_for("as-before");
         assert!(terminal.screen().contains(&format!("code {code}")), "{name}: {}", terminal.screen());

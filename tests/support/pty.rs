@@ -3,8 +3,10 @@
 #![allow(dead_code)] // each test program uses its own part
 
 use std::ffi::{OsStr, OsString};
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
@@ -53,7 +55,7 @@ pub struct Terminal {
     shown: Arc<Shown>,
     asked: usize,
     // Closing it hangs up.
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
@@ -84,7 +86,7 @@ impl Terminal {
                 seen.more.notify_all();
             }
         });
-        Terminal { child, keyboard, shown, asked: 0, _master: pair.master }
+        Terminal { child, keyboard, shown, asked: 0, master: pair.master }
     }
 
     /// Presses keys.
@@ -96,6 +98,14 @@ impl Terminal {
     pub fn line(&mut self, line: &str) {
         self.keys(line);
         self.keys("\r");
+    }
+
+    /// How many keys the terminal has that no program has read, where it does not wait for the end of a line.
+    pub fn unread(&self) -> u64 {
+        let path = self.master.tty_name().expect("the terminal has a name");
+        let flag = rustix::fs::OFlags::NOCTTY.bits() as i32;
+        let terminal = OpenOptions::new().read(true).custom_flags(flag).open(path).expect("the terminal opens");
+        rustix::io::ioctl_fionread(terminal).expect("it counts its keys")
     }
 
     /// Everything that was shown so far, byte for byte.
