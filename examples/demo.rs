@@ -6,6 +6,8 @@
 //! A provider on loopback, a throw-away home, four made-up credentials of which one is dead. Nothing here sees your
 //! tokens, your home, your secret store or the network.
 
+#![allow(clippy::pedantic, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)] // for the program
+
 #[path = "../tests/support/loopback.rs"]
 mod loopback;
 

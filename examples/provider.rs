@@ -1,6 +1,8 @@
 //! A loopback provider to measure against: `cargo run --example provider -- LATENCY_MS TOKEN…`. Prints the configuration
 //! that sends raxx to it, then answers until its standard input ends.
 
+#![allow(clippy::pedantic, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)] // for the program
+
 #[path = "../tests/support/loopback.rs"]
 mod loopback;
 

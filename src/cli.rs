@@ -10,7 +10,7 @@ use crate::shell::Shell;
 /// Every new terminal holds API tokens that work, and speaks up only when one does not.
 #[derive(Debug, Parser)]
 #[command(name = "raxx", version, arg_required_else_help = true, max_term_width = 100)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// When to use colors
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_default_value = true)]
     pub color: Color,
@@ -23,7 +23,7 @@ impl Cli {
     ///
     /// # Errors
     /// What clap has to say, help among it.
-    pub fn read() -> Result<Cli, clap::Error> {
+    pub(crate) fn read() -> Result<Cli, clap::Error> {
         let words: Vec<OsString> = std::env::args_os().collect();
         match of_the_integration(&words) {
             Some(command) => Ok(Cli { color: Color::Auto, command }),
@@ -54,7 +54,7 @@ fn of_the_integration(words: &[OsString]) -> Option<Command> {
 }
 
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Ask every provider now whether its credential works
     Check(CheckArgs),
     /// Check, then export the good values into this shell
@@ -113,7 +113,7 @@ pub enum Command {
 
 /// When to use colors.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Color {
+pub(crate) enum Color {
     // Not where NO_COLOR is set or TERM is dumb; also elsewhere with CLICOLOR_FORCE.
     Auto,
     Always,
@@ -122,7 +122,7 @@ pub enum Color {
 
 impl Color {
     /// Has all output follow it.
-    pub fn choose(self) {
+    pub(crate) fn choose(self) {
         match self {
             Color::Auto => anstream::ColorChoice::Auto,
             Color::Always => anstream::ColorChoice::AlwaysAnsi,
@@ -134,21 +134,22 @@ impl Color {
 
 /// The shells that evaluate exports: one and the same code.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum ExportShell {
+pub(crate) enum ExportShell {
     Zsh,
     Bash,
     Sh,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum CompletedShell {
+pub(crate) enum CompletedShell {
     Zsh,
     Bash,
     Fish,
 }
 
 #[derive(Debug, Args)]
-pub struct CheckArgs {
+#[allow(clippy::struct_excessive_bools)] // each is a flag
+pub(crate) struct CheckArgs {
     /// Only these credentials
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
@@ -170,13 +171,13 @@ pub struct CheckArgs {
     /// Fail on warnings too
     #[arg(long)]
     pub strict: bool,
-    /// Write the verdicts as metrics for node_exporter's textfile collector
+    /// Write the verdicts as metrics for `node_exporter`'s textfile collector
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub prometheus: Option<std::path::PathBuf>,
 }
 
 #[derive(Debug, Args)]
-pub struct ListArgs {
+pub(crate) struct ListArgs {
     /// Only these credentials
     #[arg(value_name = "NAME", conflicts_with = "history")]
     pub names: Vec<String>,
@@ -189,7 +190,7 @@ pub struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct StoreArgs {
+pub(crate) struct StoreArgs {
     /// The credential, as in raxx list
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -205,7 +206,7 @@ pub struct StoreArgs {
 
 /// How a value comes in.
 #[derive(Debug, Args)]
-pub struct ValueArgs {
+pub(crate) struct ValueArgs {
     /// Read the value from standard input
     #[arg(long)]
     pub stdin: bool,
@@ -215,7 +216,7 @@ pub struct ValueArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct RotateArgs {
+pub(crate) struct RotateArgs {
     /// The credential, as in raxx list
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -230,7 +231,7 @@ pub struct RotateArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ForgetArgs {
+pub(crate) struct ForgetArgs {
     /// The credential, as in raxx list
     #[arg(value_name = "NAME")]
     pub name: String,
@@ -240,7 +241,7 @@ pub struct ForgetArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// The files to look into; by default the shell's own
     #[arg(value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub files: Vec<std::path::PathBuf>,
@@ -253,7 +254,7 @@ pub struct ImportArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct LoadArgs {
+pub(crate) struct LoadArgs {
     /// Only these credentials
     #[arg(value_name = "NAME")]
     pub names: Vec<String>,
@@ -263,7 +264,7 @@ pub struct LoadArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct ExportArgs {
+pub(crate) struct ExportArgs {
     /// The shell that will evaluate it
     pub shell: ExportShell,
     /// Only these credentials
@@ -275,14 +276,14 @@ pub struct ExportArgs {
 }
 
 #[derive(Debug, Args)]
-pub struct UnlockArgs {
+pub(crate) struct UnlockArgs {
     /// Read the password from standard input
     #[arg(long)]
     pub stdin: bool,
 }
 
 #[derive(Debug, Subcommand)]
-pub enum ScheduleAction {
+pub(crate) enum ScheduleAction {
     /// Have this machine's scheduler check once a day
     Install(InstallArgs),
     /// Remove the daily check
@@ -292,7 +293,7 @@ pub enum ScheduleAction {
 }
 
 #[derive(Debug, Args)]
-pub struct InstallArgs {
+pub(crate) struct InstallArgs {
     /// The time of the day
     #[arg(long, value_name = "HH:MM", default_value = "08:00")]
     pub at: Clock,

@@ -30,17 +30,17 @@ const ABANDONED: Duration = Duration::from_secs(3600);
 const NEW: (&str, &str) = (".raxx.", ".tmp");
 
 /// The path in an environment variable. Empty and relative ones count as unset: the current directory may be anybody's.
-pub fn from_environment(variable: &str) -> Option<PathBuf> {
+pub(crate) fn from_environment(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 /// The home directory, if there is one: raxx makes none.
-pub fn home() -> Option<PathBuf> {
+pub(crate) fn home() -> Option<PathBuf> {
     dirs::home_dir().filter(|home| home.is_absolute() && home.is_dir())
 }
 
 /// The home directory, if it belongs to another user, as after `sudo -E`: the sentence about it.
-pub fn foreign_home() -> Option<String> {
+pub(crate) fn foreign_home() -> Option<String> {
     let home = home()?;
     let foreign = not_another_users(&home).err().filter(is_foreign)?;
     Some(format!("in the home directory, {foreign}: raxx saves nothing there"))
@@ -48,7 +48,7 @@ pub fn foreign_home() -> Option<String> {
 
 /// # Errors
 /// The home directory belongs to another user: one line with what to type.
-pub fn refuse_foreign_home() -> anyhow::Result<()> {
+pub(crate) fn refuse_foreign_home() -> anyhow::Result<()> {
     match foreign_home() {
         None => Ok(()),
         Some(why) if this_user() == 0 => {
@@ -75,8 +75,10 @@ fn foreign(what: &str) -> io::Error {
 }
 
 /// Whether it failed because something belongs to another user.
-pub fn is_foreign(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Foreign>())
+pub(crate) fn is_foreign(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(<dyn std::error::Error + std::marker::Send + std::marker::Sync + 'static>::is::<Foreign>)
 }
 
 fn this_user() -> u32 {
@@ -85,7 +87,7 @@ fn this_user() -> u32 {
 
 /// # Errors
 /// It does not.
-pub fn belongs_to_this_user(there: &Metadata) -> io::Result<()> {
+pub(crate) fn belongs_to_this_user(there: &Metadata) -> io::Result<()> {
     if there.uid() == this_user() { Ok(()) } else { Err(foreign("it belongs to another user")) }
 }
 
@@ -153,7 +155,7 @@ fn another_users_link() -> io::Error {
 ///
 /// # Errors
 /// A link on the way belongs to another user, or cannot be followed.
-pub fn real(path: &Path) -> io::Result<PathBuf> {
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     let resolved = resolve(path)?;
     if resolved.another.is_some() { Err(another_users_link()) } else { Ok(resolved.path) }
 }
@@ -162,7 +164,7 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
 ///
 /// # Errors
 /// It is something else or larger, another user's link leads to it, or it cannot be opened.
-pub fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
+pub(crate) fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
     // Looked at first: only to open a fifo releases its writer, and 1Password, whose `.env` is one, then asks the person.
     let kind = fs::symlink_metadata(path)?.file_type();
     if !kind.is_file() && !kind.is_symlink() {
@@ -214,7 +216,7 @@ fn larger(most: u64) -> io::Error {
 ///
 /// # Errors
 /// It grew past the bound, or cannot be read.
-pub fn read_opened(file: File, metadata: &Metadata, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_opened(file: File, metadata: &Metadata, most: u64) -> io::Result<Vec<u8>> {
     // Room for all of it: a buffer that grows leaves copies of what may be secret. Some files have no length.
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
@@ -225,7 +227,7 @@ pub fn read_opened(file: File, metadata: &Metadata, most: u64) -> io::Result<Vec
 ///
 /// # Errors
 /// As [`open`].
-pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let (file, metadata) = open(path, most)?;
     read_opened(file, &metadata, most)
 }
@@ -234,7 +236,7 @@ pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`open`], or it belongs to another user.
-pub fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     let (file, metadata) = open(path, most)?;
     if !ours_or_roots(metadata.uid()) {
         return Err(foreign("it belongs to another user"));
@@ -246,7 +248,7 @@ pub fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// It is something else, another user's, or cannot be opened.
-pub fn append(path: &Path) -> io::Result<File> {
+pub(crate) fn append(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let mut options = OpenOptions::new();
     options.read(true).append(true).create(true).mode(0o600).custom_flags(flags);
@@ -280,7 +282,7 @@ pub fn append(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// As [`append`].
-pub fn lock_file(path: &Path) -> io::Result<File> {
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     append(path)
 }
 
@@ -288,7 +290,7 @@ pub fn lock_file(path: &Path) -> io::Result<File> {
 ///
 /// # Errors
 /// This file system has no locks.
-pub fn try_lock(lock: &File) -> io::Result<bool> {
+pub(crate) fn try_lock(lock: &File) -> io::Result<bool> {
     match lock.try_lock() {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -300,7 +302,7 @@ pub fn try_lock(lock: &File) -> io::Result<bool> {
 ///
 /// # Errors
 /// This file system has no locks.
-pub async fn lock(lock: &File, limit: Duration) -> io::Result<bool> {
+pub(crate) async fn lock(lock: &File, limit: Duration) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
         match try_lock(lock)? {
@@ -314,7 +316,7 @@ pub async fn lock(lock: &File, limit: Duration) -> io::Result<bool> {
 ///
 /// # Errors
 /// This file system has no locks.
-pub fn lock_now(lock: &File, limit: Duration) -> io::Result<bool> {
+pub(crate) fn lock_now(lock: &File, limit: Duration) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
         match try_lock(lock)? {
@@ -328,7 +330,7 @@ pub fn lock_now(lock: &File, limit: Duration) -> io::Result<bool> {
 ///
 /// # Errors
 /// It is in another user's directory, or cannot be made.
-pub fn make_directory(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
     // The usual case: it is there, and no link leads to it.
     let resolved = match fs::canonicalize(dir) {
         Ok(there) if there == dir => there,
@@ -350,7 +352,7 @@ pub fn make_directory(dir: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// As [`make_directory`].
-pub fn make_directory_of(path: &Path) -> io::Result<()> {
+pub(crate) fn make_directory_of(path: &Path) -> io::Result<()> {
     make_directory(path.parent().unwrap_or(Path::new("/")))
 }
 
@@ -369,7 +371,7 @@ fn not_another_users(dir: &Path) -> io::Result<()> {
 
 /// A file that is to be replaced, or made.
 #[derive(Debug)]
-pub struct Target {
+pub(crate) struct Target {
     real: PathBuf,
     mode: u32,
     synced: bool,
@@ -381,7 +383,7 @@ impl Target {
     ///
     /// # Errors
     /// It is not a regular file, or it, its directory or a link that leads to it belongs to another user.
-    pub fn own(path: &Path) -> io::Result<Target> {
+    pub(crate) fn own(path: &Path) -> io::Result<Target> {
         let target = Target::named(path)?;
         not_another_users(target.directory())?;
         Ok(target)
@@ -391,7 +393,7 @@ impl Target {
     ///
     /// # Errors
     /// It is not a regular file, or it or a link that leads to it belongs to another user.
-    pub fn named(path: &Path) -> io::Result<Target> {
+    pub(crate) fn named(path: &Path) -> io::Result<Target> {
         let real = real(path)?;
         // What is in there is not on a disk, whatever it looks like.
         let device = real.starts_with("/dev") && !real.starts_with("/dev/shm");
@@ -408,26 +410,26 @@ impl Target {
     }
 
     /// Makes it readable by everybody.
-    pub fn public(mut self) -> Target {
+    pub(crate) fn public(mut self) -> Target {
         self.mode = 0o644;
         self
     }
 
     /// Syncs it to the disk before it replaces the old file.
-    pub fn synced(mut self) -> Target {
+    pub(crate) fn synced(mut self) -> Target {
         self.synced = true;
         self
     }
 
     /// Gives the new file this name until it is renamed. Its caller has locked out all others, so that what a killed
     /// writer left there is overwritten.
-    pub fn by(mut self, new: PathBuf) -> Target {
+    pub(crate) fn by(mut self, new: PathBuf) -> Target {
         self.new = Some(new);
         self
     }
 
     /// Where it is.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.real.parent().unwrap_or(Path::new("/"))
     }
 
@@ -435,7 +437,7 @@ impl Target {
     ///
     /// # Errors
     /// Why not.
-    pub fn try_out(&self) -> io::Result<()> {
+    pub(crate) fn try_out(&self) -> io::Result<()> {
         let (_, path) = self.open_new()?;
         fs::remove_file(path)
     }
@@ -444,7 +446,7 @@ impl Target {
     ///
     /// # Errors
     /// It cannot be written: the old one stays.
-    pub fn replace(&self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn replace(&self, bytes: &[u8]) -> io::Result<()> {
         self.put(bytes, |new| fs::rename(new, &self.real))
     }
 
@@ -452,7 +454,7 @@ impl Target {
     ///
     /// # Errors
     /// It cannot be written.
-    pub fn create(&self, bytes: &[u8]) -> io::Result<bool> {
+    pub(crate) fn create(&self, bytes: &[u8]) -> io::Result<bool> {
         let taken = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
         let name_it = |new: &Path| match rustix::fs::renameat_with(CWD, new, CWD, &self.real, RenameFlags::NOREPLACE) {
             // A file system that cannot do this may have hard links.
@@ -488,16 +490,13 @@ impl Target {
     }
 
     fn open_new(&self) -> io::Result<(File, PathBuf)> {
-        let path = match &self.new {
-            Some(path) => {
-                let _ = fs::remove_file(path);
-                path.clone()
-            }
-            None => {
-                let mut random = [0; 8];
-                getrandom::fill(&mut random).map_err(io::Error::other)?;
-                self.directory().join(format!("{}{:016x}{}", NEW.0, u64::from_ne_bytes(random), NEW.1))
-            }
+        let path = if let Some(path) = &self.new {
+            let _ = fs::remove_file(path);
+            path.clone()
+        } else {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).map_err(io::Error::other)?;
+            self.directory().join(format!("{}{:016x}{}", NEW.0, u64::from_ne_bytes(random), NEW.1))
         };
         Ok((OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?, path))
     }
@@ -520,12 +519,12 @@ fn leads_through_a_process(path: &Path) -> bool {
 ///
 /// # Errors
 /// As [`Target::own`] and [`Target::replace`].
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Target::own(path)?.replace(bytes)
 }
 
 /// Why a file could not be written.
-pub fn why(error: &io::Error) -> String {
+pub(crate) fn why(error: &io::Error) -> String {
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::Other, _) | (_, Some(_)) => error.to_string(),
         (kind, None) => kind.to_string(),
@@ -533,13 +532,13 @@ pub fn why(error: &io::Error) -> String {
 }
 
 /// Deletes the new files that a killed raxx left in this directory.
-pub fn sweep(dir: &Path) {
+pub(crate) fn sweep(dir: &Path) {
     sweep_named(dir, |name| name.starts_with(NEW.0) && name.ends_with(NEW.1));
 }
 
 /// Deletes files of this user in this directory that nobody has written to for an hour, if their name says that raxx left
 /// them.
-pub fn sweep_named(dir: &Path, left: impl Fn(&str) -> bool) {
+pub(crate) fn sweep_named(dir: &Path, left: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
         if !entry.file_name().to_str().is_some_and(&left) {
             continue;
@@ -553,13 +552,13 @@ pub fn sweep_named(dir: &Path, left: impl Fn(&str) -> bool) {
 }
 
 /// Whether a file was last written to longer ago than this.
-pub fn is_older(there: &Metadata, age: Duration) -> bool {
+pub(crate) fn is_older(there: &Metadata, age: Duration) -> bool {
     let elapsed = |modified: SystemTime| SystemTime::now().duration_since(modified).ok();
     there.modified().ok().and_then(elapsed).is_some_and(|since| since > age)
 }
 
 /// `dir/name` → `dir/.name.ending`.
-pub fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or(OsStr::new("")));
     name.push(ending);
@@ -567,7 +566,7 @@ pub fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 /// A path as it is shown to a person.
-pub fn shown(path: &Path) -> String {
+pub(crate) fn shown(path: &Path) -> String {
     clean(&path.display().to_string())
 }
 

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
         Command::Hook { nested, .. } => command::hook::run(nested),
         Command::Completions { shell } => command::completions::run(shell),
         Command::List(args) => command::list::run(&args),
-        Command::Prompt => command::prompt::run(),
+        Command::Prompt => Ok(command::prompt::run()),
         Command::Names => command::names(),
     };
     result.unwrap_or_else(|error| {

@@ -20,7 +20,7 @@ use crate::text::clean_lines;
 const FILES: u64 = 10_240;
 
 /// No core dump, and on Linux no reading of this process's memory by others of the same user. First thing in `main`.
-pub fn harden() {
+pub(crate) fn harden() {
     // Neither can fail in a way that one could do something about.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Each credential needs a connection and a lock; macOS gives a shell 256 files.
@@ -36,7 +36,7 @@ pub fn harden() {
 /// Leaves the terminal's session, so that ^C at a prompt and the end of the terminal are not this process's. The leader of
 /// a process group cannot; zsh 5.9 makes each process substitution one. Then a child goes on in its place: `true` means
 /// that this process has nothing left to do.
-pub fn detach() -> bool {
+pub(crate) fn detach() -> bool {
     if rustix::process::setsid() != Err(rustix::io::Errno::PERM)
         || rustix::process::getpgrp() != rustix::process::getpid()
     {
@@ -51,7 +51,7 @@ pub fn detach() -> bool {
 }
 
 /// Variables with secrets that are no configured credential's own, or that lead to them.
-pub const ALSO_WITHHELD: [&str; 7] = [
+pub(crate) const ALSO_WITHHELD: [&str; 7] = [
     "INFISICAL_CLIENT_ID",
     "INFISICAL_CLIENT_SECRET",
     "INFISICAL_UNIVERSAL_AUTH_CLIENT_ID",
@@ -64,7 +64,7 @@ pub const ALSO_WITHHELD: [&str; 7] = [
 /// A program to start that needs no credential and so gets none in its environment: no configured one, none that alerts or
 /// the vault are reached with, and nothing of what the shell integration keeps. It shares the terminal with raxx, as a
 /// pager does. Every program that raxx starts is made here.
-pub fn child(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn child(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"__RAXX_"));
     ours.for_each(|name| _ = command.env_remove(name));
@@ -74,7 +74,7 @@ pub fn child(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// The same in a process group of its own: what is to finish does not get the Ctrl-C that is meant for raxx.
-pub fn child_apart(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn child_apart(program: impl AsRef<OsStr>) -> Command {
     let mut command = child(program);
     command.process_group(0);
     command
@@ -84,7 +84,7 @@ pub fn child_apart(program: impl AsRef<OsStr>) -> Command {
 ///
 /// # Errors
 /// stdout cannot be written, as on a full disk.
-pub fn write_whole(text: &str) -> anyhow::Result<()> {
+pub(crate) fn write_whole(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -96,17 +96,17 @@ pub fn write_whole(text: &str) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// As [`write_whole`].
-pub fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write_whole(&output::for_people(text))
 }
 
 /// Says a line on stderr. What acts on a terminal never gets there, whoever made the text.
-pub fn say(line: &str) {
+pub(crate) fn say(line: &str) {
     say_styled(&clean_lines(line));
 }
 
 /// Says text that raxx has put colors into: every foreign word in it must be clean already.
-pub fn say_styled(text: &str) {
+pub(crate) fn say_styled(text: &str) {
     output::to_stderr(text);
 }
 
@@ -114,7 +114,7 @@ pub fn say_styled(text: &str) {
 ///
 /// # Errors
 /// The system has no file descriptors left.
-pub fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
+pub(crate) fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(run);
     runtime.shutdown_background();
@@ -123,7 +123,7 @@ pub fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// A signal asked this process to end. The exit code is a shell's for that signal: 130 for Ctrl-C.
 #[derive(Debug)]
-pub struct Ended(pub u8);
+pub(crate) struct Ended(pub u8);
 
 impl Ended {
     fn by(signal: SignalKind) -> Ended {
@@ -140,7 +140,7 @@ impl std::fmt::Display for Ended {
 impl std::error::Error for Ended {}
 
 /// The signals by which others ask this process to end: all but ^C.
-pub struct Ends {
+pub(crate) struct Ends {
     terminate: Signal,
     hangup: Signal,
     quit: Signal,
@@ -151,7 +151,7 @@ impl Ends {
     ///
     /// # Errors
     /// The system lets no signal be heard.
-    pub fn listen() -> io::Result<Ends> {
+    pub(crate) fn listen() -> io::Result<Ends> {
         Ok(Ends {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
@@ -160,7 +160,7 @@ impl Ends {
     }
 
     /// The next of them.
-    pub async fn next(&mut self) -> Ended {
+    pub(crate) async fn next(&mut self) -> Ended {
         tokio::select! {
             _ = self.terminate.recv() => Ended::by(SignalKind::terminate()),
             _ = self.hangup.recv() => Ended::by(SignalKind::hangup()),
@@ -177,7 +177,7 @@ thread_local! {
 /// Runs a part of the work of [`until_a_signal`] to its end: a signal that comes meanwhile counts when the part is over. A
 /// change of the store is such a part, so that nothing is stored without a word about it. What follows it up to the next
 /// `await` belongs to it.
-pub async fn unbroken<T>(part: impl Future<Output = T>) -> T {
+pub(crate) async fn unbroken<T>(part: impl Future<Output = T>) -> T {
     struct Part;
     impl Drop for Part {
         fn drop(&mut self) {
@@ -197,7 +197,7 @@ const SILENT: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// What it says; [`Ended`]; the system lets no signal be heard.
-pub async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+pub(crate) async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // All of them before it begins.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut ends = Ends::listen()?;

@@ -22,7 +22,7 @@ const HEARD: u64 = 4096;
 ///
 /// # Errors
 /// Why it did not take it, in a line.
-pub async fn tell(run: &[String], report: &Report, message: &Message) -> Result<String, String> {
+pub(crate) async fn tell(run: &[String], report: &Report, message: &Message) -> Result<String, String> {
     let (program, arguments) = run.split_first().ok_or("no program is configured")?;
     let mut json: serde_json::Value = serde_json::from_str(&report.json()).expect("it was made a moment ago");
     json["alert"] = serde_json::to_value(message).expect("a message is plain data");

@@ -17,12 +17,13 @@ const LINES: usize = 6;
 
 /// # Errors
 /// Why it is not shown, in a line.
-pub async fn tell(message: &Message) -> Result<String, String> {
+pub(crate) async fn tell(message: &Message) -> Result<String, String> {
     let title = format!("raxx: {}", message.summary());
     let body = body(message);
-    let command = match cfg!(target_os = "macos") {
-        true => osascript(&title, &body),
-        false => notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing)),
+    let command = if cfg!(target_os = "macos") {
+        osascript(&title, &body)
+    } else {
+        notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing))
     };
     let name = command.get_program().to_string_lossy().into_owned();
     let fix = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
@@ -31,13 +32,12 @@ pub async fn tell(message: &Message) -> Result<String, String> {
 
 /// What to do where a notification was handed over and nobody saw it. `osascript` posts in the name of Script Editor and
 /// ends well even if macOS drops what that app may not show.
-pub fn remedy() -> &'static str {
-    match cfg!(target_os = "macos") {
-        true => {
-            "open Script Editor, run `display notification \"x\"` in it and allow its notifications (System Settings, \
-             Notifications, Script Editor; no Focus may be on)"
-        }
-        false => "look whether a notification service runs and Do Not Disturb is off",
+pub(crate) fn remedy() -> &'static str {
+    if cfg!(target_os = "macos") {
+        "open Script Editor, run `display notification \"x\"` in it and allow its notifications (System Settings, \
+         Notifications, Script Editor; no Focus may be on)"
+    } else {
+        "look whether a notification service runs and Do Not Disturb is off"
     }
 }
 

@@ -1,10 +1,10 @@
 //! What people are told of a run: who, of what, and in which words. What they have been told already is in the [`Book`].
 //! Nothing here can hold a secret.
 
-pub mod command;
-pub mod desktop;
+pub(crate) mod command;
+pub(crate) mod desktop;
 mod pending;
-pub mod slack;
+pub(crate) mod slack;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -12,25 +12,25 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub use pending::{Book, Noted, Shelf};
+pub(crate) use pending::{Book, Noted, Shelf};
 
 use crate::report::Kind;
 use crate::state::history::says_nothing;
 use crate::text::clean;
 
 /// The book, in the state directory.
-pub const BOOK: &str = "alerts.json";
+pub(crate) const BOOK: &str = "alerts.json";
 /// Held while the book is changed.
-pub const LOCK: &str = "alerts.lock";
+pub(crate) const LOCK: &str = "alerts.lock";
 /// Held while people are told: of two runs at once, the second one finds that everything is told.
-pub const SENDING: &str = "alerts.sending";
+pub(crate) const SENDING: &str = "alerts.sending";
 /// All of them.
-pub const FILES: [&str; 3] = [BOOK, LOCK, SENDING];
+pub(crate) const FILES: [&str; 3] = [BOOK, LOCK, SENDING];
 
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Receiver {
+pub(crate) enum Receiver {
     Slack,
     Desktop,
     Command,
@@ -38,7 +38,7 @@ pub enum Receiver {
 
 impl Receiver {
     /// Its name in a line for a person.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Receiver::Slack => "Slack",
             Receiver::Desktop => "the desktop",
@@ -49,7 +49,7 @@ impl Receiver {
 
 /// What one receiver is to be told of one credential.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Notice {
+pub(crate) struct Notice {
     pub name: String,
     pub provider: String,
     pub event: Event,
@@ -74,7 +74,7 @@ pub struct Notice {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Event {
+pub(crate) enum Event {
     Failing,
     Warning,
     Recovered,
@@ -82,7 +82,7 @@ pub enum Event {
 
 /// One message: all that a receiver is told at once.
 #[derive(Debug, Clone, Serialize)]
-pub struct Message {
+pub(crate) struct Message {
     /// The machine that it comes from.
     pub host: String,
     pub at: Timestamp,
@@ -93,7 +93,7 @@ pub struct Message {
 
 impl Message {
     /// `2 credentials fail, 1 could not be checked, 1 warning, 1 works again`.
-    pub fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         if self.test {
             return "a test: alerts arrive here".into();
         }
@@ -125,35 +125,31 @@ impl Message {
     }
 
     /// How long a trouble lasts or lasted: `3 h`; none where the clock makes no sense of it.
-    pub fn lasted(&self, since: Timestamp) -> Option<String> {
+    pub(crate) fn lasted(&self, since: Timestamp) -> Option<String> {
         Duration::try_from(self.at.duration_since(since)).ok().map(span)
     }
 
     /// The notices, those together that say the same, in the order of the first of them.
-    pub fn groups(&self) -> Vec<Group<'_>> {
+    pub(crate) fn groups(&self) -> Vec<Group<'_>> {
         // What one network fault keeps from being checked differs by the providers' names alone.
         let unanswered = |n: &&Notice| n.event == Event::Failing && n.no_answer_from.is_some();
         let together = self.notices.iter().filter(unanswered).count() > 1;
         let mut places = HashMap::new();
         let mut groups: Vec<Group<'_>> = Vec::new();
         for notice in &self.notices {
-            let key = match together && unanswered(&notice) {
-                true => None,
-                false => {
-                    let says = (notice.event, self.said(notice), self.lasted(notice.since), notice.repeated);
-                    Some((says, &notice.rotate_via, &notice.hint))
-                }
+            let key = if together && unanswered(&notice) {
+                None
+            } else {
+                let says = (notice.event, self.said(notice), self.lasted(notice.since), notice.repeated);
+                Some((says, &notice.rotate_via, &notice.hint))
             };
             let place = *places.entry(key).or_insert(groups.len());
-            match groups.get_mut(place) {
-                Some(group) => {
-                    group.notices.push(notice);
-                    group.next.extend(notice.next.as_deref());
-                }
-                None => {
-                    let next = BTreeSet::from_iter(notice.next.as_deref());
-                    groups.push(Group { notices: vec![notice], said: self.said(notice), since: notice.since, next });
-                }
+            if let Some(group) = groups.get_mut(place) {
+                group.notices.push(notice);
+                group.next.extend(notice.next.as_deref());
+            } else {
+                let next = BTreeSet::from_iter(notice.next.as_deref());
+                groups.push(Group { notices: vec![notice], said: self.said(notice), since: notice.since, next });
             }
         }
         for group in groups.iter_mut().filter(|group| group.notices.len() > 1) {
@@ -172,7 +168,7 @@ impl Message {
     }
 
     /// What a notice says after its names.
-    pub fn said(&self, notice: &Notice) -> String {
+    pub(crate) fn said(&self, notice: &Notice) -> String {
         match notice.event {
             Event::Recovered => match self.lasted(notice.since) {
                 Some(lasted) if says_nothing(notice.kind) => {
@@ -190,7 +186,7 @@ impl Message {
 }
 
 /// Notices that say the same.
-pub struct Group<'a> {
+pub(crate) struct Group<'a> {
     pub notices: Vec<&'a Notice>,
     /// What they say after their names.
     pub said: String,
@@ -201,7 +197,7 @@ pub struct Group<'a> {
 
 /// Why a receiver has not taken a message, in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Untold {
+pub(crate) struct Untold {
     pub why: String,
     /// It may have arrived all the same.
     pub doubtful: bool,
@@ -214,7 +210,7 @@ impl From<String> for Untold {
 }
 
 /// The largest unit that says it: `2 days`, `3 h`, `12 min`.
-pub fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     match time.as_secs() {
         0..60 => "less than a minute".into(),
         s @ 60..3_600 => format!("{} min", s / 60),
@@ -224,7 +220,7 @@ pub fn span(time: Duration) -> String {
 }
 
 /// A time as people are told it.
-pub fn moment(at: Timestamp) -> String {
+pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 

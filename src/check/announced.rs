@@ -36,7 +36,7 @@ struct Topic {
 
 /// The rows without what was said within the hour: that nobody answered, by any terminal; the rest only where this shell is
 /// `nested` in one that raxx gave values to. What stays is noted as said.
-pub async fn news(found: &[Checked], catalogue: &Catalogue, nested: bool, warn: bool) -> Vec<Row> {
+pub(crate) async fn news(found: &[Checked], catalogue: &Catalogue, nested: bool, warn: bool) -> Vec<Row> {
     let topics: Vec<Option<Topic>> = found.iter().map(|checked| topic(checked, catalogue, warn)).collect();
     let all = || found.iter().map(|checked| checked.row.clone()).collect();
     let Some(dir) = state::directory().ok().filter(|_| topics.iter().any(Option::is_some)) else { return all() };
@@ -85,7 +85,7 @@ fn topic(checked: &Checked, catalogue: &Catalogue, warn: bool) -> Option<Topic> 
     let host = match &row.cause {
         Some(Cause::NoResponse { host, .. }) => host.clone(),
         Some(Cause::NotAsked { why }) => why.clone(),
-        _ => catalogue.get(&row.provider).map(|provider| provider.host()).unwrap_or_default(),
+        _ => catalogue.get(&row.provider).map(crate::provider::Provider::host).unwrap_or_default(),
     };
     Some(Topic { key: format!("{:?} {host}", row.kind), everybody: false })
 }

@@ -36,7 +36,7 @@ impl Run<'_> {
         };
         let print = state.fingerprint(parts, secret);
         if self.mode == Mode::Hook
-            && let Some(asked) = state.recall(&print).and_then(|memory| self.still_good(memory, login))
+            && let Some(asked) = state.recall(&print).and_then(|memory| self.still_good(&memory, login))
         {
             return (asked, false);
         }
@@ -60,7 +60,7 @@ impl Run<'_> {
                         return Err((Asked::from(&memory), true));
                     }
                     // Or was rejected while this one waited.
-                    if let Some(asked) = self.still_good(memory, login).filter(|_| self.mode == Mode::Hook) {
+                    if let Some(asked) = self.still_good(&memory, login).filter(|_| self.mode == Mode::Hook) {
                         return Err((asked, false));
                     }
                 }
@@ -99,8 +99,8 @@ impl Run<'_> {
     }
 
     /// The remembered verdict, where a new terminal does not ask again.
-    fn still_good(&self, memory: Memory, login: bool) -> Option<Asked> {
-        let memory = memory.rejection().unwrap_or(&memory);
+    fn still_good(&self, memory: &Memory, login: bool) -> Option<Asked> {
+        let memory = memory.rejection().unwrap_or(memory);
         let now = Timestamp::now();
         let age = memory.age()?;
         let login = login && age < LOGIN_RESTS;
@@ -133,7 +133,7 @@ impl Asked {
 }
 
 /// What a verdict is remembered under, beside the value: another account's answer is another verdict.
-pub fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
+pub(crate) fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
     [&credential.name, &credential.provider, first.url.as_str(), credential.account_id.as_deref().unwrap_or_default()]
 }
 

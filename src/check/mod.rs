@@ -2,7 +2,7 @@
 //!
 //! Each verdict comes out as a [`Checked`] as soon as it is known: its row goes on to the report, its value to the glue.
 
-pub mod announced;
+pub(crate) mod announced;
 mod cache;
 mod request;
 
@@ -13,7 +13,7 @@ use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
-pub use cache::fingerprint_parts;
+pub(crate) use cache::fingerprint_parts;
 use request::{Asked, Extra};
 
 use crate::config::{Config, Credential};
@@ -28,7 +28,7 @@ use crate::store::{Lookup, Store};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// `raxx check`: what this environment holds, asked afresh.
     Check,
     /// The daily check: as `Check`, and a rejection may be doubted.
@@ -40,7 +40,7 @@ pub enum Mode {
 }
 
 /// What is known of one credential.
-pub struct Checked {
+pub(crate) struct Checked {
     pub row: Row,
     /// A value that may be exported: one that no provider rejected.
     pub good: Option<Good>,
@@ -51,14 +51,14 @@ pub struct Checked {
 }
 
 /// A value that may be exported.
-pub struct Good {
+pub(crate) struct Good {
     pub secret: Secret,
     /// The environment has it already.
     pub in_environment: bool,
 }
 
 /// All that a run needs.
-pub struct Run<'a> {
+pub(crate) struct Run<'a> {
     pub config: &'a Config,
     pub catalogue: &'a Catalogue,
     pub credentials: Vec<&'a Credential>,
@@ -73,7 +73,7 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    pub fn new(
+    pub(crate) fn new(
         config: &'a Config,
         catalogue: &'a Catalogue,
         mode: Mode,
@@ -95,24 +95,24 @@ impl<'a> Run<'a> {
     }
 
     /// How many rows the report will have.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.credentials.len() + usize::from(self.vault)
     }
 
     /// The rows' names, in order.
-    pub fn names(&self) -> Vec<&str> {
+    pub(crate) fn names(&self) -> Vec<&str> {
         let names = self.credentials.iter().map(|c| c.name.as_str());
         names.chain(self.vault.then_some(infisical::NAME)).collect()
     }
 
     /// Runs all checks at once. `each` gets every verdict with its place in the configured order.
-    pub async fn checks(&self, each: &mut dyn FnMut(usize, Checked)) {
+    pub(crate) async fn checks(&self, each: &mut dyn FnMut(usize, Checked)) {
         let mut running: FuturesUnordered<LocalBoxFuture<'_, (usize, Checked)>> = FuturesUnordered::new();
         let mut without: Vec<(usize, &Credential)> = Vec::new();
         for (i, &credential) in self.credentials.iter().enumerate() {
             match environment(&credential.name) {
                 Some(value) => {
-                    running.push(async move { (i, self.of_environment(credential, value).await) }.boxed_local())
+                    running.push(async move { (i, self.of_environment(credential, value).await) }.boxed_local());
                 }
                 None => without.push((i, credential)),
             }
@@ -220,13 +220,13 @@ impl<'a> Run<'a> {
     }
 
     /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
-    pub async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
+    pub(crate) async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
         self.validated(credential, secret.clone(), "input", false, self.end()).await.row.cleaned()
     }
 
     /// Forgets what was said of a value that a person stores unchecked: it must not be held back, and a first rejection is
     /// doubted.
-    pub fn trust(&self, credential: &Credential, secret: &Secret) {
+    pub(crate) fn trust(&self, credential: &Credential, secret: &Secret) {
         let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
         let first = provider.first(credential.account_id.as_deref(), &|prefix| secret.expose().starts_with(prefix));
         if let (Some(state), Ok(first)) = (self.state, first) {

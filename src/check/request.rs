@@ -81,7 +81,7 @@ impl Run<'_> {
         let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
         let Some(Ok(client)) = self.client.get() else { return };
         // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
-        let end = end - self.config.timeout / 10;
+        let end = end.checked_sub(self.config.timeout / 10).unwrap_or(end);
         let looking = heroku_expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
         match timeout_at(end.into(), looking).await.unwrap_or_else(|_| Err("the list did not come in time".into())) {
             Ok(End::At(at)) => finding.expires = Some(at),

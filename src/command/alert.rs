@@ -110,9 +110,10 @@ pub(super) async fn tell(
         let Some(Untold { why, doubtful }) = untold else { continue };
         all = false;
         let (name, summary) = (to.name(), message.summary());
-        let what = match doubtful {
-            true => format!("whether {name} was told is not known ({summary})"),
-            false => format!("{name} was not told ({summary})"),
+        let what = if doubtful {
+            format!("whether {name} was told is not known ({summary})")
+        } else {
+            format!("{name} was not told ({summary})")
         };
         let again = |book: &mut Book| !book.due(to, &names, now, repeat).is_empty();
         let next = match (desk.kept, desk.look(now, again)) {
@@ -225,10 +226,7 @@ pub(super) fn test() -> Result<ExitCode> {
 async fn seen(result: Result<String, String>) -> Result<String, String> {
     let handed = result?;
     let person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
-    let answer = match person {
-        true => Terminal::new().yes("Did you see the notification?").await,
-        false => None,
-    };
+    let answer = if person { Terminal::new().yes("Did you see the notification?").await } else { None };
     match answer {
         Some(false) => {
             Err(format!("{handed}, but not shown: {}; then type: raxx check --alert --test", desktop::remedy()))

@@ -28,7 +28,7 @@ const INTERRUPTED: u8 = 130;
 
 /// # Errors
 /// Usage or configuration.
-pub fn run(args: &CheckArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     if args.test {
         return alert::test();
     }
@@ -64,9 +64,10 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode> {
         };
         print(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
-    warn_unsaved(match args.alert || args.if_due.is_some() {
-        true => history::note_unattended(&report.rows, began, report.checked_at),
-        false => history::note(&report.rows, began, report.checked_at),
+    warn_unsaved(if args.alert || args.if_due.is_some() {
+        history::note_unattended(&report.rows, began, report.checked_at)
+    } else {
+        history::note(&report.rows, began, report.checked_at)
     });
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));

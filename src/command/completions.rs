@@ -14,7 +14,7 @@ const NAMES: &str = "command raxx names 2>/dev/null";
 
 /// # Errors
 /// stdout cannot be written.
-pub fn run(shell: CompletedShell) -> Result<ExitCode> {
+pub(crate) fn run(shell: CompletedShell) -> Result<ExitCode> {
     write_whole(&text(shell))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -91,12 +91,11 @@ fn zsh(text: &str, command: &Command) -> String {
 }
 
 fn bash(text: &str, command: &Command) -> String {
-    named(command).iter().fold(text.to_string(), |text, named| match named.option {
-        Some(option) => {
+    named(command).iter().fold(text.to_string(), |text, named| {
+        if let Some(option) = named.option {
             let files = format!("--{option})\n                    COMPREPLY=($(compgen -f \"${{cur}}\"))");
             text.replace(&files, &files.replace("-f \"", &format!("-W \"$({NAMES})\" -- \"")))
-        }
-        None => {
+        } else {
             let vault = if named.vault { "infisical " } else { "" };
             let block = format!("raxx__subcmd__{})\n            opts=\"", named.command);
             text.replace(&block, &format!("{block}$({NAMES}) {vault}"))
@@ -120,7 +119,7 @@ fn fish(text: &str, command: &Command) -> String {
     }
     // clap gives fish no values for positional arguments.
     for sub in command.get_subcommands() {
-        let values = sub.get_positionals().flat_map(|arg| arg.get_possible_values());
+        let values = sub.get_positionals().flat_map(clap::Arg::get_possible_values);
         let values: Vec<String> = values.map(|value| value.get_name().to_string()).collect();
         if !values.is_empty() {
             out += &format!(

@@ -20,7 +20,7 @@ use crate::store;
 
 /// # Errors
 /// Usage or configuration, a terminal on stdout.
-pub fn run(args: &ExportArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         let shell = args.shell.to_possible_value().map_or_else(String::new, |shell| shell.get_name().to_string());
         bail!("this prints secrets, so not to a terminal. Type: eval \"$(raxx export {shell})\"");
@@ -105,7 +105,7 @@ impl Rejections {
         // To read the catalogue takes longer than all the rest of a new terminal's export.
         let state = crate::state::existing().ok().flatten();
         let state = state.filter(|dir| dir.join("verdicts").is_dir()).and_then(|_| State::open().ok());
-        let state = state.filter(|s| s.any_rejection());
+        let state = state.filter(State::any_rejection);
         let catalogue = state.is_some().then(|| config.catalogue().ok()).flatten();
         Rejections { state, catalogue }
     }

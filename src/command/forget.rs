@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
-pub fn run(args: &ForgetArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     let credential = credential(&config, &args.name)?;
     let item = place(credential)?;

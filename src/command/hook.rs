@@ -18,7 +18,7 @@ use crate::store;
 
 /// # Errors
 /// A terminal on stdout; all else is said in the snippet.
-pub fn run(nested: bool) -> Result<ExitCode> {
+pub(crate) fn run(nested: bool) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("raxx hook is for the shell integration; type: raxx check");
     }

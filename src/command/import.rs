@@ -50,14 +50,14 @@ impl Settled {
 
 /// # Errors
 /// Usage, configuration, a file that was named and cannot be read.
-pub fn run(args: &ImportArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     not_to_a_terminal("import", args.shell)?;
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let names: Vec<&str> = config.names().collect();
     let mut lines: Vec<Line> = Vec::new();
     for file in &args.files {
-        lines.extend(lines_setting(file, &names).or_else(|why| bail!(unreadable(file, why)))?);
+        lines.extend(lines_setting(file, &names).or_else(|why| bail!(unreadable(file, &why)))?);
     }
     if args.files.is_empty() {
         lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
@@ -99,12 +99,13 @@ pub fn run(args: &ImportArgs) -> Result<ExitCode> {
 }
 
 /// Of a file that was named. Its name is not repeated where it may be a value: what leads nowhere is no path.
-fn unreadable(file: &Path, why: io::Error) -> String {
+fn unreadable(file: &Path, why: &io::Error) -> String {
     let shown = clean(&file.display().to_string());
     let leads_nowhere = !file.parent().is_some_and(Path::exists);
-    match why.kind() == io::ErrorKind::NotFound && leads_nowhere && may_be_a_value(&shown) {
-        true => format!("no file has that name. If it was a value, {TYPED}. Type: raxx import FILE"),
-        false => format!("{shown}: cannot be read: {why}"),
+    if why.kind() == io::ErrorKind::NotFound && leads_nowhere && may_be_a_value(&shown) {
+        format!("no file has that name. If it was a value, {TYPED}. Type: raxx import FILE")
+    } else {
+        format!("{shown}: cannot be read: {why}")
     }
 }
 
@@ -114,10 +115,13 @@ fn advice(line: &Line, settled: Option<&(&String, Settled)>) -> String {
     let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: look there") };
     let is = |secret: &Secret| secret.is(value.as_bytes());
     match settled.map(|(_, settled)| settled) {
-        Some(Settled { kept: Some(kept), .. }) if is(kept) => match line.alone {
-            true => format!("sets {name}, which is in the store: delete that line"),
-            false => format!("sets {name}, which is in the store: take it out there"),
-        },
+        Some(Settled { kept: Some(kept), .. }) if is(kept) => {
+            if line.alone {
+                format!("sets {name}, which is in the store: delete that line")
+            } else {
+                format!("sets {name}, which is in the store: take it out there")
+            }
+        }
         Some(Settled { dead, .. }) if dead.iter().any(is) => {
             format!("sets {name} to a value that the provider rejects")
         }

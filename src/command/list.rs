@@ -30,7 +30,7 @@ const NOTHING: &str = "-";
 
 /// # Errors
 /// Usage or configuration.
-pub fn run(args: &ListArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     // What is in the place of a provider's name is shown: it must be one.
     config.catalogue()?;
@@ -44,9 +44,10 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     }
     let mut entries = entries(&config, &history::known(), now);
     narrow(&mut entries, &config, &args.names)?;
-    match args.json {
-        true => write_whole(&json(&entries))?,
-        false => print(&shown(&entries, now, styled, terminal_width()))?,
+    if args.json {
+        write_whole(&json(&entries))?;
+    } else {
+        print(&shown(&entries, now, styled, terminal_width()))?;
     }
     Ok(ExitCode::SUCCESS)
 }

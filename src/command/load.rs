@@ -18,7 +18,7 @@ use crate::store;
 
 /// # Errors
 /// Usage or configuration.
-pub fn run(args: &LoadArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
     if args.shell.is_none() {
         let bash = std::env::var_os("SHELL").is_some_and(|shell| shell.to_string_lossy().ends_with("bash"));
         let shell = if bash { "bash" } else { "zsh" };

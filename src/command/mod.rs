@@ -1,20 +1,20 @@
 //! The subcommands; those with a body of their own have a file each.
 
-pub mod alert;
-pub mod check;
-pub mod completions;
-pub mod export;
-pub mod forget;
-pub mod hook;
-pub mod import;
-pub mod list;
-pub mod load;
-pub mod prompt;
-pub mod rotate;
-pub mod schedule;
-pub mod store;
-pub mod unlock;
-pub mod usage;
+pub(crate) mod alert;
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod export;
+pub(crate) mod forget;
+pub(crate) mod hook;
+pub(crate) mod import;
+pub(crate) mod list;
+pub(crate) mod load;
+pub(crate) mod prompt;
+pub(crate) mod rotate;
+pub(crate) mod schedule;
+pub(crate) mod store;
+pub(crate) mod unlock;
+pub(crate) mod usage;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -34,10 +34,10 @@ use crate::text::typed::{may_repeat, nearest};
 
 /// Narrows a run to the credentials that were named; all where none was.
 fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
+    const VAULT: [&str; 2] = ["infisical", crate::source::infisical::NAME];
     if names.is_empty() {
         return Ok(());
     }
-    const VAULT: [&str; 2] = ["infisical", crate::source::infisical::NAME];
     let known: Vec<&str> = run.config.names().chain([VAULT[0]]).collect();
     for name in names {
         if !VAULT.contains(&name.as_str()) && !known.contains(&name.as_str()) {
@@ -60,18 +60,19 @@ fn credential<'c>(config: &'c Config, name: &str) -> Result<&'c Credential> {
 
 /// What to type to have this credential asked about. Those that alerts are sent with are no rows of the report.
 fn look(config: &Config, name: &str) -> String {
-    match config.names().any(|listed| listed == name) {
-        true => format!("raxx check {name}"),
-        false => "raxx check --alert --test".into(),
+    if config.names().any(|listed| listed == name) {
+        format!("raxx check {name}")
+    } else {
+        "raxx check --alert --test".into()
     }
 }
 
 /// What to type where this shell holds another value than the stored one.
 fn freshened(config: &Config, name: &str) -> String {
-    match config.names().any(|listed| listed == name) {
-        true => format!("unset {name}; raxx load {name}"),
-        // No shell needs it: the alert takes the stored one.
-        false => format!("unset {name}; {}", look(config, name)),
+    if config.names().any(|listed| listed == name) {
+        format!("unset {name}; raxx load {name}")
+    } else {
+        format!("unset {name}; {}", look(config, name))
     }
 }
 
@@ -83,9 +84,10 @@ fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
         return anyhow!("no credential is named {name}: did you mean {near}?; type: {}", usage::corrected(name, near));
     }
     let like_a_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
-    let value = match may_be_a_value(name) && !name.chars().all(like_a_name) {
-        true => format!(" If it was a value, {TYPED}."),
-        false => String::new(),
+    let value = if may_be_a_value(name) && !name.chars().all(like_a_name) {
+        format!(" If it was a value, {TYPED}.")
+    } else {
+        String::new()
     };
     let place = clean(&config::place());
     anyhow!(
@@ -147,13 +149,13 @@ fn stamp(report: &Report, whole: bool) {
 }
 
 /// `raxx init`: constant text. A broken configuration must not break the shell: the hook will tell of it.
-pub fn init(shell: Shell) -> Result<ExitCode> {
+pub(crate) fn init(shell: Shell) -> Result<ExitCode> {
     write_whole(&shell.glue(&config::names()))?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// `raxx names`.
-pub fn names() -> Result<ExitCode> {
+pub(crate) fn names() -> Result<ExitCode> {
     let config = Config::load()?;
     let names: String = config.names().map(|name| format!("{name}\n")).collect();
     write_whole(&names)?;
@@ -161,7 +163,7 @@ pub fn names() -> Result<ExitCode> {
 }
 
 /// `raxx unset` without the shell function: a child cannot clear its parent's variables, so it says what to type.
-pub fn unset() -> Result<ExitCode> {
+pub(crate) fn unset() -> Result<ExitCode> {
     let names = config::names().join(" ");
     bail!("this shell has no raxx function, which clears the variables. Type: unset {names}")
 }

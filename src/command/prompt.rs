@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use jiff::Timestamp;
 
 use crate::config::Config;
@@ -12,11 +11,10 @@ use crate::shell::is_off;
 use crate::source::infisical;
 use crate::state::history::{self, Known};
 
-/// # Errors
-/// stdout cannot be written. A prompt is no place for any other message: `raxx check` and new terminals have them.
-pub fn run() -> Result<ExitCode> {
+/// Prints the segment, or nothing: a prompt is not the place for an error, which `raxx check` and new terminals report.
+pub(crate) fn run() -> ExitCode {
     if is_off() {
-        return Ok(ExitCode::SUCCESS);
+        return ExitCode::SUCCESS;
     }
     let known = history::known();
     if !known.is_empty()
@@ -24,7 +22,7 @@ pub fn run() -> Result<ExitCode> {
     {
         let _ = print(&segment(&config, &known, Timestamp::now()));
     }
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 /// `✗ HEROKU_API_KEY`, `✗ 2 tokens`, `! GITHUB_API_SECRETS_TOKEN 9d`; what fails comes before what will.

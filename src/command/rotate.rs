@@ -42,7 +42,7 @@ const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
-pub fn run(args: &RotateArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     not_to_a_terminal("rotate", args.shell)?;
     let config = Config::load()?;
     if [crate::source::infisical::NAME, "infisical"].contains(&args.name.as_str()) {
@@ -71,7 +71,7 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
         .await?;
         let old = match stored {
             Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
-            _ => environment(name).and_then(|held| held.ok()),
+            _ => environment(name).and_then(std::result::Result::ok),
         };
         // A person who pipes a value in has already made the new one.
         let guided = asks(&args.value);
@@ -121,13 +121,14 @@ pub fn run(args: &RotateArgs) -> Result<ExitCode> {
             if in_tmux {
                 say(&format!("raxx: the tmux server still gives {name} to new panes. Type: raxx unset --tmux"));
             }
-            match valid {
-                true => match provider.and_then(|provider| provider.revoke.as_ref()) {
+            if valid {
+                match provider.and_then(|provider| provider.revoke.as_ref()) {
                     Some(revoke) => say(&format!("raxx: at last, revoke the old one: {revoke}")),
                     None if webhook => say(&format!("raxx: at last, take the old one away: {WEBHOOKS}")),
                     None => say("raxx: at last, revoke the old one at its provider"),
-                },
-                false => say(&format!("raxx: the new one is not proven: keep the old one until {look} passes")),
+                }
+            } else {
+                say(&format!("raxx: the new one is not proven: keep the old one until {look} passes"));
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -160,10 +161,7 @@ async fn show_page(rotate_via: Option<&str>, piped: bool) -> Result<()> {
         return Ok(());
     }
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    let text = match styled {
-        true => termimad::MadSkin::default().term_text(page).to_string(),
-        false => (*page).to_string(),
-    };
+    let text = if styled { termimad::MadSkin::default().term_text(page).to_string() } else { (*page).to_string() };
     if !paged(&text).await? {
         say_styled(text.trim_end());
     }

@@ -25,7 +25,7 @@ const SHORT_PATH: [&str; 2] = ["/usr/bin", "/bin"];
 ///
 /// # Errors
 /// Usage, or a scheduler that does not do what it is told.
-pub fn run(action: &ScheduleAction) -> Result<ExitCode> {
+pub(crate) fn run(action: &ScheduleAction) -> Result<ExitCode> {
     match action {
         ScheduleAction::Install(args) => install(args),
         ScheduleAction::Uninstall => uninstall(),
@@ -37,7 +37,7 @@ pub fn run(action: &ScheduleAction) -> Result<ExitCode> {
 ///
 /// # Errors
 /// As `raxx check`.
-pub fn watched(args: &CheckArgs) -> Result<ExitCode> {
+pub(crate) fn watched(args: &CheckArgs) -> Result<ExitCode> {
     let Some(at) = &args.if_due else { return super::check::run(args) };
     let Some(_turn) = schedule::turn(at) else { return Ok(ExitCode::SUCCESS) };
     super::check::run(args).inspect_err(|why| {

@@ -28,7 +28,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
-pub fn run(args: &StoreArgs) -> Result<ExitCode> {
+pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
     not_to_a_terminal("store", args.shell)?;
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
@@ -123,9 +123,10 @@ pub(super) async fn input(
     credential: &Credential,
     how: &crate::cli::ValueArgs,
 ) -> Result<Secret> {
-    let bytes = match asks(how) {
-        true => terminal.hidden(&format!("{} (hidden): ", credential.name)).await?,
-        false => terminal::piped().await?,
+    let bytes = if asks(how) {
+        terminal.hidden(&format!("{} (hidden): ", credential.name)).await?
+    } else {
+        terminal::piped().await?
     };
     let name = &credential.name;
     let known: Vec<&str> = secret_variables().iter().map(String::as_str).collect();
@@ -171,9 +172,10 @@ pub(super) async fn proven(
     let begun = Instant::now();
     let mut asked = 0;
     let row = loop {
-        let row = match is_webhook(run.config, credential) {
-            true => webhook_proven(run, credential, secret).await?,
-            false => run.prove(credential, secret).await,
+        let row = if is_webhook(run.config, credential) {
+            webhook_proven(run, credential, secret).await?
+        } else {
+            run.prove(credential, secret).await
         };
         let nap = nap(asked, begun.elapsed(), patience);
         let (Kind::Rejected, Some(nap)) = (row.kind, nap) else { break row };

@@ -21,7 +21,7 @@ const TRIES: usize = 3;
 ///
 /// # Errors
 /// Usage, configuration, a store that no password unlocks.
-pub fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
+pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     block_on(until_a_signal(async {
         let store = store::open(&config);
@@ -76,10 +76,7 @@ struct Input {
 
 impl Input {
     async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
-        match self.piped {
-            true => terminal::piped().await,
-            false => self.terminal.hidden(question).await,
-        }
+        if self.piped { terminal::piped().await } else { self.terminal.hidden(question).await }
     }
 }
 
@@ -123,7 +120,7 @@ async fn unlock_file(file: &StoreFile, input: &mut Input) -> Result<ExitCode> {
 ///
 /// # Errors
 /// Usage, configuration, a keyring that cannot be used.
-pub fn lock() -> Result<ExitCode> {
+pub(crate) fn lock() -> Result<ExitCode> {
     let said = match store_file(&Config::load()?)?.lock() {
         Ok(true) => "the store file is locked",
         Ok(false) => "the store file was not unlocked",
@@ -160,7 +157,7 @@ fn passphrase(bytes: &[u8]) -> Result<Secret> {
 ///
 /// # Errors
 /// It cannot be made, or nobody says how it is to be opened.
-pub async fn ready_to_write(config: &Config, terminal: Option<&mut Terminal>) -> Result<()> {
+pub(crate) async fn ready_to_write(config: &Config, terminal: Option<&mut Terminal>) -> Result<()> {
     let store = store::open(config);
     let Some(first) = store.first_write(LIMIT).await else { return Ok(()) };
     let form = match (&first.identity, terminal) {

@@ -43,7 +43,7 @@ const SCHEDULE_HABITS: &[(&[&str], &str, &str)] = &[
 ];
 
 /// Prints help where it was asked for, or else what is wrong and what to type.
-pub fn refused(error: &Error) -> ExitCode {
+pub(crate) fn refused(error: &Error) -> ExitCode {
     choose_color();
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -206,9 +206,10 @@ impl Line<'_> {
             let command = next.split(' ').next().unwrap_or_default();
             let after = self.rest.get(1..).unwrap_or_default();
             let set = command == "store" && after.len() > 1 && self.name().is_some();
-            let doubt = match set || after.iter().any(|word| !suspicion(word).is_empty() && !is_name(word)) {
-                true => format!("; if a value was typed, {TYPED}"),
-                false => String::new(),
+            let doubt = if set || after.iter().any(|word| !suspicion(word).is_empty() && !is_name(word)) {
+                format!("; if a value was typed, {TYPED}")
+            } else {
+                String::new()
             };
             return (
                 format!("there is no `{path} {lower}`: `{path} {command}` {does}{doubt}"),
@@ -321,9 +322,10 @@ fn is_name(word: &str) -> bool {
 
 /// What to say if the word may be a secret.
 fn suspicion(word: &str) -> String {
-    match looks_like_a_value(word) || word.contains('=') || word.chars().count() >= LONG {
-        true => format!("; if that was a value, {TYPED}"),
-        false => String::new(),
+    if looks_like_a_value(word) || word.contains('=') || word.chars().count() >= LONG {
+        format!("; if that was a value, {TYPED}")
+    } else {
+        String::new()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::store::Item;
 use crate::text::typed::looks_like_a_value;
 
 /// The bot token's variable. It is no row of the report: it is what the report is sent with.
-pub const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";
+pub(super) const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";
 
 /// The account of the store items that no configuration names.
 const ACCOUNT: &str = "raxx";
@@ -26,7 +26,7 @@ const DAY: u64 = 86_400;
 
 /// Who is told what a run with `--alert` finds.
 #[derive(Debug, Clone)]
-pub struct AlertSettings {
+pub(crate) struct AlertSettings {
     /// The same trouble is told again after this.
     pub repeat: Duration,
     /// How long a receiver that does not take the alert is tried.
@@ -41,7 +41,7 @@ pub struct AlertSettings {
 
 /// Slack, by a bot or by an incoming webhook.
 #[derive(Debug, Clone)]
-pub struct SlackSettings {
+pub(crate) struct SlackSettings {
     pub enabled: bool,
     /// None where the file has credentials of its own and names no channel. A webhook needs none.
     pub channel: Option<String>,
@@ -53,12 +53,12 @@ pub struct SlackSettings {
 
 impl SlackSettings {
     /// Whether there is a place to post to.
-    pub fn has_a_place(&self) -> bool {
+    pub(crate) fn has_a_place(&self) -> bool {
         self.webhook.is_some() || self.channel.is_some()
     }
 
     /// The credential that messages are sent with.
-    pub fn credential(&self) -> &Credential {
+    pub(crate) fn credential(&self) -> &Credential {
         self.webhook.as_ref().unwrap_or(&self.bot_token)
     }
 }

@@ -13,7 +13,7 @@ use crate::text::typed;
 
 /// What is wrong with the configuration: one line with the place and the fix.
 #[derive(Debug)]
-pub struct ConfigError {
+pub(crate) struct ConfigError {
     pub(super) place: String,
     pub(super) message: String,
 }
@@ -66,12 +66,13 @@ impl File {
 
     /// Refuses a text that looks like a secret where it would be printed later.
     pub(super) fn no_secret(&self, at: Range<usize>, key: &str, text: &str) -> Result<(), ConfigError> {
-        match !self.built_in && (typed::looks_like_a_value(text) || typed::has_a_password(text)) {
-            true => Err(self.error(
+        if !self.built_in && (typed::looks_like_a_value(text) || typed::has_a_password(text)) {
+            Err(self.error(
                 Some(at),
                 format!("{key} looks like a token: keep values out of this file, and store them with: raxx store NAME"),
-            )),
-            false => Ok(()),
+            ))
+        } else {
+            Ok(())
         }
     }
 }
@@ -100,17 +101,19 @@ fn in_readers_words(message: &str, key: Option<&str>) -> String {
             let (word, expected) = rest.rsplit_once("`, expected ").unwrap_or((rest, ""));
             let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
             let word = if typed::may_repeat(word, &known) { format!(" `{word}`") } else { String::new() };
-            return match known.is_empty() {
-                true => format!("unknown {what}{word}"),
-                false => format!("unknown {what}{word}, expected {expected}"),
+            return if known.is_empty() {
+                format!("unknown {what}{word}")
+            } else {
+                format!("unknown {what}{word}, expected {expected}")
             };
         }
     }
     let message = message.replace("missing field", "missing key");
     let quoted = message.split(['`', '"', '\'']).skip(1).step_by(2);
-    match quoted.into_iter().all(|word| word.len() <= 3 || typed::is_harmless(word)) {
-        true => message,
-        false => "this is not what raxx expects here".into(),
+    if quoted.into_iter().all(|word| word.len() <= 3 || typed::is_harmless(word)) {
+        message
+    } else {
+        "this is not what raxx expects here".into()
     }
 }
 

@@ -29,11 +29,11 @@ use names::check_name;
 use paths::config_path;
 use store::{StoreForm, store_settings};
 
-pub use alert::{AlertSettings, SlackSettings};
-pub use file::ConfigError;
-pub use names::{REFUSED_NAMES, is_identifier, may_be_named};
-pub use paths::{directory, place};
-pub use store::{Backend, StoreSettings};
+pub(crate) use alert::{AlertSettings, SlackSettings};
+pub(crate) use file::ConfigError;
+pub(crate) use names::{REFUSED_NAMES, is_identifier, may_be_named};
+pub(crate) use paths::{directory, place};
+pub(crate) use store::{Backend, StoreSettings};
 
 /// No configuration is longer.
 const LARGEST: u64 = 4 << 20;
@@ -42,7 +42,7 @@ const DEFAULTS: &str = include_str!("defaults.toml");
 
 /// One credential of the list.
 #[derive(Debug, Clone)]
-pub struct Credential {
+pub(crate) struct Credential {
     /// The environment variable.
     pub name: String,
     /// A provider of the catalogue, by name.
@@ -61,7 +61,7 @@ pub struct Credential {
 
 /// The vault whose login is checked beside the credentials.
 #[derive(Debug, Clone)]
-pub struct Infisical {
+pub(crate) struct Infisical {
     pub enabled: bool,
     pub base_url: Url,
     pub rotate_via: Option<String>,
@@ -71,7 +71,7 @@ pub struct Infisical {
 
 /// All that a run needs to know.
 #[derive(Debug)]
-pub struct Config {
+pub(crate) struct Config {
     /// For one credential, from connect to last byte.
     pub timeout: Duration,
     pub credentials: Vec<Credential>,
@@ -153,7 +153,7 @@ impl Config {
     ///
     /// # Errors
     /// One line with file, line and fix. A file that `$RAXX_CONFIG` names must exist.
-    pub fn load() -> Result<Config, ConfigError> {
+    pub(crate) fn load() -> Result<Config, ConfigError> {
         let config = Config::read()?;
         SECRET_VARIABLES.get_or_init(|| config.secret_variables());
         Ok(config)
@@ -183,10 +183,11 @@ impl Config {
     }
 
     /// The runbook's credentials: `src/defaults.toml`.
-    pub fn built_in() -> Config {
+    pub(crate) fn built_in() -> Config {
         Config::parse("defaults.toml", DEFAULTS.into(), None).expect("the built-in configuration is tested")
     }
 
+    #[allow(clippy::too_many_lines)] // one key after the other
     fn parse(name: &str, text: String, defaults: Option<Config>) -> Result<Config, ConfigError> {
         let file = File { name: name.into(), text, built_in: defaults.is_none() };
         let form: Form = toml::from_str(&file.text).map_err(|e| file.mistake(&e))?;
@@ -299,7 +300,7 @@ impl Config {
     ///
     /// # Errors
     /// A table that makes no sense, or a credential whose provider is in neither.
-    pub fn catalogue(&self) -> Result<Catalogue, ConfigError> {
+    pub(crate) fn catalogue(&self) -> Result<Catalogue, ConfigError> {
         let mut catalogue = Catalogue::built_in(&self.infisical.base_url);
         catalogue.move_to("slack", &self.alert.slack.base_url);
         for (id, table) in &self.providers {
@@ -331,16 +332,17 @@ impl Config {
     }
 
     /// How long before the end of this credential a PASS warns of it.
-    pub fn warn_before(&self, name: &str) -> Duration {
-        let own = match name == crate::source::infisical::NAME {
-            true => self.infisical.warn_before,
-            false => self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before),
+    pub(crate) fn warn_before(&self, name: &str) -> Duration {
+        let own = if name == crate::source::infisical::NAME {
+            self.infisical.warn_before
+        } else {
+            self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before)
         };
         own.unwrap_or(self.warn_before)
     }
 
     /// The configured names, in order.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.credentials.iter().map(|c| c.name.as_str())
     }
 }
@@ -403,7 +405,7 @@ static SECRET_VARIABLES: OnceLock<Vec<String>> = OnceLock::new();
 
 /// The variables that hold the configured credentials, those of alerts included. Where no configuration could be loaded,
 /// as far as its file can be understood.
-pub fn secret_variables() -> &'static [String] {
+pub(crate) fn secret_variables() -> &'static [String] {
     SECRET_VARIABLES.get_or_init(|| {
         let built_in = Config::built_in().secret_variables();
         let text = config_path().and_then(|(path, _)| files::read(&path, LARGEST).ok()).unwrap_or_default();
@@ -418,7 +420,7 @@ pub fn secret_variables() -> &'static [String] {
 
 /// The names alone, for the glue, which each new terminal waits for: of the user's file as far as it can be understood, else the
 /// built-in ones. Whatever else is wrong with it, the hook will tell.
-pub fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     #[derive(Deserialize)]
     struct Names {
         #[serde(default, rename = "credential")]

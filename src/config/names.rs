@@ -8,7 +8,7 @@ use crate::text::typed::{looks_like_a_value, shown, shown_name};
 
 /// Names that the shell, the loader or raxx itself lives on, with spaces between them: exporting a token there, or
 /// `raxx unset`, would break the shell. The shell functions refuse the same ones.
-pub const REFUSED_NAMES: [&str; 6] = [
+pub(crate) const REFUSED_NAMES: [&str; 6] = [
     // What a login sets up, and what programs find their way by.
     "PATH HOME SHELL USER USERNAME LOGNAME MAIL PWD OLDPWD TMPDIR TERM TERMCAP TERMINFO COLORTERM \
      TERM_PROGRAM LANG LANGUAGE LC_ALL LC_COLLATE LC_CTYPE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME TZ \
@@ -94,7 +94,7 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
 }
 
 /// Whether a credential may have this name.
-pub fn may_be_named(name: &str) -> bool {
+pub(crate) fn may_be_named(name: &str) -> bool {
     is_identifier(name)
         && !looks_like_a_value(name)
         && !is_refused(name)
@@ -102,7 +102,7 @@ pub fn may_be_named(name: &str) -> bool {
 }
 
 /// Whether a shell takes it as a variable's name.
-pub fn is_identifier(name: &str) -> bool {
+pub(crate) fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::files;
 
 /// Where the configuration is, or would be: what is remembered of one is not another one's.
-pub fn place() -> String {
+pub(crate) fn place() -> String {
     config_path().map(|(path, _)| path.display().to_string()).unwrap_or_default()
 }
 
@@ -18,7 +18,7 @@ pub(super) fn config_path() -> Option<(PathBuf, bool)> {
 }
 
 /// `$XDG_CONFIG_HOME/raxx`, by default `~/.config/raxx` on every OS: dirs would say ~/Library on macOS.
-pub fn directory() -> Option<PathBuf> {
+pub(crate) fn directory() -> Option<PathBuf> {
     xdg("XDG_CONFIG_HOME", ".config")
 }
 

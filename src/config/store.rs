@@ -11,7 +11,7 @@ use crate::text::typed::{instead, shown};
 
 /// Which store, of those that this system may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Backend {
+pub(crate) enum Backend {
     /// The Keychain on macOS; else the Secret Service, and the file where there is none.
     Auto,
     Keychain,
@@ -39,7 +39,7 @@ impl Backend {
 
 /// Where values are stored.
 #[derive(Debug, Clone)]
-pub struct StoreSettings {
+pub(crate) struct StoreSettings {
     pub backend: Backend,
     /// Of the store file; none without a home directory.
     pub path: Option<PathBuf>,

@@ -6,7 +6,7 @@ use url::{Host, Url};
 ///
 /// # Errors
 /// What is wrong with it, without the address, any part of which may be a secret in the wrong place.
-pub fn base_url(text: &str) -> Result<Url, String> {
+pub(crate) fn base_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "base_url is not an address: write it like https://api.example.com")?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err("base_url contains a user name or password: remove them".into());
@@ -32,7 +32,7 @@ pub fn base_url(text: &str) -> Result<Url, String> {
 ///
 /// # Errors
 /// As [`base_url`].
-pub fn vault_url(text: &str) -> Result<Url, String> {
+pub(crate) fn vault_url(text: &str) -> Result<Url, String> {
     let text = text.trim_end_matches('/');
     base_url(text.strip_suffix("/api").unwrap_or(text))
 }

@@ -15,7 +15,7 @@ const CATALOGUE: &str = include_str!("providers.toml");
 
 /// All providers, and the rules that hold for each of them.
 #[derive(Debug, Clone)]
-pub struct Catalogue {
+pub(crate) struct Catalogue {
     providers: BTreeMap<String, Provider>,
     front: Vec<Rule>,
     rest: Vec<Rule>,
@@ -23,7 +23,7 @@ pub struct Catalogue {
 
 impl Catalogue {
     /// `src/providers.toml`, with this vault's address.
-    pub fn built_in(vault: &Url) -> Catalogue {
+    pub(crate) fn built_in(vault: &Url) -> Catalogue {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Form {
@@ -44,7 +44,7 @@ impl Catalogue {
     }
 
     /// Has a built-in provider asked at another address.
-    pub fn move_to(&mut self, id: &str, base: &Url) {
+    pub(crate) fn move_to(&mut self, id: &str, base: &Url) {
         if let Some(provider) = self.providers.get_mut(id) {
             *provider = provider.at(base);
         }
@@ -54,7 +54,7 @@ impl Catalogue {
     ///
     /// # Errors
     /// What makes no sense in it, and where.
-    pub fn merge(&mut self, id: &str, table: &ProviderTable) -> Result<(), Mistake> {
+    pub(crate) fn merge(&mut self, id: &str, table: &ProviderTable) -> Result<(), Mistake> {
         let merged = match self.providers.get(id) {
             Some(provider) => provider.clone().with(table)?,
             None => Provider::from_table(id, table)?,
@@ -63,16 +63,16 @@ impl Catalogue {
         Ok(())
     }
 
-    pub fn get(&self, id: &str) -> Option<&Provider> {
+    pub(crate) fn get(&self, id: &str) -> Option<&Provider> {
         self.providers.get(id)
     }
 
-    pub fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.providers.keys().map(String::as_str)
     }
 
     /// What this answer of `provider` says of the value that was sent. What it repeats of it is not passed on.
-    pub fn classify(&self, provider: &Provider, answer: &Answer, sent: &Sent<'_>) -> Step {
+    pub(crate) fn classify(&self, provider: &Provider, answer: &Answer, sent: &Sent<'_>) -> Step {
         let json = answer.json();
         let json = json.as_deref();
         let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);

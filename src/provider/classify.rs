@@ -14,7 +14,7 @@ use crate::text::foreign;
 const SAME_MOMENT: i64 = 60;
 
 /// What was sent, and to which probes before.
-pub struct Sent<'a> {
+pub(crate) struct Sent<'a> {
     pub value: &'a str,
     /// What else was sent that must not be shown.
     pub also: Vec<&'a str>,

@@ -21,7 +21,7 @@ pub(super) fn moment(field: &str, answer: &Answer, json: Option<&Value>, now: Ti
 }
 
 /// Before 2002 there was no token, and after 9000 there is none: `0001-01-01`, `1970-01-01`, `9999-12-31`, and where the
-/// calendars of DOS, PostgreSQL and Apple begin.
+/// calendars of DOS, `PostgreSQL` and Apple begin.
 fn is_never(at: Timestamp) -> bool {
     const YEAR_2002: i64 = 1_009_843_200;
     const YEAR_9000: i64 = 221_845_392_000;

@@ -34,7 +34,7 @@ struct AccessToken {
 
 /// What a list says of one token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub(crate) enum End {
     At(Timestamp),
     Never,
 }
@@ -52,7 +52,7 @@ enum Fit {
 ///
 /// # Errors
 /// Why the end is not known, in words for a line: the token is good all the same.
-pub async fn look_up(client: &Client, mut request: Request, value: &str) -> Result<End, String> {
+pub(crate) async fn look_up(client: &Client, mut request: Request, value: &str) -> Result<End, String> {
     let range = |range: String| ("range".to_string(), Zeroizing::new(range));
     request.headers.retain(|(name, _)| name != "range");
     request.headers.push(range(format!("id ..; max={PAGE}")));
@@ -111,10 +111,13 @@ fn fits(body: &str, value: &str, found: &mut Vec<Fit>) -> Result<(), String> {
 fn one(found: &[Fit], answer: &Answer) -> Result<End, String> {
     match found {
         [] => Err("it is not in the list".into()),
-        [Fit::Exact(seconds) | Fit::Redacted(seconds), rest @ ..] => match rest.iter().all(|fit| *fit == found[0]) {
-            true => end(*seconds, answer),
-            false => Err("several tokens of the list look like it".into()),
-        },
+        [Fit::Exact(seconds) | Fit::Redacted(seconds), rest @ ..] => {
+            if rest.iter().all(|fit| *fit == found[0]) {
+                end(*seconds, answer)
+            } else {
+                Err("several tokens of the list look like it".into())
+            }
+        }
     }
 }
 
@@ -143,6 +146,7 @@ mod tests {
         one(&found, &answer(200, &[("date", "Mon, 04 May 2026 08:00:00 GMT")]))
     }
 
+    #[allow(clippy::unnecessary_wraps)] // it is compared with a result
     fn at(text: &str) -> Result<End, String> {
         Ok(End::At(text.parse().unwrap()))
     }

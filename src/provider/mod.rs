@@ -3,12 +3,12 @@
 //!
 //! [`Catalogue::classify`] is a pure function of the answer.
 
-pub mod base_url;
+pub(crate) mod base_url;
 mod catalogue;
 mod classify;
 mod dates;
-pub mod heroku_expiry;
-pub mod http;
+pub(crate) mod heroku_expiry;
+pub(crate) mod http;
 mod rule;
 mod table;
 
@@ -21,10 +21,10 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroize as _;
 
-pub use catalogue::Catalogue;
-pub use classify::Sent;
+pub(crate) use catalogue::Catalogue;
+pub(crate) use classify::Sent;
 use rule::Rule;
-pub use table::ProviderTable;
+pub(crate) use table::ProviderTable;
 
 use crate::report::Kind;
 
@@ -33,7 +33,7 @@ const JWT: &str = "jwt";
 
 /// What came back from a provider.
 #[derive(Debug, Clone)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The host that was asked.
     pub host: String,
     pub status: u16,
@@ -54,7 +54,7 @@ impl Drop for Answer {
 
 /// An answer's JSON, wiped when it is dropped.
 #[derive(Debug)]
-pub struct Json(Value);
+pub(crate) struct Json(Value);
 
 impl std::ops::Deref for Json {
     type Target = Value;
@@ -81,32 +81,32 @@ fn wipe(value: &mut Value) {
 
 impl Answer {
     /// The value of a header; its name in any case.
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
     /// Whether it says that it is JSON.
-    pub fn is_json(&self) -> bool {
+    pub(crate) fn is_json(&self) -> bool {
         let kind = self.header("content-type").and_then(|kind| kind.split(';').next());
         kind.map(|kind| kind.trim().to_ascii_lowercase())
             .is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"))
     }
 
     /// The body as JSON, where the answer says that it is JSON: a portal's page is not believed, and neither is a part.
-    pub fn json(&self) -> Option<Json> {
+    pub(crate) fn json(&self) -> Option<Json> {
         let whole = self.is_json() && !self.cut;
         whole.then(|| serde_json::from_str(&self.body).ok().map(Json)).flatten()
     }
 
     /// The time at the provider: a laptop's clock may be wrong by days.
-    pub fn date(&self) -> Option<Timestamp> {
+    pub(crate) fn date(&self) -> Option<Timestamp> {
         self.header("date").and_then(|d| rfc2822::DateTimeParser::new().parse_timestamp(d).ok())
     }
 }
 
 /// What to ask: everything but the secret.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub(crate) struct Ask {
     /// The probe's name; none for the provider's own path.
     pub probe: Option<String>,
     pub post: bool,
@@ -117,7 +117,7 @@ pub struct Ask {
 
 /// How the secret is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Auth {
+pub(crate) enum Auth {
     /// In this header, behind this prefix.
     Header { name: String, prefix: String },
     /// Not by a header (a log-in sends it in the body).
@@ -126,7 +126,7 @@ pub enum Auth {
 
 /// What an answer means.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Step {
+pub(crate) enum Step {
     Done(Finding),
     /// This answer decides nothing: ask the probe of this name. What it would mean alone, where that one does not either.
     Then(String, Finding),
@@ -136,7 +136,7 @@ pub enum Step {
 
 /// A verdict's kind and words.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Finding {
+pub(crate) struct Finding {
     pub kind: Kind,
     pub words: String,
     pub hint: Option<String>,
@@ -150,14 +150,14 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn new(kind: Kind, words: impl Into<String>) -> Finding {
+    pub(crate) fn new(kind: Kind, words: impl Into<String>) -> Finding {
         Finding { kind, words: words.into(), hint: None, expires: None, told_at: None, owner: None, rests: false }
     }
 }
 
 /// A provider, ready to be asked.
 #[derive(Debug, Clone)]
-pub struct Provider {
+pub(crate) struct Provider {
     pub label: String,
     pub manage_url: Option<String>,
     /// How an old token is revoked, in a sentence.
@@ -193,17 +193,17 @@ struct Probe {
 
 impl Provider {
     /// The host that is asked, for the words of a failure.
-    pub fn host(&self) -> String {
+    pub(crate) fn host(&self) -> String {
         Url::parse(&self.base).ok().and_then(|u| u.host_str().map(String::from)).unwrap_or_default()
     }
 
     /// The address that is asked.
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
     /// The same provider at another address.
-    pub fn at(&self, base: &Url) -> Provider {
+    pub(crate) fn at(&self, base: &Url) -> Provider {
         Provider { base: base.as_str().trim_end_matches('/').into(), ..self.clone() }
     }
 
@@ -211,7 +211,7 @@ impl Provider {
     ///
     /// # Errors
     /// What is to be configured before it can be asked.
-    pub fn first(&self, account_id: Option<&str>, token: &dyn Fn(&str) -> bool) -> Result<Ask, String> {
+    pub(crate) fn first(&self, account_id: Option<&str>, token: &dyn Fn(&str) -> bool) -> Result<Ask, String> {
         let own = self.probes.iter().find(|p| p.token.as_deref().is_some_and(token));
         let unset = || "set account_id on its [[credential]]: then it can be checked".to_string();
         match own {
@@ -223,14 +223,14 @@ impl Provider {
     }
 
     /// The probe of this name; none when it needs an account id that is not configured.
-    pub fn probe(&self, name: &str, account_id: Option<&str>) -> Option<Ask> {
+    pub(crate) fn probe(&self, name: &str, account_id: Option<&str>) -> Option<Ask> {
         let probe = self.probes.iter().find(|p| p.name == name)?;
         Some(self.ask(Some(probe), &filled(&probe.path, account_id)?))
     }
 
     /// The list of all tokens of the account, where it is to be looked into: the provider does not say the end of the one
     /// that asks.
-    pub fn expiry_list(&self) -> Option<Ask> {
+    pub(crate) fn expiry_list(&self) -> Option<Ask> {
         let path = self.expiry_list.as_ref().filter(|_| self.list_expiry)?;
         Some(self.ask(None, path))
     }

@@ -17,7 +17,7 @@ const LONGEST_DOUBT: Duration = Duration::from_secs(10);
 
 /// A mistake in a provider table.
 #[derive(Debug)]
-pub struct Mistake {
+pub(crate) struct Mistake {
     pub at: Option<Range<usize>>,
     pub message: String,
 }
@@ -29,7 +29,7 @@ fn mistake(at: Option<Range<usize>>, message: impl Into<String>) -> Mistake {
 /// `[provider.NAME]` as it stands in a file. What is left out keeps the built-in value.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ProviderTable {
+pub(crate) struct ProviderTable {
     label: Option<String>,
     base_url: Option<Spanned<String>>,
     manage_url: Option<String>,
@@ -139,9 +139,12 @@ impl Provider {
             let base = base_url(url.get_ref()).map_err(|why| mistake(Some(url.span()), why))?;
             self.base = base.as_str().trim_end_matches('/').into();
         }
-        let path_checked = |path: &Spanned<String>| match path.get_ref().starts_with('/') {
-            true => Ok(path.get_ref().clone()),
-            false => Err(mistake(Some(path.span()), "path must start with /")),
+        let path_checked = |path: &Spanned<String>| {
+            if path.get_ref().starts_with('/') {
+                Ok(path.get_ref().clone())
+            } else {
+                Err(mistake(Some(path.span()), "path must start with /"))
+            }
         };
         if let Some(path) = &table.path {
             self.path = path_checked(path)?;

@@ -8,7 +8,7 @@ use crate::text::clean;
 impl Report {
     /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
     /// thing to do.
-    pub fn condensed(&self, warn: bool) -> String {
+    pub(crate) fn condensed(&self, warn: bool) -> String {
         let fails: Vec<&Row> = self.rows.iter().filter(|r| r.verdict() == Verdict::Fail).collect();
         let mut out = String::new();
         let mut said: Vec<&Cause> = Vec::new();

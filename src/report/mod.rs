@@ -3,7 +3,7 @@
 //! Nothing here can hold a secret: a [`Row`] has the redacted form alone.
 
 mod condensed;
-pub mod prometheus;
+pub(crate) mod prometheus;
 mod text;
 
 use std::fmt::Write as _;
@@ -15,12 +15,12 @@ use serde::Serialize;
 
 use crate::text::clean;
 
-pub use text::{ago, distance, ends_soon};
+pub(crate) use text::{ago, distance, ends_soon};
 
 /// What a run says of one credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Verdict {
+pub(crate) enum Verdict {
     Pass,
     Fail,
     Skip,
@@ -29,7 +29,7 @@ pub enum Verdict {
 /// Why: each verdict has a kind. Only [`Kind::Rejected`] and [`Kind::Missing`] send a person to rotate a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The provider accepted it.
     Valid,
     /// The provider's own words say that the secret is bad, expired, disabled or revoked.
@@ -53,7 +53,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub fn verdict(self) -> Verdict {
+    pub(crate) fn verdict(self) -> Verdict {
         match self {
             Kind::Valid => Verdict::Pass,
             Kind::NotConfigured => Verdict::Skip,
@@ -62,13 +62,13 @@ impl Kind {
     }
 
     /// Whether the value is of no use to anybody: it is neither sent again nor exported.
-    pub fn is_bad(self) -> bool {
+    pub(crate) fn is_bad(self) -> bool {
         matches!(self, Kind::Rejected | Kind::Malformed)
     }
 }
 
 /// The command to type after a verdict of this kind.
-pub fn next_command(kind: Kind, name: &str, provider: &str) -> Option<String> {
+pub(crate) fn next_command(kind: Kind, name: &str, provider: &str) -> Option<String> {
     // On the command line the vault's row has the name of its provider, and the store has nothing of it.
     let is_vault = name.contains(' ');
     let name = if is_vault { provider } else { name };
@@ -83,7 +83,7 @@ pub fn next_command(kind: Kind, name: &str, provider: &str) -> Option<String> {
 
 /// What several rows may have in common, so that a new terminal says it once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The host gave no answer at all.
     NoResponse { host: String, why: String },
     /// No provider was asked: something of this machine, or its proxy, is in the way.
@@ -98,7 +98,7 @@ pub enum Cause {
 
 /// One credential's verdict.
 #[derive(Debug, Clone, Serialize)]
-pub struct Row {
+pub(crate) struct Row {
     pub name: String,
     pub provider: String,
     /// In JSON both `verdict` and `kind`.
@@ -130,6 +130,7 @@ pub struct Row {
     pub owner: Option<String>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde passes a reference
 fn verdict_and_kind<S: serde::Serializer>(kind: &Kind, s: S) -> Result<S::Ok, S::Error> {
     #[derive(Serialize)]
     struct Both {
@@ -139,13 +140,14 @@ fn verdict_and_kind<S: serde::Serializer>(kind: &Kind, s: S) -> Result<S::Ok, S:
     Both { verdict: kind.verdict(), kind: *kind }.serialize(s)
 }
 
+#[allow(clippy::ref_option)] // serde passes a reference
 fn millis<S: serde::Serializer>(latency: &Option<Duration>, s: S) -> Result<S::Ok, S::Error> {
     latency.map(|l| l.as_millis() as u64).serialize(s)
 }
 
 impl Row {
     /// A row that says no more than this, with the usual next command; the rest is filled in by who knows it.
-    pub fn new(name: &str, provider: &str, kind: Kind, words: impl Into<String>) -> Row {
+    pub(crate) fn new(name: &str, provider: &str, kind: Kind, words: impl Into<String>) -> Row {
         Row {
             name: name.into(),
             provider: provider.into(),
@@ -167,7 +169,7 @@ impl Row {
     }
 
     /// The row with nothing in it that acts on a terminal, whatever its words were made of.
-    pub fn cleaned(mut self) -> Row {
+    pub(crate) fn cleaned(mut self) -> Row {
         let optional = [
             &mut self.hint,
             &mut self.next,
@@ -182,21 +184,18 @@ impl Row {
         self
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub(crate) fn verdict(&self) -> Verdict {
         self.kind.verdict()
     }
 
     /// The row's line and the pointers under it, without a last line end. `style` colours the verdict.
-    pub fn lines(&self, styled: bool) -> String {
+    pub(crate) fn lines(&self, styled: bool) -> String {
         let (word, colour) = match self.verdict() {
             Verdict::Pass => ("PASS", AnsiColor::Green),
             Verdict::Fail => ("FAIL", AnsiColor::Red),
             Verdict::Skip => ("SKIP", AnsiColor::Yellow),
         };
-        let style = match styled {
-            true => Style::new().fg_color(Some(colour.into())).bold(),
-            false => Style::new(),
-        };
+        let style = if styled { Style::new().fg_color(Some(colour.into())).bold() } else { Style::new() };
         let detail = match (&self.redacted, self.kind) {
             (Some(redacted), _) => format!("{redacted} — {}", clean(&self.words)),
             // The runbook puts in brackets what is said of a source, not by a provider.
@@ -226,7 +225,7 @@ const JSON_VERSION: u32 = 1;
 
 /// Which rows a report prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shown {
+pub(crate) enum Shown {
     All,
     Fails,
     FailsAndWarnings,
@@ -234,7 +233,7 @@ pub enum Shown {
 
 /// All verdicts of one run, in the configured order.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     pub rows: Vec<Row>,
     /// How many credentials had no verdict yet when the run was interrupted.
     pub unfinished: usize,
@@ -242,17 +241,17 @@ pub struct Report {
 }
 
 impl Report {
-    pub fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.rows.iter().any(|row| row.verdict() == Verdict::Fail)
     }
 
     /// Whether any PASS comes with a warning.
-    pub fn warned(&self) -> bool {
+    pub(crate) fn warned(&self) -> bool {
         self.rows.iter().any(|row| row.warning.is_some())
     }
 
     /// The report as lines.
-    pub fn text(&self, styled: bool, shown: Shown) -> String {
+    pub(crate) fn text(&self, styled: bool, shown: Shown) -> String {
         let shown = |row: &&Row| match shown {
             Shown::All => true,
             Shown::Fails => row.verdict() == Verdict::Fail,
@@ -263,7 +262,7 @@ impl Report {
     }
 
     /// The report as JSON, version 1 (docs/configuration.md has the fields).
-    pub fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         #[derive(Serialize)]
         struct Form<'a> {
             version: u32,
@@ -276,10 +275,7 @@ impl Report {
             version: JSON_VERSION,
             checked_at: self.checked_at,
             // What an interrupted run did not get to may be bad.
-            verdict: match self.failed() {
-                true => Some(Verdict::Fail),
-                false => (self.unfinished == 0).then_some(Verdict::Pass),
-            },
+            verdict: if self.failed() { Some(Verdict::Fail) } else { (self.unfinished == 0).then_some(Verdict::Pass) },
             unfinished: self.unfinished,
             credentials: &self.rows,
         };

@@ -1,4 +1,4 @@
-//! The verdicts as metrics, in the text form that Prometheus reads, for node_exporter's textfile collector.
+//! The verdicts as metrics, in the text form that Prometheus reads, for `node_exporter`'s textfile collector.
 
 use std::fmt::Write as _;
 use std::io;
@@ -32,7 +32,7 @@ const METRICS: [Metric; 3] = [
     Metric {
         name: "raxx_credential_expiry_timestamp_seconds",
         help: "When the credential expires, where the provider says so.",
-        value: |row, _| row.expires.map(|at| at.as_second()),
+        value: |row, _| row.expires.map(jiff::Timestamp::as_second),
     },
     Metric {
         name: "raxx_credential_last_check_timestamp_seconds",
@@ -42,7 +42,7 @@ const METRICS: [Metric; 3] = [
 ];
 
 /// The text of the file. A credential whose check was skipped is not in it.
-pub fn text(report: &Report) -> String {
+pub(crate) fn text(report: &Report) -> String {
     let mut out = String::new();
     for metric in METRICS {
         let _ = writeln!(out, "# HELP {} {}", metric.name, metric.help);
@@ -80,7 +80,7 @@ fn label(text: &str) -> String {
 ///
 /// # Errors
 /// One line: the file, and why it cannot be written. An old one stays as it is.
-pub fn write(path: &Path, report: &Report) -> Result<()> {
+pub(crate) fn write(path: &Path, report: &Report) -> Result<()> {
     // The collector runs as another user, and the file contains no secrets.
     let written = target(path).and_then(|target| target.public().replace(text(report).as_bytes()));
     written
@@ -97,7 +97,7 @@ fn shown(path: &Path) -> String {
 ///
 /// # Errors
 /// One line: the file, and why it cannot be written.
-pub fn try_out(path: &Path) -> Result<()> {
+pub(crate) fn try_out(path: &Path) -> Result<()> {
     let tried = target(path).and_then(|target| target.try_out());
     tried
         .map_err(|error| named(path, &error))

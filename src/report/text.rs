@@ -5,13 +5,13 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 /// Whether what ends then ends so soon that a warning is due.
-pub fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
+pub(crate) fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
     // Not what ends after exactly that time: `warn_before = "0s"` does not warn.
     end.duration_since(now) < SignedDuration::try_from(warn_before).unwrap_or(SignedDuration::MAX)
 }
 
 /// `3 minutes ago`, `a moment ago`.
-pub fn ago(age: Duration, now: Timestamp) -> String {
+pub(crate) fn ago(age: Duration, now: Timestamp) -> String {
     match age.as_secs() {
         0..60 => "a moment ago".into(),
         seconds => distance(now, now - Duration::from_secs(seconds)),
@@ -19,7 +19,7 @@ pub fn ago(age: Duration, now: Timestamp) -> String {
 }
 
 /// `in 41 days`, `in 5 hours`, `within a minute`: how far `then` is from `now`, in the largest unit that says it.
-pub fn distance(now: Timestamp, then: Timestamp) -> String {
+pub(crate) fn distance(now: Timestamp, then: Timestamp) -> String {
     let seconds = then.as_second() - now.as_second();
     let (count, unit) = match seconds.unsigned_abs() {
         s if s >= 86_400 => (s / 86_400, "day"),
@@ -29,10 +29,7 @@ pub fn distance(now: Timestamp, then: Timestamp) -> String {
         _ => return "within a minute".into(),
     };
     let plural = if count == 1 { "" } else { "s" };
-    match seconds < 0 {
-        false => format!("in {count} {unit}{plural}"),
-        true => format!("{count} {unit}{plural} ago"),
-    }
+    if seconds >= 0 { format!("in {count} {unit}{plural}") } else { format!("{count} {unit}{plural} ago") }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use jiff::{Timestamp, ToSpan as _};
 
 /// `HH:MM`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Clock(Time);
+pub(crate) struct Clock(Time);
 
 impl FromStr for Clock {
     type Err = String;
@@ -42,25 +42,25 @@ impl FromStr for Clock {
 
 /// The zone of this machine's clock. Not that of `TZ`: a scheduler knows nothing of this shell, and what is installed, run
 /// and told has to mean one and the same time.
-pub fn machine_zone() -> TimeZone {
+pub(crate) fn machine_zone() -> TimeZone {
     let local = fs::read("/etc/localtime").ok().and_then(|bytes| TimeZone::tzif("Local", &bytes).ok());
     local.unwrap_or(TimeZone::UTC)
 }
 
 /// A time of every day, in UTC (`08:00Z`) or by this machine's clock (`08:00`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct At {
+pub(crate) struct At {
     pub(super) time: Time,
     pub utc: bool,
 }
 
 impl At {
-    pub fn new(clock: Clock, utc: bool) -> At {
+    pub(crate) fn new(clock: Clock, utc: bool) -> At {
         At { time: clock.0, utc }
     }
 
     /// The zone that it is a time of.
-    pub fn zone(&self) -> TimeZone {
+    pub(crate) fn zone(&self) -> TimeZone {
         if self.utc { TimeZone::UTC } else { machine_zone() }
     }
 
@@ -81,10 +81,7 @@ impl At {
     /// The minute of the hour at which a local clock shows this time: zones may differ from UTC by half an hour.
     fn minute(&self, now: Timestamp, local: &TimeZone) -> i32 {
         let minute = i32::from(self.time.minute());
-        match self.utc {
-            true => (minute + local.to_offset(now).seconds().div_euclid(60)).rem_euclid(60),
-            false => minute,
-        }
+        if self.utc { (minute + local.to_offset(now).seconds().div_euclid(60)).rem_euclid(60) } else { minute }
     }
 
     pub(super) fn minute_now(&self) -> i32 {
@@ -92,7 +89,7 @@ impl At {
     }
 
     /// `08:00 UTC`.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let zone = if self.utc { "UTC" } else { "local time" };
         format!("{} {zone}", self.time.strftime("%H:%M"))
     }

@@ -7,7 +7,7 @@ use super::{Call, Change, Job, Written, call, last_words};
 const OPENING: &str = "# >>> raxx >>>";
 const CLOSING: &str = "# <<< raxx <<<";
 
-/// What a command may be long: cron cuts what is longer (MAX_COMMAND of Vixie's cron, and a little room).
+/// What a command may be long: cron cuts what is longer (`MAX_COMMAND` of Vixie's cron, and a little room).
 const LONGEST: usize = 900;
 
 /// A word for the shell that cron starts, which may be any; cron itself makes a line end of `%`.
@@ -16,7 +16,7 @@ fn quoted(text: &str) -> String {
 }
 
 /// The line between its marks.
-pub fn block(job: &Job) -> Result<String, String> {
+pub(super) fn block(job: &Job) -> Result<String, String> {
     // cron takes it from `\%`, so that one of the path's own before a `%` would end the command there.
     if let Some(odd) = job.words().find(|text| text.contains('\\')) {
         return Err(format!("cron holds no backslash: {}", crate::text::plain(odd)));
@@ -31,7 +31,7 @@ pub fn block(job: &Job) -> Result<String, String> {
     }
     command += &format!("{} check --alert --if-due {}", quoted(&job.program), job.at);
     if command.len() > LONGEST {
-        return Err(format!("the command is longer than the {LONGEST} bytes that cron reads: {}", command));
+        return Err(format!("the command is longer than the {LONGEST} bytes that cron reads: {command}"));
     }
     let minute = job.at.minute_now();
     Ok(format!(
@@ -67,12 +67,12 @@ fn current() -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-pub fn is_here() -> bool {
+pub(super) fn is_here() -> bool {
     !matches!(call("crontab", &["-l"], b""), Call::Missing)
 }
 
 /// Why a crontab starts nothing, where that can be told: no cron daemon is running. macOS starts its own when it needs it.
-pub fn idle() -> Option<String> {
+pub(super) fn idle() -> Option<String> {
     (cfg!(target_os = "linux") && daemon_runs() == Some(false)).then(|| {
         // Debian calls the service cron; Fedora and Alpine, crond.
         let service = if Path::new("/usr/sbin/crond").exists() { "crond" } else { "cron" };
@@ -140,7 +140,7 @@ fn put(text: &[u8]) -> Result<(), String> {
     }
 }
 
-pub fn install(job: &Job) -> Result<Change, String> {
+pub(super) fn install(job: &Job) -> Result<Change, String> {
     let block = block(job)?;
     let old = current()?.unwrap_or_default();
     let parts = parts(&old)?;
@@ -157,7 +157,7 @@ pub fn install(job: &Job) -> Result<Change, String> {
     Ok(Change::Made)
 }
 
-pub fn uninstall() -> Result<Change, String> {
+pub(super) fn uninstall() -> Result<Change, String> {
     if !is_here() {
         return Ok(Change::None);
     }
@@ -170,7 +170,7 @@ pub fn uninstall() -> Result<Change, String> {
     Ok(Change::Made)
 }
 
-pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
+pub(super) fn installed() -> Result<Option<(String, Option<Written>)>, String> {
     if !is_here() {
         return Ok(None);
     }

@@ -31,7 +31,7 @@ fn home() -> Result<PathBuf, String> {
 }
 
 /// The property list.
-pub fn file() -> Result<PathBuf, String> {
+pub(super) fn file() -> Result<PathBuf, String> {
     Ok(home()?.join(AGENTS).join(format!("{LABEL}.plist")))
 }
 
@@ -51,7 +51,7 @@ fn unescape(text: &str) -> String {
     text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
-pub fn plist(job: &Job) -> String {
+pub(super) fn plist(job: &Job) -> String {
     let string = |text: &str| format!("<string>{}</string>", escape(text));
     let arguments = [job.program.as_str(), "check", "--alert", "--if-due", &job.at.to_string()]
         .map(|argument| format!("    {}\n", string(argument)))
@@ -120,7 +120,7 @@ fn nobody_at_the_screen() -> bool {
     says_no_session(&call("launchctl", &["print", &domain()], b""))
 }
 
-pub fn install(job: &Job) -> Result<Change, String> {
+pub(super) fn install(job: &Job) -> Result<Change, String> {
     let (file, text) = (file()?, plist(job));
     let logs = job.home.join(LOGS);
     // launchd makes the log, not its directory.
@@ -162,7 +162,7 @@ pub fn install(job: &Job) -> Result<Change, String> {
     }
 }
 
-pub fn uninstall() -> Result<Change, String> {
+pub(super) fn uninstall() -> Result<Change, String> {
     let file = file()?;
     // It goes on without its file, where somebody deleted that.
     let loaded = loaded();
@@ -178,13 +178,13 @@ pub fn uninstall() -> Result<Change, String> {
     Ok(if loaded { Change::Made } else { deleted })
 }
 
-pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
+pub(super) fn installed() -> Result<Option<(String, Option<Written>)>, String> {
     let file = file()?;
     let Some(text) = text_of(&file) else { return Ok(None) };
     Ok(Some((file.display().to_string(), read(&text))))
 }
 
-pub fn idle() -> Option<String> {
+pub(super) fn idle() -> Option<String> {
     match loaded() {
         true => None,
         false if nobody_at_the_screen() => Some(BEGINS_LATER.into()),
@@ -193,7 +193,7 @@ pub fn idle() -> Option<String> {
 }
 
 /// What a launch agent may not be able to read: it has no window to ask for permission in.
-pub fn caveat(job: &Job) -> Option<String> {
+pub(super) fn caveat(job: &Job) -> Option<String> {
     let home = job.home.canonicalize().ok()?;
     let files = [Some(PathBuf::from(crate::config::place())), crate::state::place(), Some(job.program.clone().into())];
     let (folder, file) = files.into_iter().flatten().find_map(|file| Some((protected(&file, &home)?, file)))?;

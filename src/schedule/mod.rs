@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
 
-pub use clock::{At, Clock, machine_zone};
-pub use last_run::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
+pub(crate) use clock::{At, Clock, machine_zone};
+pub(crate) use last_run::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
 
 use crate::files::{self, shown};
 use crate::process::{block_on, child_apart};
@@ -50,7 +50,7 @@ const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_prox
 
 /// What starts the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Scheduler {
+pub(crate) enum Scheduler {
     Launchd,
     Systemd,
     Cron,
@@ -58,14 +58,14 @@ pub enum Scheduler {
 
 /// Whether there was anything to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Change {
+pub(crate) enum Change {
     Made,
     None,
 }
 
 /// What is to be started, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub(crate) struct Job {
     /// Absolute.
     program: String,
     pub at: At,
@@ -76,19 +76,19 @@ pub struct Job {
 
 /// What a scheduler was told before.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
+pub(crate) struct Written {
     pub at: At,
     pub program: PathBuf,
 }
 
 impl Scheduler {
-    pub const ALL: [Scheduler; 3] = [Scheduler::Launchd, Scheduler::Systemd, Scheduler::Cron];
+    pub(crate) const ALL: [Scheduler; 3] = [Scheduler::Launchd, Scheduler::Systemd, Scheduler::Cron];
 
     /// The one that this system has.
     ///
     /// # Errors
     /// One line: there is none.
-    pub fn here() -> Result<Scheduler, String> {
+    pub(crate) fn here() -> Result<Scheduler, String> {
         if cfg!(target_os = "macos") {
             return Ok(Scheduler::Launchd);
         }
@@ -104,7 +104,7 @@ impl Scheduler {
     }
 
     /// `a systemd user timer`.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Scheduler::Launchd => "launchd agent",
             Scheduler::Systemd => "systemd user timer",
@@ -116,7 +116,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: there is no home directory.
-    pub fn texts(self, job: &Job) -> Result<Vec<(String, String)>, String> {
+    pub(crate) fn texts(self, job: &Job) -> Result<Vec<(String, String)>, String> {
         Ok(match self {
             Scheduler::Launchd => vec![(launchd::file()?.display().to_string(), launchd::plist(job))],
             Scheduler::Systemd => {
@@ -131,7 +131,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: what does not work. Then nothing is installed that was not before.
-    pub fn install(self, job: &Job) -> Result<Change, String> {
+    pub(crate) fn install(self, job: &Job) -> Result<Change, String> {
         match self {
             Scheduler::Launchd => launchd::install(job),
             Scheduler::Systemd => systemd::install(job),
@@ -143,7 +143,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: what is left, and why.
-    pub fn uninstall(self) -> Result<Change, String> {
+    pub(crate) fn uninstall(self) -> Result<Change, String> {
         match self {
             Scheduler::Launchd => launchd::uninstall(),
             Scheduler::Systemd => systemd::uninstall(),
@@ -155,7 +155,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: it cannot be told.
-    pub fn installed(self) -> Result<Option<(String, Option<Written>)>, String> {
+    pub(crate) fn installed(self) -> Result<Option<(String, Option<Written>)>, String> {
         match self {
             Scheduler::Launchd => launchd::installed(),
             Scheduler::Systemd => systemd::installed(),
@@ -164,7 +164,7 @@ impl Scheduler {
     }
 
     /// Why it does not start the check, although it is installed; none when it does.
-    pub fn idle(self) -> Option<String> {
+    pub(crate) fn idle(self) -> Option<String> {
         match self {
             Scheduler::Launchd => launchd::idle(),
             Scheduler::Systemd => systemd::idle(),
@@ -173,7 +173,7 @@ impl Scheduler {
     }
 
     /// What a person ought to know after installing it.
-    pub fn caveat(self, job: &Job) -> Option<String> {
+    pub(crate) fn caveat(self, job: &Job) -> Option<String> {
         match self {
             Scheduler::Systemd => systemd::caveat(),
             Scheduler::Launchd => launchd::caveat(job),
@@ -192,7 +192,7 @@ impl Job {
     ///
     /// # Errors
     /// One line: what cannot be written down.
-    pub fn new(at: At) -> Result<Job, String> {
+    pub(crate) fn new(at: At) -> Result<Job, String> {
         let home = files::home().ok_or("there is no home directory")?;
         let mut environment = Vec::new();
         for name in CARRIED.iter().chain(&PROXIES) {

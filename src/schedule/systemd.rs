@@ -19,7 +19,7 @@ fn unit_path() -> Option<String> {
     String::from_utf8(output.stdout).ok()
 }
 
-pub fn runs() -> bool {
+pub(super) fn runs() -> bool {
     unit_path().is_some()
 }
 
@@ -96,7 +96,7 @@ fn timer_text(job: &Job) -> String {
 }
 
 /// The units.
-pub fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
+pub(super) fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
     let directory = directory()?;
     if job.program.contains(['"', '\'', '\\']) {
         let program = crate::text::plain(&job.program);
@@ -114,7 +114,7 @@ fn active() -> bool {
     is("active") && is("enabled")
 }
 
-pub fn install(job: &Job) -> Result<Change, String> {
+pub(super) fn install(job: &Job) -> Result<Change, String> {
     let files = files(job)?;
     if files.iter().all(|(path, text)| holds(path, text)) && active() {
         return Ok(Change::None);
@@ -135,15 +135,12 @@ pub fn install(job: &Job) -> Result<Change, String> {
         if new {
             let _ = uninstall();
         }
-        match runs() || !super::cron::is_here() {
-            true => why,
-            false => format!("{why}; type: raxx schedule install --via cron"),
-        }
+        if runs() || !super::cron::is_here() { why } else { format!("{why}; type: raxx schedule install --via cron") }
     })?;
     Ok(Change::Made)
 }
 
-pub fn uninstall() -> Result<Change, String> {
+pub(super) fn uninstall() -> Result<Change, String> {
     let directories = directories()?;
     let units = [format!("{NAME}.service"), timer()];
     let there: Vec<PathBuf> =
@@ -184,7 +181,7 @@ fn read(service: &str) -> Option<Written> {
     Some(Written { at: due.parse().ok()?, program: unquoted(start)?.into() })
 }
 
-pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
+pub(super) fn installed() -> Result<Option<(String, Option<Written>)>, String> {
     for directory in directories()? {
         let path = directory.join(timer());
         let Some(timer) = text_of(&path) else { continue };
@@ -196,7 +193,7 @@ pub fn installed() -> Result<Option<(String, Option<Written>)>, String> {
     Ok(None)
 }
 
-pub fn idle() -> Option<String> {
+pub(super) fn idle() -> Option<String> {
     if !runs() {
         return Some("`systemctl --user` does not answer here".into());
     }
@@ -204,7 +201,7 @@ pub fn idle() -> Option<String> {
 }
 
 /// Without lingering the manager ends with the last session.
-pub fn caveat() -> Option<String> {
+pub(super) fn caveat() -> Option<String> {
     let user = call("id", &["-un"], b"").must("id").ok()?;
     let user = String::from_utf8(user.stdout).ok()?;
     let lingers = PathBuf::from("/var/lib/systemd/linger").join(user.trim()).exists();

@@ -1,5 +1,7 @@
 //! Watches what is given back to the allocator: a value must not be in it.
 
+#![allow(unsafe_code)] // an allocator
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -25,7 +27,7 @@ static ALLOCATOR: Watching = Watching;
 // SAFETY: every call goes to the system's allocator with the same layout.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // Zeroed, so that all of a block can be looked at.
+        // SAFETY: as the caller promises. Zeroed, so that all of a block can be looked at.
         unsafe { System.alloc_zeroed(layout) }
     }
 
@@ -38,6 +40,7 @@ unsafe impl GlobalAlloc for Watching {
                 FOUND.set(FOUND.get() + 1);
             }
         }
+        // SAFETY: as the caller promises.
         unsafe { System.dealloc(block, layout) }
     }
 }

@@ -7,14 +7,14 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-pub use stand_in::StandIn;
+pub(crate) use stand_in::StandIn;
 
 /// Values shorter than this are shown as `(redacted)` alone: eight characters of them would be too many.
 const SHOWN_FROM: usize = 32;
 
 /// The value of a credential. `Debug` and `Display` give the redacted form; only [`Secret::expose`] gives the value.
 #[derive(Clone)]
-pub struct Secret {
+pub(crate) struct Secret {
     value: SecretString,
     /// Whether a line end was dropped from its end.
     trimmed: bool,
@@ -22,7 +22,7 @@ pub struct Secret {
 
 /// Why some bytes cannot be a token. Such a value is never sent and never exported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Malformed {
+pub(crate) enum Malformed {
     Empty,
     NotUtf8,
     Nul,
@@ -34,7 +34,7 @@ pub enum Malformed {
 
 impl Malformed {
     /// The words of the report.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Malformed::Empty => "not a token: it is empty",
             Malformed::NotUtf8 => "not a token: not UTF-8 text",
@@ -46,7 +46,7 @@ impl Malformed {
     }
 
     /// What to do about it, where the words alone do not tell.
-    pub fn hint(self) -> Option<&'static str> {
+    pub(crate) fn hint(self) -> Option<&'static str> {
         match self {
             Malformed::StandIn(what) => Some(what.hint()),
             _ => None,
@@ -60,7 +60,7 @@ impl Secret {
     ///
     /// # Errors
     /// [`Malformed`] when the bytes cannot be a token.
-    pub fn parse(bytes: &[u8]) -> Result<Secret, Malformed> {
+    pub(crate) fn parse(bytes: &[u8]) -> Result<Secret, Malformed> {
         let whole = bytes;
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
         let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
@@ -84,7 +84,7 @@ impl Secret {
     ///
     /// # Errors
     /// [`Malformed`] when the bytes cannot be a token.
-    pub fn parse_token(bytes: &[u8]) -> Result<Secret, Malformed> {
+    pub(crate) fn parse_token(bytes: &[u8]) -> Result<Secret, Malformed> {
         Secret::parse(bytes)?.token()
     }
 
@@ -92,7 +92,7 @@ impl Secret {
     ///
     /// # Errors
     /// [`Malformed`] when it is one.
-    pub fn token(self) -> Result<Secret, Malformed> {
+    pub(crate) fn token(self) -> Result<Secret, Malformed> {
         match self.stand_in() {
             Some(what) => Err(Malformed::StandIn(what)),
             None => Ok(self),
@@ -100,29 +100,29 @@ impl Secret {
     }
 
     /// What it is instead of a token, where it is none.
-    pub fn stand_in(&self) -> Option<StandIn> {
+    pub(crate) fn stand_in(&self) -> Option<StandIn> {
         StandIn::of(self.expose().trim())
     }
 
     /// Whether its source has a line end after it, which other programs take for a part of the token.
-    pub fn was_trimmed(&self) -> bool {
+    pub(crate) fn was_trimmed(&self) -> bool {
         self.trimmed
     }
 
     /// The value without the spaces at its ends, where it has any: HTTP drops them, so a provider has never seen them.
-    pub fn without_spaces(&self) -> Option<Secret> {
+    pub(crate) fn without_spaces(&self) -> Option<Secret> {
         let (value, token) = (self.expose(), self.expose().trim());
         (token.len() < value.len()).then(|| Secret { value: SecretString::from(token), trimmed: true })
     }
 
     /// The value itself. Every call is a place where it can leave the process.
-    pub fn expose(&self) -> &str {
+    pub(crate) fn expose(&self) -> &str {
         self.value.expose_secret()
     }
 
     /// `(redacted gith…cdef)`: enough to tell two tokens apart, too little to use. Only plain characters are shown: a
     /// value may hold right-to-left marks that would make the line lie.
-    pub fn redacted(&self) -> String {
+    pub(crate) fn redacted(&self) -> String {
         let value = self.expose();
         if value.len() < SHOWN_FROM || !value.bytes().all(|b| b.is_ascii_graphic()) {
             return "(redacted)".into();
@@ -132,7 +132,7 @@ impl Secret {
 
     /// What a paste has probably left at its ends. Such a value is sent as it is; when the provider then rejects it, this
     /// is more likely than a dead token.
-    pub fn oddity(&self) -> Option<&'static str> {
+    pub(crate) fn oddity(&self) -> Option<&'static str> {
         let value = self.expose();
         let ends = [value.chars().next()?, value.chars().next_back()?];
         if value.starts_with("Bearer ") || value.starts_with("token ") {
@@ -148,7 +148,7 @@ impl Secret {
     }
 
     /// Whether these bytes are this very value.
-    pub fn is(&self, bytes: &[u8]) -> bool {
+    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
         bytes == self.expose().as_bytes()
     }
 }
@@ -173,7 +173,7 @@ impl fmt::Display for Secret {
 
 /// The parts in one text that is wiped when it is dropped. It has its size from the start: `format!` grows, and leaves
 /// copies of what it had.
-pub fn joined(parts: &[&str]) -> Zeroizing<String> {
+pub(crate) fn joined(parts: &[&str]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
     parts.iter().for_each(|part| text.push_str(part));
     text
@@ -181,7 +181,7 @@ pub fn joined(parts: &[&str]) -> Zeroizing<String> {
 
 /// The bytes of an environment variable, or nothing when it is unset or empty: `export NAME=` means "not set" to every
 /// tool that reads tokens.
-pub fn from_environment(name: &str) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn from_environment(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     use std::os::unix::ffi::OsStringExt;
     let value = Zeroizing::new(std::env::var_os(name)?.into_vec());
     (!value.is_empty()).then_some(value)

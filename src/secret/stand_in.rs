@@ -2,7 +2,7 @@
 
 /// What a value is instead of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StandIn {
+pub(crate) enum StandIn {
     /// `op://Private/GitHub/token`, `vault:secret/data/x#y`: the address of a value in a secret manager.
     Reference(&'static str),
     /// `${NAME}`, `%NAME%`, `{{ name }}`: a template's variable.
@@ -207,7 +207,7 @@ const NAMES: [&str; 5] = ["token", "key", "secret", "password", "pat"];
 
 impl StandIn {
     /// What this value is, where it is no token.
-    pub fn of(value: &str) -> Option<StandIn> {
+    pub(crate) fn of(value: &str) -> Option<StandIn> {
         let lower = zeroize::Zeroizing::new(value.to_ascii_lowercase());
         if let Some((_, words)) = REFERENCES.iter().find(|(start, _)| lower.starts_with(start)) {
             return Some(StandIn::Reference(words));
@@ -281,7 +281,7 @@ impl StandIn {
     }
 
     /// The words of the report.
-    pub fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             StandIn::Reference(words) => words,
             StandIn::Variable => "not a token: an unresolved variable, as in ${NAME}",
@@ -293,7 +293,7 @@ impl StandIn {
     }
 
     /// What to do about it.
-    pub fn hint(self) -> &'static str {
+    pub(crate) fn hint(self) -> &'static str {
         match self {
             StandIn::Reference(_) => {
                 "nothing resolved it: start this shell through the secret manager (as in op run), or store the value itself"
@@ -401,6 +401,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[allow(clippy::too_many_lines)] // a table
     fn what_stands_for_a_token_is_told_from_one() {
         for reference in [
             "op://Private/GitHub/token",

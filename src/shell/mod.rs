@@ -1,6 +1,6 @@
 //! Shell code: quoting, exports, unsets, and the glue. `export_line` is the one place that prints a secret.
 
-pub mod startup_files;
+pub(crate) mod startup_files;
 
 use std::borrow::Cow;
 
@@ -16,14 +16,14 @@ const NAMES_VARIABLE: &str = "__RAXX_NAMES";
 
 /// A shell that has glue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Shell {
+pub(crate) enum Shell {
     Zsh,
     Bash,
 }
 
 impl Shell {
     /// The glue of this shell with the names put in. Constant text, no secret: users cache it.
-    pub fn glue(self, names: &[String]) -> String {
+    pub(crate) fn glue(self, names: &[String]) -> String {
         let file = match self {
             Shell::Zsh => include_str!("../../shell/raxx.zsh"),
             Shell::Bash => include_str!("../../shell/raxx.bash"),
@@ -39,10 +39,10 @@ impl Shell {
 
 /// Lines of shell code. They may hold values, so what they outgrow is wiped.
 #[derive(Default)]
-pub struct Code(Zeroizing<String>);
+pub(crate) struct Code(Zeroizing<String>);
 
 impl Code {
-    pub fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str) {
         let len = self.0.len() + line.len();
         if len > self.0.capacity() {
             let mut grown = Zeroizing::new(String::with_capacity(len.next_power_of_two()));
@@ -63,23 +63,20 @@ impl std::ops::Deref for Code {
 
 /// Single-quoted for bash, zsh and every POSIX shell. shell-escape leaves some values bare; zsh expands a bare leading
 /// `=`, so those are quoted too.
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let escaped = shell_escape::unix::escape(Cow::Borrowed(text));
-    match escaped.starts_with('\'') {
-        true => escaped.into_owned(),
-        false => std::mem::take(&mut *joined(&["'", &escaped, "'"])),
-    }
+    if escaped.starts_with('\'') { escaped.into_owned() } else { std::mem::take(&mut *joined(&["'", &escaped, "'"])) }
 }
 
 /// Whether `RAXX_OFF` is set: shells get no value by themselves, and nothing is checked in the background. What a person
 /// types works as ever. Empty and `0` count as not set, as in the shell code.
-pub fn is_off() -> bool {
+pub(crate) fn is_off() -> bool {
     std::env::var_os("RAXX_OFF").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
 /// Code that changes a shell's variables and keeps its list of those that raxx put there. What a person exported by hand
 /// is never on that list, so that raxx never takes it away.
-pub struct Changes {
+pub(crate) struct Changes {
     unsets: Code,
     exports: Code,
     /// The names on the list.
@@ -90,18 +87,18 @@ pub struct Changes {
 
 impl Changes {
     /// For a shell that waits for the code.
-    pub fn now() -> Changes {
+    pub(crate) fn now() -> Changes {
         let ours = names_before();
         Changes { unsets: Code::default(), exports: Code::default(), ours, late: false }
     }
 
     /// For a shell that goes on meanwhile: what a person sets by then stays, and stays the person's.
-    pub fn later() -> Changes {
+    pub(crate) fn later() -> Changes {
         Changes { late: true, ..Changes::now() }
     }
 
     /// Gives the shell a value.
-    pub fn export(&mut self, name: &str, secret: &Secret) {
+    pub(crate) fn export(&mut self, name: &str, secret: &Secret) {
         let export = export_line(name, secret);
         let inherited = environment(name).is_some_and(|held| held.is_ok_and(|held| held == *secret));
         let added = !inherited && !self.ours.iter().any(|ours| ours == name);
@@ -113,31 +110,33 @@ impl Changes {
             return;
         }
         // One statement: the name gets on the list only where the shell takes the value.
-        let names = match added {
-            true => format!(" {NAMES_VARIABLE}=\"${{{NAMES_VARIABLE}:+${NAMES_VARIABLE} }}{name}\""),
-            false => String::new(),
+        let names = if added {
+            format!(" {NAMES_VARIABLE}=\"${{{NAMES_VARIABLE}:+${NAMES_VARIABLE} }}{name}\"")
+        } else {
+            String::new()
         };
         let both = joined(&[export.trim_end_matches('\n'), &names, "\n"]);
         self.exports.push(&unless_set_meanwhile(name, &both));
     }
 
     /// Unsets a bad value, if raxx exported it.
-    pub fn unset(&mut self, name: &str) {
+    pub(crate) fn unset(&mut self, name: &str) {
         let Some(at) = self.ours.iter().position(|ours| ours == name) else { return };
         self.ours.remove(at);
-        match self.late {
-            true => self.unsets.push(&unless_set_meanwhile(name, &unset_line(name))),
-            false => self.unsets.push(&unset_line(name)),
+        if self.late {
+            self.unsets.push(&unless_set_meanwhile(name, &unset_line(name)));
+        } else {
+            self.unsets.push(&unset_line(name));
         }
     }
 
     /// The exports alone, for a shell that keeps no list.
-    pub fn exports(self) -> Code {
+    pub(crate) fn exports(self) -> Code {
         self.exports
     }
 
     /// The code, whole.
-    pub fn code(mut self) -> Code {
+    pub(crate) fn code(mut self) -> Code {
         self.ours.sort_unstable();
         let names = format!("export {NAMES_VARIABLE}={}\n", quoted(&self.ours.join(" ")));
         let dropped = !self.unsets.is_empty();
@@ -182,7 +181,7 @@ fn unless_set_meanwhile(name: &str, line: &str) -> Zeroizing<String> {
 }
 
 /// `export NAME='value'`. `name` is a checked identifier.
-pub fn export_line(name: &str, secret: &Secret) -> Zeroizing<String> {
+pub(crate) fn export_line(name: &str, secret: &Secret) -> Zeroizing<String> {
     joined(&["export ", name, "=", &Zeroizing::new(quoted(secret.expose())), "\n"])
 }
 
@@ -200,7 +199,7 @@ fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
 }
 
 /// Says something to the person, line by line, on stderr.
-pub fn say_lines(text: &str) -> String {
+pub(crate) fn say_lines(text: &str) -> String {
     crate::terminal::output::for_people(&clean_lines(text))
         .lines()
         .map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line)))

@@ -61,7 +61,7 @@ const DIRECTORIES: [(&str, &str); 5] = [
 const OF_ALL: [&str; 2] = ["/etc/environment", "/etc/profile"];
 
 /// A place that sets a variable. Its `Display` gives file and line alone.
-pub struct Line {
+pub(crate) struct Line {
     pub file: PathBuf,
     pub number: usize,
     pub name: String,
@@ -80,7 +80,7 @@ impl fmt::Display for Line {
 
 /// The shell's files in the home directory and in `$ZDOTDIR`. Not those of the current directory: a hostile repository
 /// must not be able to put its own token into the store.
-pub fn usual_files() -> Vec<PathBuf> {
+pub(crate) fn usual_files() -> Vec<PathBuf> {
     let directories = files::home().into_iter().chain(files::from_environment("ZDOTDIR"));
     let mut files = Vec::new();
     for directory in directories {
@@ -112,7 +112,7 @@ fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
 ///
 /// # Errors
 /// It is no regular file, larger than any start-up file, or cannot be read.
-pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
+pub(crate) fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
     let bytes = Zeroizing::new(files::read(file, LARGEST)?);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(io::Error::other("it is UTF-16 text: save it as UTF-8"));
@@ -132,7 +132,7 @@ pub fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
 
 /// The lines that set this variable, in the shell's files, in the current directory's `.env`, and in the `.envrc` that
 /// direnv finds from here: in this directory or above it.
-pub fn setting(name: &str) -> Vec<Line> {
+pub(crate) fn setting(name: &str) -> Vec<Line> {
     let mut files = usual_files();
     if let Ok(here) = std::env::current_dir() {
         files.extend(here.ancestors().map(|above| above.join(".envrc")).find(|file| file.exists()));
@@ -202,13 +202,12 @@ fn literal_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
 /// One unbroken literal: bare characters that no shell expands, or one pair of quotes. What follows may only be a
 /// comment; anything else is for a shell to read.
 fn literal(text: &str) -> Option<&str> {
-    match text.chars().next()? {
-        quote @ ('\'' | '"') => within(quote, &text[1..]),
-        _ => {
-            let bare = |c: char| c.is_ascii_alphanumeric() || "_./:+=@%,-".contains(c);
-            let (value, after) = text.split_at(text.find(|c| !bare(c)).unwrap_or(text.len()));
-            whole(value, after)
-        }
+    if let quote @ ('\'' | '"') = text.chars().next()? {
+        within(quote, &text[1..])
+    } else {
+        let bare = |c: char| c.is_ascii_alphanumeric() || "_./:+=@%,-".contains(c);
+        let (value, after) = text.split_at(text.find(|c| !bare(c)).unwrap_or(text.len()));
+        whole(value, after)
     }
 }
 
@@ -227,7 +226,7 @@ fn whole<'l>(value: &'l str, after: &str) -> Option<&'l str> {
 }
 
 /// Whether the tmux server's global environment has this variable, and so gives it to every new pane.
-pub async fn in_tmux(name: &str) -> bool {
+pub(crate) async fn in_tmux(name: &str) -> bool {
     let mut tmux = tokio::process::Command::from(child_apart("tmux"));
     tmux.args(["show-environment", "-g", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     tmux.kill_on_drop(true);
@@ -245,6 +244,7 @@ pub async fn in_tmux(name: &str) -> bool {
 mod tests {
     use super::*;
 
+    #[allow(clippy::option_option)] // set or not, and whether to a literal
     fn found(line: &str) -> Option<Option<&str>> {
         sets(line, "TOKEN").then(|| literal_of(line, "TOKEN"))
     }

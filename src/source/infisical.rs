@@ -12,10 +12,10 @@ use crate::provider::base_url::vault_url;
 use crate::secret::{Malformed, Secret, from_environment};
 
 /// The row's name.
-pub const NAME: &str = "infisical auth (universal-auth)";
+pub(crate) const NAME: &str = "infisical auth (universal-auth)";
 
 /// What the environment lets one ask the vault.
-pub enum Access {
+pub(crate) enum Access {
     /// The runbook's words for what is missing.
     NotSet(String),
     /// This variable cannot be a token.
@@ -27,7 +27,7 @@ pub enum Access {
 }
 
 /// Looks into the environment. An access token comes before a log-in, which has side effects.
-pub fn access() -> Access {
+pub(crate) fn access() -> Access {
     let first = |names: &[&'static str]| -> Option<(&'static str, Result<Secret, Malformed>)> {
         names.iter().find_map(|name| Some((*name, Secret::parse_token(&from_environment(name)?))))
     };
@@ -61,7 +61,7 @@ pub fn access() -> Access {
 ///
 /// # Errors
 /// `INFISICAL_DOMAIN` is no address that secrets may be sent to.
-pub fn address(config: &Infisical) -> Result<Url, String> {
+pub(crate) fn address(config: &Infisical) -> Result<Url, String> {
     let Some(domain) = std::env::var("INFISICAL_DOMAIN").ok().filter(|d| !d.is_empty()) else {
         return Ok(config.base_url.clone());
     };
@@ -69,7 +69,7 @@ pub fn address(config: &Infisical) -> Result<Url, String> {
 }
 
 /// The log-in's body.
-pub fn login_body(id: &Secret, secret: &Secret) -> Zeroizing<String> {
+pub(crate) fn login_body(id: &Secret, secret: &Secret) -> Zeroizing<String> {
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Login<'a> {
@@ -86,7 +86,7 @@ pub fn login_body(id: &Secret, secret: &Secret) -> Zeroizing<String> {
 
 /// The headers that Cloudflare Access in front of the vault wants; sent to the vault's host alone. Half a pair is
 /// refused by Access, so it is not sent. Infisical's own hosts stand behind no Access of ours.
-pub fn access_headers(address: &Url) -> Vec<(String, Zeroizing<String>)> {
+pub(crate) fn access_headers(address: &Url) -> Vec<(String, Zeroizing<String>)> {
     if address.host_str().is_none_or(|host| host == "infisical.com" || host.ends_with(".infisical.com")) {
         return Vec::new();
     }

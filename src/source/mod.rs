@@ -1,6 +1,6 @@
 //! Where a value comes from: the environment, then the machine's secret store.
 
-pub mod infisical;
+pub(crate) mod infisical;
 
 use std::time::Duration;
 
@@ -10,34 +10,30 @@ use crate::secret::{Malformed, Secret, from_environment};
 use crate::store::{Item, Lookup, Remedy, Store};
 
 /// The environment's name in a report.
-pub const ENVIRONMENT: &str = "env";
+pub(crate) const ENVIRONMENT: &str = "env";
 
 /// How long the store may take while a shell starts: a person waits for it.
-pub const STORE_AT_START: Duration = Duration::from_millis(300);
+pub(crate) const STORE_AT_START: Duration = Duration::from_millis(300);
 
 /// How long it may take else.
-pub const STORE: Duration = Duration::from_millis(1_500);
+pub(crate) const STORE: Duration = Duration::from_millis(1_500);
 
 /// The variable's value; none when it is unset or empty.
-pub fn environment(name: &str) -> Option<Result<Secret, Malformed>> {
+pub(crate) fn environment(name: &str) -> Option<Result<Secret, Malformed>> {
     from_environment(name).map(|bytes| Secret::parse(&bytes))
 }
 
 /// What the store has for one credential.
-pub enum Stored {
+pub(crate) enum Stored {
     Value(Secret),
     Malformed(Malformed),
     Not(Lookup),
 }
 
 /// Asks the store for these credentials, in one go. Those without a place in it come back as absent.
-pub async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) -> Vec<Stored> {
+pub(crate) async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) -> Vec<Stored> {
     let items: Vec<_> = wanted.iter().filter_map(|c| c.store.clone()).collect();
-    let mut lookups = match items.is_empty() {
-        true => Vec::new(),
-        false => store.read(&items, limit).await,
-    }
-    .into_iter();
+    let mut lookups = if items.is_empty() { Vec::new() } else { store.read(&items, limit).await }.into_iter();
     let one = |c: &&Credential| match c.store.as_ref().and_then(|_| lookups.next()) {
         Some(Lookup::Found(bytes)) => match Secret::parse(&bytes) {
             Ok(secret) => Stored::Value(secret),
@@ -50,7 +46,7 @@ pub async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) 
 }
 
 /// Why a store gave or took nothing, in a line with what to type next.
-pub fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
+pub(crate) fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
     let store = store.speaker(item);
     let name = store.name();
     match lookup {
@@ -65,7 +61,7 @@ pub fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
 }
 
 /// The row of a credential that is in no source, or in one that could not be read.
-pub fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store) -> Row {
+pub(crate) fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store) -> Row {
     let store = credential.store.as_ref().map_or(store, |item| store.speaker(item));
     let name = store.name();
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);

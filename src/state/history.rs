@@ -43,7 +43,7 @@ const KEPT: usize = 100;
 
 /// A verdict that differs from the one before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Change {
+pub(crate) struct Change {
     pub at: Timestamp,
     pub name: String,
     pub provider: String,
@@ -56,7 +56,7 @@ pub struct Change {
 
 /// The last verdict of one name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Last {
+pub(crate) struct Last {
     pub provider: String,
     pub kind: Kind,
     /// The last kind that says something of the credential itself: not that nobody answered, or that the store is locked.
@@ -83,19 +83,19 @@ pub struct Last {
 }
 
 /// The last verdicts of one configuration, by name.
-pub type Known = BTreeMap<String, Last>;
+pub(crate) type Known = BTreeMap<String, Last>;
 
 /// The last verdicts of all configurations, as they are in the file: by name and configuration.
 type All = BTreeMap<String, Last>;
 
 /// What the last runs with this configuration found. Empty where nothing is known.
-pub fn known() -> Known {
+pub(crate) fn known() -> Known {
     let dir = state::existing().ok().flatten();
     dir.map(|dir| known_in(&dir, &config::place())).unwrap_or_default()
 }
 
 /// The changes of one name in this configuration, the oldest first.
-pub fn of(name: &str) -> Vec<Change> {
+pub(crate) fn of(name: &str) -> Vec<Change> {
     let all = state::existing().ok().flatten().map(|dir| changes_in(&dir)).unwrap_or_default();
     let place = config::place();
     let ours = |change: &Change| change.name == name && change.is_of(&place);
@@ -103,7 +103,7 @@ pub fn of(name: &str) -> Vec<Change> {
 }
 
 /// Since when it fails; none where its last verdict is not FAIL, or another provider's.
-pub fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
+pub(crate) fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
     known().get(name).filter(|last| last.provider == provider).and_then(Last::failing_since)
 }
 
@@ -112,7 +112,7 @@ pub fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written. It costs the memory, not the run.
-pub fn note(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
+pub(crate) fn note(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
     let Some(dir) = state::directory().ok().filter(|_| !rows.is_empty()) else { return Ok(()) };
     match note_in(&dir, &config::place(), rows, began, at) {
         // It passes, and other files tell of it.
@@ -127,7 +127,7 @@ pub fn note(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String>
 ///
 /// # Errors
 /// As [`note`].
-pub fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
+pub(crate) fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
     let known = known();
     let of_a_terminal = |row: &&Row| {
         matches!(row.kind, Kind::Missing | Kind::NotConfigured | Kind::Locked)
@@ -143,7 +143,7 @@ pub fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<
 ///
 /// # Errors
 /// As [`note`].
-pub fn note_stored(row: Option<Row>, store: &str) -> Result<(), String> {
+pub(crate) fn note_stored(row: Option<Row>, store: &str) -> Result<(), String> {
     let now = Timestamp::now();
     row.map_or(Ok(()), |row| note(&[Row { source: Some(store.into()), ..row }], now, now))
 }
@@ -157,7 +157,7 @@ impl Change {
 
 impl Last {
     /// Since when it fails. That nobody answered before is not part of it: then it may have been good.
-    pub fn failing_since(&self) -> Option<Timestamp> {
+    pub(crate) fn failing_since(&self) -> Option<Timestamp> {
         (self.kind.verdict() == Verdict::Fail).then_some(self.settled_since.unwrap_or(self.since))
     }
 
@@ -190,7 +190,7 @@ impl Last {
 }
 
 /// Whether this kind is about the way to the credential or its provider, not about the credential.
-pub fn says_nothing(kind: Kind) -> bool {
+pub(crate) fn says_nothing(kind: Kind) -> bool {
     matches!(kind, Kind::Unreachable | Kind::Blocked | Kind::Locked)
 }
 
@@ -209,9 +209,10 @@ fn known_in(dir: &Path, place: &str) -> Known {
         let Some(name) = name else { continue };
         [&mut last.provider, &mut last.words].into_iter().chain(&mut last.source).for_each(|text| *text = clean(text));
         // Only an entry of this configuration replaces another one.
-        match last.configuration.is_some() {
-            true => drop(known.insert(name.into(), last)),
-            false => drop(known.entry(name.into()).or_insert(last)),
+        if last.configuration.is_some() {
+            known.insert(name.into(), last);
+        } else {
+            known.entry(name.into()).or_insert(last);
         }
     }
     known

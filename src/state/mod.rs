@@ -3,7 +3,7 @@
 //! Value-free: a verdict is kept under a keyed hash of the value, and the key never leaves this machine's state
 //! directory. Every file is written anew and renamed.
 
-pub mod history;
+pub(crate) mod history;
 
 use std::fs::{self, File, Permissions};
 use std::io;
@@ -31,14 +31,14 @@ const LOCKED: Duration = Duration::from_secs(3600);
 
 /// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
 /// who sends bad tokens, and Infisical locks the identity for everybody after three.
-pub const REJECTED_RESTS: Duration = Duration::from_secs(600);
+pub(crate) const REJECTED_RESTS: Duration = Duration::from_secs(600);
 
 /// A rejection of a value that passed so short a time ago may be the provider's mistake.
 const TRUSTED: Duration = Duration::from_secs(86_400);
 
 /// A verdict as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Memory {
+pub(crate) struct Memory {
     pub name: String,
     /// When the provider began to be asked: a verdict counts for those who came before that.
     pub began: Timestamp,
@@ -64,7 +64,7 @@ pub struct Memory {
 }
 
 impl Memory {
-    pub fn new(
+    pub(crate) fn new(
         name: &str,
         began: Timestamp,
         finding: &Finding,
@@ -88,7 +88,7 @@ impl Memory {
     }
 
     /// That a person stored the value and had it checked by nobody: it is asked about, and a first rejection is doubted.
-    pub fn unchecked(name: &str) -> Memory {
+    pub(crate) fn unchecked(name: &str) -> Memory {
         let finding = Finding::new(Kind::NotConfigured, "stored unchecked");
         let never = Memory::new(name, Timestamp::UNIX_EPOCH, &finding, None, None);
         Memory { trusted: Some(Timestamp::now()), ..never }
@@ -96,7 +96,7 @@ impl Memory {
 
     /// The same, where `old` was remembered of the value before: a provider's word on it outlives what networks and
     /// lock-outs say.
-    pub fn after(mut self, old: Option<Memory>) -> Memory {
+    pub(crate) fn after(mut self, old: Option<Memory>) -> Memory {
         let Some(old) = old else { return self };
         // A rejection that is believed ends the trust.
         if self.kind != Kind::Rejected || self.doubtful {
@@ -110,7 +110,7 @@ impl Memory {
 
     /// Whether a rejection may be the provider's mistake: the value passed, or was stored unchecked, within the last day. Not
     /// where it was doubted once already.
-    pub fn is_trusted(&self) -> bool {
+    pub(crate) fn is_trusted(&self) -> bool {
         if self.doubtful {
             return false;
         }
@@ -119,7 +119,7 @@ impl Memory {
     }
 
     /// The rejection that is so young that the value is not sent again.
-    pub fn rejection(&self) -> Option<&Memory> {
+    pub(crate) fn rejection(&self) -> Option<&Memory> {
         let rejection = if self.kind.is_bad() { self } else { self.before.as_deref()? };
         if rejection.doubtful {
             return None;
@@ -127,7 +127,7 @@ impl Memory {
         rejection.age().is_some_and(|age| age < REJECTED_RESTS).then_some(rejection)
     }
 
-    pub fn finding(&self) -> Finding {
+    pub(crate) fn finding(&self) -> Finding {
         Finding {
             kind: self.kind,
             words: self.words.clone(),
@@ -140,7 +140,7 @@ impl Memory {
     }
 
     /// Its age; none when it is from the future, as after a clock was set back: then it is not believed.
-    pub fn age(&self) -> Option<Duration> {
+    pub(crate) fn age(&self) -> Option<Duration> {
         Duration::try_from(Timestamp::now().duration_since(self.began)).ok()
     }
 }
@@ -150,14 +150,14 @@ const KEY: usize = 32;
 
 /// The state directory. Where it cannot be used, raxx works without memory.
 #[derive(Debug)]
-pub struct State {
+pub(crate) struct State {
     verdicts: PathBuf,
     key: [u8; KEY],
 }
 
 /// Where the state directory is or would be: `$XDG_STATE_HOME/raxx`, by default `~/.local/state/raxx` on every OS; none
 /// without a home directory.
-pub fn place() -> Option<PathBuf> {
+pub(crate) fn place() -> Option<PathBuf> {
     let set = files::from_environment("XDG_STATE_HOME");
     Some(set.or_else(|| files::home().map(|home| home.join(".local/state")))?.join("raxx"))
 }
@@ -166,7 +166,7 @@ pub fn place() -> Option<PathBuf> {
 ///
 /// # Errors
 /// One line: it is another user's, or other users can write to it.
-pub fn existing() -> Result<Option<PathBuf>, String> {
+pub(crate) fn existing() -> Result<Option<PathBuf>, String> {
     let Some(dir) = place() else { return Ok(None) };
     match private(&dir) {
         Ok(()) => Ok(Some(dir)),
@@ -179,7 +179,7 @@ pub fn existing() -> Result<Option<PathBuf>, String> {
 ///
 /// # Errors
 /// One line: which directory, and why it cannot be used.
-pub fn directory() -> Result<PathBuf, String> {
+pub(crate) fn directory() -> Result<PathBuf, String> {
     let dir = place().ok_or("there is no home directory to keep verdicts in")?;
     let made = files::make_directory(&dir).and_then(|()| private(&dir));
     made.map_err(|error| format!("{}: {}", shown(&dir), files::why(&error)))?;
@@ -205,7 +205,7 @@ fn private(dir: &Path) -> io::Result<()> {
 
 /// Closes the state directory to other users, if it is this user's and they can write to it. What they may have left in
 /// there is not used: its files are theirs. The sentence about it.
-pub fn close_to_others() -> Option<String> {
+pub(crate) fn close_to_others() -> Option<String> {
     let dir = place()?;
     let there = fs::metadata(&dir).ok().filter(fs::Metadata::is_dir)?;
     if files::belongs_to_this_user(&there).is_err() || there.mode() & 0o022 == 0 {
@@ -222,7 +222,7 @@ impl State {
     ///
     /// # Errors
     /// One line: which directory, and why it cannot be used.
-    pub fn open() -> Result<State, String> {
+    pub(crate) fn open() -> Result<State, String> {
         let dir = directory()?;
         let usable = || -> io::Result<State> {
             let verdicts = dir.join("verdicts");
@@ -237,7 +237,7 @@ impl State {
     }
 
     /// The name that a value's verdict is kept under.
-    pub fn fingerprint(&self, parts: &[&str], secret: &Secret) -> String {
+    pub(crate) fn fingerprint(&self, parts: &[&str], secret: &Secret) -> String {
         let mut hash = blake3::Hasher::new_keyed(&self.key);
         for part in parts.iter().chain(&[secret.expose()]) {
             hash.update(&(part.len() as u64).to_le_bytes());
@@ -247,12 +247,12 @@ impl State {
     }
 
     /// The last verdict under this name.
-    pub fn recall(&self, print: &str) -> Option<Memory> {
+    pub(crate) fn recall(&self, print: &str) -> Option<Memory> {
         read_memory(&self.verdicts.join(format!("{print}.json")))
     }
 
     /// Whether any value is held back for a rejection. Cheap: a terminal waits for it.
-    pub fn any_rejection(&self) -> bool {
+    pub(crate) fn any_rejection(&self) -> bool {
         let entries = fs::read_dir(&self.verdicts).into_iter().flatten().flatten();
         let young = |path: &Path| {
             let written = fs::metadata(path).and_then(|m| m.modified());
@@ -266,25 +266,25 @@ impl State {
 
     /// # Errors
     /// The directory is not writable, or the disk is full: the old verdict stays whole.
-    pub fn remember(&self, print: &str, memory: &Memory) -> io::Result<()> {
+    pub(crate) fn remember(&self, print: &str, memory: &Memory) -> io::Result<()> {
         let bytes = serde_json::to_vec(memory)?;
         files::replace(&self.verdicts.join(format!("{print}.json")), &bytes)
     }
 
     /// Deletes the verdict under this name.
-    pub fn forget(&self, print: &str) {
+    pub(crate) fn forget(&self, print: &str) {
         let _ = fs::remove_file(self.verdicts.join(format!("{print}.json")));
     }
 
     /// Waits until nobody else asks about this value, and keeps others waiting until the guard is dropped. Gives up
     /// the exclusion, not the run, on a file system that knows no locks.
-    pub async fn flight(&self, print: &str) -> Option<File> {
+    pub(crate) async fn flight(&self, print: &str) -> Option<File> {
         let lock = self.lock_file(print)?;
         files::lock(&lock, Duration::MAX).await.ok().map(|_| lock)
     }
 
     /// The same without waiting: tells the others where it can.
-    pub fn try_flight(&self, print: &str) -> Option<File> {
+    pub(crate) fn try_flight(&self, print: &str) -> Option<File> {
         self.lock_file(print).filter(|lock| files::try_lock(lock).is_ok_and(|free| free))
     }
 
@@ -293,7 +293,7 @@ impl State {
     }
 
     /// Deletes what is older than a month (values that were rotated away), and what killed runs left.
-    pub fn prune(&self) {
+    pub(crate) fn prune(&self) {
         let is_older = |path: &Path, age| fs::symlink_metadata(path).is_ok_and(|there| files::is_older(&there, age));
         for path in fs::read_dir(&self.verdicts).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let verdict = path.with_extension("json");
@@ -326,7 +326,7 @@ fn read_memory(path: &Path) -> Option<Memory> {
 
 /// Waits until no other raxx changes the store, and keeps others waiting until the guard is dropped; none where there is no
 /// directory to lock in.
-pub async fn alone_with_the_store() -> Option<File> {
+pub(crate) async fn alone_with_the_store() -> Option<File> {
     let lock = files::lock_file(&directory().ok()?.join("store.lock")).ok()?;
     files::lock(&lock, Duration::MAX).await.ok().map(|_| lock)
 }
@@ -349,7 +349,7 @@ fn make_key(dir: &Path) -> io::Result<[u8; KEY]> {
 
 /// The file that has the time of the last run without FAIL: `~/.raxx-session-bootstrap-last-validated`, or
 /// `$RAXX_BOOTSTRAP_STATE_FILE`.
-pub fn stamp_file() -> Option<PathBuf> {
+pub(crate) fn stamp_file() -> Option<PathBuf> {
     let set = files::from_environment("RAXX_BOOTSTRAP_STATE_FILE");
     set.or_else(|| files::home().map(|home| home.join(".raxx-session-bootstrap-last-validated")))
 }
@@ -358,7 +358,7 @@ pub fn stamp_file() -> Option<PathBuf> {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub fn stamp(at: Timestamp) -> Result<(), String> {
+pub(crate) fn stamp(at: Timestamp) -> Result<(), String> {
     let path = stamp_file().ok_or("there is no home directory to save the time of this run in")?;
     // Who names it wants no stamp.
     if is_null_device(&path) {

@@ -1,5 +1,7 @@
 //! The calls into macOS that `keychain.rs` decides on. Nothing is decided here.
 
+#![allow(unsafe_code)] // the only calls into another language
+
 use std::ffi::{OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

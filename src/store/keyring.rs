@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 pub(super) type FileKey = Zeroizing<[u8; 16]>;
 
 /// How long a key stays there.
-pub const KEPT_HOURS: u32 = 12;
+pub(crate) const KEPT_HOURS: u32 = 12;
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{get, put, remove};
@@ -24,7 +24,7 @@ mod linux {
     const RIGHTS: u32 = 0x3f3f_0000;
 
     /// The key by this name; none where it was never put, was removed or has expired.
-    pub fn get(name: &str) -> Result<Option<FileKey>, String> {
+    pub(crate) fn get(name: &str) -> Result<Option<FileKey>, String> {
         let Some(key) = find(name)? else { return Ok(None) };
         let mut bytes = FileKey::default();
         match key.read(&mut *bytes) {
@@ -36,7 +36,7 @@ mod linux {
     }
 
     /// Puts it there, in place of the one that is there.
-    pub fn put(name: &str, key: &FileKey) -> Result<(), String> {
+    pub(crate) fn put(name: &str, key: &FileKey) -> Result<(), String> {
         let put = || {
             // Made in this process's own keyring: only there is it certain that its rights can be changed, and other
             // sessions see it with its rights and its time limit or not at all.
@@ -50,7 +50,7 @@ mod linux {
     }
 
     /// Takes it away; tells whether there was one.
-    pub fn remove(name: &str) -> Result<bool, String> {
+    pub(crate) fn remove(name: &str) -> Result<bool, String> {
         match find(name)? {
             Some(key) => key.invalidate().map(|()| true).map_err(words),
             None => Ok(false),

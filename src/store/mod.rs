@@ -3,7 +3,7 @@
 //! Reading never opens a dialog, never unlocks anything and never takes longer than it was given. Every way in which a
 //! store can fail to give a value has its own [`Lookup`], because each needs another next step from a person.
 
-pub mod update;
+pub(crate) mod update;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 use crate::config::{Backend, Config};
 use crate::secret::Secret;
 
-pub use file::{Refused, StoreFile};
-pub use keyring::KEPT_HOURS;
+pub(crate) use file::{Refused, StoreFile};
+pub(crate) use keyring::KEPT_HOURS;
 
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod apart;
@@ -35,14 +35,14 @@ mod secret_service;
 /// Where a store keeps one value: the attributes of `security -s … -a …` and of `secret-tool store service … account …`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "ItemForm")]
-pub struct Item {
+pub(crate) struct Item {
     pub service: String,
     pub account: String,
 }
 
 impl Item {
     /// An item that is nobody's: a store that is asked for it says whether it can be asked.
-    pub fn nobodys() -> Item {
+    pub(crate) fn nobodys() -> Item {
         Item { service: "raxx".into(), account: "raxx".into() }
     }
 }
@@ -59,16 +59,17 @@ impl TryFrom<ItemForm> for Item {
 
     fn try_from(form: ItemForm) -> Result<Item, &'static str> {
         // A NUL would make D-Bus close the connection, and with it every other item's.
-        match [&form.service, &form.account].iter().all(|t| !t.is_empty() && !t.chars().any(char::is_control)) {
-            true => Ok(Item { service: form.service, account: form.account }),
-            false => Err("service and account may be neither empty nor hold a control character"),
+        if [&form.service, &form.account].iter().all(|t| !t.is_empty() && !t.chars().any(char::is_control)) {
+            Ok(Item { service: form.service, account: form.account })
+        } else {
+            Err("service and account may be neither empty nor hold a control character")
         }
     }
 }
 
 /// A store's answer for one item. The words complete a sentence, start in lower case and hold no secret.
 #[derive(PartialEq, Eq)]
-pub enum Lookup {
+pub(crate) enum Lookup {
     /// The stored bytes, as they are.
     Found(Zeroizing<Vec<u8>>),
     /// The store answered: no such item.
@@ -107,14 +108,14 @@ impl fmt::Debug for Lookup {
 }
 
 /// What becomes of a write: done, or why not.
-pub type Written<'a> = LocalBoxFuture<'a, Result<(), Lookup>>;
+pub(crate) type Written<'a> = LocalBoxFuture<'a, Result<(), Lookup>>;
 
 /// What came of a try to unlock.
-pub type Unlocking<'a, T> = LocalBoxFuture<'a, Result<T, Lookup>>;
+pub(crate) type Unlocking<'a, T> = LocalBoxFuture<'a, Result<T, Lookup>>;
 
 /// What a person does so that a store gives an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Remedy {
+pub(crate) enum Remedy {
     /// A command to type.
     Type(String),
     /// Words, where no command does it.
@@ -132,7 +133,7 @@ impl fmt::Display for Remedy {
 }
 
 /// A part of a store that is locked by a password of its own.
-pub struct Keyring {
+pub(crate) struct Keyring {
     /// For a person: "the login collection".
     pub name: String,
     /// Where the store keeps it.
@@ -141,7 +142,7 @@ pub struct Keyring {
 }
 
 /// A place on this machine that keeps secrets.
-pub trait Store {
+pub(crate) trait Store {
     /// The name a person knows it by, as in `not in env or Keychain`.
     fn name(&self) -> &'static str;
 
@@ -226,7 +227,7 @@ pub trait Store {
 }
 
 /// How a new store file is to be opened.
-pub enum Form {
+pub(crate) enum Form {
     /// By an identity file, which is made where it does not exist: for machines that nobody unlocks.
     Identity(PathBuf),
     /// By a passphrase, typed once after each start of the machine.
@@ -234,14 +235,14 @@ pub enum Form {
 }
 
 /// What stands before the first write: a store file must be made.
-pub struct FirstWrite {
+pub(crate) struct FirstWrite {
     file: StoreFile,
     /// The identity file of the configuration: then nobody needs to be asked for the form.
     pub identity: Option<PathBuf>,
 }
 
 /// The store of this configuration. Nothing is connected, started or read before the first question.
-pub fn open(config: &Config) -> Box<dyn Store> {
+pub(crate) fn open(config: &Config) -> Box<dyn Store> {
     let file = store_file(config);
     match (config.store.backend, file) {
         #[cfg(target_os = "macos")]
@@ -256,7 +257,7 @@ pub fn open(config: &Config) -> Box<dyn Store> {
 }
 
 /// The store file of this configuration, where it may have one.
-pub fn store_file(config: &Config) -> Option<StoreFile> {
+pub(crate) fn store_file(config: &Config) -> Option<StoreFile> {
     let settings = &config.store;
     let wanted = match settings.backend {
         Backend::Auto => !cfg!(target_os = "macos"),
@@ -267,7 +268,7 @@ pub fn store_file(config: &Config) -> Option<StoreFile> {
 }
 
 /// The identity file that is offered, and looked for where none is configured.
-pub fn offered_identity() -> Option<PathBuf> {
+pub(crate) fn offered_identity() -> Option<PathBuf> {
     Some(crate::config::directory()?.join("identity.txt"))
 }
 

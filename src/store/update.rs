@@ -13,7 +13,7 @@ use crate::state::alone_with_the_store;
 use crate::store::{Item, Lookup, Store};
 
 /// How long the store may take for a write that a person waits for.
-pub const LIMIT: Duration = Duration::from_secs(5);
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long to wait for another raxx that changes the store: longer than one change may take.
 const WAIT: Duration = Duration::from_secs(30);
@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The configuration gives it no place.
-pub fn place(credential: &Credential) -> Result<&Item> {
+pub(crate) fn place(credential: &Credential) -> Result<&Item> {
     let Some(item) = &credential.store else {
         let name = &credential.name;
         bail!(
@@ -36,7 +36,7 @@ pub fn place(credential: &Credential) -> Result<&Item> {
 ///
 /// # Errors
 /// The store cannot be read: one line with what to do.
-pub async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Lookup>> {
+pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Lookup>> {
     match one(store, item).await {
         found @ Lookup::Found(_) => Ok(Some(found)),
         Lookup::Absent => match store.takes_new(item, LIMIT).await {
@@ -55,7 +55,7 @@ pub async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Optio
 ///
 /// # Errors
 /// The store cannot be asked: one line with what to do.
-pub async fn is_there(store: &dyn Store, item: &Item) -> Result<bool> {
+pub(crate) async fn is_there(store: &dyn Store, item: &Item) -> Result<bool> {
     match one(store, item).await {
         Lookup::Found(_) | Lookup::Consent(_) => Ok(true),
         Lookup::Absent => Ok(false),
@@ -81,7 +81,7 @@ async fn alone() -> Result<Option<File>> {
 ///
 /// # Errors
 /// One line that says what is stored now.
-pub async fn forget(store: &dyn Store, name: &str, item: &Item, look: &str) -> Result<()> {
+pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &str) -> Result<()> {
     let _alone = alone().await?;
     unbroken(async {
         let deleted = store.delete(item, LIMIT).await;
@@ -109,7 +109,7 @@ pub async fn forget(store: &dyn Store, name: &str, item: &Item, look: &str) -> R
 ///
 /// # Errors
 /// One line; the value is kept.
-pub async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> {
+pub(crate) async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> {
     let _alone = alone().await?;
     match unbroken(store.repair(name, item)).await {
         Ok(()) => Ok(()),
@@ -122,7 +122,7 @@ pub async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> 
 ///
 /// # Errors
 /// One line; the old value is there as before, or the line says that it is not.
-pub async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, look: &str) -> Result<()> {
+pub(crate) async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, look: &str) -> Result<()> {
     let _alone = alone().await?;
     let old = current(store, name, item).await?.unwrap_or(Lookup::Absent);
     unbroken(change(store, name, item, value, &old, look)).await
@@ -146,9 +146,10 @@ async fn change(store: &dyn Store, name: &str, item: &Item, value: &Secret, old:
         Err(_) if !told(&now) => bail!("{why}; what is stored now is not known: look with {look}"),
         _ => {}
     }
-    let why = match why.is_empty() {
-        true => format!("the {} does not give back what was stored in it", store.speaker(item).name()),
-        false => why,
+    let why = if why.is_empty() {
+        format!("the {} does not give back what was stored in it", store.speaker(item).name())
+    } else {
+        why
     };
     undo(store, name, item, old).await;
     match one(store, item).await {

@@ -1,7 +1,7 @@
 //! What is asked of a person, on the terminal, and what comes through a pipe instead.
 
-pub mod output;
-pub mod paste;
+pub(crate) mod output;
+pub(crate) mod paste;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, IsTerminal as _, Read, Write as _};
@@ -33,7 +33,7 @@ const GONE: &str = "the terminal is gone";
 static SILENT: Mutex<Option<(File, Termios)>> = Mutex::new(None);
 
 /// Shows again what is typed, when raxx panics.
-pub fn restore_on_panic() {
+pub(crate) fn restore_on_panic() {
     let usual = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // Not waited for: the panic may have come while it was changed.
@@ -47,7 +47,7 @@ pub fn restore_on_panic() {
 /// The terminal that a person sits at. Once it has been asked for a hidden value it shows nothing that is typed until
 /// [`Terminal::speak`], another question, or its end: the rest of a paste must not be shown, nor be run by the shell.
 #[derive(Default)]
-pub struct Terminal {
+pub(crate) struct Terminal {
     file: Option<File>,
     /// How it was, while it is silent.
     before: Option<Termios>,
@@ -58,19 +58,19 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    pub fn new() -> Terminal {
+    pub(crate) fn new() -> Terminal {
         Terminal::default()
     }
 
     /// The terminal of a raxx that prints code for this shell, if it does.
-    pub fn for_code(shell: Option<Shell>) -> Terminal {
+    pub(crate) fn for_code(shell: Option<Shell>) -> Terminal {
         let mut terminal = Terminal::new();
         terminal.inside_a_function = shell.is_some();
         terminal
     }
 
     /// Whether there is one to ask on.
-    pub fn is_there(&mut self) -> bool {
+    pub(crate) fn is_there(&mut self) -> bool {
         self.file().is_ok()
     }
 
@@ -85,7 +85,7 @@ impl Terminal {
     ///
     /// # Errors
     /// There is no terminal, or what came in is no line.
-    pub async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) async fn hidden(&mut self, question: &str) -> Result<Zeroizing<Vec<u8>>> {
         // Heard from now on: who stops raxx in another way has the shell change the terminal.
         let mut continued = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         loop {
@@ -168,7 +168,7 @@ impl Terminal {
     }
 
     /// Shows again what is typed. What was typed meanwhile is dropped.
-    pub fn speak(&mut self) {
+    pub(crate) fn speak(&mut self) {
         if std::mem::take(&mut self.asking) {
             let _ = self.file().and_then(|file| file.write_all(b"\n"));
         }
@@ -203,13 +203,13 @@ impl Terminal {
     }
 
     /// Asks a question; none where there is nobody to ask.
-    pub async fn yes(&mut self, question: &str) -> Option<bool> {
+    pub(crate) async fn yes(&mut self, question: &str) -> Option<bool> {
         let answer = self.answer(&format!("{question} [y/N] ")).await?;
         Some(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Asks for one of some words, or their beginning, until one of them comes; none where there is nobody to ask.
-    pub async fn one_of<'w>(&mut self, question: &str, words: &[&'w str]) -> Option<&'w str> {
+    pub(crate) async fn one_of<'w>(&mut self, question: &str, words: &[&'w str]) -> Option<&'w str> {
         let mut asked = format!("{question} [{}] ", words.join("/"));
         loop {
             let typed = self.answer(&asked).await?;
@@ -373,7 +373,7 @@ impl Line {
 ///
 /// # Errors
 /// It cannot be read, or is longer than any token.
-pub async fn piped() -> Result<Zeroizing<Vec<u8>>> {
+pub(crate) async fn piped() -> Result<Zeroizing<Vec<u8>>> {
     // On a thread, so that a signal is heard meanwhile.
     tokio::task::spawn_blocking(whole_input).await.context("standard input was not read")?
 }
@@ -389,7 +389,7 @@ fn whole_input() -> Result<Zeroizing<Vec<u8>>> {
 }
 
 /// Whether standard input is a person: then `--stdin` asks as hidden as without.
-pub fn stdin_is_a_person() -> bool {
+pub(crate) fn stdin_is_a_person() -> bool {
     io::stdin().is_terminal()
 }
 
@@ -467,7 +467,7 @@ mod tests {
     fn a_line_never_moves_in_memory() {
         let long = [vec![b'x'; LONGEST], vec![b'\r']].concat();
         assert_eq!(typed(&long).map(|line| line.len()), Ok(LONGEST));
-        assert_eq!(typed(&[b'x'; LONGEST + 1]), Err(Key::TooMany));
+        assert_eq!(typed(&vec![b'x'; LONGEST + 1]), Err(Key::TooMany));
     }
 
     #[test]

@@ -17,7 +17,7 @@ const NARROWEST: usize = 20;
 
 /// Whether the locale's characters are UTF-8, by the rules of the C library: the first of these variables that is not
 /// empty, and `C` without any.
-pub fn is_utf8() -> bool {
+pub(crate) fn is_utf8() -> bool {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
     locale.is_some_and(|locale| names_utf8(&locale.to_string_lossy()))
@@ -31,7 +31,7 @@ fn names_utf8(locale: &str) -> bool {
 }
 
 /// The text in the characters that the person's locale has.
-pub fn for_people(text: &str) -> Cow<'_, str> {
+pub(crate) fn for_people(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_utf8() { Cow::Borrowed(text) } else { Cow::Owned(ascii(text)) }
 }
 
@@ -63,14 +63,14 @@ fn ascii(text: &str) -> String {
 const UNCHANGED: &str = "; nothing is changed";
 
 /// How many columns a terminal has; none where it is not one.
-pub fn columns(of: impl AsFd) -> Option<usize> {
+pub(crate) fn columns(of: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(of).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns >= NARROWEST)
 }
 
 /// What raxx says, for a terminal of so many columns. Only lines that begin with `raxx: ` are broken: a report's lines and
 /// commands to type stay whole.
-pub fn fitted(text: &str, columns: usize) -> String {
+pub(crate) fn fitted(text: &str, columns: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| fitted_line(line, columns)).collect();
     lines.join("\n")
 }
@@ -100,7 +100,7 @@ fn fitted_line(line: &str, columns: usize) -> String {
 }
 
 /// An error as it is printed: the command to type is on a line of its own.
-pub fn error(text: &str) -> String {
+pub(crate) fn error(text: &str) -> String {
     match split_command(text) {
         (prose, Some(command)) => format!("{prose}\n{INDENT}{TYPE}{command}"),
         (prose, None) => prose.into_owned(),
@@ -123,7 +123,7 @@ fn split_command(text: &str) -> (Cow<'_, str>, Option<&str>) {
 }
 
 /// Writes a line to stderr, broken between words where that is a terminal.
-pub fn to_stderr(text: &str) {
+pub(crate) fn to_stderr(text: &str) {
     use io::Write as _;
     let text = for_people(text);
     let text = match columns(io::stderr()) {

@@ -4,7 +4,7 @@ use crate::secret::{Malformed, Secret};
 
 /// A value, and what was taken off around it.
 #[derive(Debug)]
-pub struct Pasted {
+pub(crate) struct Pasted {
     pub secret: Secret,
     /// Words for the person, none of which repeats a part of the value.
     pub removed: Vec<&'static str>,
@@ -12,7 +12,7 @@ pub struct Pasted {
 
 /// Why there is no value in what was pasted.
 #[derive(Debug, PartialEq)]
-pub enum Unusable {
+pub(crate) enum Unusable {
     Malformed(Malformed),
     /// The line sets this variable of another credential.
     Other(String),
@@ -26,7 +26,7 @@ pub enum Unusable {
 ///
 /// # Errors
 /// [`Unusable`].
-pub fn value(bytes: &[u8], name: &str, known: &[&str]) -> Result<Pasted, Unusable> {
+pub(crate) fn value(bytes: &[u8], name: &str, known: &[&str]) -> Result<Pasted, Unusable> {
     let mut removed = Vec::new();
     let text = std::str::from_utf8(bytes).map_err(|_| Unusable::Malformed(Malformed::NotUtf8))?;
     let line = text.strip_suffix('\n').unwrap_or(text);

@@ -2,12 +2,12 @@
 //! agent.
 
 mod redact;
-pub mod typed;
+pub(crate) mod typed;
 
 use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory};
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-pub use redact::redact;
+pub(crate) use redact::redact;
 
 /// The most that a line repeats of somebody else's text.
 const LONGEST: usize = 200;
@@ -20,17 +20,17 @@ const BRAILLE_BLANK: char = '\u{2800}';
 
 /// Makes one line of `text`, without anything that acts on a terminal, is not seen, or makes the line read differently
 /// from what it is: no control, format, private or unassigned characters, no variation selectors and no tags.
-pub fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     one_line(text).trim().to_string()
 }
 
 /// The same, cut to what a line can hold.
-pub fn plain(text: &str) -> String {
+pub(crate) fn plain(text: &str) -> String {
     cut(&clean(text))
 }
 
 /// The first part of a clean text.
-pub fn cut(text: &str) -> String {
+pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_string(),
@@ -39,12 +39,12 @@ pub fn cut(text: &str) -> String {
 
 /// A line of what somebody says who was sent `secrets`: clean, without them in any form, and cut last, so that neither
 /// what is not seen nor the cut hides a part of them.
-pub fn foreign(text: &str, secrets: &[&str]) -> String {
+pub(crate) fn foreign(text: &str, secrets: &[&str]) -> String {
     cut(&redact(&clean(text), secrets))
 }
 
 /// The same as [`clean`], for text that raxx has put in lines: line ends and indentation stay.
-pub fn clean_lines(text: &str) -> String {
+pub(crate) fn clean_lines(text: &str) -> String {
     text.split('\n').map(one_line).collect::<Vec<_>>().join("\n")
 }
 

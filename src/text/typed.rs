@@ -39,28 +39,28 @@ const PREFIXES: &[&str] = &[
 ];
 
 /// Whether no secret looks like it: short, and of lower-case letters.
-pub fn is_harmless(word: &str) -> bool {
+pub(crate) fn is_harmless(word: &str) -> bool {
     (1..=SHORT).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_'))
 }
 
 /// Whether a message may repeat a word where one of `known` is expected.
-pub fn may_repeat(word: &str, known: &[&str]) -> bool {
+pub(crate) fn may_repeat(word: &str, known: &[&str]) -> bool {
     is_harmless(word) || known.contains(&word) || (!looks_like_a_value(word) && nearest(word, known).is_some())
 }
 
 /// A variable's name in a message; none where it is not of the usual form, in capitals, as a password might be a name too.
-pub fn shown_name(name: &str) -> Option<&str> {
+pub(crate) fn shown_name(name: &str) -> Option<&str> {
     let usual = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     (usual && !looks_like_a_value(name)).then_some(name).or_else(|| is_harmless(name).then_some(name))
 }
 
 /// The word in quotes with a space before it where a message may repeat it, else nothing.
-pub fn shown(word: &str, known: &[&str]) -> String {
+pub(crate) fn shown(word: &str, known: &[&str]) -> String {
     if may_repeat(word, known) { format!(" \"{word}\"") } else { String::new() }
 }
 
 /// The nearest known word: one that holds this one, or else one that is a slip of the fingers away.
-pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let far = |k: &str| strsim::damerau_levenshtein(&word, &k.to_ascii_lowercase());
     if let Some(whole) = known.iter().find(|k| word.len() > 2 && k.to_ascii_lowercase().contains(&word)) {
@@ -71,7 +71,7 @@ pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// What to type instead of an unknown word: the nearest one, or all there are.
-pub fn instead(word: &str, known: &[&str]) -> String {
+pub(crate) fn instead(word: &str, known: &[&str]) -> String {
     match nearest(word, known).filter(|_| !shown(word, known).is_empty()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("there are: {}", known.join(", ")),
@@ -80,7 +80,7 @@ pub fn instead(word: &str, known: &[&str]) -> String {
 
 /// Whether a word looks like a secret and not like a name or a path: it has a long part in which digits and letters are
 /// mixed, begins like the tokens of a well-known provider, or is a UUID.
-pub fn looks_like_a_value(word: &str) -> bool {
+pub(crate) fn looks_like_a_value(word: &str) -> bool {
     let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
     // Most words are names and paths: each new terminal asks this of every text of the configuration.
     if word.len() < LONG - 1 {
@@ -108,7 +108,7 @@ pub fn looks_like_a_value(word: &str) -> bool {
 }
 
 /// Whether there is an address with a password in it: `https://user:password@host`.
-pub fn has_a_password(text: &str) -> bool {
+pub(crate) fn has_a_password(text: &str) -> bool {
     text.split("://").skip(1).any(|after| {
         let authority = after.split(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace()).next();
         authority.and_then(|a| a.rsplit_once('@')).is_some_and(|(user, _)| user.contains(':'))
@@ -133,7 +133,7 @@ fn is_uuid(word: &str) -> bool {
 }
 
 /// The path in a message; none where a part of it may be a secret.
-pub fn shown_path(path: &Path) -> Option<String> {
+pub(crate) fn shown_path(path: &Path) -> Option<String> {
     let text = path.display().to_string();
     (!looks_like_a_value(&text)).then(|| crate::text::clean(&text))
 }

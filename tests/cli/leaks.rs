@@ -275,7 +275,7 @@ fn nothing_leaks_when_a_provider_repeats_it() {
         let server = Loopback::start();
         let (sandbox, values) = machine(&server);
         values.iter().for_each(|value| server.react(value, answer(value)));
-        println!("{place}");
+        eprintln!("{place}");
         nothing_leaks(&sandbox, &values);
     }
 }

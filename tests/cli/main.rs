@@ -1,5 +1,7 @@
 //! Every command as a program: verdicts, reports, alerts, the scheduler.
 
+#![allow(clippy::pedantic, clippy::print_stderr, clippy::unwrap_used, unreachable_pub)] // for the program; a test that fails can panic
+
 #[path = "../support/pty.rs"]
 mod pty;
 #[path = "../support/snapshot.rs"]

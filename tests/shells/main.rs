@@ -1,5 +1,7 @@
 //! The shell integration and its installer, in real shells on real terminals.
 
+#![allow(clippy::pedantic, clippy::print_stderr, clippy::unwrap_used, unreachable_pub)] // for the program; a test that fails can panic
+
 #[path = "../support/keyring.rs"]
 mod keyring;
 #[path = "../support/pty.rs"]

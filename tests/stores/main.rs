@@ -1,5 +1,7 @@
 //! The secret stores: the file, a real Secret Service, and the commands that change them.
 
+#![allow(clippy::pedantic, clippy::print_stderr, clippy::unwrap_used, unreachable_pub)] // for the program; a test that fails can panic
+
 #[path = "../support/keyring.rs"]
 mod keyring;
 #[path = "../support/pty.rs"]

@@ -25,14 +25,14 @@ const VERSION: u32 = 2;
 
 /// The books of this machine: one for each configuration, for each has credentials and people of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Shelf {
+pub(crate) struct Shelf {
     version: u32,
     books: BTreeMap<String, Book>,
 }
 
 /// What is known of every credential that is not well, and who was told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Book {
+pub(crate) struct Book {
     opened: Timestamp,
     /// When the run began that was last noted, by name: one that began before that knows less, however late it ends.
     asked: BTreeMap<String, Timestamp>,
@@ -88,7 +88,7 @@ struct Ended {
 }
 
 /// One run, as the book needs to know it.
-pub struct Noted<'a> {
+pub(crate) struct Noted<'a> {
     pub rows: &'a [Row],
     pub began: Timestamp,
     pub now: Timestamp,
@@ -110,16 +110,16 @@ impl Default for Shelf {
 
 impl Shelf {
     /// Reads what [`Shelf::bytes`] wrote. What cannot be read is empty: then people are told once more.
-    pub fn read(bytes: &[u8]) -> Shelf {
+    pub(crate) fn read(bytes: &[u8]) -> Shelf {
         serde_json::from_slice(bytes).ok().filter(|shelf: &Shelf| shelf.version == VERSION).unwrap_or_default()
     }
 
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("books are plain data")
     }
 
     /// The book of this configuration.
-    pub fn book(&mut self, configuration: &str, now: Timestamp) -> &mut Book {
+    pub(crate) fn book(&mut self, configuration: &str, now: Timestamp) -> &mut Book {
         // After a clock was set back nothing lies in the future.
         self.books.values_mut().for_each(|book| book.opened = book.opened.min(now));
         self.books.retain(|whose, book| whose == configuration || now.duration_since(book.opened) < KEPT);
@@ -150,14 +150,14 @@ impl Sent {
     /// lost, and nobody gets it over and over.
     fn is_past(&self, now: Timestamp, repeat: Duration) -> bool {
         // A daily run comes a few seconds early at times, and an hour when the clocks change.
-        let repeat = repeat - repeat / 12;
+        let repeat = repeat.saturating_sub(repeat / 12);
         self.doubts == 1 || Duration::try_from(now.duration_since(self.at)).unwrap_or_default() >= repeat
     }
 }
 
 impl Book {
     /// Takes in what a run found.
-    pub fn note(&mut self, run: &Noted<'_>) {
+    pub(crate) fn note(&mut self, run: &Noted<'_>) {
         self.entries.retain(|name, _| run.names.contains(&name.as_str()));
         self.asked.retain(|name, at| run.names.contains(&name.as_str()) && *at <= run.now);
         for entry in self.entries.values_mut() {
@@ -175,7 +175,7 @@ impl Book {
     }
 
     /// What this receiver is to be told now, in the order of `names`, the failing first.
-    pub fn due(&self, to: Receiver, names: &[&str], now: Timestamp, repeat: Duration) -> Vec<Notice> {
+    pub(crate) fn due(&self, to: Receiver, names: &[&str], now: Timestamp, repeat: Duration) -> Vec<Notice> {
         let entries = names.iter().filter_map(|name| self.entries.get_key_value(*name));
         let mut due: Vec<Notice> = entries.flat_map(|(name, entry)| entry.due(name, to, now, repeat)).collect();
         due.sort_by_key(|notice| notice.event);
@@ -183,7 +183,7 @@ impl Book {
     }
 
     /// Notes that this receiver knows; or, where it is not known whether it `arrived`, that it may.
-    pub fn told(&mut self, to: Receiver, notices: &[Notice], now: Timestamp, arrived: bool) {
+    pub(crate) fn told(&mut self, to: Receiver, notices: &[Notice], now: Timestamp, arrived: bool) {
         for notice in notices {
             let Some(entry) = self.entries.get_mut(&notice.name) else { continue };
             let place = if says_nothing(notice.kind) { &mut entry.silent } else { &mut entry.known };

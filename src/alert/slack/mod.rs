@@ -54,7 +54,7 @@ fn refusal(again: Again, why: impl Into<String>) -> Refusal {
 }
 
 /// Slack, and what to speak to it with.
-pub struct Slack<'a> {
+pub(crate) struct Slack<'a> {
     pub settings: &'a SlackSettings,
     pub client: &'a Client,
     pub secret: &'a Secret,
@@ -69,7 +69,7 @@ impl Slack<'_> {
     ///
     /// # Errors
     /// What Slack says, and what to do about it, in a line; and whether it may be there all the same.
-    pub async fn tell(&self, message: &Message, retry_for: Duration) -> Result<String, Untold> {
+    pub(crate) async fn tell(&self, message: &Message, retry_for: Duration) -> Result<String, Untold> {
         let until = Instant::now() + retry_for;
         let (mut pause, mut plainly, mut once) = (PAUSE, false, false);
         loop {
@@ -121,7 +121,7 @@ impl Slack<'_> {
     ///
     /// # Errors
     /// What Slack says, and what to do about it, in a line.
-    pub async fn who(&self) -> Result<String, String> {
+    pub(crate) async fn who(&self) -> Result<String, String> {
         let said = self.method("auth.test", json!({}), self.timeout).await.map_err(|refusal| refusal.why)?;
         let at = |key: &str| foreign(said[key].as_str().unwrap_or("?"), &self.secrets());
         let mut who = format!("{} of {} ({})", at("user"), at("team"), at("url"));
@@ -190,7 +190,7 @@ fn webhook(secret: &Secret) -> Result<Url, String> {
 }
 
 /// Whether a webhook's address is alive. A message without content posts nothing.
-pub async fn prove_webhook(client: &Client, name: &str, secret: &Secret, timeout: Duration) -> Row {
+pub(crate) async fn prove_webhook(client: &Client, name: &str, secret: &Secret, timeout: Duration) -> Row {
     let row = |kind, words: String| Row::new(name, "slack", kind, words);
     let url = match webhook(secret) {
         Ok(url) => url,

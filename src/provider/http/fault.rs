@@ -13,7 +13,7 @@ use crate::text::plain;
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Not before the deadline.
     TimedOut,
     Dns,
@@ -34,7 +34,7 @@ pub enum Fault {
 
 /// What a proxy did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProxyFault {
+pub(crate) enum ProxyFault {
     WantsLogin,
     Refuses,
     /// It gave no whole answer; why.
@@ -85,12 +85,11 @@ impl Fault {
     /// Why there is no client at all.
     pub(super) fn of_setup(error: &reqwest::Error) -> Fault {
         let root = root(error);
-        Fault::NotSent(match root.contains("No CA certificates") {
-            true => {
-                "this machine has no CA certificates: install them (the package ca-certificates), or set SSL_CERT_FILE"
-                    .into()
-            }
-            false => format!("the HTTPS client cannot be set up: {root}"),
+        Fault::NotSent(if root.contains("No CA certificates") {
+            "this machine has no CA certificates: install them (the package ca-certificates), or set SSL_CERT_FILE"
+                .into()
+        } else {
+            format!("the HTTPS client cannot be set up: {root}")
         })
     }
 }
@@ -127,21 +126,19 @@ fn sorted(error: &reqwest::Error, host: &str, certificates: &Certificates) -> Fa
     if error.is_body() || error.is_decode() || error.is_request() && !error.is_connect() {
         return Fault::BrokeOff;
     }
-    Fault::Other(match error.is_connect() {
-        true => format!("no connection ({})", root(error)),
-        false => root(error),
-    })
+    Fault::Other(if error.is_connect() { format!("no connection ({})", root(error)) } else { root(error) })
 }
 
 /// The words for a host to which there is no way. macOS (15 and later) gives this error for a host of the local network
 /// to a program that has not been allowed to use it, and asks nobody where no window can open.
 fn no_route(error: &io::Error, host: &str, macos: bool) -> String {
     let words = format!("no connection ({error})");
-    match macos && is_local(host) {
-        true => format!(
+    if macos && is_local(host) {
+        format!(
             "{words}, or macOS does not let raxx use the local network: System Settings, Privacy & Security, Local Network"
-        ),
-        false => words,
+        )
+    } else {
+        words
     }
 }
 

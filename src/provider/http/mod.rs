@@ -15,7 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use certificates::Certificates;
-pub use fault::{Fault, ProxyFault};
+pub(crate) use fault::{Fault, ProxyFault};
 use proxy::Proxy;
 
 use crate::provider::Answer;
@@ -28,7 +28,7 @@ const BODY_LIMIT: usize = 64 * 1024;
 const PAGE: Duration = Duration::from_secs(1);
 
 /// A request, with what is secret in it wiped when it is dropped.
-pub struct Request {
+pub(crate) struct Request {
     pub post: bool,
     pub url: Url,
     pub headers: Vec<(String, Zeroizing<String>)>,
@@ -37,7 +37,7 @@ pub struct Request {
 }
 
 /// The client. Building it reads the machine's certificates (milliseconds): only done where the network is used.
-pub struct Client {
+pub(crate) struct Client {
     client: reqwest::Client,
     proxy: Option<Proxy>,
     certificates: Certificates,
@@ -46,7 +46,7 @@ pub struct Client {
 impl Client {
     /// # Errors
     /// The machine has no usable certificates, or a variable makes no sense.
-    pub fn new() -> Result<Client, Fault> {
+    pub(crate) fn new() -> Result<Client, Fault> {
         // A second call finds the provider installed, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
@@ -70,7 +70,7 @@ impl Client {
     }
 
     /// The name of the proxy that requests to `address` go through.
-    pub fn proxy_for(&self, address: &str) -> Option<&str> {
+    pub(crate) fn proxy_for(&self, address: &str) -> Option<&str> {
         let address = Url::parse(address).ok()?;
         self.proxy.as_ref().filter(|proxy| proxy.is_for(&address)).map(|proxy| proxy.name.as_str())
     }
@@ -79,7 +79,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Fault`] when no answer came.
-    pub async fn send(&self, request: &Request) -> Result<Answer, Fault> {
+    pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Fault> {
         let mut headers = HeaderMap::new();
         for (name, value) in &request.headers {
             let name =
@@ -89,11 +89,9 @@ impl Client {
             value.set_sensitive(true);
             headers.insert(name, value);
         }
-        let mut builder = match request.post {
-            true => self.client.post(request.url.clone()),
-            false => self.client.get(request.url.clone()),
-        }
-        .headers(headers);
+        let mut builder =
+            if request.post { self.client.post(request.url.clone()) } else { self.client.get(request.url.clone()) }
+                .headers(headers);
         if let Some(body) = &request.body {
             // Slack wants the character set said; others are known to take it without.
             if !request.headers.iter().any(|(name, _)| name == "content-type") {
@@ -122,12 +120,13 @@ async fn body(mut response: Response, is_json: bool) -> Result<(String, bool), r
     let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
     let until = Instant::now() + PAGE;
     let cut = loop {
-        let chunk = match is_json {
-            true => response.chunk().await?,
-            false => match timeout_at(until.into(), response.chunk()).await {
+        let chunk = if is_json {
+            response.chunk().await?
+        } else {
+            match timeout_at(until.into(), response.chunk()).await {
                 Ok(Ok(chunk)) => chunk,
                 Ok(Err(_)) | Err(_) => break true,
-            },
+            }
         };
         let Some(chunk) = chunk else { break false };
         let room = BODY_LIMIT - body.len();

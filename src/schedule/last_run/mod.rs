@@ -20,7 +20,7 @@ const LATE: SignedDuration = SignedDuration::from_mins(70);
 
 /// What the daily check remembers. Value-free.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub struct Memory {
+pub(crate) struct Memory {
     /// When it was installed: what was due before that is not made up for.
     since: Option<Timestamp>,
     /// The last run.
@@ -31,7 +31,7 @@ pub struct Memory {
 
 /// One run and what it found.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Ran {
+pub(crate) struct Ran {
     /// When it began.
     pub at: Timestamp,
     pub passed: usize,
@@ -47,7 +47,7 @@ pub struct Ran {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Broken {
+pub(crate) struct Broken {
     pub at: Timestamp,
     pub why: String,
 }
@@ -80,7 +80,7 @@ impl Ran {
     }
 
     /// `4 PASS, 1 FAIL: HEROKU_API_KEY`.
-    pub fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         let mut said = vec![format!("{} PASS", self.passed)];
         if self.skipped > 0 {
             said.push(format!("{} SKIP", self.skipped));
@@ -103,7 +103,7 @@ const LARGEST: u64 = 1 << 20;
 
 impl Memory {
     /// What is remembered; nothing where it is damaged, so that a check runs rather than none.
-    pub fn load() -> Memory {
+    pub(crate) fn load() -> Memory {
         let dir = state::existing().ok().flatten();
         let bytes = dir.and_then(|dir| files::read_own(&dir.join(MEMORY), LARGEST).ok());
         let mut memory: Memory = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
@@ -133,13 +133,13 @@ impl Memory {
     }
 
     /// When the check is due next; none when it is due now.
-    pub fn next(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn next(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
         let (last, next) = at.around(now, &at.zone());
         self.cared_for(last, next).then_some(next)
     }
 
     /// When it should have run, where it has not for longer than a scheduler may take.
-    pub fn late(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
+    pub(crate) fn late(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
         let (last, next) = at.around(now, &at.zone());
         let tried = self.ran.as_ref().is_some_and(|ran| (last..next).contains(&ran.at))
             || self.broken.as_ref().is_some_and(|broken| (last..next).contains(&broken.at));
@@ -152,7 +152,7 @@ impl Memory {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
+pub(crate) fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
     let mut memory = Memory::load();
     // One that began later, by hand, may have ended sooner.
     if memory.ran.as_ref().is_some_and(|ran| ran.at > began && ran.at <= Timestamp::now()) {
@@ -167,26 +167,26 @@ pub fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String>
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub fn note_broken(why: &str) -> Result<(), String> {
+pub(crate) fn note_broken(why: &str) -> Result<(), String> {
     let mut memory = Memory::load();
     memory.broken = Some(Broken { at: Timestamp::now(), why: plain(why) });
     memory.save()
 }
 
 /// Whether this day's check was made already, and is only made again because it heard or told nobody.
-pub fn again(at: &At) -> bool {
+pub(crate) fn again(at: &At) -> bool {
     let (last, next) = at.around(Timestamp::now(), &at.zone());
     Memory::load().ran.is_some_and(|ran| (last..next).contains(&ran.at))
 }
 
 /// The right to make the check that is due: nobody else makes it until this is dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub(crate) struct Turn {
     _lock: Option<File>,
 }
 
 /// Takes the turn where the check is due and nobody is at it. Where nothing can be remembered it always is due.
-pub fn turn(at: &At) -> Option<Turn> {
+pub(crate) fn turn(at: &At) -> Option<Turn> {
     let lock = lock();
     if let Some(lock) = &lock
         && files::try_lock(lock).is_ok_and(|free| !free)
@@ -204,7 +204,7 @@ fn lock() -> Option<File> {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub fn begin() -> Result<bool, String> {
+pub(crate) fn begin() -> Result<bool, String> {
     let mut memory = Memory::load();
     if memory.since.is_some() {
         return Ok(false);
@@ -214,20 +214,17 @@ pub fn begin() -> Result<bool, String> {
 }
 
 /// Takes [`begin`] back: nothing came of it.
-pub fn unbegin() {
+pub(crate) fn unbegin() {
     let mut memory = Memory::load();
     memory.since = None;
-    let _ = match memory.ran.is_some() || memory.broken.is_some() {
-        true => memory.save(),
-        false => forget(),
-    };
+    let _ = if memory.ran.is_some() || memory.broken.is_some() { memory.save() } else { forget() };
 }
 
 /// Forgets the daily check.
 ///
 /// # Errors
 /// One line: which file is left, and why.
-pub fn forget() -> Result<(), String> {
+pub(crate) fn forget() -> Result<(), String> {
     let Some(dir) = state::existing()? else { return Ok(()) };
     delete(&dir.join(MEMORY))?;
     delete(&dir.join(LOCK))?;
@@ -240,7 +237,7 @@ pub fn forget() -> Result<(), String> {
 ///
 /// # Errors
 /// One line: which file is left, and why.
-pub fn forget_alerts() -> Result<(), String> {
+pub(crate) fn forget_alerts() -> Result<(), String> {
     let Some(directory) = state::existing()? else { return Ok(()) };
     for name in crate::alert::FILES {
         delete(&directory.join(name))?;

@@ -16,7 +16,7 @@ use crate::store::Lookup;
 const LARGEST: u64 = 1 << 20;
 
 /// The identities of a file that other users cannot read, or that is mounted for this one.
-pub fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
+pub(super) fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     let failed = |why: String| format!("the identity file {} {why}", shown(path));
     let unread = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => failed("does not exist".into()),
@@ -59,7 +59,7 @@ fn trusted(path: &Path, metadata: &Metadata) -> Result<(), String> {
 
 /// Makes the identity file, where there is none; tells whether it did. Whoever is first makes it: two store files may
 /// share one.
-pub fn make_identity(path: &Path) -> Result<bool, Lookup> {
+pub(super) fn make_identity(path: &Path) -> Result<bool, Lookup> {
     if path.exists() {
         return Ok(false);
     }

@@ -41,7 +41,7 @@ const LARGEST: u64 = 16 << 20;
 
 /// The store file of this configuration.
 #[derive(Debug, Clone)]
-pub struct StoreFile {
+pub(crate) struct StoreFile {
     /// The file itself, no link to it.
     path: PathBuf,
     /// The identity file of the configuration.
@@ -50,7 +50,7 @@ pub struct StoreFile {
 
 /// Why a passphrase did not unlock it.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Refused {
+pub(crate) enum Refused {
     WrongPassphrase,
     /// There is no file, or it is opened by an identity file: there is nothing to unlock.
     Nothing(String),
@@ -94,12 +94,12 @@ impl StoreFile {
     }
 
     /// Where it is, or will be.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether it is there.
-    pub fn exists(&self) -> bool {
+    pub(crate) fn exists(&self) -> bool {
         self.path.exists()
     }
 
@@ -107,7 +107,7 @@ impl StoreFile {
     ///
     /// # Errors
     /// Why not.
-    pub fn can_be_unlocked(&self) -> Result<(), Refused> {
+    pub(crate) fn can_be_unlocked(&self) -> Result<(), Refused> {
         let bytes = self.to_unlock()?;
         let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
         if !decryptor.is_scrypt() {
@@ -130,7 +130,7 @@ impl StoreFile {
     ///
     /// # Errors
     /// Why not; nothing is changed then.
-    pub fn unlock(&self, passphrase: &Secret) -> Result<(), Refused> {
+    pub(crate) fn unlock(&self, passphrase: &Secret) -> Result<(), Refused> {
         self.can_be_unlocked()?;
         let bytes = self.to_unlock()?;
         let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
@@ -147,7 +147,7 @@ impl StoreFile {
     ///
     /// # Errors
     /// The keyring cannot be used.
-    pub fn lock(&self) -> Result<bool, String> {
+    pub(crate) fn lock(&self) -> Result<bool, String> {
         keyring::remove(&self.key_name())
     }
 
@@ -413,12 +413,12 @@ impl StoreFile {
 
 impl FirstWrite {
     /// Where the store file will be.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
 
     /// What to configure where nobody can be asked.
-    pub fn advice(&self) -> String {
+    pub(crate) fn advice(&self) -> String {
         self.file.unchosen()
     }
 
@@ -426,7 +426,7 @@ impl FirstWrite {
     ///
     /// # Errors
     /// The keyring cannot be used.
-    pub fn can_have_passphrase(&self) -> Result<(), String> {
+    pub(crate) fn can_have_passphrase(&self) -> Result<(), String> {
         self.file.keyring_works()
     }
 
@@ -434,7 +434,7 @@ impl FirstWrite {
     ///
     /// # Errors
     /// A [`Lookup`] that says why not; nothing is left behind then.
-    pub async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, Lookup> {
+    pub(crate) async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, Lookup> {
         self.file.create(form, Instant::now() + limit).await
     }
 }

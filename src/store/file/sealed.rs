@@ -16,10 +16,10 @@ use crate::store::Lookup;
 use crate::store::keyring::FileKey;
 
 /// age encrypts in chunks of this size.
-pub const CHUNK: usize = 64 << 10;
+pub(super) const CHUNK: usize = 64 << 10;
 
 /// A file key that is known already.
-pub struct Known(pub FileKey);
+pub(super) struct Known(pub FileKey);
 
 impl Identity for Known {
     fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<age_core::format::FileKey, DecryptError>> {
@@ -28,7 +28,7 @@ impl Identity for Known {
 }
 
 /// The first of several identities that fits.
-pub struct Any(pub Vec<x25519::Identity>);
+pub(super) struct Any(pub Vec<x25519::Identity>);
 
 impl Identity for Any {
     fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<age_core::format::FileKey, DecryptError>> {
@@ -44,7 +44,7 @@ struct Watch<'a, T: ?Sized> {
 
 impl<'a, T: ?Sized> Watch<'a, T> {
     fn new(inner: &'a T) -> Self {
-        Watch { inner, seen: Default::default() }
+        Watch { inner, seen: std::cell::RefCell::default() }
     }
 
     fn see(&self, key: &age_core::format::FileKey) {
@@ -77,7 +77,7 @@ impl<T: Recipient + ?Sized> Recipient for Watch<'_, T> {
 }
 
 /// The file key and the contents. The header and every chunk are authenticated.
-pub fn decrypt(
+pub(super) fn decrypt(
     sealed: &[u8],
     decryptor: Decryptor<&[u8]>,
     identity: &dyn Identity,
@@ -91,7 +91,7 @@ pub fn decrypt(
 }
 
 /// A new file for this recipient alone.
-pub fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKey, Vec<u8>), Lookup> {
+pub(super) fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKey, Vec<u8>), Lookup> {
     let failed = |why: &str| Lookup::Broken(format!("the store file cannot be encrypted: {why}"));
     let watch = Watch::new(recipient);
     let encryptor = Encryptor::with_recipients(iter::once(&watch as &dyn Recipient));
@@ -107,7 +107,7 @@ pub fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKe
 }
 
 /// The contents under a header that is there already: age's own form, with a nonce that was never used before.
-pub fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, Lookup> {
+pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, Lookup> {
     let mut fresh = [0; 16];
     getrandom::fill(&mut fresh).map_err(|error| Lookup::Broken(format!("the system has no random bytes: {error}")))?;
     let payload_key = Zeroizing::new(hkdf(&fresh, b"payload", &**key));
@@ -126,7 +126,7 @@ pub fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, Looku
 }
 
 /// An age file up to the end of the line with the header's authentication.
-pub fn header(bytes: &[u8]) -> &[u8] {
+pub(super) fn header(bytes: &[u8]) -> &[u8] {
     let last_line = bytes.windows(5).position(|w| w == b"\n--- ").map_or(0, |at| at + 1);
     let end = bytes[last_line..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| last_line + at + 1);
     &bytes[..end]

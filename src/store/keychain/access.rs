@@ -31,7 +31,7 @@ pub(in crate::store) struct Access {
 
 impl Access {
     /// Every entry must agree: macOS may ask about the first one that does not.
-    pub fn silent(&self) -> bool {
+    pub(crate) fn silent(&self) -> bool {
         self.locked.is_none()
             && !self.readers.is_empty()
             && self.readers.iter().all(Readers::trust_security)

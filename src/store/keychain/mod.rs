@@ -117,7 +117,7 @@ pub(super) struct Keychain<S> {
 }
 
 impl<S: System> Keychain<S> {
-    pub fn new(system: S) -> Self {
+    pub(super) fn new(system: S) -> Self {
         Self { system: Arc::new(system), locked: RefCell::default() }
     }
 
@@ -160,7 +160,7 @@ impl<S: System> Keychain<S> {
 /// The work stops a little before the deadline, so that `security`, if it still runs, is killed and does not outlive raxx
 /// with a dialog on the screen.
 fn end_of_work(deadline: Instant, limit: Duration) -> Instant {
-    deadline - (limit / 10).min(Duration::from_millis(50))
+    deadline.checked_sub((limit / 10).min(Duration::from_millis(50))).unwrap_or(deadline)
 }
 
 impl<S: System> Store for Keychain<S> {

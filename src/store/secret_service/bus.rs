@@ -137,10 +137,7 @@ impl Bus {
             _ => format!("does not work: {}", plain(&error.to_string())),
         };
         let why = format!("the D-Bus session bus at {} {what}", self.address);
-        match is_gone(error) {
-            true => Failure::Unreachable(why),
-            false => Failure::Broken(why),
-        }
+        if is_gone(error) { Failure::Unreachable(why) } else { Failure::Broken(why) }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The Linux Secret Service (gnome-keyring, KWallet, KeePassXC) over D-Bus.
+//! The Linux Secret Service (gnome-keyring, `KWallet`, `KeePassXC`) over D-Bus.
 //!
 //! Reading never opens a dialog: what is locked is asked to unlock, which a service without a password for it does at
 //! once, and a prompt that comes back is dismissed. One connection serves all items. The session is not encrypted:
@@ -85,7 +85,7 @@ impl Store for SecretService {
         })
     }
 
-    /// Only for commands that a person typed: a service that makes each change in a prompt (KeePassXC) may ask there.
+    /// Only for commands that a person typed: a service that makes each change in a prompt (`KeePassXC`) may ask there.
     fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
         let (name, item, value) = (name.to_owned(), item.clone(), value.clone());
         let hint = self.hint.clone();
@@ -123,7 +123,7 @@ impl Store for SecretService {
         password: Zeroizing<Vec<u8>>,
         limit: Duration,
     ) -> Unlocking<'a, bool> {
-        self.unlock(keyring, password, limit)
+        SecretService::unlock(keyring, password, limit)
     }
 }
 
@@ -329,9 +329,10 @@ impl Talk {
         let asks = path != collection && provider == Provider::KeePassXc && !self.is_locked(collection).await;
         let said = provider.hint(item, has_desktop(), asks);
         hint.lock().unwrap_or_else(PoisonError::into_inner).replace(said);
-        match asks {
-            true => Lookup::Consent("KeePassXC asks before it gives it out".into()),
-            false => Lookup::Locked(collection_name(path)),
+        if asks {
+            Lookup::Consent("KeePassXC asks before it gives it out".into())
+        } else {
+            Lookup::Locked(collection_name(path))
         }
     }
 
@@ -395,7 +396,7 @@ impl Talk {
         }
     }
 
-    /// Runs the prompt that a change comes with, until it is done, `limit` is over or Ctrl-C is pressed. KeePassXC makes
+    /// Runs the prompt that a change comes with, until it is done, `limit` is over or Ctrl-C is pressed. `KeePassXC` makes
     /// every new item and every deletion in one, also where it asks nobody.
     async fn run_prompt(&self, prompt: &OwnedObjectPath, limit: Duration) -> Result<(), Lookup> {
         if prompt.as_str() == "/" {

@@ -69,12 +69,7 @@ impl SecretService {
     }
 
     /// Hands the password to the service. Gives whether it was the right one.
-    pub(super) fn unlock<'a>(
-        &'a self,
-        keyring: &'a Keyring,
-        password: Zeroizing<Vec<u8>>,
-        limit: Duration,
-    ) -> Unlocking<'a, bool> {
+    pub(super) fn unlock(keyring: &Keyring, password: Zeroizing<Vec<u8>>, limit: Duration) -> Unlocking<'_, bool> {
         let path = keyring.path.clone();
         Box::pin(async move {
             let done = apart(limit, move || async move { unlock(&path, &password).await });
@@ -112,10 +107,7 @@ async fn unlock(collection: &str, password: &[u8]) -> Result<bool, Lookup> {
         Err(error) => return Err(broken(error)),
     }
     // It is the state that counts, not the answer.
-    match talk.is_locked(&path).await {
-        false => Ok(true),
-        true => Ok(false),
-    }
+    if talk.is_locked(&path).await { Ok(false) } else { Ok(true) }
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), Lookup> {

@@ -44,7 +44,7 @@ impl Alphabet {
 type Written = (char, Range<usize>);
 
 /// `text` without anything that gives away one of `secrets`. The text is clean: what is not seen has been taken out.
-pub fn redact(text: &str, secrets: &[&str]) -> String {
+pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     let needles = Needles::of(secrets);
     if needles.is_empty() {
         return text.to_string();

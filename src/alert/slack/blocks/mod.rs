@@ -141,10 +141,8 @@ pub(super) fn blocks(message: &Message) -> Value {
     let groups = message.groups();
     let full: Vec<String> = groups.iter().map(|group| paragraph(message, group)).collect();
     let in_full = groups.len() <= IN_FULL && full.iter().map(|p| p.chars().count() + 2).sum::<usize>() <= MESSAGE / 2;
-    let (pieces, gap) = match in_full {
-        true => (full, "\n\n"),
-        false => (groups.iter().map(|group| line(message, group)).collect(), "\n"),
-    };
+    let (pieces, gap) =
+        if in_full { (full, "\n\n") } else { (groups.iter().map(|group| line(message, group)).collect(), "\n") };
     let mut sections = vec![String::new()];
     let mut length = 0;
     for (i, piece) in pieces.iter().enumerate() {

@@ -120,16 +120,20 @@ impl System for Chain {
     }
 
     fn security(&self, item: &Item, limit: Duration) -> Security {
-        self.given(item, limit, |value, plain| match plain {
-            true => format!("{value}\n"),
-            false => value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n",
+        self.given(item, limit, |value, plain| {
+            if plain {
+                format!("{value}\n")
+            } else {
+                value.bytes().map(|byte| format!("{byte:02x}")).collect::<String>() + "\n"
+            }
         })
     }
 
     fn shown(&self, item: &Item, limit: Duration) -> Security {
-        self.given(item, limit, |value, plain| match plain && !value.contains('\\') {
-            true => format!("password: \"{value}\"\n"),
-            false => {
+        self.given(item, limit, |value, plain| {
+            if plain && !value.contains('\\') {
+                format!("password: \"{value}\"\n")
+            } else {
                 let hex: String = value.bytes().map(|byte| format!("{byte:02X}")).collect();
                 format!("password: 0x{hex}  \"made up\"\n")
             }

@@ -5,20 +5,20 @@ use super::*;
 mod changing;
 mod reading;
 
-pub fn item(service: &str) -> Item {
+pub(super) fn item(service: &str) -> Item {
     Item { service: service.into(), account: "claude-bootstrap".into() }
 }
 
-pub fn items<const N: usize>(services: [&str; N]) -> [Item; N] {
+pub(super) fn items<const N: usize>(services: [&str; N]) -> [Item; N] {
     services.map(item)
 }
 
-pub fn found(value: &str) -> Lookup {
+pub(super) fn found(value: &str) -> Lookup {
     Lookup::Found(Zeroizing::new(value.into()))
 }
 
 /// Only what kind of answer it is; the words are looked at where they matter.
-pub fn kind(answer: &Lookup) -> &'static str {
+pub(super) fn kind(answer: &Lookup) -> &'static str {
     match answer {
         Lookup::Found(_) => "found",
         Lookup::Absent => "absent",
