@@ -230,8 +230,56 @@ mod tests {
 
     #[test]
     fn spans_read_in_the_largest_unit() {
-        let said = |s| span(Duration::from_secs(s));
-        let spans = [said(5), said(720), said(10_800), said(100_000), said(200_000)];
-        assert_eq!(spans, ["less than a minute", "12 min", "3 h", "27 h", "2 days"]);
+        let said = |s| format!("{s} s => {}\n", span(Duration::from_secs(s)));
+        insta::assert_snapshot!("spans", [5, 720, 10_800, 100_000, 200_000].map(said).concat());
+    }
+
+    /// One, and several that say the same: the summary and every line.
+    #[test]
+    fn a_message_counts_and_groups_its_notices() {
+        let at: Timestamp = "2026-05-04T08:00:00Z".parse().unwrap();
+        let notice = |name: String, event, kind: Kind| Notice {
+            name,
+            provider: "heroku".into(),
+            event,
+            kind,
+            words: "(words)".into(),
+            lately: None,
+            hint: None,
+            next: None,
+            since: at - Duration::from_secs(10_800),
+            no_answer_from: (kind == Kind::Unreachable).then(|| "api.test".into()),
+            repeated: false,
+            rotate_via: None,
+            manage_url: None,
+        };
+        let mut all = String::new();
+        for (event, kind) in [
+            (Event::Failing, Kind::Rejected),
+            (Event::Failing, Kind::Unreachable),
+            (Event::Warning, Kind::Valid),
+            (Event::Recovered, Kind::Rejected),
+            (Event::Recovered, Kind::Unreachable),
+        ] {
+            for count in [1, 2] {
+                let notices = (0..count).map(|n| notice(format!("TOKEN_{n}"), event, kind)).collect();
+                let message = Message { host: "laptop".into(), at, test: false, notices };
+                all += &format!("{}\n", message.summary());
+                for group in message.groups() {
+                    let names: Vec<&str> = group.notices.iter().map(|n| n.name.as_str()).collect();
+                    all += &format!("    {} | {}\n", names.join(", "), group.said);
+                }
+            }
+        }
+        let each =
+            [(Event::Failing, Kind::Rejected), (Event::Failing, Kind::Unreachable), (Event::Warning, Kind::Valid)];
+        let mut notices: Vec<Notice> = each.map(|(event, kind)| notice("A".into(), event, kind)).into();
+        notices[0].lately = Some("(what the last run met)".into());
+        notices.push(notice("B".into(), Event::Recovered, Kind::Missing));
+        let message = Message { host: "laptop".into(), at, test: false, notices };
+        all += &format!("{}\n    A | {}\n", message.summary(), message.groups()[0].said);
+        let test = Message { test: true, notices: Vec::new(), ..message };
+        all += &format!("{}\n", test.summary());
+        insta::assert_snapshot!("summaries_and_groups", all);
     }
 }

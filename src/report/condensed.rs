@@ -103,23 +103,20 @@ mod tests {
     #[test]
     fn one_cause_is_said_once() {
         let mut rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
-        let line = "[FAIL] 3 credentials could not be checked: no response from a.test, b.test";
-        let next = "       type: raxx check";
-        assert_eq!(report(rows.clone()).condensed(false), format!("{line} (connection refused)\n{next}\n"));
+        let one_reason = report(rows.clone()).condensed(false);
+        assert!(one_reason.ends_with("type: raxx check\n") && one_reason.contains("refused"), "{one_reason}");
         // Two reasons are none to name.
         rows[2].cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
-        assert_eq!(report(rows).condensed(false), format!("{line}\n{next}\n"));
+        let two_reasons = report(rows).condensed(false);
+        assert!(!two_reasons.contains("refused") && !two_reasons.contains("timed out"), "{two_reasons}");
+        insta::assert_snapshot!("one_cause", one_reason + &two_reasons);
     }
 
     #[test]
     fn where_nobody_was_asked_nobody_was_silent() {
         let rows =
             vec![not_asked("A", "no certificates"), unanswered("B", "b.test"), not_asked("C", "no certificates")];
-        let line = "[FAIL] 2 credentials could not be checked: no certificates\n       type: raxx check\n";
-        assert_eq!(
-            report(rows).condensed(false),
-            format!("{line}[FAIL] B    no response (network/X down?)\n       type: raxx check B\n")
-        );
+        insta::assert_snapshot!("not_asked", report(rows).condensed(false));
     }
 
     #[test]
@@ -141,8 +138,8 @@ mod tests {
             rows.push(row);
         }
         let said = report(rows).condensed(false);
-        let line = "[FAIL] 2 credentials are in the login keychain, which is locked: A, B\n";
-        assert_eq!(said, format!("{line}       type: security unlock-keychain\n"));
+        assert_eq!((said.matches("[FAIL]").count(), said.matches("type: security unlock-keychain").count()), (1, 1));
+        insta::assert_snapshot!("a_locked_store", said);
     }
 
     #[test]
@@ -154,7 +151,8 @@ mod tests {
             row
         };
         let empty = report(vec![missing("A"), missing("B")]).condensed(false);
-        assert_eq!(empty, "[FAIL] 2 credentials are not in env or Keychain (A, B)\n       type: raxx check\n");
+        assert_eq!((empty.matches("[FAIL]").count(), empty.matches("type: raxx check").count()), (1, 1));
+        insta::assert_snapshot!("an_empty_machine", empty);
         let gaps = report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed(false);
         assert_eq!(gaps.matches("rotate via: page.md").count(), 2, "{gaps}");
     }

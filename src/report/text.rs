@@ -39,13 +39,21 @@ mod tests {
     #[test]
     fn distances_read_in_the_largest_unit() {
         let at = |s| Timestamp::from_second(s).unwrap();
-        assert_eq!(distance(at(0), at(41 * 86_400 + 5)), "in 41 days");
-        assert_eq!(distance(at(0), at(86_400)), "in 1 day");
-        assert_eq!(distance(at(0), at(7_200)), "in 2 hours");
-        assert_eq!(distance(at(180), at(0)), "3 minutes ago");
-        assert_eq!(distance(at(0), at(60)), "in 1 minute");
-        assert_eq!(distance(at(0), at(59)), "within a minute");
-        assert_eq!(distance(at(0), at(0)), "within a minute");
-        assert_eq!(distance(at(59), at(0)), "less than a minute ago");
+        let mut all = String::new();
+        for (from, to) in [
+            (0, 41 * 86_400 + 5),
+            (0, 86_400),
+            (0, 7_200),
+            (0, 60),
+            (0, 59),
+            (0, 0),
+            (59, 0),
+            (180, 0),
+            (7_200, 0),
+            (2 * 86_400, 0),
+        ] {
+            all += &format!("{} s => {}\n", to - from, distance(at(from), at(to)));
+        }
+        insta::assert_snapshot!("distances", all);
     }
 }

@@ -214,27 +214,32 @@ mod tests {
     #[test]
     fn damaged_marks_are_refused() {
         let lines = |lines: &[&str]| lines.join("\n") + "\n";
+        let mut all = String::new();
         for damaged in [
             lines(&[OPENING, "0 8 * * * x"]),
             lines(&["0 8 * * * x", CLOSING]),
             lines(&[CLOSING, OPENING]),
             lines(&[OPENING, CLOSING, OPENING, CLOSING]),
         ] {
-            assert!(parts(damaged.as_bytes()).is_err(), "{damaged}");
+            all += &format!("{damaged}=> {}\n\n", parts(damaged.as_bytes()).unwrap_err());
         }
+        insta::assert_snapshot!("damaged_marks", all);
     }
 
     #[test]
     fn a_backslash_is_refused() {
         let mut job = job();
         job.environment[0].1 = "/50\\%/config.toml".into();
-        assert_eq!(block(&job), Err("cron holds no backslash: /50\\%/config.toml".into()));
+        let why = block(&job).unwrap_err();
+        assert!(why.contains("/50\\%/config.toml"), "{why}");
+        insta::assert_snapshot!("a_backslash", why);
     }
 
     #[test]
     fn a_command_that_cron_would_cut_is_refused() {
         let mut job = job();
         job.program = format!("/{}/raxx", "x".repeat(1000));
-        assert!(block(&job).is_err());
+        let why = block(&job).unwrap_err().replace(&"x".repeat(1000), "xxx…");
+        insta::assert_snapshot!("a_command_that_is_too_long", why);
     }
 }

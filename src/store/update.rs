@@ -265,34 +265,32 @@ mod tests {
     #[test]
     fn after_every_failure_the_line_says_what_is_stored() {
         use Step::{Fails, FailsAfter, Garbles, Silent, Works};
-        const GARBLED: &str = "the test store does not give back what was stored in it";
-        const FULL: &str = "the test store does not work: full";
-        const UNKNOWN: &str = "what is stored now is not known: look with raxx check NAME";
-        let line = |why: &str, now: &str| format!("{why}; {now}");
-        let before = "it holds what it held before";
-        for old in [Some("old"), None] {
-            let old_held = old.map(String::from);
-            let new_held = Some("new".to_string());
-            for (script, said, held) in [
-                (&[Works][..], String::new(), new_held.clone()),
-                (&[Garbles, Works], line(GARBLED, before), old_held.clone()),
-                (&[Garbles, Fails], line(GARBLED, UNKNOWN), Some("new!".into())),
-                (&[Fails], line(FULL, "nothing is changed"), old_held.clone()),
-                (&[FailsAfter, Works], line(FULL, before), old_held.clone()),
-                // It is put back, whatever is said of that.
-                (&[FailsAfter, FailsAfter], line(FULL, before), old_held.clone()),
-                (&[FailsAfter, Fails], line(FULL, "the new value is stored anyway"), new_held),
-                (
-                    &[Silent],
-                    "the test store did not answer in time: whether NAME is stored is not known; look with raxx check NAME"
-                        .into(),
-                    old_held.clone(),
-                ),
-            ] {
-                assert_eq!(kept(old, script), (said, held));
+        let old = || Some("old".to_string());
+        let new = || Some("new".to_string());
+        let mut all = String::new();
+        for (what, script, held, known) in [
+            ("garbled, undone", &[Garbles, Works][..], old(), true),
+            ("garbled, cannot be undone", &[Garbles, Fails], Some("new!".into()), false),
+            ("garbled, the old value too", &[Garbles, Garbles], Some("old!".into()), false),
+            ("fails", &[Fails], old(), true),
+            ("fails after the change, undone", &[FailsAfter, Works], old(), true),
+            // It is put back, whatever is said of that.
+            ("fails after the change, and after it is undone", &[FailsAfter, FailsAfter], old(), true),
+            ("fails after the change, cannot be undone", &[FailsAfter, Fails], new(), true),
+            ("does not answer", &[Silent], old(), false),
+        ] {
+            let (said, now) = kept(Some("old"), script);
+            assert_eq!(now, held, "{what}");
+            assert_eq!(said.contains("raxx check NAME"), !known, "{what}: {said}");
+            all += &format!("{what} => {said}\n");
+            // The same where nothing was stored before. There, no old value can be garbled.
+            if script != [Garbles, Garbles] {
+                assert_eq!(kept(None, script), (said, held.filter(|held| held != "old")), "{what}");
             }
         }
-        // The old value garbled while it is put back is not called the old one.
-        assert_eq!(kept(Some("old"), &[Garbles, Garbles]), (line(GARBLED, UNKNOWN), Some("old!".into())));
+        insta::assert_snapshot!("failures", all);
+        for old in [Some("old"), None] {
+            assert_eq!(kept(old, &[Works]), (String::new(), new()));
+        }
     }
 }

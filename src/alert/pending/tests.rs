@@ -54,7 +54,11 @@ fn told(book: &mut Book, second: i64, row: Row) -> Vec<String> {
     let due = run(book, second, row);
     book.told(Receiver::Slack, &due, at(second), true);
     let message = Message { host: "h".into(), at: at(second), test: false, notices: due };
-    message.notices.iter().map(|n| format!("{:?}: {}", n.event, message.said(n))).collect()
+    let told = |n: &Notice| match n.event {
+        Event::Recovered => format!("Recovered from {:?} of {}", n.kind, message.lasted(n.since).unwrap()),
+        event => format!("{event:?}: {}", message.said(n)),
+    };
+    message.notices.iter().map(told).collect()
 }
 
 const NOTHING: [&str; 0] = [];
@@ -69,7 +73,7 @@ fn a_failure_is_told_once_then_after_a_day_and_its_end_once() {
     assert!(again.len() == 1 && again[0].repeated, "a daily run that comes a little early repeats: {again:?}");
     book.told(Receiver::Slack, &again, at(hours(24) - 9), true);
     assert_eq!(told(&mut book, hours(25), row(Kind::Rejected)), NOTHING);
-    assert_eq!(told(&mut book, hours(27), row(Kind::Valid)), ["Recovered: works again, was failing for 27 h"]);
+    assert_eq!(told(&mut book, hours(27), row(Kind::Valid)), ["Recovered from Rejected of 27 h"]);
     assert_eq!(told(&mut book, hours(28), row(Kind::Valid)), NOTHING);
     assert!(book.entries.is_empty(), "nothing is kept of what is well");
 }
@@ -82,7 +86,7 @@ fn what_was_not_delivered_is_due_to_the_next_run_whatever_it_finds() {
     let mut skipped = book.clone();
     assert_eq!(run(&mut skipped, 120, row(Kind::NotConfigured)).len(), 1, "not asked about is not forgotten");
     // It works by now: one notice says both.
-    assert_eq!(told(&mut book, hours(3), row(Kind::Valid)), ["Recovered: works again, was failing for 3 h"]);
+    assert_eq!(told(&mut book, hours(3), row(Kind::Valid)), ["Recovered from Missing of 3 h"]);
     assert_eq!(told(&mut book, hours(4), row(Kind::Valid)), NOTHING);
 }
 
@@ -107,7 +111,7 @@ fn no_answer_is_told_after_two_runs_and_its_end_to_those_who_know() {
     assert_eq!(told(&mut book, hours(2), row(Kind::Unreachable)), NOTHING, "the count begins anew");
     assert_eq!(told(&mut book, hours(3), row(Kind::Blocked)), ["Failing: Blocked"]);
     assert_eq!(told(&mut book, hours(4), row(Kind::Unreachable)), NOTHING);
-    assert_eq!(told(&mut book, hours(5), row(Kind::Valid)), ["Recovered: works again, could not be checked for 3 h"]);
+    assert_eq!(told(&mut book, hours(5), row(Kind::Valid)), ["Recovered from Unreachable of 3 h"]);
 
     run(&mut book, hours(6), row(Kind::Unreachable));
     assert_eq!(run(&mut book, hours(7), row(Kind::Unreachable)).len(), 1);
@@ -153,7 +157,7 @@ fn another_reason_is_another_failure() {
     let mut book = Book::default();
     told(&mut book, 0, row(Kind::Rejected));
     told(&mut book, 60, row(Kind::Limited));
-    assert_eq!(told(&mut book, hours(3), row(Kind::Valid)), ["Recovered: works again, was failing for 3 h"]);
+    assert_eq!(told(&mut book, hours(3), row(Kind::Valid)), ["Recovered from Limited of 3 h"]);
 }
 
 #[test]
@@ -167,7 +171,7 @@ fn a_warning_is_told_and_repeated_and_becomes_a_failure() {
     let failed = run(&mut book, hours(25), row(Kind::Rejected));
     assert_eq!((failed.len(), failed[0].since), (1, at(hours(25))), "a warning was no failure");
     book.told(Receiver::Slack, &failed, at(hours(25)), true);
-    let said = ["Warning: expires in 9 days", "Recovered: works again, was failing for 1 h"];
+    let said = ["Warning: expires in 9 days", "Recovered from Rejected of 1 h"];
     assert_eq!(told(&mut book, hours(26), warning()), said);
     assert_eq!(told(&mut book, hours(27), row(Kind::Valid)), NOTHING);
     assert!(book.entries.is_empty());
@@ -199,7 +203,7 @@ fn a_clock_that_is_set_back_tells_nothing_twice_and_silences_nothing() {
     assert_eq!(told(&mut book, 0, row(Kind::Rejected)), NOTHING);
     assert_eq!(told(&mut book, hours(1), row(Kind::Rejected)), NOTHING);
     assert_eq!(told(&mut book, hours(24), row(Kind::Rejected)).len(), 1, "a day later by the new clock");
-    assert_eq!(told(&mut book, hours(25), row(Kind::Valid)), ["Recovered: works again, was failing for 25 h"]);
+    assert_eq!(told(&mut book, hours(25), row(Kind::Valid)), ["Recovered from Rejected of 25 h"]);
 
     told(&mut book, hours(1_000), row(Kind::Unreachable));
     assert_eq!(told(&mut book, hours(1), row(Kind::Unreachable)).len(), 1, "the second run, for all its clock says");
@@ -298,7 +302,7 @@ fn a_kind_that_comes_and_goes_is_told_once_a_day() {
     }
     assert_eq!(said, ["Failing: Rejected", "Failing: Limited"]);
     assert_eq!(told(&mut book, hours(24), row(Kind::Rejected)), ["Failing: Rejected"]);
-    assert_eq!(told(&mut book, hours(25), row(Kind::Valid)), ["Recovered: works again, was failing for 25 h"]);
+    assert_eq!(told(&mut book, hours(25), row(Kind::Valid)), ["Recovered from Rejected of 25 h"]);
     assert_eq!(told(&mut book, hours(26), row(Kind::Limited)), ["Failing: Limited"], "another failure");
 }
 
@@ -307,7 +311,7 @@ fn a_locked_store_is_told_at_once_and_is_no_word_on_the_token() {
     let mut book = Book::default();
     assert_eq!(told(&mut book, 0, row(Kind::Locked)), ["Failing: Locked"]);
     assert_eq!(told(&mut book, hours(1), row(Kind::Locked)), NOTHING);
-    assert_eq!(told(&mut book, hours(2), row(Kind::Valid)), ["Recovered: works again, could not be checked for 2 h"]);
+    assert_eq!(told(&mut book, hours(2), row(Kind::Valid)), ["Recovered from Unreachable of 2 h"]);
 
     assert_eq!(told(&mut book, hours(3), row(Kind::Rejected)), ["Failing: Rejected"]);
     for hour in [4, 6, 8] {
@@ -316,7 +320,7 @@ fn a_locked_store_is_told_at_once_and_is_no_word_on_the_token() {
     }
     let said = ["Failing: Rejected (at the last check: Locked)"];
     assert_eq!(told(&mut book, hours(27), row(Kind::Locked)), said);
-    assert_eq!(told(&mut book, hours(28), row(Kind::Valid)), ["Recovered: works again, was failing for 25 h"]);
+    assert_eq!(told(&mut book, hours(28), row(Kind::Valid)), ["Recovered from Rejected of 25 h"]);
 }
 
 #[test]

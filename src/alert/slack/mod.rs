@@ -366,7 +366,7 @@ mod tests {
         limited.headers.push(("retry-after".into(), "30".into()));
         let refusal = method_answer(&limited, "C1", &[]).unwrap_err();
         assert_eq!(refusal.again, Again::After(Duration::from_secs(30)));
-        insta::assert_snapshot!(refusal.why, @"Slack wants no message for 30 s (HTTP 429)");
+        insta::assert_snapshot!("a_wait_that_slack_sets", refusal.why);
     }
 
     #[test]

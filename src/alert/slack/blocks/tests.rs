@@ -54,16 +54,9 @@ fn a_message_says_which_why_since_when_what_to_do_and_where() {
     again.rotate_via = None;
     let message = message(vec![notice("HEROKU_API_KEY", "HTTP 401 (invalid or revoked)"), again]);
     let said = texts(&blocks(&message));
-    assert_eq!(said[0], "raxx: 1 credential fails, 1 works again");
-    assert_eq!(
-        said[1],
-        "🔴 *HEROKU_API_KEY* — HTTP 401 (invalid or revoked)\nfailing since 2026-05-04 05:00 UTC (3 h)\n\
-         rotate via: docs/ops/runbooks/rotation/heroku-platform-token.md · \
-         <https://dashboard.heroku.com/account/applications|make a new one>\n\n\
-         🟢 *GITHUB_API_SECRETS_TOKEN* works again, was failing for 3 h"
-    );
-    assert_eq!(said[2], "on laptop · checked 2026-05-04 08:00 UTC");
-    assert!(text(&message).starts_with("raxx on laptop: 1 credential fails, 1 works again\n🔴 *HEROKU_API_KEY*"));
+    assert_eq!(said.len(), 3);
+    insta::assert_snapshot!("a_message", said.join("\n---\n"));
+    insta::assert_snapshot!("a_message_without_blocks", text(&message));
 }
 
 #[test]
@@ -75,9 +68,9 @@ fn what_a_provider_says_is_never_a_mention_or_a_link() {
     let mut message = message(vec![hostile]);
     message.host = "<!here>".into();
     let said = texts(&blocks(&message)).join("\n") + &text(&message);
-    let linked = "<https://a.test/?x=1&amp;y=%3C!here%3E%7Cb%3E|the rotation page>";
-    assert!(said.contains(linked), "{said}");
     assert!(said.contains("&lt;!channel&gt; &amp; &lt;https://evil.test|your bank&gt; &lt;@U123&gt;"), "{said}");
+    let linked = "<https://a.test/?x=1&amp;y=%3C!here%3E%7Cb%3E|";
+    assert!(said.contains(linked), "{said}");
     assert!(!said.replace(linked, "").contains('<'), "{said}");
     assert!(!said.contains('\u{202e}'));
 }
@@ -88,21 +81,23 @@ fn fifty_that_fail_alike_are_a_paragraph_and_fifty_that_do_not_are_a_list() {
     let said = texts(&blocks(&alike));
     assert_inside_limits(&blocks(&alike), &text(&alike));
     assert_eq!(said.len(), 3);
-    assert_eq!(said[0], "raxx: 50 credentials fail");
+    assert!(said[0].contains("50"), "{}", said[0]);
     assert!(
         said[1].contains("*TOKEN_NUMBER_00*, *TOKEN_NUMBER_01*") && said[1].matches('\n').count() == 2,
         "{}",
         said[1]
     );
-    assert!(said[1].contains("more — no response"), "{}", said[1]);
+    assert_eq!(said[1].matches("no response").count(), 1, "{}", said[1]);
+    insta::assert_snapshot!("fifty_that_fail_alike", said.join("\n---\n"));
 
     let differ = message((0..50).map(|i| notice(&format!("TOKEN_NUMBER_{i:02}"), &format!("HTTP 4{i:02}"))).collect());
     let said = texts(&blocks(&differ));
     assert_inside_limits(&blocks(&differ), &text(&differ));
     let all = said.join("\n");
     for i in 0..50 {
-        assert!(all.contains(&format!("🔴 *TOKEN_NUMBER_{i:02}* — HTTP 4{i:02} · for 3 h")), "{i}: {all}");
+        assert!(all.contains(&format!("🔴 *TOKEN_NUMBER_{i:02}* — HTTP 4{i:02}")), "{i}: {all}");
     }
+    insta::assert_snapshot!("fifty_that_fail_differently", said.join("\n---\n"));
     assert_eq!(all.matches("🔴").count(), 50);
 }
 

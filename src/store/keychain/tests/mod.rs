@@ -31,3 +31,16 @@ pub(super) fn kind(answer: &Lookup) -> &'static str {
         Lookup::TimedOut => "timed out",
     }
 }
+
+/// What it says, for a snapshot; its kind where it says nothing.
+pub(super) fn words(answer: &Lookup) -> &str {
+    match answer {
+        Lookup::Locked(words)
+        | Lookup::Consent(words)
+        | Lookup::Unavailable(words)
+        | Lookup::Unreachable(words)
+        | Lookup::Broken(words)
+        | Lookup::Unfit(words) => words,
+        _ => kind(answer),
+    }
+}

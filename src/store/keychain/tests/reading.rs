@@ -191,11 +191,12 @@ fn an_item_made_by_security_is_read_by_security() {
 #[test]
 fn an_item_that_would_ask_is_told_without_a_process() {
     let mac = Mac::one(ASKS);
-    assert_eq!(look_at_one(&mac), Lookup::Consent("it is given out only after a dialog".into()));
+    assert_eq!(kind(&look_at_one(&mac)), "consent");
     assert_eq!(mac.calls(), ["state", "search x", "read x", "access x", "state"]);
     // So is one whose access list cannot be read.
     let mac = Mac::one(Script { access: Err(-25243), ..THEIRS });
-    assert_eq!(look_at_one(&mac), Lookup::Broken("error -25243".into()));
+    let Lookup::Broken(why) = look_at_one(&mac) else { panic!() };
+    assert!(why.contains("-25243"), "{why}");
     assert!(!mac.calls().contains(&"security x".into()));
 }
 
@@ -220,7 +221,7 @@ fn a_missing_item_is_missing_only_if_the_search_agrees() {
     // A sandbox that denies the Keychain makes `security` say "could not be found".
     let mac = Mac::one(Script { security: Run::Exit(44), ..THEIRS });
     let Lookup::Broken(why) = look_at_one(&mac) else { panic!() };
-    assert_eq!(why, "the item is there, but this process may not use it (a sandbox?)");
+    insta::assert_snapshot!("an_item_that_security_does_not_see", why);
     let mac = Mac::one(Script { access: Err(ITEM_NOT_FOUND), ..THEIRS });
     assert_eq!(kind(&look_at_one(&mac)), "broken");
 }
@@ -242,6 +243,7 @@ fn a_locked_keychain_is_asked_for_nothing() {
 
 #[test]
 fn each_code_has_its_meaning_wherever_it_comes_up() {
+    let mut all = String::new();
     for (code, wanted) in [
         (ITEM_NOT_FOUND, "absent"),
         (USER_CANCELED, "consent"),
@@ -258,6 +260,7 @@ fn each_code_has_its_meaning_wherever_it_comes_up() {
         let in_search = Mac::one(Script { search: code, ..OURS });
         assert_eq!(kind(&look_at_one(&in_search)), wanted, "search: {code}");
         assert!(!in_search.calls().contains(&"read x".into()), "search: {code}");
+        all += &format!("{code} => {}\n", words(&look_at_one(&in_search)));
         let in_read = Mac::one(Script { read: code, ..THEIRS });
         assert_eq!(kind(&look_at_one(&in_read)), wanted, "read: {code}");
         assert!(!in_read.calls().contains(&"security x".into()), "read: {code}");
@@ -267,17 +270,21 @@ fn each_code_has_its_meaning_wherever_it_comes_up() {
     for code in [AUTH_FAILED, INTERACTION_NOT_ALLOWED] {
         assert_eq!(kind(&look_at_one(&Mac::one(Script { search: code, ..OURS }))), "consent", "search: {code}");
         assert_eq!(kind(&look_at_one(&Mac::one(OURS).states(&[Err(code)]))), "consent", "state: {code}");
+        let in_search = Mac::one(Script { search: code, ..OURS });
+        all += &format!("{code} => {}\n", words(&look_at_one(&in_search)));
     }
+    insta::assert_snapshot!("codes", all);
 }
 
 #[test]
 fn an_unknown_code_is_named() {
     let Lookup::Broken(why) = look_at_one(&Mac::one(Script { read: -67030, ..OURS })) else { panic!() };
-    assert_eq!(why, "error -67030");
+    assert!(why.contains("-67030"), "{why}");
 }
 
 #[test]
 fn each_exit_code_of_security_has_its_meaning() {
+    let mut all = String::new();
     for (exit, wanted) in [
         (44, "broken"),
         (51, "consent"),
@@ -290,10 +297,11 @@ fn each_exit_code_of_security_has_its_meaning() {
         (2, "broken"),
     ] {
         let mac = Mac::one(Script { security: Run::Exit(exit), ..THEIRS });
-        assert_eq!(kind(&look_at_one(&mac)), wanted, "exit code {exit}");
+        let answer = look_at_one(&mac);
+        assert_eq!(kind(&answer), wanted, "exit code {exit}");
+        all += &format!("{exit} => {}\n", words(&answer));
     }
-    let Lookup::Broken(why) = look_at_one(&Mac::one(Script { security: Run::Exit(45), ..THEIRS })) else { panic!() };
-    assert_eq!(why, "`security` ended with exit code 45");
+    insta::assert_snapshot!("exit_codes", all);
     assert_eq!(kind(&look_at_one(&Mac::one(Script { security: Run::Fails, ..THEIRS }))), "broken");
 }
 
