@@ -260,6 +260,7 @@ mod tests {
             (Event::Warning, Kind::Valid),
             (Event::Recovered, Kind::Rejected),
             (Event::Recovered, Kind::Unreachable),
+            (Event::Recovered, Kind::Locked),
         ] {
             for count in [1, 2] {
                 let notices = (0..count).map(|n| notice(format!("TOKEN_{n}"), event, kind)).collect();

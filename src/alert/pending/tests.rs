@@ -311,7 +311,7 @@ fn a_locked_store_is_told_at_once_and_is_no_word_on_the_token() {
     let mut book = Book::default();
     assert_eq!(told(&mut book, 0, row(Kind::Locked)), ["Failing: Locked"]);
     assert_eq!(told(&mut book, hours(1), row(Kind::Locked)), NOTHING);
-    assert_eq!(told(&mut book, hours(2), row(Kind::Valid)), ["Recovered from Unreachable of 2 h"]);
+    assert_eq!(told(&mut book, hours(2), row(Kind::Valid)), ["Recovered from Locked of 2 h"]);
 
     assert_eq!(told(&mut book, hours(3), row(Kind::Rejected)), ["Failing: Rejected"]);
     for hour in [4, 6, 8] {
