@@ -6,10 +6,11 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::snapshot::snapshot;
 use crate::support;
 use crate::support::loopback::Loopback;
 use crate::support::{RAXX, text};
-use crate::token::{NAME, NEW, OLD, in_time, program_first, said, sandbox, terminal, with_input};
+use crate::token::{NAME, NEW, OLD, in_time, piped, program_first, sandbox, shown, terminal, with_input};
 
 #[test]
 fn a_value_that_was_typed_into_the_command_is_not_repeated() {
@@ -19,6 +20,7 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
     let stdin = format!("--stdin={NEW}");
     let option = format!("--{NEW}");
     let below = format!("{NEW}/{NEW}");
+    let mut table = String::new();
     for args in [
         &["store", NAME, NEW][..],
         &["store", NEW, NAME],
@@ -51,9 +53,14 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
         let all = text(&out.stderr).replace("\n      type: ", "; type: ");
         assert!(!all.contains(&NEW[..12]) && !all.contains(&NEW[30..]), "{args:?}: {all}");
         assert_eq!((all.lines().count(), out.status.code()), (1, Some(2)), "{args:?}: {all}");
-        assert!(all.contains("it is in the shell's history now, so rotate it"), "{args:?}: {all}");
+        assert!(all.contains("history") && all.contains("rotate"), "{args:?}: {all}");
+        table += &shown(args, &out);
     }
-    let next = |args: &[&str]| said(&with_input(&sandbox, args, "")).0.split_once("type: ").unwrap().1.to_string();
+    let next = |args: &[&str]| {
+        let (shown, _) = piped(&sandbox, args, "");
+        let (_, command) = shown.split_once("type: ").expect("the command to type");
+        command.lines().next().unwrap().to_string()
+    };
     assert_eq!(next(&["store", NAME, NEW]), format!("raxx store {NAME}"));
     assert_eq!(next(&["rotate", NAME, "x"]), format!("raxx rotate {NAME}"));
     assert_eq!(next(&["unlock", "x"]), "raxx unlock");
@@ -62,8 +69,26 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
         let out = with_input(&sandbox, args, "");
         assert!(text(&out.stderr).contains("`raxx "), "{args:?}: {}", text(&out.stderr));
         assert_eq!(out.status.code(), Some(2));
+        table += &shown(args, &out);
     }
+    snapshot!(sandbox, table);
     assert!(sandbox.run(&["store", "--help"]).status.success());
+}
+
+#[test]
+fn code_for_a_shell_is_not_printed_on_a_terminal() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let mut all = String::new();
+    for args in
+        [&["store", NAME, "--shell", "zsh"][..], &["rotate", NAME, "--shell", "bash"], &["import", "--shell", "zsh"]]
+    {
+        let mut raxx = terminal(&sandbox, RAXX, args);
+        assert_eq!(raxx.end(), 2, "{}", raxx.screen());
+        assert!(raxx.screen().contains(&format!("raxx {}", args[0])), "{}", raxx.screen());
+        all += &format!("{}\n", raxx.screen());
+    }
+    snapshot!(sandbox, all);
 }
 
 #[test]

@@ -2,22 +2,24 @@
 
 use std::fs;
 
+use crate::snapshot::snapshot;
 use crate::support;
 use crate::support::loopback::{Answer, ClosedPort, Loopback};
 use crate::support::{RAXX, Sandbox, text};
-use crate::token::{NAME, NEW, OLD, given, held, holds, said, sandbox, sandbox_at, terminal, with_input};
+use crate::token::{NAME, NEW, OLD, given, held, holds, piped, sandbox, sandbox_at, shown, terminal, with_input};
 
 #[test]
 fn a_value_that_passes_is_stored() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    let out = with_input(&sandbox, &["store", NAME, "--stdin"], &format!("{NEW}\n"));
-    assert_eq!(said(&out), (format!("raxx: {NAME} is stored in the store file"), 0));
+    let args = ["store", NAME, "--stdin"];
+    let out = with_input(&sandbox, &args, &format!("{NEW}\n"));
     let all = text(&out.stderr);
     assert_eq!(all.matches("(redacted ghp_…2new)").count(), 1, "{all}");
     assert!(all.contains(&format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op\n")), "{all}");
-    assert_eq!(text(&out.stdout), "");
+    assert_eq!((text(&out.stdout).as_str(), out.status.code()), ("", Some(0)));
+    snapshot!(sandbox, shown(&args, &out));
     holds(&sandbox, NEW);
 }
 
@@ -26,10 +28,11 @@ fn a_value_that_the_provider_rejects_replaces_nothing() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
-    let out = with_input(&sandbox, &["store", NAME, "--stdin"], NEW);
-    assert_eq!(said(&out), ("raxx: nothing is stored".into(), 1));
-    assert!(text(&out.stderr).contains("HTTP 401 (invalid or expired)\n"));
-    assert!(!text(&out.stderr).contains("rotate via"), "who is storing a new one needs no page");
+    let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin"], NEW);
+    assert_eq!(code, 1);
+    assert!(shown.contains(&format!("[FAIL] {NAME}    (redacted ghp_…2new) — HTTP 401")), "{shown}");
+    assert!(!shown.contains("rotate via"), "a person who is storing a new value needs no page: {shown}");
+    snapshot!(sandbox, shown);
     holds(&sandbox, OLD);
 }
 
@@ -37,8 +40,9 @@ fn a_value_that_the_provider_rejects_replaces_nothing() {
 fn no_check_stores_it_and_says_so() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    let out = with_input(&sandbox, &["store", NAME, "--stdin", "--no-check"], NEW);
-    assert!(text(&out.stderr).contains(&format!("raxx: {NAME} is not checked, as you asked\n")));
+    let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin", "--no-check"], NEW);
+    assert_eq!(code, 0);
+    snapshot!(sandbox, shown);
     assert!(server.requests().is_empty());
     holds(&sandbox, NEW);
 }
@@ -60,18 +64,20 @@ fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal(
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
     given(&sandbox, OLD);
-    let out = with_input(&sandbox, &["store", NAME, "--stdin"], NEW);
-    let why = "raxx: it could not be checked, so nothing is stored. To store it anyway, add --no-check";
-    assert_eq!(said(&out), (why.into(), 1));
+    let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin"], NEW);
+    assert_eq!(code, 1);
+    assert!(shown.contains("--no-check"), "{shown}");
+    snapshot!(sandbox, "unchecked_in_a_pipe", shown);
     holds(&sandbox, OLD);
 
     for (answer, value, code) in [("n", OLD, 1), ("y", NEW, 0)] {
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
         terminal.wait_for(&format!("{NAME} (hidden):"));
         terminal.line(NEW);
-        terminal.wait_for("It could not be checked. Store it anyway? [y/N]");
+        terminal.wait_for("[y/N]");
         terminal.line(answer);
         assert_eq!(terminal.end(), code, "{}", terminal.screen());
+        snapshot!(sandbox, format!("unchecked_on_a_terminal_{answer}"), terminal.screen());
         holds(&sandbox, value);
     }
 }
@@ -80,44 +86,74 @@ fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal(
 fn what_cannot_be_a_token_is_refused() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    for (input, why) in [
-        ("", "not a token: it is empty"),
-        ("\n", "not a token: it is empty"),
-        ("two\nlines", "not a token: contains a newline"),
-        ("a\u{1b}[31mb", "not a token: contains a control character"),
+    given(&sandbox, OLD);
+    let other = format!("export HOMELESS=\"{NEW}\"");
+    let unknown = format!("export SOMETHING={NEW}");
+    let mut table = String::new();
+    for input in [
+        &b""[..],
+        b"\n",
+        b"two\nlines",
+        b"a\x1b[31mb",
+        b"a\0b",
+        b"a\xffb",
+        other.as_bytes(),
+        unknown.as_bytes(),
+        format!("export {NAME}=$(op read x)").as_bytes(),
     ] {
-        let out = with_input(&sandbox, &["store", NAME, "--stdin"], input);
-        assert_eq!(said(&out), (format!("raxx: {NAME}: {why}; nothing is stored"), 2));
+        let args = ["store", NAME, "--stdin"];
+        let out = sandbox.raxx().args(args).write_stdin(input).output().expect("raxx starts");
+        assert_eq!((text(&out.stderr).lines().count(), out.status.code()), (1, Some(2)), "{}", text(&out.stderr));
+        table += &format!("input: {}\n{}\n", input.escape_ascii(), shown(&args, &out));
     }
-    let out = with_input(&sandbox, &["store", NAME, "--stdin"], &"x".repeat(70_000));
-    assert_eq!(said(&out), ("raxx: more than 64 KiB came in: that is no token".into(), 2));
+    let (long, code) = piped(&sandbox, &["store", NAME, "--stdin"], &"x".repeat(70_000));
+    assert_eq!(code, 2);
+    table += &format!("input: 70,000 times x\n{long}");
+    assert!(table.contains("type: raxx store HOMELESS\n"), "{table}");
+    snapshot!(sandbox, table.replace(NEW, "[NEW]"));
     assert!(server.requests().is_empty());
+    holds(&sandbox, OLD);
+}
+
+/// What `raxx ARGS` says on stderr, which is about nothing else, and its exit code.
+fn one_line(sandbox: &Sandbox, args: &[&str]) -> String {
+    let (shown, code) = piped(sandbox, args, NEW);
+    let said = shown.lines().filter(|line| line.starts_with("stderr: raxx: ")).count();
+    assert_eq!((said, code), (1, 2), "{shown}");
+    shown
 }
 
 #[test]
 fn what_is_wrong_with_the_command_is_one_line() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    let run = |args: &[&str]| said(&with_input(&sandbox, args, NEW));
-    let unknown = |next: &str| format!("raxx: no credential is named GITHUB: did you mean {NAME}?; type: raxx {next}");
-    assert_eq!(run(&["store", "GITHUB", "--stdin"]), (unknown(&format!("store {NAME} --stdin")), 2));
-    assert_eq!(run(&["forget", "GITHUB", "--yes"]), (unknown(&format!("forget {NAME} --yes")), 2));
-    assert_eq!(run(&["rotate", "GITHUB", "--stdin"]), (unknown(&format!("rotate {NAME} --stdin")), 2));
-    let place = sandbox.root().join("config.toml");
-    let unknown = format!(
-        "raxx: no credential has that name. There are: {NAME}, HOMELESS, SLACK_BOT_TOKEN. To add one: a [[credential]] in {}",
-        place.display()
-    );
+    let mut all = String::new();
+    for command in [["store", "--stdin"], ["forget", "--yes"], ["rotate", "--stdin"]] {
+        let [command, option] = command;
+        let shown = one_line(&sandbox, &[command, "GITHUB", option]);
+        assert!(shown.contains(&format!("type: raxx {command} {NAME} {option}\n")), "{shown}");
+        all += &shown;
+    }
     // A variable's name is no value, however long it is.
-    assert_eq!(run(&["store", "NOPE", "--stdin"]), (unknown.clone(), 2));
-    assert_eq!(run(&["store", "INFISICAL_CLIENT_SECRET", "--stdin"]), (unknown, 2));
-    let homeless = "raxx: HOMELESS has no place in the store: add store = { service = \"…\", account = \"…\" } to its [[credential]]";
-    assert_eq!(run(&["store", "HOMELESS", "--stdin"]), (homeless.into(), 2));
-    let nobody = "raxx: there is no terminal to ask on: pipe the value in with --stdin";
-    let no_terminal = sandbox.without_terminal(&["store", NAME]);
-    assert_eq!(said(&no_terminal), (nobody.into(), 2));
-    let repair = "raxx: only items of the macOS Keychain need a repair: this machine keeps values elsewhere";
-    assert_eq!(run(&["store", NAME, "--repair"]), (repair.into(), 2));
+    for name in ["NOPE", "INFISICAL_CLIENT_SECRET"] {
+        let shown = one_line(&sandbox, &["store", name, "--stdin"]);
+        let place = sandbox.root().join("config.toml");
+        for part in [NAME, "HOMELESS", "SLACK_BOT_TOKEN", place.to_str().unwrap()] {
+            assert!(shown.contains(part), "no {part} in {shown}");
+        }
+        all += &shown;
+    }
+    let homeless = one_line(&sandbox, &["store", "HOMELESS", "--stdin"]);
+    assert!(homeless.contains("store = { service = \"…\", account = \"…\" }"), "{homeless}");
+    all += &homeless;
+    for args in [["rotate", "HOMELESS", "--stdin"], ["forget", "HOMELESS", "--yes"], ["store", NAME, "--repair"]] {
+        all += &one_line(&sandbox, &args);
+    }
+    let args = ["store", NAME];
+    let out = sandbox.without_terminal(&args);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("--stdin"), "{}", text(&out.stderr));
+    snapshot!(sandbox, all + &shown(&args, &out));
 }
 
 #[test]
@@ -126,17 +162,21 @@ fn forget_asks_and_takes_it_out() {
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
     let out = sandbox.without_terminal(&["forget", NAME]);
-    assert_eq!(said(&out), (format!("raxx: there is no terminal to ask on: raxx forget {NAME} --yes"), 2));
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains(&format!("raxx forget {NAME} --yes\n")), "{}", text(&out.stderr));
+    snapshot!(sandbox, "forget_without_a_terminal", shown(&["forget", NAME], &out));
     let mut terminal = terminal(&sandbox, RAXX, &["forget", NAME]);
-    terminal.wait_for(&format!("Take {NAME} out of the store file? [y/N]"));
+    terminal.wait_for("[y/N]");
     terminal.line("");
-    terminal.wait_for("raxx: nothing is changed");
     assert_eq!(terminal.end(), 1);
+    assert!(terminal.screen().contains(NAME), "{}", terminal.screen());
+    snapshot!(sandbox, "forget_asks", terminal.screen());
     holds(&sandbox, OLD);
-    let out = sandbox.run(&["forget", NAME, "--yes"]);
-    assert_eq!(said(&out), (format!("raxx: {NAME} is out of the store file"), 0));
-    assert_eq!(held(&sandbox), "");
-    assert_eq!(said(&sandbox.run(&["forget", NAME, "--yes"])), (format!("raxx: {NAME} is not in the store file"), 1));
+    let (deleted, code) = piped(&sandbox, &["forget", NAME, "--yes"], "");
+    assert_eq!((code, held(&sandbox)), (0, String::new()));
+    let (again, code) = piped(&sandbox, &["forget", NAME, "--yes"], "");
+    assert_eq!(code, 1);
+    snapshot!(sandbox, "forget_twice", deleted + &again);
 }
 
 #[test]
@@ -150,20 +190,17 @@ fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
     sandbox.config(&format!("{config}[alert.slack]\nwebhook = \"HOOK\"\nbase_url = \"{}/slack/api\"\n", server.url()));
     let address = |path: &str| format!("{}{path}", server.url());
     sandbox.env("HOOK", address(old));
-    let out = with_input(&sandbox, &["store", "HOOK", "--stdin"], &address(new));
-    let next = "Type: unset HOOK; raxx check --alert --test";
-    assert_eq!(said(&out), (format!("raxx: this shell still has another value. {next}"), 0));
-    let out = with_input(&sandbox, &["rotate", "HOOK", "--stdin", "--no-check"], &address(old));
-    let all = text(&out.stderr);
-    for line in [
-        format!("raxx: this shell still has the old value. {next}"),
-        "raxx: the new one is not proven: keep the old one until raxx check --alert --test passes".into(),
-    ] {
-        assert!(all.lines().any(|l| l == line), "no line {line:?} in\n{all}");
-    }
-    let out = sandbox.run(&["forget", "HOOK", "--yes"]);
-    let gone = "raxx: HOOK is out of the store file. This shell still has it. Type: unset HOOK";
-    assert_eq!(said(&out), (gone.into(), 0));
+    let next = "unset HOOK; raxx check --alert --test\n";
+    let (store, code) = piped(&sandbox, &["store", "HOOK", "--stdin"], &address(new));
+    assert!(code == 0 && store.contains(next), "{store}");
+    let (rotate, code) = piped(&sandbox, &["rotate", "HOOK", "--stdin", "--no-check"], &address(old));
+    assert!(code == 0 && rotate.contains(next), "{rotate}");
+    assert_eq!(rotate.matches("raxx check --alert --test").count(), 2, "{rotate}");
+    let (forget, code) = piped(&sandbox, &["forget", "HOOK", "--yes"], "");
+    assert!(code == 0 && forget.contains("unset HOOK\n"), "{forget}");
+    let all = store + &rotate + &forget;
+    assert!(!all.contains("MadeUp"), "{all}");
+    snapshot!(sandbox, all);
 }
 
 #[test]
@@ -172,11 +209,11 @@ fn a_machine_where_nothing_is_stored_is_told_what_to_type() {
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
     assert!(sandbox.run(&["forget", NAME, "--yes"]).status.success());
-    let out = sandbox.run(&["check"]);
-    let steps = format!(
-        "raxx: nothing is stored yet. To store what you have, type (it asks for the value, and proves it):\n       raxx store {NAME}\n       raxx store HOMELESS\n       raxx import        finds values that are set in this shell or in its files\n"
-    );
-    assert_eq!(text(&out.stderr), steps);
+    let steps = text(&sandbox.run(&["check"]).stderr);
+    for step in [&format!("raxx store {NAME}\n"), "raxx store HOMELESS\n", "raxx import "] {
+        assert!(steps.contains(step), "no {step:?} in {steps}");
+    }
+    snapshot!(sandbox, steps);
 }
 
 #[test]
@@ -193,7 +230,8 @@ fn unset_tmux_takes_the_values_from_what_new_panes_get() {
         };
         let alone = run(&format!("raxx unset --tmux; echo \"$? ${{{NAME}-gone}}\""));
         assert_eq!(text(&alone.stdout), "1 gone\n", "{name}");
-        assert_eq!(text(&alone.stderr), "raxx: no tmux server answers: only this shell is cleared\n", "{name}");
+        assert_eq!(text(&alone.stderr).lines().count(), 1, "{name}");
+        snapshot!(sandbox, "unset_tmux_without_a_server", text(&alone.stderr));
         let started =
             sandbox.command("tmux").args(["-f", "/dev/null", "new-session", "-d", "-s", "t", "sleep 60"]).output();
         assert!(started.unwrap().status.success());
@@ -206,9 +244,7 @@ fn unset_tmux_takes_the_values_from_what_new_panes_get() {
         sandbox.command("tmux").arg("kill-server").output().unwrap();
         let wrong = run("raxx unset ONE; echo $?");
         assert_eq!(text(&wrong.stdout), "2\n");
-        let why =
-            "raxx: unset takes no names, it clears every variable that raxx knows; --tmux: in the tmux server too\n";
-        assert_eq!(text(&wrong.stderr), why);
+        snapshot!(sandbox, "unset_takes_no_names", text(&wrong.stderr));
     }
 }
 
@@ -220,17 +256,18 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
     given(&sandbox, NEW);
     sandbox.env(NAME, OLD);
     let check = sandbox.run(&["check", NAME]);
-    let line = format!(
-        "[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 (invalid or expired)\n       the store file has another value, which works\n       type: raxx load {NAME}\n"
-    );
-    assert_eq!((text(&check.stdout), check.status.code()), (line, Some(1)), "nobody needs to rotate");
+    let all = text(&check.stdout);
+    assert!(all.starts_with(&format!("[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 ")), "{all}");
+    assert!(all.ends_with(&format!("       type: raxx load {NAME}\n")), "{all}");
+    assert_eq!((all.contains("rotate"), check.status.code()), (false, Some(1)), "nobody needs to rotate: {all}");
+    snapshot!(sandbox, "stale_environment", all);
 
     let code = format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n");
     let load = sandbox.run(&["load", NAME, "--shell", "zsh"]);
-    let line = format!(
-        "[PASS] {NAME}    (redacted ghp_…2new) — octo-op, from the store file (the one in this shell was bad)\n"
-    );
-    assert_eq!((text(&load.stdout), text(&load.stderr), load.status.code()), (code.clone(), line, Some(0)));
+    let all = text(&load.stderr);
+    assert!(all.starts_with(&format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op")), "{all}");
+    assert_eq!((text(&load.stdout), load.status.code()), (code, Some(0)));
+    snapshot!(sandbox, "stale_environment_loaded", all);
 
     sandbox.config(
         &fs::read_to_string(sandbox.root().join("config.toml"))
@@ -244,7 +281,8 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
     // What the store has may be bad too: then the environment's own FAIL stands.
     server.revoke(NEW);
     let dead = text(&sandbox.run(&["check", NAME]).stdout);
-    assert!(dead.contains("1old) — HTTP 401 (invalid or expired)\n       rotate via: "), "{dead}");
+    assert!(dead.contains("1old) — HTTP 401 ") && dead.contains("\n       rotate via: "), "{dead}");
+    snapshot!(sandbox, "stale_environment_and_store", dead);
 }
 
 #[test]
@@ -255,13 +293,15 @@ fn a_limited_token_replaces_nothing_unasked_and_nobody_is_told_to_revoke() {
     server.react(NEW, Answer::json(403, forbidden));
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
-    for command in [vec!["store", NAME, "--stdin"], vec!["rotate", NAME, "--stdin"]] {
-        let out = with_input(&sandbox, &command, NEW);
-        let why = "raxx: the token works but is restricted, so nothing is stored. To store it anyway, add --no-check";
-        assert_eq!(said(&out), (why.into(), 1));
+    let mut all = String::new();
+    for command in ["store", "rotate"] {
+        let (shown, code) = piped(&sandbox, &[command, NAME, "--stdin"], NEW);
+        assert!(code == 1 && shown.contains("--no-check"), "{shown}");
+        all += &shown;
         holds(&sandbox, OLD);
     }
-    let unproven = with_input(&sandbox, &["rotate", NAME, "--stdin", "--no-check"], NEW);
-    let keep = format!("raxx: the new one is not proven: keep the old one until raxx check {NAME} passes");
-    assert_eq!(said(&unproven), (keep, 0));
+    let (unverified, code) = piped(&sandbox, &["rotate", NAME, "--stdin", "--no-check"], NEW);
+    assert!(code == 0 && unverified.contains(&format!("raxx check {NAME}")), "{unverified}");
+    assert!(!unverified.contains("revoke"), "{unverified}");
+    snapshot!(sandbox, all + &unverified);
 }

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::pty::Terminal;
+use crate::snapshot::transcript;
 use crate::support::loopback::Loopback;
 use crate::support::{Sandbox, text};
 
@@ -41,6 +42,15 @@ pub fn terminal(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
     Terminal::open(Path::new(program), args, sandbox.environment(), &sandbox.home())
 }
 
+/// What raxx said and asked on a terminal, without what a shell or a page shows there.
+pub fn said_by_raxx(terminal: &Terminal) -> String {
+    let screen = terminal.screen();
+    let is_said =
+        |line: &&str| ["raxx: ", "      type: ", "[PASS]", "[FAIL]"].iter().any(|start| line.starts_with(start));
+    let lines = screen.lines().filter(|line| is_said(line) || line.contains("(hidden):") || line.contains("[y/N]"));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
 /// Stores a value without asking anybody.
 pub fn given(sandbox: &Sandbox, value: &str) {
     let out = with_input(sandbox, &["store", NAME, "--stdin", "--no-check"], value);
@@ -56,14 +66,19 @@ pub fn holds(sandbox: &Sandbox, value: &str) {
     assert_eq!(held(sandbox), format!("export {NAME}='{value}'\n"));
 }
 
-/// The last line on stderr, and the exit code.
-pub fn said(out: &Output) -> (String, i32) {
-    // The command to type is on a line of its own.
-    let all = text(&out.stderr).replace("\n      type: ", "; type: ");
+/// What `raxx ARGS` printed and its exit code, for a snapshot. No value is on stderr; one for the shell has its name.
+pub fn shown(args: &[&str], out: &Output) -> String {
+    let stderr = text(&out.stderr);
     for secret in [OLD, NEW] {
-        assert!(!all.contains(secret), "a value is shown: {all}");
+        assert!(!stderr.contains(secret), "a value is shown: {stderr}");
     }
-    (all.lines().last().unwrap_or_default().to_string(), out.status.code().expect("it exits by itself"))
+    transcript(&format!("raxx {}", args.join(" ")), out).replace(OLD, "[OLD]").replace(NEW, "[NEW]")
+}
+
+/// Runs `raxx ARGS` with this on standard input: what it [`shown`], and its exit code.
+pub fn piped(sandbox: &Sandbox, args: &[&str], input: &str) -> (String, i32) {
+    let out = with_input(sandbox, args, input);
+    (shown(args, &out), out.status.code().expect("it exits by itself"))
 }
 
 /// What comes to be so; none where that takes longer than anything may on a busy machine.
