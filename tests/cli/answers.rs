@@ -104,6 +104,10 @@ fn github() -> Table {
     table(include_str!("../answers/github.toml"))
 }
 
+fn slack() -> Table {
+    table(include_str!("../answers/slack.toml"))
+}
+
 fn infisical() -> Table {
     table(include_str!("../answers/infisical.toml"))
 }
@@ -181,7 +185,7 @@ fn differences(table: &Table, case: &Case) -> (Vec<String>, String) {
         );
         config += &case.account_id.as_ref().map_or(String::new(), |id| format!("account_id = \"{id}\"\n"));
         config += &server.config();
-        config += "enabled = false\n";
+        config += &format!("enabled = false\n[alert.slack]\nbase_url = \"{}/slack/api\"\n", server.url());
     }
     for (name, value) in case.env.as_ref().unwrap_or(&table.env) {
         sandbox.env(name, value);
@@ -307,6 +311,11 @@ fn heroku_answers() {
 #[test]
 fn github_answers() {
     hold("github_answers", &github());
+}
+
+#[test]
+fn slack_answers() {
+    hold("slack_answers", &slack());
 }
 
 #[test]
