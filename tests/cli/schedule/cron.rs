@@ -1,0 +1,187 @@
+//! The line in the crontab, and what is around it.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use super::{Machine, executable};
+#[cfg(target_os = "linux")]
+use super::{need, spaces};
+use crate::support;
+use crate::support::{RAXX, text};
+
+pub(super) const FOREIGN: &[u8] =
+    b"# mine\nMAILTO=op@example.com\nPATH=/usr/bin:/bin\n\n*/5 * * * * tar \\% >/dev/null # \xff\xfe\n\t\n@daily  x\n";
+
+#[test]
+fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
+    let machine = Machine::new();
+    let before = machine.everything();
+    machine.set("crontab", FOREIGN);
+    let said = machine.well("schedule install");
+    assert!(said.starts_with("raxx: the daily check is installed: crontab, every day at 08:00 UTC\n"), "{said}");
+    let crontab = || fs::read(machine.fake("crontab")).expect("a crontab");
+    let line = format!("0 * * * * {} check --alert --if-due 08:00Z", machine.bin().join("raxx").display());
+    let once = crontab();
+    let ours = text(once.strip_prefix(FOREIGN).expect("foreign lines stay as they are"));
+    assert_eq!(ours.lines().nth(1), Some(&line[..]));
+    assert_eq!(ours.lines().count(), 3);
+
+    let said = machine.well("schedule install");
+    assert!(said.contains("installed already"), "{said}");
+    assert_eq!(crontab(), once);
+
+    // A line of the person's own behind raxx's stays there when the time changes.
+    machine.set("crontab", [&once, &b"@reboot y\n"[..]].concat());
+    machine.well("schedule install --at 06:40 --local");
+    let changed = crontab();
+    assert!(changed.starts_with(FOREIGN) && changed.ends_with(b"# <<< raxx <<<\n@reboot y\n"));
+    let (_, said) = machine.status();
+    assert!(said.starts_with("installed: crontab, every day at 06:40 local time (crontab -l)\n"), "{said}");
+
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: crontab\n");
+    assert_eq!(crontab(), [FOREIGN, b"@reboot y\n"].concat());
+    assert_eq!(machine.everything(), before);
+}
+
+#[test]
+fn who_had_no_crontab_has_none_after() {
+    let machine = Machine::new();
+    machine.well("schedule install");
+    assert!(machine.fake("crontab").exists());
+    machine.well("schedule uninstall");
+    assert!(!machine.fake("crontab").exists());
+}
+
+#[test]
+fn a_path_that_cron_would_read_otherwise_is_refused() {
+    // cron takes the backslash from `\%`, and ends the command at `\\%`.
+    let machine = Machine::new();
+    let odd = machine.sandbox.root().join("50\\%");
+    fs::create_dir(&odd).expect("a directory");
+    symlink(RAXX, odd.join("raxx")).expect("a link");
+    let mut command = machine.sandbox.command(odd.join("raxx"));
+    let out = command.args(["schedule", "install", "--via", "cron"]).output().expect("raxx starts");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("cron holds no backslash: "), "{}", text(&out.stderr));
+    assert!(!machine.fake("crontab").exists() && !machine.sandbox.state().exists());
+}
+
+#[test]
+fn a_crontab_that_is_not_understood_is_not_touched() {
+    let machine = Machine::new();
+    let broken = b"# >>> raxx >>> by hand\n0 8 * * * mine\n";
+    machine.set("crontab", broken);
+    for line in ["schedule install", "schedule uninstall"] {
+        let said = machine.refused(line);
+        assert!(said.contains("do not make one block"), "{said}");
+        assert_eq!(fs::read(machine.fake("crontab")).unwrap(), broken);
+    }
+    machine.set("crontab", FOREIGN);
+    machine.set("refuse", "crontab: you are not allowed to use this program\n");
+    let said = machine.refused("schedule install");
+    assert_eq!(said, "crontab -l: crontab: you are not allowed to use this program");
+    assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
+}
+
+#[cfg(target_os = "linux")]
+/// The machine's own crontab program, in name spaces in which cron's directory is another one: it never sees the crontab of
+/// whoever runs this test, whatever becomes of the test.
+struct RealCrontab {
+    /// A script, to be called as `crontab` is.
+    script: PathBuf,
+}
+
+#[cfg(target_os = "linux")]
+impl RealCrontab {
+    fn new(machine: &Machine) -> RealCrontab {
+        let spool = machine.sandbox.root().join("spool");
+        fs::create_dir_all(spool.join("crontabs")).expect("a directory");
+        let (crontab, unshare) = (need("crontab", "cron"), need("unshare", "util-linux"));
+        // Somebody who is not root is root in there.
+        let inner =
+            format!("mount --bind {} /var/spool/cron && exec {} -u root \"$@\"", spool.display(), crontab.display());
+        let spaces = spaces(&["--mount"]).join(" ");
+        let script = machine.bin().join("crontab");
+        let text = format!(
+            "#!/bin/sh\nPATH=/usr/bin:/bin:/usr/sbin:/sbin\nexec {} {spaces} sh -c '{inner}' crontab \"$@\"\n",
+            unshare.display()
+        );
+        executable(&script, &text);
+        let real = RealCrontab { script };
+        let out = real.call("-l", b"");
+        let why =
+            "this test needs name spaces, so as not to touch your crontab: run it as root, or let users make them";
+        assert!(support::text(&out.stderr).contains("no crontab for root"), "{why}: {}", support::text(&out.stderr));
+        real
+    }
+
+    fn call(&self, argument: &str, input: &[u8]) -> Output {
+        let mut command = assert_cmd::Command::new(&self.script);
+        command.arg(argument).write_stdin(input).output().expect("crontab starts")
+    }
+
+    fn read(&self) -> Option<Vec<u8>> {
+        let out = self.call("-l", b"");
+        out.status.success().then_some(out.stdout)
+    }
+
+    fn write(&self, text: &[u8]) {
+        let out = self.call("-", text);
+        assert!(out.status.success(), "{}", support::text(&out.stderr));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
+    let mut machine = Machine::new();
+    let real = RealCrontab::new(&machine);
+    let odd = machine.sandbox.root().join("a b 50% $HOME 'd'");
+    fs::create_dir(&odd).expect("a directory");
+    symlink(RAXX, odd.join("raxx")).expect("a link");
+    machine.sandbox.config("timeout = \"5s\"\n");
+    let install = |machine: &Machine, at: &str| {
+        let mut command = machine.sandbox.command(odd.join("raxx"));
+        let out = command.args(["schedule", "install", "--at", at]).output().expect("raxx starts");
+        assert!(out.status.success(), "{}", text(&out.stderr));
+        text(&out.stderr)
+    };
+
+    real.write(FOREIGN);
+    install(&machine, "08:00");
+    let once = real.read().expect("a crontab");
+    assert!(once.starts_with(FOREIGN));
+    assert!(install(&machine, "08:00").contains("installed already"));
+    assert_eq!(real.read().expect("a crontab"), once);
+    install(&machine, "09:10");
+    assert!(real.read().expect("a crontab").starts_with(FOREIGN));
+
+    // cron gives the shell what stands before the first bare `%`, and takes the backslash from the others.
+    let text_now = real.read().expect("a crontab");
+    let ours = text(&text_now[FOREIGN.len()..]);
+    let line = ours.lines().find(|line| !line.starts_with('#')).expect("a line");
+    let command = line.strip_prefix("10 * * * * ").expect("once an hour");
+    assert_eq!(command.matches('%').count(), command.matches("\\%").count(), "{command}");
+    // Not due: it does nothing, and goes well. Any other time of the day would make it run.
+    let command = command.replace("\\%", "%");
+    let started = |command: &str| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command]).env_clear().env("HOME", machine.sandbox.home()).env("PATH", "/usr/bin:/bin");
+        shell.output().expect("sh starts")
+    };
+    let out = started(&command);
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()), "{command}");
+    let out = started(&command.replace("09:10Z", "25:00Z"));
+    assert!(text(&out.stderr).contains("a time of the day is written as 08:00"), "it is raxx that was started");
+
+    let out = machine.sandbox.run(&["schedule", "uninstall"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_eq!(real.read().expect("a crontab"), FOREIGN);
+    assert!(real.call("-r", b"").status.success());
+    install(&machine, "08:00");
+    let out = machine.sandbox.run(&["schedule", "uninstall"]);
+    assert!(out.status.success(), "{}", text(&out.stderr));
+    assert_eq!(real.read(), None, "who had none has none");
+}

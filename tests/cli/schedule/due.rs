@@ -1,0 +1,446 @@
+//! The check that a scheduler starts once an hour, and what `raxx schedule status` tells of it.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use std::{fs, thread};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+
+use super::{Machine, NAME, SLACK, TOKEN, executable};
+#[cfg(target_os = "linux")]
+use super::{need, spaces};
+use crate::support;
+use crate::support::loopback::{Answer, ClosedPort, Loopback};
+use crate::support::{RAXX, text};
+
+/// A machine with one GitHub token, and the check installed in its crontab for a time of the day that was a minute ago.
+struct Watch {
+    machine: Machine,
+    due: String,
+}
+
+impl Watch {
+    fn new(server: &str) -> Watch {
+        let mut machine = Machine::new();
+        let text = support::loopback::config(server);
+        machine.sandbox.config(&format!(
+            "{text}enabled = false\n{SLACK}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"
+        ));
+        machine.sandbox.env(NAME, TOKEN);
+        let due = (Timestamp::now() - SignedDuration::from_secs(60)).strftime("%H:%M").to_string();
+        machine.well(&format!("schedule install --via cron --at {due}"));
+        let watch = Watch { machine, due };
+        // As if it had been installed long ago.
+        watch.change(|memory| memory["since"] = json!("2026-01-01T00:00:00Z"));
+        watch
+    }
+
+    fn memory_file(&self) -> PathBuf {
+        self.machine.sandbox.state().join("schedule.json")
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Value)) {
+        let mut memory = serde_json::from_slice(&fs::read(self.memory_file()).expect("a memory")).expect("JSON");
+        change(&mut memory);
+        fs::write(self.memory_file(), memory.to_string()).expect("a memory");
+    }
+
+    fn command(&self) -> assert_cmd::Command {
+        let mut command = self.machine.sandbox.raxx();
+        command.args(["check", "--if-due", &format!("{}Z", self.due)]);
+        command
+    }
+
+    fn tick(&self) -> Output {
+        self.command().output().expect("raxx starts")
+    }
+}
+
+/// It did nothing at all.
+fn not_due(out: &Output) {
+    assert_eq!((out.status.code(), text(&out.stdout), text(&out.stderr)), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn it_asks_once_a_day_and_catches_up() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    let out = watch.tick();
+    assert!(text(&out.stdout).starts_with("[PASS]"), "{}", text(&out.stderr));
+    not_due(&watch.tick());
+    assert_eq!(server.attempts(TOKEN), 1);
+
+    // A day later; after a year abroad; after the clock was set back; and when what was remembered is gone or damaged.
+    for when in [-1, -365, 3] {
+        let at = Timestamp::now() + SignedDuration::from_hours(24 * when);
+        watch.change(|memory| memory["ran"]["at"] = json!(at.to_string()));
+        assert!(text(&watch.tick().stdout).starts_with("[PASS]"), "{when} days");
+        not_due(&watch.tick());
+    }
+    fs::write(watch.memory_file(), "{\"ran\": {").expect("a damaged memory");
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    not_due(&watch.tick());
+    fs::remove_file(watch.memory_file()).expect("the memory");
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    not_due(&watch.tick());
+    assert_eq!(server.attempts(TOKEN), 6);
+}
+
+#[test]
+fn a_failing_check_is_a_run_too() {
+    let server = Loopback::start();
+    let watch = Watch::new(&server.url());
+    assert_eq!(watch.tick().status.code(), Some(1));
+    not_due(&watch.tick());
+    let (code, said) = watch.machine.status();
+    assert!(said.contains(&format!(" — 0 PASS, 1 FAIL: {NAME}\n")), "{said}");
+    assert_eq!(code, 0, "the watch is well: {said}");
+    let kept = fs::read_to_string(watch.memory_file()).expect("a memory");
+    assert!(!kept.contains(TOKEN) && !kept.contains("ghp_"), "{kept}");
+}
+
+#[test]
+fn without_a_network_it_is_tried_again_the_next_hour() {
+    let closed = ClosedPort::new();
+    let watch = Watch::new(&closed.url());
+    for _ in 0..2 {
+        assert_eq!(watch.tick().status.code(), Some(1), "{}", "it ran");
+    }
+    let (_, said) = watch.machine.status();
+    assert!(said.contains("no provider answered: is there a network?"), "{said}");
+    assert!(said.contains("next run:  due, within the hour\n"), "{said}");
+}
+
+#[test]
+fn a_morning_without_a_network_is_no_incident_however_often_it_is_tried() {
+    let closed = ClosedPort::new();
+    let watch = Watch::new(&closed.url());
+    let config = watch.machine.sandbox.root().join("config.toml");
+    let told = watch.machine.home("told");
+    let teller = watch.machine.bin().join("teller");
+    executable(&teller, &format!("#!/bin/sh\ncat >>{}\n", told.display()));
+    let receiver = format!("[alert.slack]\nenabled = false\n[alert.command]\nrun = [{teller:?}]\n");
+    let text_of = fs::read_to_string(&config).expect("the configuration").replace(SLACK, &receiver);
+    fs::write(&config, text_of).expect("the configuration");
+    let due = format!("{}Z", watch.due);
+    let tick = || watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
+    for _ in 0..4 {
+        assert_eq!(tick().status.code(), Some(1));
+        assert!(!told.exists(), "the morning is not over");
+    }
+    // The next day's check finds the same.
+    let yesterday = Timestamp::now() - SignedDuration::from_hours(24);
+    watch.change(|memory| memory["ran"]["at"] = json!(yesterday.to_string()));
+    tick();
+    assert!(fs::read_to_string(&told).expect("it is told").contains("\"event\": \"failing\""));
+}
+
+#[test]
+fn what_only_stands_in_front_of_the_providers_is_tried_again_the_next_hour() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    let portal = Answer::html(200, "<html>welcome to the hotel</html>");
+    for front in
+        [portal, Answer::json(503, "{}"), Answer::edge_block(), Answer::redirect("https://portal.example.test/")]
+    {
+        server.next("/user", front);
+        assert_eq!(watch.tick().status.code(), Some(1), "it is due still");
+    }
+    let (_, said) = watch.machine.status();
+    assert!(said.contains("no provider answered: is there a network?"), "{said}");
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    not_due(&watch.tick());
+}
+
+#[test]
+fn who_could_not_be_told_is_told_the_next_hour() {
+    let server = Loopback::start();
+    let watch = Watch::new(&server.url());
+    let due = format!("{}Z", watch.due);
+    let tick = || watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
+    for _ in 0..2 {
+        let out = tick();
+        assert_eq!((out.status.code(), text(&out.stdout)), (Some(1), String::new()));
+        assert!(text(&out.stderr).contains("SLACK_BOT_TOKEN is not in env"), "{}", text(&out.stderr));
+    }
+    let (_, said) = watch.machine.status();
+    assert!(said.contains("not everybody could be told; to see why: raxx check --alert --test\n"), "{said}");
+    let config = watch.machine.sandbox.root().join("config.toml");
+    let receiver = "[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"/bin/cat\"]\n";
+    let text_of = fs::read_to_string(&config).expect("the configuration").replace(SLACK, receiver);
+    fs::write(&config, text_of).expect("the configuration");
+    let out = tick();
+    assert_eq!((out.status.code(), text(&out.stderr)), (Some(1), String::new()), "it fails still, and that is told");
+    not_due(&tick());
+}
+
+#[test]
+fn what_was_to_be_told_goes_with_the_watch() {
+    let server = Loopback::start();
+    let watch = Watch::new(&server.url());
+    let due = format!("{}Z", watch.due);
+    watch.machine.sandbox.run(&["check", "--alert", "--if-due", &due]);
+    let book = watch.machine.sandbox.state().join("alerts.json");
+    assert!(book.exists());
+    watch.machine.well("schedule uninstall");
+    let left: Vec<String> = fs::read_dir(watch.machine.sandbox.state())
+        .expect("the state")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("alerts") || name.starts_with("schedule"))
+        .collect();
+    assert_eq!(left, [""; 0]);
+    // Where nothing was installed, somebody's own job may have it.
+    fs::write(&book, "{}").expect("a book");
+    watch.machine.well("schedule uninstall");
+    assert!(book.exists());
+}
+
+#[test]
+fn what_a_scheduler_will_not_see_is_said_when_it_is_installed() {
+    let mut machine = Machine::new();
+    machine.sandbox.env("HEROKU_API_KEY", "HRKU-MadeUpForTheScheduleTests012345");
+    let said = machine.well("schedule install");
+    let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning")).collect();
+    assert_eq!(warnings.len(), 2, "{said}");
+    let heroku = "raxx: warning: HEROKU_API_KEY is only in this shell, which the daily check does not see; type: raxx store HEROKU_API_KEY";
+    assert_eq!(warnings[0], heroku);
+    assert!(warnings[1].contains("so Slack cannot be told; type: raxx store SLACK_BOT_TOKEN"), "{said}");
+
+    // What has no place in the store cannot be stored before it gets one.
+    let table = "[[credential]]\nprovider = \"heroku\"\nname = ";
+    machine.sandbox.config(&format!("{SLACK}{table}\"HEROKU_API_KEY\"\n{table}\"SLACK_BOT_TOKEN\"\n"));
+    let said = machine.well("schedule install");
+    for name in ["HEROKU_API_KEY", "SLACK_BOT_TOKEN"] {
+        let place = format!(
+            "add store = {{ service = \"…\", account = \"…\" }} to its [[credential]], then type: raxx store {name}\n"
+        );
+        assert!(said.contains(&place), "{said}");
+    }
+
+    machine.sandbox.config("[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"tell-me\"]\n");
+    let said = machine.well("schedule install");
+    assert!(said.contains("find tell-me only by its whole path"), "{said}");
+    machine.sandbox.config("[alert.slack]\nenabled = false\n");
+    let said = machine.refused("schedule install");
+    assert!(said.contains("no receiver of alerts is configured: write enabled = true under [alert.slack]"), "{said}");
+    machine.sandbox.config("timeout = 5\n");
+    assert!(machine.refused("schedule install").contains("config.toml:1"));
+}
+
+#[test]
+fn two_at_once_make_one_run() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.latency(Duration::from_millis(800));
+    let watch = Watch::new(&server.url());
+    let outputs: Vec<Output> = thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| watch.tick())).collect();
+        all.into_iter().map(|run| run.join().expect("it ends")).collect()
+    });
+    assert_eq!(server.attempts(TOKEN), 1);
+    assert_eq!(outputs.iter().filter(|out| text(&out.stdout).starts_with("[PASS]")).count(), 1);
+    outputs.iter().filter(|out| out.stdout.is_empty()).for_each(not_due);
+}
+
+#[test]
+fn one_that_is_killed_is_made_again() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    server.latency(Duration::from_secs(20));
+    let watch = Watch::new(&server.url());
+    let mut command = Command::new(RAXX);
+    command.env_clear().envs(watch.machine.sandbox.environment().iter().cloned());
+    command.args(["check", "--if-due", &format!("{}Z", watch.due)]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("raxx starts");
+    while server.attempts(TOKEN) == 0 {
+        thread::sleep(Duration::from_millis(10));
+    }
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    server.latency(Duration::ZERO);
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    not_due(&watch.tick());
+}
+
+#[test]
+fn a_broken_configuration_is_told_when_the_check_is_due_and_kept_for_the_status() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    let config = watch.machine.sandbox.root().join("config.toml");
+    let good = fs::read(&config).expect("the configuration");
+    fs::write(&config, "timeout = 5\n").expect("the configuration");
+    let out = watch.tick();
+    assert_eq!(out.status.code(), Some(2));
+    assert_eq!(text(&out.stderr).lines().count(), 1);
+    let (code, said) = watch.machine.status();
+    assert_eq!(code, 1);
+    assert!(said.contains("it could not run") && said.contains("config.toml:1"), "{said}");
+    fs::write(&config, good).expect("the configuration");
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    let (code, said) = watch.machine.status();
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("could not run"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_local_time_is_that_of_this_machines_clock() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut watch = Watch::new(&server.url());
+    watch.machine.sandbox.env("TZ", "Asia/Tokyo");
+    let now = Timestamp::now();
+    // Installed an hour ago: where it is five minutes past that time now, it is due; where it has been for three hours, not.
+    let hour_ago = now - SignedDuration::from_mins(60);
+    watch.change(|memory| memory["since"] = json!(hour_ago.to_string()));
+    let five_west = watch.machine.zone(-5 * 3600, None);
+    let tick =
+        |mins: i64| watch.machine.elsewhere(&five_west, &format!("check --if-due {}", shown(now, -5 * 60 - mins)));
+    not_due(&tick(180));
+    assert!(text(&tick(5).stdout).starts_with("[PASS]"));
+    not_due(&tick(5));
+}
+
+#[cfg(target_os = "linux")]
+/// What a clock shows that is so many minutes before or behind UTC.
+fn shown(now: Timestamp, minutes: i64) -> String {
+    (now + SignedDuration::from_mins(minutes)).strftime("%H:%M").to_string()
+}
+
+/// The clocks change an hour or so ago: each day has one check all the same.
+#[cfg(target_os = "linux")]
+#[test]
+fn daylight_saving_time_neither_skips_a_check_nor_repeats_it() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    let now = Timestamp::now();
+    let ago = |minutes: i64| now - SignedDuration::from_mins(minutes);
+    let since = |minutes: i64| {
+        watch.change(|memory| {
+            memory["since"] = json!(ago(minutes).to_string());
+            memory["ran"] = json!(null);
+        })
+    };
+    // Put forward 40 minutes ago, over the hour that would have followed: what stands in that hour is due as if the clock had
+    // not been touched.
+    let forward = watch.machine.zone(0, Some((ago(40), 3600)));
+    since(50);
+    let tick = |zone: &Path, at: &str| watch.machine.elsewhere(zone, &format!("check --if-due {at}"));
+    assert!(text(&tick(&forward, &shown(ago(40), 10)).stdout).starts_with("[PASS]"), "30 minutes ago");
+    since(50);
+    not_due(&tick(&forward, &shown(ago(40), 59)));
+
+    // Put back 10 minutes ago: what was shown 30 minutes ago is shown again in half an hour. The first one counts.
+    let back = watch.machine.zone(3600, Some((ago(10), 0)));
+    let twice = shown(ago(30), 60);
+    since(50);
+    assert!(text(&tick(&back, &twice).stdout).starts_with("[PASS]"));
+    not_due(&tick(&back, &twice));
+    assert_eq!(server.attempts(TOKEN), 2);
+}
+
+#[test]
+fn an_installation_waits_for_its_time_and_the_status_says_when_that_is() {
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    watch.change(|memory| memory["since"] = json!(Timestamp::now().to_string()));
+    not_due(&watch.tick());
+    let next = Timestamp::now() + SignedDuration::from_hours(24) - SignedDuration::from_secs(60);
+    let (code, said) = watch.machine.status();
+    assert_eq!(code, 0, "{said}");
+    let wanted = format!("next run:  {} {} UTC (in 23 hours)\n", next.strftime("%Y-%m-%d"), watch.due);
+    assert!(said.ends_with(&wanted), "{said}{wanted}");
+    assert!(said.contains("last run:  never\n"), "{said}");
+    // Installing it again is no reason to wait for another day.
+    watch.change(|memory| memory["since"] = json!("2026-01-01T00:00:00Z"));
+    watch.machine.well(&format!("schedule install --via cron --at {}", watch.due));
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+}
+
+#[test]
+fn the_status_tells_of_a_scheduler_that_sleeps_and_of_a_program_that_is_gone() {
+    let server = Loopback::start();
+    let watch = Watch::new(&server.url());
+    let due = (Timestamp::now() - SignedDuration::from_hours(3)).strftime("%H:%M").to_string();
+    watch.machine.well(&format!("schedule install --via cron --at {due}"));
+    let (code, said) = watch.machine.status();
+    assert_eq!(code, 1);
+    assert!(said.contains("it should have run at") && said.contains("is the scheduler running?"), "{said}");
+
+    let crontab = fs::read_to_string(watch.machine.fake("crontab")).expect("a crontab");
+    let bin = watch.machine.bin().join("raxx");
+    watch.machine.set("crontab", crontab.replace(bin.to_str().expect("UTF-8"), "/nowhere/raxx"));
+    let (code, said) = watch.machine.status();
+    assert_eq!(code, 1);
+    assert!(said.contains("/nowhere/raxx is gone; to write it anew: raxx schedule install"), "{said}");
+
+    watch.machine.set("crontab", "# >>> raxx >>>\n# all gone\n# <<< raxx <<<\n");
+    let (code, said) = watch.machine.status();
+    assert_eq!(code, 1);
+    assert!(said.contains("it was changed by hand"), "{said}");
+}
+
+#[test]
+fn a_scheduler_that_says_anything_cannot_act_on_the_terminal() {
+    let machine = Machine::new();
+    machine.set("refuse", "\x1b]0;title\x07crontab: \x1b[31mno\n");
+    let out =
+        machine.sandbox.run(&[OsStr::new("schedule"), OsStr::new("install"), OsStr::new("--via"), OsStr::new("cron")]);
+    assert_eq!(out.status.code(), Some(2));
+    assert!(!text(&out.stderr).contains('\x1b'), "{:?}", text(&out.stderr));
+}
+
+#[test]
+fn what_is_due_is_looked_up_without_reading_the_configuration() {
+    // Each hour of each day: it must neither read the store nor wait for anything.
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let watch = Watch::new(&server.url());
+    watch.tick();
+    let config = watch.machine.sandbox.root().join("config.toml");
+    fs::write(config, "this is no configuration").expect("the configuration");
+    let asked = server.attempts(TOKEN);
+    not_due(&watch.tick());
+    assert_eq!(server.attempts(TOKEN), asked);
+}
+
+#[test]
+fn a_refusal_of_cron_is_told_by_its_reason() {
+    let machine = Machine::new();
+    let refusal = "#!/bin/sh\necho 'You (op) are not allowed to use this program (crontab)' >&2\n\
+                   echo 'See crontab(1) for more information' >&2\nexit 1\n";
+    executable(&machine.bin().join("crontab"), refusal);
+    let said = machine.refused("schedule install --via cron");
+    assert!(said.contains("You (op) are not allowed to use this program") && !said.contains("See crontab"), "{said}");
+}
+
+/// In a name space of its own there is no process but those of the test.
+#[test]
+#[cfg(target_os = "linux")]
+fn without_a_cron_daemon_no_run_is_promised() {
+    let unshare = need("unshare", "util-linux");
+    let machine = Machine::new();
+    let spaces = spaces(&["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let run = |line: &str| {
+        let line = format!("raxx {line}");
+        machine.sandbox.command(&unshare).args(&spaces).args(["sh", "-c", &line]).output().expect("unshare starts")
+    };
+    let installed = run("schedule install --via cron --at 8");
+    let said = text(&installed.stderr);
+    assert!(said.contains("warning: no cron daemon is running"), "{said}");
+    let status = run("schedule status");
+    let said = text(&status.stdout);
+    assert!(said.contains("no cron daemon is running") && said.contains("next run:  none"), "{said}");
+    assert_eq!(status.status.code(), Some(1), "{said}");
+    // Where one runs, the time is told.
+    let (_, said) = machine.status();
+    assert!(!said.contains("no cron daemon") && said.contains("next run:  20"), "{said}");
+}

@@ -1,0 +1,246 @@
+//! The launchd agent: the property list, and how it is loaded and removed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use plist::Value as Plist;
+
+use super::{LABEL, Machine, uid};
+use crate::support::{RAXX, text};
+
+fn plist(text: &str) -> plist::Dictionary {
+    let value = Plist::from_reader_xml(text.as_bytes()).expect("a property list");
+    value.into_dictionary().expect("a dictionary")
+}
+
+/// The fields that are to be there, all of them.
+fn fields(home: &Path, program: &Path, due: &str, minute: i64) -> plist::Dictionary {
+    let string = |s: &str| Plist::String(s.into());
+    let path = |p: &Path| string(p.to_str().expect("UTF-8"));
+    let log = home.join("Library/Logs/raxx/check.log");
+    let mut interval = plist::Dictionary::new();
+    interval.insert("Minute".into(), minute.into());
+    let mut all = plist::Dictionary::new();
+    all.insert("Label".into(), string(LABEL));
+    let arguments = [path(program), string("check"), string("--alert"), string("--if-due"), string(due)];
+    all.insert("ProgramArguments".into(), Plist::Array(arguments.to_vec()));
+    all.insert("StartCalendarInterval".into(), Plist::Dictionary(interval));
+    all.insert("RunAtLoad".into(), true.into());
+    all.insert("StandardOutPath".into(), path(&log));
+    all.insert("StandardErrorPath".into(), path(&log));
+    all
+}
+
+fn sorted(dictionary: plist::Dictionary) -> BTreeMap<String, Plist> {
+    dictionary.into_iter().collect()
+}
+
+#[test]
+fn the_property_list_is_right_field_by_field() {
+    let machine = Machine::new();
+    let before = machine.everything();
+    let text = machine.printed("schedule install --print --via launchd");
+    let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 0);
+    assert_eq!(sorted(plist(&text)), sorted(wanted));
+    assert_eq!(machine.calls(), [""; 0], "nothing is done");
+    assert_eq!(machine.everything(), before, "nothing is written");
+
+    let text = machine.printed("schedule install --print --via launchd --at 17:45 --local");
+    let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "17:45", 45);
+    assert_eq!(sorted(plist(&text)), sorted(wanted));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_zone_with_half_an_hour_looks_at_the_half_hour() {
+    let machine = Machine::new();
+    let india = machine.zone(330 * 60, None);
+    let out = machine.elsewhere(&india, "schedule install --print --via launchd");
+    let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 30);
+    assert_eq!(sorted(plist(&text(&out.stdout))), sorted(wanted), "{}", text(&out.stderr));
+}
+
+/// A terminal's `TZ` is unknown to whoever starts the check, so it counts nowhere: neither when it is written down, nor when
+/// it is due, nor in what is said of it.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_time_is_that_of_the_machines_clock_whatever_tz_says() {
+    let mut machine = Machine::new();
+    let five_west = machine.zone(-5 * 3600, None);
+    machine.sandbox.env("TZ", "Asia/Kolkata");
+    let out = machine.elsewhere(&five_west, "schedule install --via cron --local --at 08:10");
+    let said = text(&out.stderr);
+    assert!(out.status.success(), "{said}");
+    let note = "raxx: warning: TZ counts in this shell alone: the time is that of this machine's clock, which shows ";
+    assert_eq!(said.matches(note).count(), 1, "{said}");
+    let crontab = fs::read_to_string(machine.fake("crontab")).expect("a crontab");
+    assert!(crontab.contains("\n10 * * * * ") && crontab.contains("--if-due 08:10\n"), "{crontab}");
+    assert!(!crontab.contains("TZ"), "{crontab}");
+    let next = |tz: &str, machine: &mut Machine| {
+        machine.sandbox.env("TZ", tz);
+        let said = text(&machine.elsewhere(&five_west, "schedule status").stdout);
+        let line = said.lines().find_map(|line| line.strip_prefix("next run:  ")).expect("a time");
+        line.to_string()
+    };
+    let (there, here) = (next("Asia/Kolkata", &mut machine), next("UTC", &mut machine));
+    assert!(there.contains(" 08:10 MADEUP ("), "{there}");
+    assert_eq!(there.split(" (").next(), here.split(" (").next());
+
+    let out = machine.elsewhere(&five_west, "schedule install --via cron --at 08:10");
+    assert!(!text(&out.stderr).contains("TZ"), "UTC is UTC everywhere: {}", text(&out.stderr));
+}
+
+#[test]
+fn names_that_xml_would_read_otherwise_and_what_raxx_needs_to_find_its_files_survive() {
+    let mut machine = Machine::new();
+    let odd = machine.sandbox.root().join("a & <b> \"c\" 'd' 50% $e ü");
+    fs::create_dir(&odd).expect("a directory");
+    symlink(RAXX, odd.join("raxx")).expect("a link");
+    machine.sandbox.config("timeout = \"5s\"\n");
+    machine
+        .sandbox
+        .env("INFISICAL_DOMAIN", "https://vault.example.com/?a&b")
+        .env("HTTPS_PROXY", "http://me:pw@proxy:1");
+    let mut command = machine.sandbox.command(odd.join("raxx"));
+    let out = command.args(["schedule", "install", "--print", "--via", "launchd"]).output().expect("raxx starts");
+    let dictionary = plist(&text(&out.stdout));
+    let program = dictionary["ProgramArguments"].as_array().expect("an array")[0].as_string().expect("a string");
+    assert_eq!(program, odd.join("raxx").to_str().expect("UTF-8"));
+    let carried = dictionary["EnvironmentVariables"].as_dictionary().expect("a dictionary");
+    let carried: BTreeMap<&str, &str> =
+        carried.iter().map(|(k, v)| (k.as_str(), v.as_string().expect("a string"))).collect();
+    let config = machine.sandbox.root().join("config.toml");
+    let wanted =
+        [("INFISICAL_DOMAIN", "https://vault.example.com/?a&b"), ("RAXX_CONFIG", config.to_str().expect("UTF-8"))];
+    assert_eq!(carried, BTreeMap::from(wanted));
+    let said = text(&out.stderr);
+    assert!(said.contains("HTTPS_PROXY has a password in it"), "{said}");
+    assert!(!said.contains("me:pw"), "{said}");
+    machine.sandbox.env("INFISICAL_DOMAIN", "https://me:pw@vault.example.com");
+    for scheduler in ["launchd", "systemd", "cron"] {
+        let out = machine.run(&format!("schedule install --print --via {scheduler}"));
+        assert!(text(&out.stderr).contains("INFISICAL_DOMAIN has a password in it"), "{}", text(&out.stderr));
+        assert!(!text(&out.stdout).contains("me:pw"), "{}", text(&out.stdout));
+    }
+}
+
+#[test]
+fn a_launchd_agent_is_installed_once_changed_and_taken_out() {
+    let machine = Machine::new();
+    // Every Mac has them.
+    for directory in ["Library/LaunchAgents", "Library/Logs"] {
+        fs::create_dir_all(machine.home(directory)).expect("a directory");
+    }
+    let before = machine.everything();
+    let file = machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"));
+    let (gui, uid) = (format!("gui/{}", uid()), uid());
+    let target = format!("{gui}/{LABEL}");
+
+    let said = machine.well("schedule install --via launchd");
+    assert!(said.starts_with("raxx: the daily check is installed: launchd agent, every day at 08:00 UTC\n"), "{said}");
+    let load = [
+        format!("launchctl bootout {target}"),
+        format!("launchctl enable {target}"),
+        format!("launchctl bootstrap gui/{uid} {}", file.display()),
+    ];
+    let calls: Vec<String> = machine.calls().into_iter().filter(|c| c.starts_with("launchctl")).collect();
+    assert_eq!(calls, load);
+    let written = fs::read_to_string(&file).expect("it is written");
+    let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 0);
+    assert_eq!(sorted(plist(&written)), sorted(wanted));
+    assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o644);
+    assert!(machine.home("Library/Logs/raxx").is_dir(), "launchd does not make it");
+
+    let once = machine.everything();
+    let said = machine.well("schedule install --via launchd");
+    assert!(said.contains("installed already"), "{said}");
+    assert_eq!(machine.everything(), once);
+    let calls: Vec<String> = machine.calls().into_iter().filter(|c| c.starts_with("launchctl")).collect();
+    assert_eq!(calls, [format!("launchctl print {target}")]);
+
+    machine.set("busy", "once\ntwice\n");
+    machine.well("schedule install --via launchd --at 9:30");
+    let loaded = fs::read_to_string(machine.fake("loaded")).expect("it is loaded");
+    let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "09:30Z", 30);
+    assert_eq!(sorted(plist(&loaded)), sorted(wanted), "it is loaded in its new form, when the old one is gone");
+
+    fs::write(machine.home("Library/Logs/raxx/check.log"), "a line\n").expect("a log");
+    let said = machine.well("schedule uninstall");
+    assert_eq!(said, "raxx: the daily check is removed: launchd agent\n");
+    assert!(!machine.fake("loaded").exists());
+    assert_eq!(machine.everything(), before);
+    assert!(!machine.home("Library/Logs/raxx").exists());
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
+}
+
+#[test]
+fn an_agent_whose_file_is_deleted_by_hand_is_taken_out_all_the_same() {
+    let machine = Machine::new();
+    machine.well("schedule install --via launchd");
+    fs::remove_file(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"))).expect("the file");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: launchd agent\n");
+    assert!(!machine.fake("loaded").exists(), "launchd goes on with it");
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
+}
+
+#[test]
+fn an_agent_that_launchd_does_not_take_is_not_left_behind() {
+    let machine = Machine::new();
+    machine.set("refuse", "5");
+    let said = machine.refused("schedule install --via launchd");
+    assert_eq!(said, "launchctl bootstrap: Bootstrap failed: 5: as the test wants");
+    assert!(!machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
+    assert!(!machine.sandbox.state().exists(), "what was not installed is not remembered either");
+    machine.clear("refuse");
+
+    // Nobody is logged in on the screen.
+    machine.set("refuse", "125");
+    let said = machine.well("schedule install --via launchd");
+    assert!(said.contains("begins with the next log-in"), "{said}");
+    assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
+    let (code, said) = machine.status();
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("launchd has not loaded it"), "{said}");
+}
+
+#[test]
+fn without_a_session_on_the_screen_the_agent_waits_for_one() {
+    // Versions of macOS differ in how they say it.
+    for (refuse, nobody) in [("5", "112"), ("5", "113"), ("5", "125"), ("112", "112"), ("113", "1"), ("125", "1")] {
+        let machine = Machine::new();
+        machine.set("refuse", refuse);
+        machine.set("nobody", nobody);
+        let said = machine.well("schedule install --via launchd");
+        assert!(said.contains("nobody is logged in on this Mac's screen"), "{refuse}, {nobody}: {said}");
+        assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists(), "{refuse}, {nobody}");
+        let tries = machine.calls().iter().filter(|call| call.starts_with("launchctl bootstrap")).count();
+        assert_eq!(tries, 1, "{refuse}, {nobody}");
+        if nobody != "1" {
+            let (code, said) = machine.status();
+            assert!(code == 1 && said.contains("begins with the next log-in there"), "{said}");
+        }
+        let said = machine.well("schedule install --via launchd");
+        assert!(said.contains("installed already"), "{said}");
+    }
+}
+
+#[test]
+fn what_macos_keeps_from_an_agent_is_named() {
+    let machine = Machine::new();
+    let said = machine.well("schedule install --via launchd");
+    assert!(!said.contains("Full Disk Access"), "{said}");
+    machine.well("schedule uninstall");
+    for (folder, link) in [("Documents", ".local"), ("Library/Mobile Documents/dotfiles", ".local/state")] {
+        let machine = Machine::new();
+        let (real, link) = (machine.home(folder).join("own"), machine.home(link));
+        fs::create_dir_all(&real).expect("a directory");
+        fs::create_dir_all(link.parent().expect("a parent")).expect("a directory");
+        _ = fs::remove_dir_all(&link);
+        symlink(&real, &link).expect("a link");
+        let said = machine.well("schedule install --via launchd");
+        let folder = machine.home(folder.trim_end_matches("/dotfiles"));
+        assert!(said.contains(&format!("/raxx is in {}, which macOS may not let", folder.display())), "{said}");
+    }
+}

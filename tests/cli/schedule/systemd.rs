@@ -1,0 +1,264 @@
+//! The systemd user timer: the units, and how they are enabled and removed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use super::{Machine, NAME, SLACK, TOKEN};
+#[cfg(target_os = "linux")]
+use super::{need, spaces};
+use crate::support;
+use crate::support::loopback::Loopback;
+use crate::support::{RAXX, Sandbox, text};
+
+/// Splits what `--print` shows into files, by their names.
+fn units(printed: &str) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    for part in printed.split("# /").skip(1) {
+        let (path, text) = part.split_once('\n').expect("a path");
+        files.insert(
+            Path::new(path).file_name().expect("a name").to_str().expect("UTF-8").to_string(),
+            text.to_string(),
+        );
+    }
+    files
+}
+
+fn lines(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn the_units_are_right_line_by_line() {
+    let machine = Machine::new();
+    let before = machine.everything();
+    let files = units(&machine.printed("schedule install --print --via systemd"));
+    let service = &files["raxx-session-bootstrap.service"];
+    let timer = &files["raxx-session-bootstrap.timer"];
+    let start = format!("ExecStart=:\"{}\" check --alert --if-due 08:00Z", machine.bin().join("raxx").display());
+    let description = "Description=raxx: the daily check of the API tokens";
+    assert_eq!(lines(service), ["[Unit]", description, "[Service]", "Type=oneshot", &start, "TimeoutStartSec=30min"]);
+    let when = format!("{description} at 08:00 UTC: once an hour raxx looks whether it is due");
+    let timing = ["[Unit]", &when, "[Timer]", "OnCalendar=*-*-* *:00:00 UTC", "Persistent=true"];
+    assert_eq!(lines(timer), [&timing[..], &["[Install]", "WantedBy=timers.target"]].concat());
+    assert_eq!(machine.everything(), before, "nothing is written");
+
+    let local = units(&machine.printed("schedule install --print --via systemd --at 7:05 --local"));
+    assert!(lines(&local["raxx-session-bootstrap.timer"]).contains(&"OnCalendar=*-*-* *:05:00"));
+    assert!(local["raxx-session-bootstrap.service"].contains(" check --alert --if-due 07:05\n"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_takes_the_units_whatever_the_path() {
+    let analyze = need("systemd-analyze", "systemd");
+    let mut machine = Machine::new();
+    let odd = machine.sandbox.root().join("a b 50% %h $HOME ${x} ; ü");
+    fs::create_dir(&odd).expect("a directory");
+    symlink(RAXX, odd.join("raxx")).expect("a link");
+    machine.sandbox.env("RAXX_CONFIG", odd.join("config.toml"));
+    let verify = |machine: &Machine, directory: &Path| {
+        let mut command = machine.sandbox.command(&analyze);
+        command.arg("verify").arg("--user").env("PATH", "/usr/bin:/bin");
+        for unit in ["raxx-session-bootstrap.service", "raxx-session-bootstrap.timer"] {
+            command.arg(directory.join(unit));
+        }
+        command.output().expect("systemd-analyze starts")
+    };
+    let written = |command: &mut assert_cmd::Command| {
+        let out = command.args(["schedule", "install", "--print", "--via", "systemd"]).output().expect("raxx starts");
+        let directory = machine.sandbox.root().join("units");
+        let _ = fs::create_dir(&directory);
+        for (name, text) in units(&text(&out.stdout)) {
+            fs::write(directory.join(name), text).expect("a unit");
+        }
+        directory
+    };
+    for mut command in [machine.sandbox.command("raxx"), machine.sandbox.command(odd.join("raxx"))] {
+        let directory = written(&mut command);
+        let out = verify(&machine, &directory);
+        let said = format!("{}{}", text(&out.stdout), text(&out.stderr));
+        assert!(out.status.success() && !said.contains("raxx-session-bootstrap"), "{said}");
+    }
+    // It takes no quotes there, however they are written.
+    machine.sandbox.unset("RAXX_CONFIG");
+    let quote = machine.sandbox.root().join("it's");
+    fs::create_dir(&quote).expect("a directory");
+    symlink(RAXX, quote.join("raxx")).expect("a link");
+    let mut command = machine.sandbox.command(quote.join("raxx"));
+    let out = command.args(["schedule", "install", "--via", "systemd"]).output().expect("raxx starts");
+    assert_eq!(out.status.code(), Some(2));
+    assert!(text(&out.stderr).contains("with a quote or a backslash in its path"), "{}", text(&out.stderr));
+    // That it would have said so: a program that is not there.
+    fs::remove_file(odd.join("raxx")).expect("the link");
+    let out = verify(&machine, &machine.sandbox.root().join("units"));
+    assert!(text(&out.stderr).contains("not executable"), "{}", text(&out.stderr));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn systemd_looks_at_the_time_of_utc_wherever_the_machine_is() {
+    let analyze = need("systemd-analyze", "systemd");
+    let machine = Machine::new();
+    let files = units(&machine.printed("schedule install --print --via systemd --at 08:15"));
+    let timer = &files["raxx-session-bootstrap.timer"];
+    let calendar = timer.lines().find_map(|line| line.strip_prefix("OnCalendar=")).expect("a time");
+    for zone in ["UTC", "America/New_York", "Asia/Kolkata"] {
+        let mut command = machine.sandbox.command(&analyze);
+        // New York's clocks go back on the first of November.
+        command.args(["calendar", "--base-time=2026-10-31 00:00:00 UTC", "--iterations=60", calendar]).env("TZ", zone);
+        let out = command.output().expect("systemd-analyze starts");
+        let said = text(&out.stdout);
+        for hour in 0..24 {
+            assert!(said.contains(&format!("2026-11-01 {hour:02}:15:00 UTC")), "{zone}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_systemd_timer_is_installed_once_changed_and_taken_out() {
+    let machine = Machine::new();
+    machine.set("manager", "");
+    let before = machine.everything();
+    let units = machine.home(".config/systemd/user");
+    let timer = "raxx-session-bootstrap.timer";
+
+    let said = machine.well("schedule install");
+    assert!(
+        said.starts_with("raxx: the daily check is installed: systemd user timer, every day at 08:00 UTC\n"),
+        "{said}"
+    );
+    let started = [format!("systemctl --user enable {timer}"), format!("systemctl --user restart {timer}")];
+    let systemctl = |calls: Vec<String>| calls.into_iter().filter(|c| c.starts_with("systemctl")).collect::<Vec<_>>();
+    assert_eq!(systemctl(machine.calls()), [&["systemctl --user daemon-reload".to_string()][..], &started].concat());
+    let once = machine.everything();
+
+    let said = machine.well("schedule install");
+    assert!(said.contains("installed already"), "{said}");
+    assert_eq!(machine.everything(), once);
+    assert_eq!(systemctl(machine.calls()), [""; 0]);
+
+    machine.well("schedule install --at 21:00");
+    assert_eq!(fs::read(machine.fake("active")).unwrap(), fs::read(units.join(timer)).unwrap(), "with its new time");
+    let (code, said) = machine.status();
+    assert!(said.starts_with("installed: systemd user timer, every day at 21:00 UTC ("), "{said}");
+    assert_eq!(code, 0, "{said}");
+
+    // What systemd itself notes of a persistent timer.
+    let stamp = machine.home(".local/share/systemd/timers/stamp-raxx-session-bootstrap.timer");
+    fs::create_dir_all(stamp.parent().expect("a directory")).expect("a directory");
+    fs::write(&stamp, "").expect("a stamp");
+    machine.well("schedule uninstall");
+    assert!(!machine.fake("active").exists());
+    assert_eq!(machine.everything(), before);
+}
+
+#[test]
+fn a_timer_that_does_not_start_is_not_left_behind() {
+    let machine = Machine::new();
+    machine.set("manager", "");
+    machine.set("refuse", "");
+    let before = machine.everything();
+    let said = machine.refused("schedule install");
+    assert!(said.starts_with("systemctl --user restart: Failed to restart"), "{said}");
+    assert_eq!(machine.everything(), before);
+}
+
+#[test]
+fn without_a_manager_the_way_by_cron_is_named() {
+    let machine = Machine::new();
+    let before = machine.everything();
+    assert_eq!(
+        machine.refused("schedule install --via systemd"),
+        "systemctl --user daemon-reload: Failed to connect to bus: No medium found; type: raxx schedule install --via cron"
+    );
+    assert_eq!(machine.everything(), before);
+}
+
+#[test]
+fn a_timer_whose_units_are_deleted_by_hand_is_taken_out_all_the_same() {
+    let machine = Machine::new();
+    machine.set("manager", "");
+    let before = machine.everything();
+    machine.well("schedule install");
+    for unit in ["service", "timer"] {
+        let file = machine.home(".config/systemd/user").join(format!("raxx-session-bootstrap.{unit}"));
+        fs::remove_file(file).expect("the unit");
+    }
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: systemd user timer\n");
+    assert!(!machine.fake("active").exists(), "the timer goes on");
+    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
+}
+
+/// A manager of its own, in name spaces of its own: nothing of it is left when the script ends.
+#[cfg(target_os = "linux")]
+const MANAGER: &str = r#"
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system "$XDG_RUNTIME_DIR"
+chmod 700 "$XDG_RUNTIME_DIR"
+# Where the machine has no cgroups to give, a directory does.
+mount -t tmpfs tmpfs /sys/fs/cgroup && mount -t cgroup2 cgroup2 /sys/fs/cgroup || true
+for systemd in /usr/lib/systemd/systemd /lib/systemd/systemd; do test -x $systemd && break; done
+$systemd --user >/dev/null 2>&1 &
+tries=0
+until systemctl --user is-system-running --quiet || test $((tries += 1)) -gt 100; do sleep 0.1; done
+next() { echo "$1 $(systemctl --user show raxx-session-bootstrap.timer --property=NextElapseUSecRealtime --value)"; }
+raxx schedule install && next first
+raxx schedule install && next second
+raxx schedule install --at 23:15 && next third
+# As if it had been installed long ago: it is due, once.
+rm "$XDG_STATE_HOME/raxx/schedule.json"
+systemctl --user start raxx-session-bootstrap.service
+systemctl --user start raxx-session-bootstrap.service
+raxx schedule status && echo well
+raxx schedule uninstall && next after
+echo "enabled: $(systemctl --user is-enabled raxx-session-bootstrap.timer 2>/dev/null)"
+"#;
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_real_manager_takes_starts_and_forgets_the_timer() {
+    need("systemd-analyze", "systemd");
+    let unshare = need("unshare", "util-linux");
+    let server = Loopback::start();
+    server.accept(TOKEN);
+    let mut sandbox = Sandbox::new();
+    let text_of = support::loopback::config(&server.url());
+    sandbox.config(&format!(
+        "{text_of}enabled = false\n{SLACK}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"
+    ));
+    // The test's own variables are to reach the service, but not raxx's paths: it has those in the unit.
+    sandbox.env("XDG_RUNTIME_DIR", "/run/raxx-test").unset("DBUS_SESSION_BUS_ADDRESS").env("TZ", "UTC");
+    for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+        sandbox.unset(name);
+    }
+    sandbox.env(NAME, TOKEN);
+    let spaces = spaces(&["--mount", "--cgroup", "--pid", "--fork", "--kill-child", "--mount-proc"]);
+    let run = |script: &str| {
+        sandbox.command(&unshare).args(&spaces).args(["sh", "-c", script]).output().expect("unshare starts")
+    };
+    let can = run("mount -t tmpfs tmpfs /run");
+    let why = "this test needs name spaces, for a manager of its own: run it as root, or let users make them";
+    assert!(can.status.success(), "{why}: {}", text(&can.stderr));
+    let out = run(MANAGER);
+    let (said, complaints) = (text(&out.stdout), text(&out.stderr));
+    let line = |word: &str| {
+        let found = said.lines().find_map(|line| line.strip_prefix(word));
+        found.unwrap_or_else(|| panic!("no {word}: {said}{complaints}")).trim().to_string()
+    };
+    assert!(line("first").ends_with(":00:00 UTC"), "{said}");
+    assert_eq!(line("first"), line("second"));
+    assert!(complaints.contains("installed already"), "{complaints}");
+    assert!(line("third").ends_with(":15:00 UTC"), "{said}");
+    assert!(line("last run:").ends_with("(just now) — 1 PASS"), "{said}{complaints}");
+    assert_eq!(line("well"), "");
+    assert!(line("next run:").contains(" 23:15 UTC (in "), "{said}");
+    assert_eq!(server.attempts(TOKEN), 1, "once a day, however often it is started: {said}{complaints}");
+    assert_eq!(line("after"), "", "{said}");
+    assert_eq!(line("enabled:"), "");
+    for under in [".config/systemd", ".local/share/systemd"] {
+        assert!(!sandbox.home().join(under).exists(), "{under} is left");
+    }
+}
