@@ -6,6 +6,8 @@
 mod keyring;
 #[path = "../support/pty.rs"]
 mod pty;
+#[path = "../support/snapshot.rs"]
+mod snapshot;
 #[path = "../support/mod.rs"]
 mod support;
 
