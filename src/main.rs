@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use cli::{Cli, Command};
 
 fn main() -> ExitCode {
-    process::harden();
+    process::harden(config::secret_variables);
     terminal::restore_on_panic();
     let cli = match Cli::read() {
         Ok(cli) => cli,
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         if let Some(process::Ended(code)) = error.downcast_ref() {
             return ExitCode::from(*code);
         }
-        process::say(&terminal::output::error(&format!("raxx: {error:#}")));
+        process::say(&text::output::error(&format!("raxx: {error:#}")));
         ExitCode::from(2)
     })
 }

@@ -6,21 +6,26 @@ use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::pin::pin;
 use std::process::Command;
+use std::sync::OnceLock;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::config::secret_variables;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::terminal::output;
 use crate::text::clean_lines;
+use crate::text::output;
 
 /// The most open files that macOS lets a process ask for.
 const FILES: u64 = 10_240;
 
-/// No core dump, and on Linux no reading of this process's memory by others of the same user. First thing in `main`.
-pub(crate) fn harden() {
+/// Tells the variables that no child gets.
+static WITHHELD: OnceLock<fn() -> &'static [String]> = OnceLock::new();
+
+/// No core dump, and on Linux no reading of this process's memory by others of the same user; and no child gets the
+/// variables that `withheld` names. First thing in `main`.
+pub(crate) fn harden(withheld: fn() -> &'static [String]) {
+    let _ = WITHHELD.set(withheld);
     // Neither can fail in a way that one could do something about.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Each credential needs a connection and a lock; macOS gives a shell 256 files.
@@ -69,7 +74,7 @@ pub(crate) fn child(program: impl AsRef<OsStr>) -> Command {
     let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"__RAXX_"));
     ours.for_each(|name| _ = command.env_remove(name));
     ALSO_WITHHELD.iter().for_each(|name| _ = command.env_remove(name));
-    secret_variables().iter().for_each(|name| _ = command.env_remove(name));
+    WITHHELD.get().map_or(&[][..], |names| names()).iter().for_each(|name| _ = command.env_remove(name));
     command
 }
 

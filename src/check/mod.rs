@@ -16,13 +16,13 @@ use jiff::Timestamp;
 pub(crate) use cache::fingerprint_parts;
 use request::{Asked, Extra};
 
-use crate::config::{Config, Credential};
+use crate::config::{Config, Credential, VAULT_ROW};
 use crate::provider::http::{Client, Fault};
 use crate::provider::{Catalogue, Finding};
-use crate::report::{Kind, Row, Verdict, distance, ends_soon, next_command};
+use crate::report::{ENVIRONMENT, Kind, Row, Verdict, distance, ends_soon, next_command};
 use crate::secret::{Malformed, Secret};
 use crate::source::infisical::{self, Access};
-use crate::source::{ENVIRONMENT, Stored, environment, stored, without_value};
+use crate::source::{Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
 use crate::store::{Lookup, Store};
 
@@ -102,7 +102,7 @@ impl<'a> Run<'a> {
     /// The rows' names, in order.
     pub(crate) fn names(&self) -> Vec<&str> {
         let names = self.credentials.iter().map(|c| c.name.as_str());
-        names.chain(self.vault.then_some(infisical::NAME)).collect()
+        names.chain(self.vault.then_some(VAULT_ROW)).collect()
     }
 
     /// Runs all checks at once. `each` gets every verdict with its place in the configured order.
@@ -292,7 +292,7 @@ impl<'a> Run<'a> {
     async fn vault(&self) -> Checked {
         let rotate_via = self.config.infisical.rotate_via.clone();
         let provider = self.catalogue.get("infisical").expect("it is built in");
-        let address = match infisical::address(&self.config.infisical) {
+        let address = match infisical::address(&self.config.infisical.base_url) {
             Ok(address) => address,
             Err(why) => return plain_row(Kind::Malformed, why),
         };
@@ -320,12 +320,12 @@ impl<'a> Run<'a> {
             }
         };
         let id = login.as_ref().map_or("", Secret::expose);
-        let parts = [infisical::NAME, "infisical", first.url.as_str(), id];
+        let parts = [VAULT_ROW, "infisical", first.url.as_str(), id];
         let body = login.as_ref().map(|id| infisical::login_body(id, &secret));
         let extra = Extra { body, headers, id: login.clone() };
         let ask = async |_| self.ask(&provider, first.clone(), &secret, None, &extra).await;
         let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
-        let mut row = self.row(infisical::NAME, "infisical", asked);
+        let mut row = self.row(VAULT_ROW, "infisical", asked);
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         // The built-in address may be anybody's but this vault's.
         if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
@@ -361,7 +361,7 @@ impl<'a> Run<'a> {
 }
 
 fn plain_row(kind: Kind, words: String) -> Checked {
-    Checked { row: Row::new(infisical::NAME, "infisical", kind, words), good: None, live: true, print: None }
+    Checked { row: Row::new(VAULT_ROW, "infisical", kind, words), good: None, live: true, print: None }
 }
 
 fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {

@@ -11,18 +11,17 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
-use crate::config::{self, Config, Credential};
+use crate::config::{self, Config, Credential, VAULT_ROW};
 use crate::files;
 use crate::process::{ALSO_WITHHELD, block_on, print, say};
 use crate::provider::http::Client;
 use crate::report::prometheus;
 use crate::report::{Report, Row};
 use crate::secret::Secret;
-use crate::source::infisical;
-use crate::source::{STORE, Stored, environment, stored, why_not};
+use crate::source::{STORE, Stored, environment, stored};
 use crate::state;
 use crate::state::history;
-use crate::store::{self, Lookup, Store};
+use crate::store::{self, Lookup, Store, why_not};
 use crate::terminal::Terminal;
 use crate::text::clean;
 
@@ -77,9 +76,9 @@ pub(super) async fn tell(
 ) -> bool {
     let mut desk = Desk::open();
     let now = Timestamp::now();
-    let vault = config.infisical.enabled.then_some(infisical::NAME);
+    let vault = config.infisical.enabled.then_some(VAULT_ROW);
     let names: Vec<&str> = config.names().chain(vault).collect();
-    let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider);
+    let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider, &config::place());
     let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };
     // Before anything is sent or waited for: a crash loses nothing.
     desk.change(now, |book| book.note(&run)).await;
@@ -196,7 +195,7 @@ impl Desk {
 pub(super) fn test() -> Result<ExitCode> {
     let config = Config::load()?;
     config.catalogue()?;
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let report = Report { rows: Vec::new(), unfinished: 0, checked_at: Timestamp::now() };
     let message = Message { host: host(), at: report.checked_at, test: true, notices: Vec::new() };
     let mut good = true;

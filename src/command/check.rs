@@ -14,14 +14,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{alert, memory, only, prune, stamp, warn_unsaved};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::process::{Ends, block_on, print, say, write_whole};
 use crate::report::prometheus;
 use crate::report::{Cause, Report, Shown};
 use crate::schedule;
 use crate::state::history;
 use crate::store;
-use crate::terminal::output;
+use crate::text::output;
 
 /// The exit code of a run that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -43,7 +43,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     };
     let catalogue = config.catalogue()?;
     let state = memory(true);
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let mode = if args.alert || args.if_due.is_some() { Mode::Daily } else { Mode::Check };
     let mut run = Run::new(&config, &catalogue, mode, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
@@ -65,9 +65,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         print(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
     warn_unsaved(if args.alert || args.if_due.is_some() {
-        history::note_unattended(&report.rows, began, report.checked_at)
+        history::note_unattended(&config::place(), &report.rows, began, report.checked_at)
     } else {
-        history::note(&report.rows, began, report.checked_at)
+        history::note(&config::place(), &report.rows, began, report.checked_at)
     });
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));
@@ -78,10 +78,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     }
     stamp(&report, args.names.is_empty());
     // Before anybody is told, which may take a minute.
-    let metrics = args.prometheus.as_ref().map(|file| prometheus::write(file, &report));
+    let metrics = args.prometheus.as_ref().map(|file| prometheus::write(file, &report, &config::place()));
     let mut told = true;
     if let Some(file) = config.alert.prometheus.as_ref().filter(|_| args.alert && args.names.is_empty())
-        && let Err(why) = prometheus::write(file, &report)
+        && let Err(why) = prometheus::write(file, &report, &config::place())
     {
         say(&format!("raxx: {why:#}"));
         told = false;

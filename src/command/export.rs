@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
 
     let mut short = false;
     if !ask_store.is_empty() {
-        let store = store::open(&config);
+        let store = store::open(&config.store);
         let limit = if args.missing { STORE_AT_START } else { STORE };
         let values = block_on(stored(&*store, &ask_store, limit))?;
         for (credential, value) in ask_store.iter().zip(values) {

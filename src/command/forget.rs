@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::process::{block_on, say, until_a_signal};
 use crate::source::environment;
 use crate::store;
-use crate::store::update::{forget, is_there, place};
+use crate::store::update::{forget, is_there};
 use crate::terminal::Terminal;
 
 /// # Errors
@@ -18,8 +18,8 @@ use crate::terminal::Terminal;
 pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     let credential = credential(&config, &args.name)?;
-    let item = place(credential)?;
-    let store = store::open(&config);
+    let item = credential.place_in_store()?;
+    let store = store::open(&config.store);
     let name = &credential.name;
     block_on(until_a_signal(async {
         if !is_there(&*store, item).await? {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::{memory, prune, stamp};
 use crate::check::announced;
 use crate::check::{Checked, Mode, Run};
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Report, Row};
 use crate::shell::{Changes, Code, is_off, say_lines};
@@ -42,7 +42,7 @@ fn validated(nested: bool) -> Result<Code> {
     }
     let catalogue = config.catalogue()?;
     let state = memory(false);
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let run = Run::new(&config, &catalogue, Mode::Hook, state.as_ref(), &*store);
     let mut found: Vec<Option<Checked>> = (0..run.len()).map(|_| None).collect();
     block_on(run.checks(&mut |i, checked| found[i] = Some(checked)))?;
@@ -56,7 +56,7 @@ fn validated(nested: bool) -> Result<Code> {
         stamp(&report, true);
     }
     // A new terminal does not speak of it: what a person types does.
-    let _ = history::note(&live, run.began, report.checked_at);
+    let _ = history::note(&config::place(), &live, run.began, report.checked_at);
     prune(state.as_ref(), &config, None);
     let warn = config.warn_in_terminals;
     let rows = block_on(announced::news(&found, &catalogue, nested, warn))?;

@@ -12,7 +12,7 @@ use super::store::not_to_a_terminal;
 use super::{TYPED, may_be_a_value, memory, warn_unsaved};
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
-use crate::config::{Config, Credential};
+use crate::config::{self, Config, Credential};
 use crate::process::{block_on, say, until_a_signal, write_whole};
 use crate::report::Kind;
 use crate::secret::Secret;
@@ -62,7 +62,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     if args.files.is_empty() {
         lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
     }
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
     let changes = RefCell::new(Changes::now());
@@ -199,7 +199,7 @@ async fn import(
             proved = Some(row);
         }
         keep(store, name, item, &secret, &super::look(run.config, name)).await?;
-        warn_unsaved(history::note_stored(proved, store.speaker(item).name()));
+        warn_unsaved(history::note_stored(&config::place(), proved, store.speaker(item).name()));
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",
             store.speaker(item).name(),

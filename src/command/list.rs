@@ -9,11 +9,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::ListArgs;
-use crate::config::Config;
+use crate::config::{self, Config, VAULT_ROW};
 use crate::process::{print, say, write_whole};
+use crate::report::ENVIRONMENT;
 use crate::report::{Kind, Verdict, distance, ends_soon};
 use crate::secret::from_environment;
-use crate::source::ENVIRONMENT;
 use crate::source::infisical::{self, Access};
 use crate::state;
 use crate::state::history::{self, Change, Known, Last};
@@ -42,7 +42,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     if let Err(why) = state::existing() {
         super::warn_without_memory(&why);
     }
-    let mut entries = entries(&config, &history::known(), now);
+    let mut entries = entries(&config, &history::known(&config::place()), now);
     narrow(&mut entries, &config, &args.names)?;
     if args.json {
         write_whole(&json(&entries))?;
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
 
 /// Leaves the credentials that were named; all if none was.
 fn narrow(entries: &mut Vec<Entry>, config: &Config, names: &[String]) -> Result<()> {
-    let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == infisical::NAME);
+    let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == VAULT_ROW);
     if let Some(name) = names.iter().find(|name| !entries.iter().any(|entry| named(entry, name))) {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();
         return Err(super::unknown(name, &known));
@@ -137,7 +137,7 @@ fn entries(config: &Config, known: &Known, now: Timestamp) -> Vec<Entry> {
     }
     if config.infisical.enabled {
         let set = !matches!(infisical::access(), Access::NotSet(_));
-        entries.push(entry(infisical::NAME, "infisical", set.then(|| ENVIRONMENT.into())));
+        entries.push(entry(VAULT_ROW, "infisical", set.then(|| ENVIRONMENT.into())));
     }
     entries
 }
@@ -296,15 +296,15 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
 /// `raxx list --history NAME`.
 fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp) -> Result<ExitCode> {
     // On the command line the vault's row has a short name.
-    let name = if name == SHORT { infisical::NAME } else { name };
-    let changes = history::of(name);
-    let configured = config.names().any(|known| known == name) || name == infisical::NAME;
+    let name = if name == SHORT { VAULT_ROW } else { name };
+    let changes = history::of(name, &config::place());
+    let configured = config.names().any(|known| known == name) || name == VAULT_ROW;
     // What is not configured any more may have a history all the same.
     if !configured && changes.is_empty() {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();
         return Err(super::unknown(name, &known));
     }
-    let last = history::known().remove(name);
+    let last = history::known(&config::place()).remove(name);
     if json {
         write_whole(&history_json(name, &changes, last.as_ref()))?;
         return Ok(ExitCode::SUCCESS);

@@ -9,7 +9,7 @@ use super::check::collect;
 use super::{memory, only, stamp, warn_unsaved};
 use crate::check::{Mode, Run};
 use crate::cli::LoadArgs;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::process::{block_on, say, say_styled, write_whole};
 use crate::report::Shown;
 use crate::shell::Changes;
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let state = memory(true);
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let mut run = Run::new(&config, &catalogue, Mode::Load, state.as_ref(), &*store);
     only(&mut run, &args.names)?;
 
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
 
-    warn_unsaved(history::note(&report.rows, run.began, report.checked_at));
+    warn_unsaved(history::note(&config::place(), &report.rows, run.began, report.checked_at));
 
     let mut changes = Changes::now();
     for checked in &checked {

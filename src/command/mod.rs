@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, bail};
 
 use crate::check::Run;
-use crate::config::{self, Config, Credential};
+use crate::config::{self, Config, Credential, VAULT_ROW};
 use crate::files;
 use crate::process::{say, write_whole};
 use crate::report::Report;
@@ -34,7 +34,7 @@ use crate::text::typed::{may_repeat, nearest};
 
 /// Narrows a run to the credentials that were named; all where none was.
 fn only(run: &mut Run<'_>, names: &[String]) -> Result<()> {
-    const VAULT: [&str; 2] = ["infisical", crate::source::infisical::NAME];
+    const VAULT: [&str; 2] = ["infisical", VAULT_ROW];
     if names.is_empty() {
         return Ok(());
     }

@@ -4,11 +4,10 @@ use std::process::ExitCode;
 
 use jiff::Timestamp;
 
-use crate::config::Config;
+use crate::config::{self, Config, VAULT_ROW};
 use crate::process::print;
 use crate::report::{Kind, Verdict, ends_soon};
 use crate::shell::is_off;
-use crate::source::infisical;
 use crate::state::history::{self, Known};
 
 /// Prints the segment, or nothing: a prompt is not the place for an error, which `raxx check` and new terminals report.
@@ -16,7 +15,7 @@ pub(crate) fn run() -> ExitCode {
     if is_off() {
         return ExitCode::SUCCESS;
     }
-    let known = history::known();
+    let known = history::known(&config::place());
     if !known.is_empty()
         && let Ok(config) = Config::load()
     {
@@ -30,7 +29,7 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
     let mut failing = Vec::new();
     let mut ending = Vec::new();
     let credentials = config.credentials.iter().map(|c| (c.name.as_str(), c.provider.as_str()));
-    for (name, provider) in credentials.chain(config.infisical.enabled.then_some((infisical::NAME, "infisical"))) {
+    for (name, provider) in credentials.chain(config.infisical.enabled.then_some((VAULT_ROW, "infisical"))) {
         // Another provider's verdict is another credential's.
         let Some(last) = known.get(name).filter(|last| last.provider == provider) else { continue };
         // Without network nothing is wrong with a token, and there is nothing to do about it.
@@ -45,7 +44,7 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
         }
     }
     // The vault's row has a name for reports.
-    let short = |name| if name == infisical::NAME { "infisical" } else { name };
+    let short = |name| if name == VAULT_ROW { "infisical" } else { name };
     match (failing.as_slice(), ending.as_slice()) {
         ([], []) => String::new(),
         ([name], _) => format!("✗ {}\n", short(name)),
@@ -105,7 +104,7 @@ mod tests {
         let valid = |name, end| (name, Kind::Valid, Kind::Valid, end);
         assert_eq!(shown(&[]), "");
         assert_eq!(shown(&[valid("HEROKU_API_KEY", None), valid("CF_WORKER_DEPLOY", Some(15 * DAY))]), "");
-        assert_eq!(shown(&[(infisical::NAME, Kind::NotConfigured, Kind::NotConfigured, None)]), "");
+        assert_eq!(shown(&[(VAULT_ROW, Kind::NotConfigured, Kind::NotConfigured, None)]), "");
         assert_eq!(shown(&[("HEROKU_API_KEY", Kind::Unreachable, Kind::Unreachable, None)]), "", "no network");
         assert_eq!(shown(&[("HEROKU_API_KEY", Kind::Unreachable, Kind::Valid, None)]), "", "no network");
         assert_eq!(shown(&[("NOT_CONFIGURED_ANY_MORE", Kind::Rejected, Kind::Rejected, None)]), "");
@@ -120,7 +119,7 @@ mod tests {
         assert_eq!(shown(&[("CF_WORKER_DEPLOY", Kind::Valid, Kind::Valid, Some(DAY)), ending]), "! 2 tokens\n");
         assert_eq!(shown(&[bad("HEROKU_API_KEY"), ending]), "✗ HEROKU_API_KEY\n");
         assert_eq!(shown(&[bad("HEROKU_API_KEY"), bad("CF_WORKER_DEPLOY")]), "✗ 2 tokens\n");
-        assert_eq!(shown(&[bad(infisical::NAME)]), "✗ infisical\n");
+        assert_eq!(shown(&[bad(VAULT_ROW)]), "✗ infisical\n");
         let offline = ("HEROKU_API_KEY", Kind::Unreachable, Kind::Rejected, None);
         assert_eq!(shown(&[offline]), "✗ HEROKU_API_KEY\n", "an outage mends no token");
         let over = ("HEROKU_API_KEY", Kind::Valid, Kind::Valid, Some(-5));

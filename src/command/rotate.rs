@@ -16,13 +16,13 @@ use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven}
 use super::{credential, look, memory};
 use crate::check::{Mode, Run};
 use crate::cli::RotateArgs;
-use crate::config::Config;
+use crate::config::{Config, VAULT_ROW};
 use crate::process::{Ends, block_on, child, child_apart, say, say_styled, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::startup_files;
 use crate::source::environment;
-use crate::store::update::{current, keep, place};
+use crate::store::update::{current, keep};
 use crate::store::{self, Lookup};
 use crate::terminal::Terminal;
 
@@ -45,7 +45,7 @@ const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)
 pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     not_to_a_terminal("rotate", args.shell)?;
     let config = Config::load()?;
-    if [crate::source::infisical::NAME, "infisical"].contains(&args.name.as_str()) {
+    if [VAULT_ROW, "infisical"].contains(&args.name.as_str()) {
         // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
         block_on(show_page(config.infisical.rotate_via.as_deref(), args.value.stdin))??;
         return Ok(ExitCode::SUCCESS);
@@ -53,9 +53,9 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     let catalogue = config.catalogue()?;
     let credential = credential(&config, &args.name)?;
     let name = &credential.name;
-    let item = place(credential)?;
+    let item = credential.place_in_store()?;
     let look = look(&config, name);
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
     // A webhook's address is asked about in its own way, and belongs to no account.
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     let provider = catalogue.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
         let stored = until_a_signal(async {
-            let mut terminal = Terminal::for_code(args.shell);
+            let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
             super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
             // A locked store is told before anybody makes a token.
             current(&*store, &credential.name, item).await
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             show_page(credential.rotate_via.as_deref(), false).await?;
         }
         until_a_signal(async {
-            let mut terminal = Terminal::for_code(args.shell);
+            let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
             match provider.and_then(|provider| provider.manage_url.as_ref()) {
                 Some(page) if guided => {
                     say(&format!("raxx: make the new one here: {page}"));

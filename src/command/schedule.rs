@@ -125,7 +125,7 @@ fn other_zone() -> Option<String> {
 /// Says what works in this shell and will not where a scheduler starts the check: it has neither this shell's variables nor
 /// its PATH.
 fn unseen(config: &Config) -> Result<()> {
-    let store = store::open(config);
+    let store = store::open(&config.store);
     let slack = config.alert.slack.enabled.then(|| config.alert.slack.credential());
     let here = config.credentials.iter().filter(|c| environment(&c.name).is_some());
     let asked: Vec<&Credential> = here.chain(slack).collect();

@@ -10,7 +10,7 @@ use super::{credential, freshened, look, memory, warn_unsaved};
 use crate::alert::slack::prove_webhook;
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
-use crate::config::{Config, Credential, secret_variables};
+use crate::config::{self, Config, Credential, secret_variables};
 use crate::process::{block_on, say, say_styled, until_a_signal, write_whole};
 use crate::provider::http::Client;
 use crate::report::{Kind, Row};
@@ -18,7 +18,7 @@ use crate::secret::{Secret, StandIn};
 use crate::shell::{Changes, Shell};
 use crate::source::environment;
 use crate::state::history;
-use crate::store::update::{current, keep, place, repaired};
+use crate::store::update::{current, keep, repaired};
 use crate::store::{self, Item};
 use crate::terminal::paste::{self, Pasted, Unusable};
 use crate::terminal::{self, Terminal};
@@ -33,15 +33,15 @@ pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     let catalogue = config.catalogue()?;
     let credential = credential(&config, &args.name)?;
-    let item = place(credential)?;
+    let item = credential.place_in_store()?;
     if args.repair {
         return repair(&config, credential);
     }
-    let store = store::open(&config);
+    let store = store::open(&config.store);
     let state = memory(true);
     let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
     block_on(until_a_signal(async {
-        let mut terminal = Terminal::for_code(args.shell);
+        let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
         super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
         current(&*store, &credential.name, item).await?;
@@ -84,7 +84,7 @@ pub(super) fn stored(
     instead: Option<&str>,
 ) -> Result<()> {
     let (name, place) = (&credential.name, run.store.speaker(item).name());
-    warn_unsaved(history::note_stored(row, place));
+    warn_unsaved(history::note_stored(&config::place(), row, place));
     say(&format!("raxx: {name} is stored in the {place}"));
     // Shells do not need the credentials that alerts are sent with.
     if shell.is_some() && (environment(name).is_some() || run.config.names().any(|listed| listed == name)) {
@@ -103,8 +103,8 @@ pub(super) fn asks(how: &crate::cli::ValueArgs) -> bool {
 }
 
 fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
-    let store = store::open(config);
-    let item = place(credential)?;
+    let store = store::open(&config.store);
+    let item = credential.place_in_store()?;
     if store.name() != "Keychain" {
         bail!("only items of the macOS Keychain need a repair: this machine keeps values elsewhere");
     }

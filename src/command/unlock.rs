@@ -9,8 +9,8 @@ use crate::cli::UnlockArgs;
 use crate::config::Config;
 use crate::process::{block_on, say, unbroken, until_a_signal};
 use crate::secret::Secret;
-use crate::source::why_not;
 use crate::store::update::LIMIT;
+use crate::store::why_not;
 use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Lookup, Refused, Store, StoreFile};
 use crate::terminal::{self, Terminal};
 
@@ -24,10 +24,10 @@ const TRIES: usize = 3;
 pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
     let config = Config::load()?;
     block_on(until_a_signal(async {
-        let store = store::open(&config);
+        let store = store::open(&config.store);
         let items: Vec<Item> = config.credentials.iter().filter_map(|credential| credential.store.clone()).collect();
         let locked = store.locked_keyrings(&items, LIMIT).await;
-        let file = store::store_file(&config).map(|file| file.can_be_unlocked().map(|()| file));
+        let file = store::store_file(&config.store).map(|file| file.can_be_unlocked().map(|()| file));
         let mut input = Input { piped: args.stdin && !terminal::stdin_is_a_person(), terminal: Terminal::new() };
         match (locked, file) {
             (Ok(keyrings), file) if !keyrings.is_empty() => {
@@ -131,11 +131,11 @@ pub(crate) fn lock() -> Result<ExitCode> {
 }
 
 fn store_file(config: &Config) -> Result<StoreFile> {
-    store::store_file(config).map_or_else(|| no_file(config), Ok)
+    store::store_file(&config.store).map_or_else(|| no_file(config), Ok)
 }
 
 fn no_file<T>(config: &Config) -> Result<T> {
-    bail!("values are kept in the {} here: raxx locks only a store file", store::open(config).name())
+    bail!("values are kept in the {} here: raxx locks only a store file", store::open(&config.store).name())
 }
 
 fn refused(why: Refused) -> Result<ExitCode> {
@@ -158,7 +158,7 @@ fn passphrase(bytes: &[u8]) -> Result<Secret> {
 /// # Errors
 /// It cannot be made, or nobody says how it is to be opened.
 pub(crate) async fn ready_to_write(config: &Config, terminal: Option<&mut Terminal>) -> Result<()> {
-    let store = store::open(config);
+    let store = store::open(&config.store);
     let Some(first) = store.first_write(LIMIT).await else { return Ok(()) };
     let form = match (&first.identity, terminal) {
         (Some(path), _) => Form::Identity(path.clone()),
@@ -188,7 +188,7 @@ async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
         first.path().display()
     ));
     say("raxx:   passphrase  typed once after each start of the machine: raxx unlock");
-    let offered = store::offered_identity();
+    let offered = first.offered_identity();
     if let Some(identity) = &offered {
         say(&format!(
             "raxx:   identity    a key in {}, for machines that nobody unlocks; who can read it can read the values",

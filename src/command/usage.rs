@@ -11,7 +11,7 @@ use clap::{Command, CommandFactory as _, ValueEnum as _};
 use super::TYPED;
 use crate::cli::{Cli, Color};
 use crate::config;
-use crate::terminal::output;
+use crate::text::output;
 use crate::text::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, shown_name};
 
 /// No shorter word of the command line is taken for a secret.

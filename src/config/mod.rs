@@ -22,7 +22,7 @@ use url::Url;
 use crate::files;
 use crate::provider::base_url::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
-use crate::store::Item;
+use crate::store::{Item, StoreSettings};
 use crate::text::typed::{self, instead, shown, shown_name, shown_path};
 use file::{File, duration};
 use names::check_name;
@@ -33,7 +33,9 @@ pub(crate) use alert::{AlertSettings, SlackSettings};
 pub(crate) use file::ConfigError;
 pub(crate) use names::{REFUSED_NAMES, is_identifier, may_be_named};
 pub(crate) use paths::{directory, place};
-pub(crate) use store::{Backend, StoreSettings};
+
+/// The name of the row that reports on the Infisical vault.
+pub(crate) const VAULT_ROW: &str = "infisical auth (universal-auth)";
 
 /// No configuration is longer.
 const LARGEST: u64 = 4 << 20;
@@ -57,6 +59,19 @@ pub(crate) struct Credential {
     pub account_id: Option<String>,
     /// In place of the configuration's.
     pub warn_before: Option<Duration>,
+}
+
+impl Credential {
+    /// Where its value is stored.
+    ///
+    /// # Errors
+    /// The configuration gives it no place.
+    pub(crate) fn place_in_store(&self) -> anyhow::Result<&Item> {
+        self.store.as_ref().ok_or_else(|| {
+            let name = &self.name;
+            anyhow::anyhow!("{name} has no place in the store: add store = {{ service = \"…\", account = \"…\" }} to its [[credential]]")
+        })
+    }
 }
 
 /// The vault whose login is checked beside the credentials.
@@ -333,7 +348,7 @@ impl Config {
 
     /// How long before the end of this credential a PASS warns of it.
     pub(crate) fn warn_before(&self, name: &str) -> Duration {
-        let own = if name == crate::source::infisical::NAME {
+        let own = if name == VAULT_ROW {
             self.infisical.warn_before
         } else {
             self.credentials.iter().find(|c| c.name == name).and_then(|c| c.warn_before)

@@ -1,51 +1,12 @@
 //! `[store]`: which of the machine's secret stores.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::file::{ConfigError, File, absolute};
-use super::paths::xdg;
+use super::paths::{directory, xdg};
+use crate::store::{Backend, StoreSettings};
 use crate::text::typed::{instead, shown};
-
-/// Which store, of those that this system may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Backend {
-    /// The Keychain on macOS; else the Secret Service, and the file where there is none.
-    Auto,
-    Keychain,
-    SecretService,
-    File,
-}
-
-impl Backend {
-    /// The words of the configuration.
-    const WORDS: [(&str, Backend); 4] = [
-        ("auto", Backend::Auto),
-        ("keychain", Backend::Keychain),
-        ("secret-service", Backend::SecretService),
-        ("file", Backend::File),
-    ];
-
-    fn is_here(self) -> bool {
-        match self {
-            Backend::Auto | Backend::File => true,
-            Backend::Keychain => cfg!(target_os = "macos"),
-            Backend::SecretService => cfg!(target_os = "linux"),
-        }
-    }
-}
-
-/// Where values are stored.
-#[derive(Debug, Clone)]
-pub(crate) struct StoreSettings {
-    pub backend: Backend,
-    /// Of the store file; none without a home directory.
-    pub path: Option<PathBuf>,
-    /// The identity file that opens it.
-    pub identity: Option<PathBuf>,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -80,5 +41,6 @@ pub(super) fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSetti
         backend,
         path: path(&form.path, "path")?.or_else(|| Some(xdg("XDG_DATA_HOME", ".local/share")?.join("store.age"))),
         identity: path(&form.identity, "identity")?,
+        offered_identity: directory().map(|dir| dir.join("identity.txt")),
     })
 }

@@ -68,11 +68,11 @@ fn each_mistake_is_one_line_with_its_place_and_its_fix() {
 fn the_store_is_chosen_by_itself_or_by_the_file() {
     let store = |text: &str| Config::parse("c.toml", text.into(), Some(Config::built_in())).unwrap().store;
     let home = dirs::home_dir().unwrap();
-    assert_eq!(store("").backend, Backend::Auto);
+    assert_eq!(store("").backend, crate::store::Backend::Auto);
     assert!(store("").path.unwrap().ends_with("raxx/store.age"));
     assert_eq!(store("").identity, None);
     let chosen = store("[store]\nbackend = \"file\"\npath = \"/srv/raxx.age\"\nidentity = \"~/.config/id\"\n");
-    assert_eq!(chosen.backend, Backend::File);
+    assert_eq!(chosen.backend, crate::store::Backend::File);
     assert_eq!((chosen.path, chosen.identity), (Some("/srv/raxx.age".into()), Some(home.join(".config/id"))));
 }
 

@@ -17,6 +17,9 @@ use crate::text::clean;
 
 pub(crate) use text::{ago, distance, ends_soon};
 
+/// The name of the environment as a source.
+pub(crate) const ENVIRONMENT: &str = "env";
+
 /// What a run says of one credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "UPPERCASE")]

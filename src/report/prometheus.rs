@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::config;
 use crate::files::{self, Target};
 use crate::report::{Report, Row, Verdict};
 use crate::text::clean;
@@ -42,14 +41,14 @@ const METRICS: [Metric; 3] = [
 ];
 
 /// The text of the file. A credential whose check was skipped is not in it.
-pub(crate) fn text(report: &Report) -> String {
+pub(crate) fn text(report: &Report, configuration: &str) -> String {
     let mut out = String::new();
     for metric in METRICS {
         let _ = writeln!(out, "# HELP {} {}", metric.name, metric.help);
         let _ = writeln!(out, "# TYPE {} gauge", metric.name);
         for row in &report.rows {
             if let Some(value) = (metric.value)(row, report) {
-                let _ = writeln!(out, "{}{{{}}} {value}", metric.name, labels(row));
+                let _ = writeln!(out, "{}{{{}}} {value}", metric.name, labels(row, configuration));
             }
         }
     }
@@ -60,14 +59,15 @@ pub(crate) fn text(report: &Report) -> String {
     let _ = writeln!(out, "# TYPE {name} gauge");
     for row in report.rows.iter().filter(|row| row.verdict() != Verdict::Skip) {
         let kind = serde_json::to_value(row.kind).unwrap_or_default();
-        let _ = writeln!(out, "{name}{{{},kind=\"{}\"}} 1", labels(row), kind.as_str().unwrap_or_default());
+        let _ =
+            writeln!(out, "{name}{{{},kind=\"{}\"}} 1", labels(row, configuration), kind.as_str().unwrap_or_default());
     }
     out
 }
 
 /// What tells one row from all others of this machine, where several users and configurations may write files.
-fn labels(row: &Row) -> String {
-    let (name, provider, place) = (label(&row.name), label(&row.provider), label(&config::place()));
+fn labels(row: &Row, configuration: &str) -> String {
+    let (name, provider, place) = (label(&row.name), label(&row.provider), label(configuration));
     let uid = rustix::process::geteuid().as_raw();
     format!("name=\"{name}\",provider=\"{provider}\",config=\"{place}\",uid=\"{uid}\"")
 }
@@ -80,9 +80,9 @@ fn label(text: &str) -> String {
 ///
 /// # Errors
 /// One line: the file, and why it cannot be written. An old one stays as it is.
-pub(crate) fn write(path: &Path, report: &Report) -> Result<()> {
+pub(crate) fn write(path: &Path, report: &Report, configuration: &str) -> Result<()> {
     // The collector runs as another user, and the file contains no secrets.
-    let written = target(path).and_then(|target| target.public().replace(text(report).as_bytes()));
+    let written = target(path).and_then(|target| target.public().replace(text(report, configuration).as_bytes()));
     written
         .map_err(|error| named(path, &error))
         .with_context(|| format!("{}: the metrics are not written", shown(path)))
@@ -134,6 +134,6 @@ mod tests {
         let rows = vec![Row::new("A", "x\"y\\z\nq", Kind::Valid, "valid")];
         let report = Report { rows, unfinished: 0, checked_at: Timestamp::UNIX_EPOCH };
         let line = "raxx_credential_valid{name=\"A\",provider=\"x\\\"y\\\\z q\",config=\"";
-        assert!(text(&report).contains(line), "{}", text(&report));
+        assert!(text(&report, "").contains(line), "{}", text(&report, ""));
     }
 }

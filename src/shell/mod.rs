@@ -200,7 +200,7 @@ fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
 
 /// Says something to the person, line by line, on stderr.
 pub(crate) fn say_lines(text: &str) -> String {
-    crate::terminal::output::for_people(&clean_lines(text))
+    crate::text::output::for_people(&clean_lines(text))
         .lines()
         .map(|line| format!("builtin printf '%s\\n' {} >&2\n", quoted(line)))
         .collect()

@@ -7,12 +7,8 @@ use serde::Serialize;
 use url::Url;
 use zeroize::Zeroizing;
 
-use crate::config::Infisical;
 use crate::provider::base_url::vault_url;
 use crate::secret::{Malformed, Secret, from_environment};
-
-/// The row's name.
-pub(crate) const NAME: &str = "infisical auth (universal-auth)";
 
 /// What the environment lets one ask the vault.
 pub(crate) enum Access {
@@ -61,9 +57,9 @@ pub(crate) fn access() -> Access {
 ///
 /// # Errors
 /// `INFISICAL_DOMAIN` is no address that secrets may be sent to.
-pub(crate) fn address(config: &Infisical) -> Result<Url, String> {
+pub(crate) fn address(configured: &Url) -> Result<Url, String> {
     let Some(domain) = std::env::var("INFISICAL_DOMAIN").ok().filter(|d| !d.is_empty()) else {
-        return Ok(config.base_url.clone());
+        return Ok(configured.clone());
     };
     vault_url(&domain).map_err(|why| why.replace("base_url", "INFISICAL_DOMAIN"))
 }

@@ -7,10 +7,7 @@ use std::time::Duration;
 use crate::config::Credential;
 use crate::report::{Cause, Kind, Row};
 use crate::secret::{Malformed, Secret, from_environment};
-use crate::store::{Item, Lookup, Remedy, Store};
-
-/// The environment's name in a report.
-pub(crate) const ENVIRONMENT: &str = "env";
+use crate::store::{Lookup, Remedy, Store};
 
 /// How long the store may take while a shell starts: a person waits for it.
 pub(crate) const STORE_AT_START: Duration = Duration::from_millis(300);
@@ -43,21 +40,6 @@ pub(crate) async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Dur
         None => Stored::Not(Lookup::Absent),
     };
     wanted.iter().map(one).collect()
-}
-
-/// Why a store gave or took nothing, in a line with what to type next.
-pub(crate) fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
-    let store = store.speaker(item);
-    let name = store.name();
-    match lookup {
-        Lookup::Found(_) | Lookup::Absent => format!("it is not in the {name}"),
-        Lookup::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
-        Lookup::Consent(why) => format!("the {name} wants consent: {why}; {}", store.unlock_hint(item)),
-        Lookup::Unavailable(why) => format!("there is no {name} here: {why}"),
-        Lookup::Unreachable(why) | Lookup::Broken(why) => format!("the {name} does not work: {why}"),
-        Lookup::Unfit(why) => format!("the {name} cannot keep this value: {why}"),
-        Lookup::TimedOut => format!("the {name} did not answer in time"),
-    }
 }
 
 /// The row of a credential that is in no source, or in one that could not be read.

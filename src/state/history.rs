@@ -14,10 +14,9 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::config;
 use crate::files::{self, shown};
+use crate::report::ENVIRONMENT;
 use crate::report::{Kind, Row, Verdict};
-use crate::source::ENVIRONMENT;
 use crate::state;
 use crate::text::{clean, plain};
 
@@ -89,22 +88,21 @@ pub(crate) type Known = BTreeMap<String, Last>;
 type All = BTreeMap<String, Last>;
 
 /// What the last runs with this configuration found. Empty where nothing is known.
-pub(crate) fn known() -> Known {
+pub(crate) fn known(configuration: &str) -> Known {
     let dir = state::existing().ok().flatten();
-    dir.map(|dir| known_in(&dir, &config::place())).unwrap_or_default()
+    dir.map(|dir| known_in(&dir, configuration)).unwrap_or_default()
 }
 
 /// The changes of one name in this configuration, the oldest first.
-pub(crate) fn of(name: &str) -> Vec<Change> {
+pub(crate) fn of(name: &str, configuration: &str) -> Vec<Change> {
     let all = state::existing().ok().flatten().map(|dir| changes_in(&dir)).unwrap_or_default();
-    let place = config::place();
-    let ours = |change: &Change| change.name == name && change.is_of(&place);
+    let ours = |change: &Change| change.name == name && change.is_of(configuration);
     all.into_iter().filter(ours).collect()
 }
 
 /// Since when it fails; none where its last verdict is not FAIL, or another provider's.
-pub(crate) fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
-    known().get(name).filter(|last| last.provider == provider).and_then(Last::failing_since)
+pub(crate) fn failing_since(name: &str, provider: &str, configuration: &str) -> Option<Timestamp> {
+    known(configuration).get(name).filter(|last| last.provider == provider).and_then(Last::failing_since)
 }
 
 /// Notes the verdicts of a run: those that were asked for this very run, not remembered ones. Without a state directory
@@ -112,9 +110,9 @@ pub(crate) fn failing_since(name: &str, provider: &str) -> Option<Timestamp> {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written. It costs the memory, not the run.
-pub(crate) fn note(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
+pub(crate) fn note(configuration: &str, rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
     let Some(dir) = state::directory().ok().filter(|_| !rows.is_empty()) else { return Ok(()) };
-    match note_in(&dir, &config::place(), rows, began, at) {
+    match note_in(&dir, configuration, rows, began, at) {
         // It passes, and other files tell of it.
         Err((_, error)) if is_full(&error) => Ok(()),
         Err((file, error)) => Err(format!("{}: {}", shown(&dir.join(file)), files::why(&error))),
@@ -127,8 +125,13 @@ pub(crate) fn note(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), 
 ///
 /// # Errors
 /// As [`note`].
-pub(crate) fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
-    let known = known();
+pub(crate) fn note_unattended(
+    configuration: &str,
+    rows: &[Row],
+    began: Timestamp,
+    at: Timestamp,
+) -> Result<(), String> {
+    let known = known(configuration);
     let of_a_terminal = |row: &&Row| {
         matches!(row.kind, Kind::Missing | Kind::NotConfigured | Kind::Locked)
             && known
@@ -136,16 +139,16 @@ pub(crate) fn note_unattended(rows: &[Row], began: Timestamp, at: Timestamp) -> 
                 .is_some_and(|last| last.provider == row.provider && last.source.as_deref() == Some(ENVIRONMENT))
     };
     let rows: Vec<Row> = rows.iter().filter(|row| !of_a_terminal(row)).cloned().collect();
-    note(&rows, began, at)
+    note(configuration, &rows, began, at)
 }
 
 /// Notes the verdict of a value that is in the store now: what failed before fails no more.
 ///
 /// # Errors
 /// As [`note`].
-pub(crate) fn note_stored(row: Option<Row>, store: &str) -> Result<(), String> {
+pub(crate) fn note_stored(configuration: &str, row: Option<Row>, store: &str) -> Result<(), String> {
     let now = Timestamp::now();
-    row.map_or(Ok(()), |row| note(&[Row { source: Some(store.into()), ..row }], now, now))
+    row.map_or(Ok(()), |row| note(configuration, &[Row { source: Some(store.into()), ..row }], now, now))
 }
 
 impl Change {

@@ -12,11 +12,11 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
-use crate::config::{Backend, Config};
 use crate::secret::Secret;
 
 pub(crate) use file::{Refused, StoreFile};
 pub(crate) use keyring::KEPT_HOURS;
+pub(crate) use settings::{Backend, StoreSettings};
 
 #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod apart;
@@ -31,6 +31,7 @@ mod keychain_macos;
 mod keyring;
 #[cfg(target_os = "linux")]
 mod secret_service;
+mod settings;
 
 /// Where a store keeps one value: the attributes of `security -s … -a …` and of `secret-tool store service … account …`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
@@ -241,10 +242,10 @@ pub(crate) struct FirstWrite {
     pub identity: Option<PathBuf>,
 }
 
-/// The store of this configuration. Nothing is connected, started or read before the first question.
-pub(crate) fn open(config: &Config) -> Box<dyn Store> {
-    let file = store_file(config);
-    match (config.store.backend, file) {
+/// The store that the settings name. Nothing is connected, started or read before the first question.
+pub(crate) fn open(settings: &StoreSettings) -> Box<dyn Store> {
+    let file = store_file(settings);
+    match (settings.backend, file) {
         #[cfg(target_os = "macos")]
         (Backend::Auto | Backend::Keychain, _) => Box::new(keychain::Keychain::new(keychain_macos::System)),
         #[cfg(target_os = "linux")]
@@ -256,20 +257,33 @@ pub(crate) fn open(config: &Config) -> Box<dyn Store> {
     }
 }
 
-/// The store file of this configuration, where it may have one.
-pub(crate) fn store_file(config: &Config) -> Option<StoreFile> {
-    let settings = &config.store;
+/// The store file that the settings name, where it may have one.
+pub(crate) fn store_file(settings: &StoreSettings) -> Option<StoreFile> {
     let wanted = match settings.backend {
         Backend::Auto => !cfg!(target_os = "macos"),
         Backend::File => true,
         Backend::Keychain | Backend::SecretService => false,
     };
-    settings.path.as_ref().filter(|_| wanted).map(|path| StoreFile::new(path, settings.identity.clone()))
+    settings
+        .path
+        .as_ref()
+        .filter(|_| wanted)
+        .map(|path| StoreFile::new(path, settings.identity.clone()).offering(settings.offered_identity.clone()))
 }
 
-/// The identity file that is offered, and looked for where none is configured.
-pub(crate) fn offered_identity() -> Option<PathBuf> {
-    Some(crate::config::directory()?.join("identity.txt"))
+/// Why a store gave or took nothing, in a line with what to type next.
+pub(crate) fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
+    let store = store.speaker(item);
+    let name = store.name();
+    match lookup {
+        Lookup::Found(_) | Lookup::Absent => format!("it is not in the {name}"),
+        Lookup::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
+        Lookup::Consent(why) => format!("the {name} wants consent: {why}; {}", store.unlock_hint(item)),
+        Lookup::Unavailable(why) => format!("there is no {name} here: {why}"),
+        Lookup::Unreachable(why) | Lookup::Broken(why) => format!("the {name} does not work: {why}"),
+        Lookup::Unfit(why) => format!("the {name} cannot keep this value: {why}"),
+        Lookup::TimedOut => format!("the {name} did not answer in time"),
+    }
 }
 
 /// No place to keep a store file in.

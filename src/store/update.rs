@@ -5,32 +5,16 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::config::Credential;
 use crate::process::unbroken;
 use crate::secret::Secret;
-use crate::source::why_not;
 use crate::state::alone_with_the_store;
-use crate::store::{Item, Lookup, Store};
+use crate::store::{Item, Lookup, Store, why_not};
 
 /// How long the store may take for a write that a person waits for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);
 
 /// How long to wait for another raxx that changes the store: longer than one change may take.
 const WAIT: Duration = Duration::from_secs(30);
-
-/// Where a credential's value is kept.
-///
-/// # Errors
-/// The configuration gives it no place.
-pub(crate) fn place(credential: &Credential) -> Result<&Item> {
-    let Some(item) = &credential.store else {
-        let name = &credential.name;
-        bail!(
-            "{name} has no place in the store: add store = {{ service = \"…\", account = \"…\" }} to its [[credential]]"
-        );
-    };
-    Ok(item)
-}
 
 /// What is stored now; nothing where there is nothing.
 ///

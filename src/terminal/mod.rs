@@ -1,6 +1,5 @@
 //! What is asked of a person, on the terminal, and what comes through a pipe instead.
 
-pub(crate) mod output;
 pub(crate) mod paste;
 
 use std::fs::{File, OpenOptions};
@@ -18,7 +17,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::process::say;
-use crate::shell::Shell;
 use crate::text::typed::looks_like_a_value;
 
 /// No token is longer; what comes in beyond it is somebody's mistake.
@@ -62,10 +60,10 @@ impl Terminal {
         Terminal::default()
     }
 
-    /// The terminal of a raxx that prints code for this shell, if it does.
-    pub(crate) fn for_code(shell: Option<Shell>) -> Terminal {
-        let mut terminal = Terminal::new();
-        terminal.inside_a_function = shell.is_some();
+    /// The terminal of a raxx that runs in a command substitution of the shell function, which nobody could resume.
+    pub(crate) fn in_a_shell_function() -> Terminal {
+        let mut terminal = Terminal::default();
+        terminal.inside_a_function = true;
         terminal
     }
 

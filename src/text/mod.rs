@@ -1,6 +1,7 @@
 //! Text from elsewhere (a provider, Slack, the environment, a file, another program) on its way to a person, a file or an
 //! agent.
 
+pub(crate) mod output;
 mod redact;
 pub(crate) mod typed;
 

@@ -46,6 +46,8 @@ pub(crate) struct StoreFile {
     path: PathBuf,
     /// The identity file of the configuration.
     identity: Option<PathBuf>,
+    /// The identity file that is offered, and looked for where none is configured.
+    offered: Option<PathBuf>,
 }
 
 /// Why a passphrase did not unlock it.
@@ -90,12 +92,17 @@ struct Open {
 
 impl StoreFile {
     pub(super) fn new(path: &Path, identity: Option<PathBuf>) -> StoreFile {
-        StoreFile { path: resolved(path), identity }
+        StoreFile { path: resolved(path), identity, offered: None }
     }
 
     /// Where it is, or will be.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The same with an identity file to offer.
+    pub(super) fn offering(self, offered: Option<PathBuf>) -> StoreFile {
+        StoreFile { offered, ..self }
     }
 
     /// Whether it is there.
@@ -153,7 +160,7 @@ impl StoreFile {
 
     /// The identity file: the configured one, or else the one that is offered where none is.
     fn identity(&self) -> Option<PathBuf> {
-        self.identity.clone().or_else(super::offered_identity)
+        self.identity.clone().or_else(|| self.offered.clone())
     }
 
     /// The name of its key in the keyring: no two files of this user share one.
@@ -402,7 +409,7 @@ impl Store for StoreFile {
 impl StoreFile {
     /// What to do about a store file that does not exist and has no form.
     pub(super) fn unchosen(&self) -> String {
-        let offered = super::offered_identity().unwrap_or_else(|| "identity.txt".into());
+        let offered = self.offered.clone().unwrap_or_else(|| "identity.txt".into());
         format!(
             "there is no store file yet at {}: store on a terminal, which asks how it is to be opened, or set [store] identity = \"{}\"",
             shown(&self.path),
@@ -415,6 +422,11 @@ impl FirstWrite {
     /// Where the store file will be.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
+    }
+
+    /// The identity file to offer.
+    pub(crate) fn offered_identity(&self) -> Option<PathBuf> {
+        self.file.offered.clone()
     }
 
     /// What to configure where nobody can be asked.

@@ -356,7 +356,7 @@ fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
 fn a_value_that_cannot_be_kept_is_not_blamed_on_the_keychain() {
     let keychain = Keychain::new(Chain::default());
     let why = write(&keychain, "t\u{f6}k\u{e9}n").unwrap_err();
-    let said = crate::source::why_not(&why, &token(), &keychain);
+    let said = crate::store::why_not(&why, &token(), &keychain);
     insta::assert_snapshot!("a_value_that_the_keychain_cannot_keep", said);
 }
 
