@@ -35,6 +35,8 @@ pub fn settings(sandbox: &Sandbox) -> insta::Settings {
     for root in [real.as_path(), sandbox.root()] {
         settings.add_filter(&regex_of(&root.display().to_string()), "[SANDBOX]");
     }
+    // A text may be of more than one sandbox.
+    settings.add_filter(r"(/[\w.-]+)*/raxx-test-\w+", "[SANDBOX]");
     settings.add_filter(r"(127\.0\.0\.1|localhost):\d+", "$1:[PORT]");
     settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z)?", "[TIME]");
     settings.add_filter(r"\b\d\d:\d\d UTC", "[CLOCK]");
