@@ -39,6 +39,10 @@ pub fn settings(sandbox: &Sandbox) -> insta::Settings {
     settings.add_filter(r"(/[\w.-]+)*/raxx-test-\w+", "[SANDBOX]");
     settings.add_filter(r"(127\.0\.0\.1|localhost):\d+", "$1:[PORT]");
     settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z)?", "[TIME]");
+    settings.add_filter(
+        r"\[TIME\]( [\w+-]+)? \((in \d+ \w+|\d+ \w+ ago|just now|in less than a minute)\)",
+        "[TIME] ([DISTANCE])",
+    );
     settings.add_filter(r"\b\d\d:\d\d UTC", "[CLOCK]");
     settings.add_filter(r#""latency_ms": ?\d+"#, r#""latency_ms": [MS]"#);
     settings

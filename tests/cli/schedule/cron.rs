@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-use super::{Machine, executable};
+use super::{Machine, executable, session};
 #[cfg(target_os = "linux")]
 use super::{need, spaces};
 use crate::support;
@@ -15,12 +15,12 @@ pub(super) const FOREIGN: &[u8] =
     b"# mine\nMAILTO=op@example.com\nPATH=/usr/bin:/bin\n\n*/5 * * * * tar \\% >/dev/null # \xff\xfe\n\t\n@daily  x\n";
 
 #[test]
-fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
+fn the_crontab_line_is_written_once_changed_and_removed() {
     let machine = Machine::new();
     let before = machine.everything();
     machine.set("crontab", FOREIGN);
     let said = machine.well("schedule install");
-    assert!(said.starts_with("raxx: the daily check is installed: crontab, every day at 08:00 UTC\n"), "{said}");
+    assert!(said.contains("crontab") && said.contains("08:00 UTC"), "{said}");
     let crontab = || fs::read(machine.fake("crontab")).expect("a crontab");
     let line = format!("0 * * * * {} check --alert --if-due 08:00Z", machine.bin().join("raxx").display());
     let once = crontab();
@@ -28,8 +28,7 @@ fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
     assert_eq!(ours.lines().nth(1), Some(&line[..]));
     assert_eq!(ours.lines().count(), 3);
 
-    let said = machine.well("schedule install");
-    assert!(said.contains("installed already"), "{said}");
+    machine.well("schedule install");
     assert_eq!(crontab(), once);
 
     // A line of the person's own behind raxx's stays there when the time changes.
@@ -38,11 +37,12 @@ fn a_line_of_the_crontab_is_written_once_changed_and_taken_out() {
     let changed = crontab();
     assert!(changed.starts_with(FOREIGN) && changed.ends_with(b"# <<< raxx <<<\n@reboot y\n"));
     let (_, said) = machine.status();
-    assert!(said.starts_with("installed: crontab, every day at 06:40 local time (crontab -l)\n"), "{said}");
+    assert!(said.contains("crontab") && said.contains("06:40"), "{said}");
 
-    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is removed: crontab\n");
+    machine.well("schedule uninstall");
     assert_eq!(crontab(), [FOREIGN, b"@reboot y\n"].concat());
     assert_eq!(machine.everything(), before);
+    session!(machine);
 }
 
 #[test]
@@ -55,17 +55,17 @@ fn who_had_no_crontab_has_none_after() {
 }
 
 #[test]
-fn a_path_that_cron_would_read_otherwise_is_refused() {
+fn a_path_that_cron_would_misread_is_refused() {
     // cron takes the backslash from `\%`, and ends the command at `\\%`.
     let machine = Machine::new();
     let odd = machine.sandbox.root().join("50\\%");
     fs::create_dir(&odd).expect("a directory");
     symlink(RAXX, odd.join("raxx")).expect("a link");
-    let mut command = machine.sandbox.command(odd.join("raxx"));
-    let out = command.args(["schedule", "install", "--via", "cron"]).output().expect("raxx starts");
+    let out = machine.run_as(odd.join("raxx"), "schedule install --via cron");
     assert_eq!(out.status.code(), Some(2));
-    assert!(text(&out.stderr).contains("cron holds no backslash: "), "{}", text(&out.stderr));
+    assert!(text(&out.stderr).contains("50\\%/raxx"), "{}", text(&out.stderr));
     assert!(!machine.fake("crontab").exists() && !machine.sandbox.state().exists());
+    session!(machine);
 }
 
 #[test]
@@ -75,14 +75,15 @@ fn a_crontab_that_is_not_understood_is_not_touched() {
     machine.set("crontab", broken);
     for line in ["schedule install", "schedule uninstall"] {
         let said = machine.refused(line);
-        assert!(said.contains("do not make one block"), "{said}");
+        assert!(said.contains("raxx"), "{said}");
         assert_eq!(fs::read(machine.fake("crontab")).unwrap(), broken);
     }
     machine.set("crontab", FOREIGN);
     machine.set("refuse", "crontab: you are not allowed to use this program\n");
     let said = machine.refused("schedule install");
-    assert_eq!(said, "crontab -l: crontab: you are not allowed to use this program");
+    assert!(said.contains("you are not allowed to use this program"), "{said}");
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
+    session!(machine);
 }
 
 #[cfg(target_os = "linux")]
@@ -146,14 +147,13 @@ fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
         let mut command = machine.sandbox.command(odd.join("raxx"));
         let out = command.args(["schedule", "install", "--at", at]).output().expect("raxx starts");
         assert!(out.status.success(), "{}", text(&out.stderr));
-        text(&out.stderr)
     };
 
     real.write(FOREIGN);
     install(&machine, "08:00");
     let once = real.read().expect("a crontab");
     assert!(once.starts_with(FOREIGN));
-    assert!(install(&machine, "08:00").contains("installed already"));
+    install(&machine, "08:00");
     assert_eq!(real.read().expect("a crontab"), once);
     install(&machine, "09:10");
     assert!(real.read().expect("a crontab").starts_with(FOREIGN));
@@ -174,7 +174,7 @@ fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
     let out = started(&command);
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()), "{command}");
     let out = started(&command.replace("09:10Z", "25:00Z"));
-    assert!(text(&out.stderr).contains("a time of the day is written as 08:00"), "it is raxx that was started");
+    assert!(text(&out.stderr).starts_with("raxx: "), "it is raxx that was started");
 
     let out = machine.sandbox.run(&["schedule", "uninstall"]);
     assert!(out.status.success(), "{}", text(&out.stderr));

@@ -10,13 +10,16 @@ mod which;
 use crate::support;
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use jiff::Timestamp;
 
+use crate::snapshot::transcript;
 use support::{RAXX, Sandbox, text};
 
 const LABEL: &str = "app.raxx.session-bootstrap";
@@ -77,8 +80,24 @@ case $1 in
 esac
 "#;
 
+/// The user that `id -un` names: one that systemd does not know.
+const ID: &str = "#!/bin/sh\necho op-of-the-tests\n";
+
+/// A snapshot of everything that was run on a machine since the last one.
+macro_rules! session {
+    ($machine:expr) => {
+        $crate::snapshot::snapshot!($machine.sandbox, $machine.session())
+    };
+    ($machine:expr, $name:expr) => {
+        $crate::snapshot::snapshot!($machine.sandbox, $name, $machine.session())
+    };
+}
+use session;
+
 /// A home whose PATH begins with stand-ins for the schedulers' programs.
 struct Machine {
+    /// The transcripts of what was run.
+    ran: Mutex<String>,
     /// What is named like a cron daemon for as long as this lives.
     daemon: std::process::Child,
     sandbox: Sandbox,
@@ -99,11 +118,11 @@ impl Machine {
         for directory in [&bin, &fake] {
             fs::create_dir(directory).expect("a directory");
         }
-        for (name, script) in [("launchctl", LAUNCHCTL), ("systemctl", SYSTEMCTL), ("crontab", CRONTAB)] {
+        for (name, script) in [("launchctl", LAUNCHCTL), ("systemctl", SYSTEMCTL), ("crontab", CRONTAB), ("id", ID)] {
             executable(&bin.join(name), script);
         }
         // No systemctl or crontab of the machine's own; what the stand-ins need is linked.
-        for program in ["sh", "cat", "cp", "rm", "mv", "sed", "mkdir", "ln", "id"] {
+        for program in ["sh", "cat", "cp", "rm", "mv", "sed", "mkdir", "ln"] {
             let real = ["/bin", "/usr/bin"].map(|directory| Path::new(directory).join(program));
             let real = real.iter().find(|path| path.exists()).expect("every Unix has it");
             symlink(real, bin.join(program)).expect("a link");
@@ -117,7 +136,7 @@ impl Machine {
         let crond = bin.join("crond");
         symlink("/bin/sleep", &crond).expect("a link");
         let daemon = std::process::Command::new(&crond).arg("600").spawn().expect("sleep starts");
-        Machine { daemon, sandbox }
+        Machine { ran: Mutex::default(), daemon, sandbox }
     }
 
     fn bin(&self) -> PathBuf {
@@ -148,10 +167,28 @@ impl Machine {
     }
 
     fn run(&self, line: &str) -> Output {
-        self.sandbox.command("raxx").args(line.split(' ')).output().expect("raxx starts")
+        self.run_as("raxx", line)
     }
 
-    /// It goes well and says this on stderr.
+    /// Runs raxx by this path.
+    fn run_as(&self, program: impl AsRef<OsStr>, line: &str) -> Output {
+        let out = self.sandbox.command(program).args(line.split(' ')).output().expect("raxx starts");
+        self.record(line, &out);
+        out
+    }
+
+    /// Adds a run of raxx to the next snapshot.
+    fn record(&self, line: &str, out: &Output) {
+        *self.ran.lock().expect("no test panics in it") += &transcript(&format!("raxx {line}"), out);
+    }
+
+    /// What was run since the last time, without what differs between users and distributions.
+    fn session(&self) -> String {
+        let ran = std::mem::take(&mut *self.ran.lock().expect("no test panics in it"));
+        ran.replace("service crond start", "service cron start").replace(&format!("gui/{}", uid()), "gui/[UID]")
+    }
+
+    /// Runs raxx, which exits 0, and returns what it prints to stderr.
     fn well(&self, line: &str) -> String {
         let out = self.run(line);
         let said = text(&out.stderr);
@@ -160,7 +197,7 @@ impl Machine {
         said
     }
 
-    /// It is refused with one line.
+    /// Runs raxx, which exits 2, and returns the error.
     fn refused(&self, line: &str) -> String {
         let out = self.run(line);
         let said = text(&out.stderr);
@@ -211,6 +248,7 @@ impl Machine {
         command.args(spaces(&["--mount"])).args(["/bin/sh", "-c", script, "sh"]).arg(zone).arg(self.bin());
         command.env("PATH", "/usr/bin:/bin").arg("raxx").args(line.split(' '));
         let out = command.output().expect("unshare starts");
+        self.record(line, &out);
         let said = text(&out.stderr);
         assert!(!said.contains("unshare:") && !said.contains("mount:"), "this test needs name spaces: {said}");
         out

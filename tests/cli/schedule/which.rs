@@ -2,23 +2,24 @@
 
 use std::fs;
 
-use super::Machine;
 use super::cron::FOREIGN;
+use super::{Machine, session};
 use crate::support::text;
 
 #[cfg(not(target_os = "macos"))]
 #[test]
-fn where_there_is_no_scheduler_it_says_so() {
+fn a_machine_without_a_scheduler() {
     let machine = Machine::new();
     for program in ["systemctl", "crontab"] {
         fs::remove_file(machine.bin().join(program)).expect("the stand-in");
     }
     let said = machine.refused("schedule install");
-    assert!(said.starts_with("there is no scheduler here") && said.ends_with("raxx check --alert"), "{said}");
-    assert_eq!(machine.refused("schedule install --via cron"), "crontab -l: there is no such program here");
-    assert_eq!(machine.well("schedule uninstall"), "raxx: the daily check is not installed\n");
+    assert!(said.ends_with("raxx check --alert"), "{said}");
+    assert!(machine.refused("schedule install --via cron").contains("crontab"));
+    machine.well("schedule uninstall");
     let (code, said) = machine.status();
-    assert_eq!((code, &said[..]), (1, "installed: no; type: raxx schedule install\nlast run:  never\n"));
+    assert!(code == 1 && said.contains("type: raxx schedule install"), "{said}");
+    session!(machine);
 }
 
 #[cfg(not(target_os = "macos"))]
@@ -28,24 +29,25 @@ fn a_machine_that_has_systemd_now_runs_the_check_once() {
     machine.set("crontab", FOREIGN);
     machine.well("schedule install");
     machine.set("manager", "");
-    let said = machine.well("schedule install");
-    assert!(said.contains("raxx: the previous one is removed: crontab\n"), "{said}");
+    machine.well("schedule install");
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
     let (code, said) = machine.status();
-    assert_eq!(said.matches("installed:").count(), 1, "{said}");
+    assert!(said.contains("systemd user timer") && !said.contains("crontab"), "{said}");
     assert_eq!(code, 0, "{said}");
+    session!(machine);
 }
 
 #[test]
-fn a_time_that_is_none_is_refused() {
+fn an_invalid_time_is_refused() {
     let machine = Machine::new();
     let before = machine.everything();
     for bad in ["24", "24:00", "08:60", "noon", "08:00Z", ""] {
-        let out = machine.sandbox.run(&["schedule", "install", "--at", bad]);
+        let out = machine.run(&format!("schedule install --at {bad}"));
         assert_eq!(out.status.code(), Some(2), "{bad}");
-        assert!(text(&out.stderr).contains("a time of the day is written as 08:00"), "{}", text(&out.stderr));
+        assert!(text(&out.stderr).contains("08:00"), "{}", text(&out.stderr));
     }
     let out = machine.run("schedule install --utc --local");
     assert_eq!(out.status.code(), Some(2));
     assert_eq!(machine.everything(), before);
+    session!(machine);
 }
