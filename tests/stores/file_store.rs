@@ -3,26 +3,34 @@
 //! Needs the programs `age` and `keyctl` (Debian: age, keyutils). A system whose kernel keyring cannot be used, as in
 //! many containers, has other words for the passphrase form: then those are what is tested.
 
-use crate::support;
-
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use serde_json::Value;
 
-use support::{RAXX, Sandbox, text};
+use crate::pty::Terminal;
+use crate::snapshot::{ran, snapshot, transcript};
+use crate::support::{RAXX, Sandbox, text};
+use crate::token::said_by_raxx;
 
 const OLD: &str = "ghp_MadeUpForTheFileStoreOld0123456789cdef";
 const NEW: &str = "ghp_MadeUpForTheFileStoreNew0123456789cdef";
 const PASSPHRASE: &str = "correct horse battery";
 
-/// Longer than anything here may take.
-const HUNG: Duration = Duration::from_secs(60);
+/// The questions of the first `raxx store`, as far as a test waits for them.
+const FORM: &str = "[passphrase/identity] ";
+const FORM_AGAIN: &str = "passphrase or identity: ";
+const NEW_PASSPHRASE: &str = "New passphrase";
+const REPEAT: &str = "Repeat";
+const HIDDEN: &str = "T0 (hidden)";
+
+/// Two kinds of a verdict.
+const MISSING: &str = "missing";
+const LOCKED: &str = "locked";
 
 /// A home with this `[store]` and the credentials T0 to T9.
 fn home(store: &str) -> Sandbox {
@@ -59,33 +67,26 @@ fn stored(sandbox: &Sandbox, name: &str, value: &str) {
     assert!(out.status.success(), "{}", text(&out.stderr));
 }
 
-/// What `raxx export` has for the name; or else its one line.
+/// What `raxx export` has for the name; or else the kind of its verdict.
 fn read(sandbox: &Sandbox, name: &str) -> Result<String, String> {
-    exported(&sandbox.run(&["export", "sh", name]), name)
-}
-
-fn exported(out: &Output, name: &str) -> Result<String, String> {
+    let out = sandbox.run(&["export", "sh", name]);
     let code = text(&out.stdout);
-    match code.strip_prefix(&format!("export {name}='")).and_then(|rest| rest.strip_suffix("'\n")) {
-        Some(value) => Ok(value.into()),
-        None => Err(line(out)),
+    if let Some(value) = code.strip_prefix(&format!("export {name}='")).and_then(|rest| rest.strip_suffix("'\n")) {
+        return Ok(value.into());
     }
-}
-
-/// The one line on stderr.
-fn line(out: &Output) -> String {
     let said = text(&out.stderr);
-    assert_eq!(said.lines().count(), 1, "{said}");
-    said.trim_end().trim_start_matches("raxx: ").into()
+    assert_eq!((code.as_str(), said.lines().count(), said.contains(name)), ("", 1, true), "{said}");
+    let report: Value = serde_json::from_slice(&sandbox.run(&["check", "--json", name]).stdout).expect("a report");
+    Err(report["credentials"][0]["kind"].as_str().expect("its kind").into())
 }
 
-/// The last line on stderr of a run that stored nothing.
+/// What a `raxx store` of T0 printed that stored nothing.
 fn refused(out: &Output) -> String {
     assert!(!out.status.success());
     assert_eq!(text(&out.stdout), "");
     let said = text(&out.stderr);
-    let last = said.lines().last().expect("a line");
-    last.trim_start_matches("raxx: ").into()
+    assert!(!said.contains(OLD) && !said.contains(NEW), "{said}");
+    transcript("raxx store T0 --stdin --no-check", out)
 }
 
 /// A store that waits for its value.
@@ -128,17 +129,19 @@ fn files(directory: &Path) -> Vec<String> {
 #[test]
 fn the_first_store_makes_both_files_and_says_where() {
     let sandbox = unattended();
-    assert_eq!(read(&sandbox, "T0"), Err("T0 is not exported: not in env or store file".into()));
+    assert_eq!(read(&sandbox, "T0"), Err(MISSING.into()));
+    snapshot!(sandbox, "nothing_is_stored", ran(&sandbox, &["export", "sh", "T0"]));
     let out = store(&sandbox, "T0", OLD);
     let said = text(&out.stderr);
     for path in [store_file(&sandbox), identity_file(&sandbox)] {
-        assert!(said.contains(&format!("raxx: made {}\n", path.display())), "{said}");
+        assert!(said.contains(&format!("{}\n", path.display())), "{said}");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o7777, 0o700);
     }
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+    snapshot!(sandbox, transcript("raxx store T0 --stdin --no-check", &out));
     let said = text(&store(&sandbox, "T1", NEW).stderr);
-    assert!(!said.contains("made"), "{said}");
+    assert!(!said.contains(store_file(&sandbox).to_str().unwrap()), "{said}");
     let entry =
         |n: u8, value: &str| format!(r#"{{"service":"raxx-t{n}","account":"a","name":"T{n}","value":"{value}"}}"#);
     assert_eq!(recovered(&sandbox), format!(r#"{{"version":1,"items":[{},{}]}}"#, entry(0, OLD), entry(1, NEW)));
@@ -173,15 +176,12 @@ fn without_its_identity_file_it_says_what_to_do() {
     let sandbox = unattended();
     stored(&sandbox, "T0", OLD);
     fs::remove_file(identity_file(&sandbox)).unwrap();
-    let (identity, file) = (identity_file(&sandbox), store_file(&sandbox));
-    let next = format!(
-        "the identity file {} does not exist: put it back, or move {} away and store anew",
-        identity.display(),
-        file.display()
-    );
     let said = refused(&store(&sandbox, "T0", NEW));
-    assert!(said.ends_with(&next), "{said}");
-    assert!(!identity.exists());
+    for path in [identity_file(&sandbox), store_file(&sandbox)] {
+        assert!(said.contains(path.to_str().unwrap()), "{said}");
+    }
+    snapshot!(sandbox, said + &ran(&sandbox, &["export", "sh", "T0"]));
+    assert!(!identity_file(&sandbox).exists());
 }
 
 #[test]
@@ -189,6 +189,7 @@ fn without_a_terminal_nothing_is_chosen_and_nothing_is_made() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let said = refused(&store(&sandbox, "T0", OLD));
     assert!(said.contains("[store] identity = "), "{said}");
+    snapshot!(sandbox, said);
     assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
 }
 
@@ -295,10 +296,7 @@ fn a_first_writer_killed_at_any_moment_leaves_what_the_next_one_can_use() {
         child.kill().unwrap();
         child.wait().unwrap();
         let value = read(&sandbox, "T0");
-        assert!(
-            value == Ok(OLD.into()) || value == Err("T0 is not exported: not in env or store file".into()),
-            "{value:?}"
-        );
+        assert!(value == Ok(OLD.into()) || value == Err(MISSING.into()), "{value:?}");
         stored(&sandbox, "T1", NEW);
         assert_eq!((read(&sandbox, "T0"), read(&sandbox, "T1")), (value, Ok(NEW.into())));
     }
@@ -312,7 +310,7 @@ fn a_full_disk_is_one_line_and_changes_nothing() {
     let mut shell = sandbox.command("bash");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec raxx store T0 --stdin --no-check"]);
     let said = refused(&shell.write_stdin(NEW).output().unwrap());
-    assert!(said.contains("store.age cannot be written: File too large"), "{said}");
+    snapshot!(sandbox, said);
     assert_eq!(fs::read(store_file(&sandbox)).unwrap(), before);
     assert_eq!(files(&sandbox.home().join(".local/share/raxx")), [".store.age.lock", "store.age"]);
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
@@ -324,7 +322,7 @@ fn a_full_disk_at_the_first_store_leaves_nothing_behind() {
     let mut shell = sandbox.command("bash");
     shell.args(["-c", "trap '' XFSZ; ulimit -f 0; exec raxx store T0 --stdin --no-check"]);
     let said = refused(&shell.write_stdin(NEW).output().unwrap());
-    assert!(said.contains(" cannot be written: File too large"), "{said}");
+    snapshot!(sandbox, said);
     assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
 }
 
@@ -346,7 +344,7 @@ fn a_read_only_directory_is_one_line_and_changes_nothing() {
     };
     command.args(["store", "T0", "--stdin", "--no-check"]);
     let said = refused(&command.write_stdin(NEW).output().unwrap());
-    assert!(said.contains(" cannot be written: Permission denied"), "{said}");
+    snapshot!(sandbox, said);
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
     assert_eq!(files(&directory), ["store.age"]);
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o700)).unwrap();
@@ -358,23 +356,21 @@ fn an_identity_for_everybody_and_a_damaged_file_are_one_line_each() {
     stored(&sandbox, "T0", OLD);
     let identity = identity_file(&sandbox);
     fs::set_permissions(&identity, fs::Permissions::from_mode(0o644)).unwrap();
-    let mend = format!("the identity file {0} has mode 0644, must have 0600: chmod 600 {0}", identity.display());
-    let why = format!("T0 is not exported: not in env; the store file does not work: {mend}");
-    assert_eq!(read(&sandbox, "T0"), Err(why));
+    assert_eq!(read(&sandbox, "T0"), Err(LOCKED.into()));
     let said = refused(&store(&sandbox, "T0", NEW));
-    assert!(said.ends_with(&mend), "{said}");
+    assert!(said.contains("0644") && said.contains(&format!("chmod 600 {}\n", identity.display())), "{said}");
+    snapshot!(sandbox, "an_identity_for_everybody", said + &ran(&sandbox, &["export", "sh", "T0"]));
     fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
 
     let good = fs::read(store_file(&sandbox)).unwrap();
     let mut bad = good.clone();
     *bad.last_mut().unwrap() ^= 1;
     fs::write(store_file(&sandbox), &bad).unwrap();
-    let said = refused(&store(&sandbox, "T0", NEW));
-    let damaged = format!("the store file {} is damaged", store_file(&sandbox).display());
-    assert!(said.ends_with(&format!("{damaged}: take it from a backup")), "{said}");
+    let mut said = refused(&store(&sandbox, "T0", NEW));
     fs::write(store_file(&sandbox), "none").unwrap();
-    let said = refused(&store(&sandbox, "T0", NEW));
-    assert!(said.ends_with(&format!("{damaged}, or is no age file: take it from a backup")), "{said}");
+    said += &refused(&store(&sandbox, "T0", NEW));
+    assert_eq!(said.matches(store_file(&sandbox).to_str().unwrap()).count(), 2, "{said}");
+    snapshot!(sandbox, "a_damaged_file", said);
     fs::write(store_file(&sandbox), &bad).unwrap();
     assert_eq!(fs::read(store_file(&sandbox)).unwrap(), bad);
     fs::write(store_file(&sandbox), &good).unwrap();
@@ -398,11 +394,12 @@ fn what_is_forgotten_is_out_of_the_file() {
 fn the_file_stands_in_where_there_is_no_bus() {
     let mut sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
     sandbox.unset("DBUS_SESSION_BUS_ADDRESS");
-    let why = "T0 is not exported: not in env or Secret Service: no D-Bus session bus";
-    assert_eq!(read(&sandbox, "T0"), Err(why.into()));
+    assert_eq!(read(&sandbox, "T0"), Err(MISSING.into()));
+    let without = ran(&sandbox, &["export", "sh", "T0"]);
     stored(&sandbox, "T0", OLD);
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
-    assert_eq!(read(&sandbox, "T1"), Err("T1 is not exported: not in env or store file".into()));
+    assert_eq!(read(&sandbox, "T1"), Err(MISSING.into()));
+    snapshot!(sandbox, without + &ran(&sandbox, &["export", "sh", "T1"]));
 }
 
 #[cfg(target_os = "linux")]
@@ -420,85 +417,29 @@ fn a_bus_address_that_leads_nowhere_leaves_the_store_file() {
 fn only_a_store_file_is_unlocked_by_raxx() {
     let sandbox = unattended();
     let said = |sandbox: &Sandbox, command: &str| {
-        let out = sandbox.run(&[command]);
-        assert_eq!(out.status.code(), Some(2));
-        line(&out)
+        let said = ran(sandbox, &[command]);
+        assert!(said.ends_with("exit: 2\n"), "{said}");
+        said
     };
-    assert!(said(&sandbox, "unlock").starts_with("there is no store file at "));
+    let without = said(&sandbox, "unlock");
     stored(&sandbox, "T0", OLD);
-    assert!(
-        said(&sandbox, "unlock")
-            .ends_with("opens by an identity file, not by a passphrase: there is nothing to unlock")
-    );
+    snapshot!(sandbox, "nothing_to_unlock", without + &said(&sandbox, "unlock"));
     if cfg!(target_os = "linux") {
         let sandbox = home("[store]\nbackend = \"secret-service\"\n");
-        let wanted = "values are kept in the Secret Service here: raxx locks only a store file";
-        assert_eq!(said(&sandbox, "lock"), wanted);
         // A keyring can be unlocked, where there is one.
-        assert_eq!(sandbox.run(&["unlock"]).status.code(), Some(2));
+        snapshot!(sandbox, "no_store_file_to_lock", said(&sandbox, "lock") + &said(&sandbox, "unlock"));
     }
 }
 
 // ---- the passphrase form
 
-/// A program on a terminal of its own.
-struct Terminal {
-    child: Box<dyn portable_pty::Child + Send + Sync>,
-    keys: Box<dyn std::io::Write + Send>,
-    screen: Receiver<Vec<u8>>,
-    seen: Vec<u8>,
-    _pair: portable_pty::PtyPair,
+fn on_a_terminal(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
+    Terminal::open(Path::new(program), args, sandbox.environment(), &sandbox.home())
 }
 
-impl Terminal {
-    fn start(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
-        let pair = native_pty_system().openpty(PtySize { rows: 24, cols: 200, ..PtySize::default() }).unwrap();
-        let mut command = CommandBuilder::new(program);
-        command.args(args);
-        command.env_clear();
-        for (name, value) in sandbox.environment() {
-            command.env(name, value);
-        }
-        command.cwd(sandbox.home());
-        let child = pair.slave.spawn_command(command).expect("the program is installed");
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (send, screen) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(n @ 1..) = reader.read(&mut buffer) {
-                if send.send(buffer[..n].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        let keys = pair.master.take_writer().unwrap();
-        Terminal { child, keys, screen, seen: Vec::new(), _pair: pair }
-    }
-
-    /// Waits for the question, then types.
-    fn answer(&mut self, question: &str, answer: &str) {
-        let until = Instant::now() + HUNG;
-        let from = self.seen.len();
-        while !String::from_utf8_lossy(&self.seen[from..]).contains(question) {
-            match self.screen.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(bytes) => self.seen.extend(bytes),
-                Err(_) => panic!("{question:?} never came: {}", String::from_utf8_lossy(&self.seen)),
-            }
-        }
-        // A program may ask first and switch the echo off then.
-        std::thread::sleep(Duration::from_millis(200));
-        self.keys.write_all(format!("{answer}\r").as_bytes()).unwrap();
-        self.keys.flush().unwrap();
-    }
-
-    /// Waits for the end; gives the exit code and all that stood on the terminal.
-    fn end(mut self) -> (u32, String) {
-        let code = self.child.wait().unwrap().exit_code();
-        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_millis(300)) {
-            self.seen.extend(bytes);
-        }
-        (code, String::from_utf8_lossy(&self.seen).replace('\r', ""))
-    }
+/// A `raxx store` on a terminal, which asks first how the new store file is to be opened.
+fn first_store(sandbox: &Sandbox) -> Terminal {
+    on_a_terminal(sandbox, RAXX, &["store", "T0", "--no-check"])
 }
 
 /// A home with a store file that a passphrase opens; its key leaves the keyring with it.
@@ -516,23 +457,20 @@ impl Attended {
     fn new() -> Option<Attended> {
         let attended = Attended(home("[store]\nbackend = \"file\"\n"));
         let sandbox = &attended.0;
-        let mut terminal = Terminal::start(sandbox, RAXX, &["store", "T0", "--no-check"]);
-        terminal.answer("[passphrase/identity] ", "passphrase");
+        let mut terminal = first_store(sandbox);
+        terminal.answer(FORM, "passphrase");
         if !keyring_works() {
-            let (code, said) = terminal.end();
-            assert_eq!(code, 2);
-            assert!(said.contains("the kernel's keyring cannot be used: "), "{said}");
-            assert!(said.contains("[store] identity"), "{said}");
+            assert_eq!(terminal.end(), 2);
+            assert!(terminal.screen().contains("[store] identity"), "{}", terminal.screen());
             assert_eq!(files(&sandbox.home().join(".local/share")), Vec::<String>::new());
             return None;
         }
-        terminal.answer("New passphrase", PASSPHRASE);
-        terminal.answer("Repeat the passphrase", PASSPHRASE);
-        terminal.answer("T0 (hidden)", OLD);
-        let (code, said) = terminal.end();
-        assert_eq!(code, 0, "{said}");
-        assert!(said.contains(&format!("made {}", store_file(sandbox).display())), "{said}");
-        assert!(!said.contains(PASSPHRASE) && !said.contains(OLD), "{said}");
+        terminal.answer(NEW_PASSPHRASE, PASSPHRASE);
+        terminal.answer(REPEAT, PASSPHRASE);
+        terminal.answer(HIDDEN, OLD);
+        assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+        assert_eq!((terminal.times(PASSPHRASE), terminal.times(OLD)), (0, 0), "{}", terminal.screen());
+        snapshot!(sandbox, "a_new_store_file_with_a_passphrase", terminal.screen());
         Some(attended)
     }
 }
@@ -549,27 +487,31 @@ fn unlock(sandbox: &Sandbox, passphrase: &str) -> Output {
     sandbox.raxx().args(["unlock", "--stdin"]).write_stdin(format!("{passphrase}\n")).output().unwrap()
 }
 
-const LOCKED: &str = "T0 is not exported: in the store file, which is locked";
-
 #[test]
 fn a_passphrase_unlocks_it_for_every_session_until_it_is_locked() {
     let Some(attended) = Attended::new() else { return };
     let sandbox = &attended.0;
     assert_eq!(read(sandbox, "T0"), Ok(OLD.into()));
-    assert_eq!(line(&sandbox.run(&["lock"])), "the store file is locked");
-    assert_eq!(line(&sandbox.run(&["lock"])), "the store file was not unlocked");
+    let mut said = ran(sandbox, &["lock"]) + &ran(sandbox, &["lock"]);
+    assert_eq!(said.matches("exit: 0\n").count(), 2, "{said}");
     assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
+    said += &ran(sandbox, &["export", "sh", "T0"]);
 
     let before = fs::read(store_file(sandbox)).unwrap();
-    let said = refused(&store(sandbox, "T0", NEW));
-    assert!(said.ends_with("      type: raxx unlock"), "{said}");
+    let locked = refused(&store(sandbox, "T0", NEW));
+    assert!(locked.contains("      type: raxx unlock\n"), "{locked}");
+    said += &locked;
     let wrong = unlock(sandbox, "wrong");
-    assert_eq!((wrong.status.code(), line(&wrong)), (Some(1), "wrong passphrase; nothing is changed".into()));
+    assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stderr));
+    said += &transcript("raxx unlock --stdin", &wrong);
     assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
     assert_eq!(fs::read(store_file(sandbox)).unwrap(), before);
 
     let right = unlock(sandbox, PASSPHRASE);
     assert!(right.status.success(), "{}", text(&right.stderr));
+    said += &transcript("raxx unlock --stdin", &right);
+    assert!(!said.contains(PASSPHRASE), "{said}");
+    snapshot!(sandbox, said);
     assert_eq!(read(sandbox, "T0"), Ok(OLD.into()));
     // A write asks for no passphrase, and leaves the file as it was opened.
     stored(sandbox, "T0", NEW);
@@ -616,10 +558,10 @@ fn age_recovers_it_with_the_passphrase_also_after_writes_without_it() {
     let sandbox = &attended.0;
     stored(sandbox, "T1", NEW);
     let path = store_file(sandbox);
-    let mut age = Terminal::start(sandbox, "age", &["-d", path.to_str().unwrap()]);
+    let mut age = on_a_terminal(sandbox, "age", &["-d", path.to_str().unwrap()]);
     age.answer("passphrase", PASSPHRASE);
-    let (code, said) = age.end();
-    assert_eq!(code, 0, "{said}");
+    assert_eq!(age.end(), 0, "{}", age.screen());
+    let said = String::from_utf8(age.transcript()).unwrap();
     assert!(said.contains(&format!(r#""name":"T0","value":"{OLD}""#)), "{said}");
     assert!(said.contains(&format!(r#""name":"T1","value":"{NEW}""#)), "{said}");
 }
@@ -632,10 +574,10 @@ fn a_file_that_age_encrypted_anew_wants_its_own_passphrase() {
     let plain = sandbox.home().join("plain");
     let entry = format!(r#"{{"service":"raxx-t0","account":"a","name":"T0","value":"{NEW}"}}"#);
     fs::write(&plain, format!(r#"{{"version":1,"items":[{entry}]}}"#)).unwrap();
-    let mut age = Terminal::start(sandbox, "age", &["-p", "-o", path.to_str().unwrap(), plain.to_str().unwrap()]);
+    let mut age = on_a_terminal(sandbox, "age", &["-p", "-o", path.to_str().unwrap(), plain.to_str().unwrap()]);
     age.answer("Enter passphrase", "another one");
     age.answer("Confirm", "another one");
-    assert_eq!(age.end().0, 0);
+    assert_eq!(age.end(), 0, "{}", age.screen());
     // The keyring still has the key of the file that was here before.
     assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
     assert_eq!(unlock(sandbox, PASSPHRASE).status.code(), Some(1));
@@ -649,18 +591,15 @@ fn two_passphrases_that_differ_are_asked_for_again() {
         return; // nobody is asked for one: see Attended::new
     }
     let sandbox = home("[store]\nbackend = \"file\"\n");
-    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
-    // A value that is pasted into this question is on the screen.
-    terminal.answer("[passphrase/identity] ", "ghp_MadeUp0123456789abcdefABCDEFxyzQ");
-    terminal.answer("Answer passphrase or identity: ", "passphrase");
-    terminal.answer("New passphrase", PASSPHRASE);
-    terminal.answer("Repeat the passphrase", "something else");
-    terminal.answer("the two passphrases differ; type both again\r\nNew passphrase of the store file: ", PASSPHRASE);
-    terminal.answer("Repeat the passphrase", PASSPHRASE);
-    terminal.answer("T0 (hidden)", OLD);
-    let (code, said) = terminal.end();
-    assert_eq!(code, 0, "{said}");
-    assert!(said.contains("raxx: that looks like a value"), "{said}");
+    let mut terminal = first_store(&sandbox);
+    terminal.answer(FORM, "passphrase");
+    terminal.answer(NEW_PASSPHRASE, PASSPHRASE);
+    terminal.answer(REPEAT, "something else");
+    terminal.answer(NEW_PASSPHRASE, PASSPHRASE);
+    terminal.answer(REPEAT, PASSPHRASE);
+    terminal.answer(HIDDEN, OLD);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    snapshot!(sandbox, terminal.screen());
     assert!(unlock(&sandbox, PASSPHRASE).status.success());
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
 }
@@ -668,31 +607,32 @@ fn two_passphrases_that_differ_are_asked_for_again() {
 #[test]
 fn the_form_is_asked_for_until_it_is_given() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
-    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
-    terminal.answer("[passphrase/identity] ", "");
-    terminal.answer("Answer passphrase or identity: ", "key");
-    terminal.answer("Answer passphrase or identity: ", "I");
-    terminal.answer("T0 (hidden)", OLD);
-    let (code, said) = terminal.end();
-    assert_eq!(code, 0, "{said}");
+    let mut terminal = first_store(&sandbox);
+    terminal.answer(FORM, "");
+    terminal.answer(FORM_AGAIN, "key");
+    // A value that is pasted into this question is on the screen.
+    terminal.answer(FORM_AGAIN, NEW);
+    terminal.answer(FORM_AGAIN, "I");
+    terminal.answer(HIDDEN, OLD);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    snapshot!(sandbox, terminal.screen().replace(NEW, "[NEW]"));
     assert!(identity_file(&sandbox).exists());
     // Nothing chosen is nothing made.
     let sandbox = home("[store]\nbackend = \"file\"\n");
-    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
-    terminal.answer("[passphrase/identity] ", "\x15\x04");
-    let (code, said) = terminal.end();
-    assert!(code == 2 && said.contains("no form was chosen; nothing is made"), "{said}");
+    let mut terminal = first_store(&sandbox);
+    terminal.answer(FORM, "\x15\x04");
+    assert_eq!(terminal.end(), 2, "{}", terminal.screen());
+    snapshot!(sandbox, "no_form_is_chosen", said_by_raxx(&terminal));
     assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
 }
 
 #[test]
 fn the_identity_that_was_chosen_on_the_terminal_is_found_again() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
-    let mut terminal = Terminal::start(&sandbox, RAXX, &["store", "T0", "--no-check"]);
-    terminal.answer("[passphrase/identity] ", "identity");
-    terminal.answer("T0 (hidden)", OLD);
-    let (code, said) = terminal.end();
-    assert_eq!(code, 0, "{said}");
+    let mut terminal = first_store(&sandbox);
+    terminal.answer(FORM, "identity");
+    terminal.answer(HIDDEN, OLD);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
     assert!(identity_file(&sandbox).exists());
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
     stored(&sandbox, "T1", NEW);

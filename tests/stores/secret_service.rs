@@ -1,16 +1,14 @@
 //! The Secret Service as raxx meets it: a real gnome-keyring, and the states in which there is none or a bad one.
 
-use crate::keyring;
-use crate::pty;
-use crate::support;
-
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use keyring::{Bus, Keyring, Manners, PASSWORD, Service, StandIn, Stored};
-use pty::Terminal;
 use serde_json::Value;
-use support::{Sandbox, text};
+
+use crate::keyring::{self, Bus, Keyring, Manners, PASSWORD, Service, StandIn, Stored};
+use crate::pty::Terminal;
+use crate::snapshot::{ran, snapshot, transcript};
+use crate::support::{self, Sandbox, text};
 
 const VALUE: &str = "HRKU-it's-a-$(made)-up-token";
 
@@ -65,8 +63,25 @@ fn check(sandbox: &Sandbox) -> [Value; 2] {
 }
 
 #[track_caller]
-fn assert_row(row: &Value, kind: &str, words: &str) {
-    assert_eq!((row["kind"].as_str(), row["words"].as_str()), (Some(kind), Some(words)), "{row:#}");
+fn assert_kind(row: &Value, kind: &str) {
+    assert_eq!(row["kind"], kind, "{row:#}");
+    let may_be_rotated = kind == "missing";
+    assert_eq!(row["rotate_via"].is_string(), may_be_rotated, "{row:#}");
+}
+
+/// What a person is told in these rows.
+fn told(rows: &[Value]) -> String {
+    let row = |row: &Value| {
+        let text = |key: &str| row[key].as_str().unwrap_or_default().to_string();
+        let mut lines = format!("{} {}: {}\n", text("name"), text("kind"), text("words"));
+        for key in ["hint", "type"] {
+            if let Some(next) = row[key].as_str() {
+                lines += &format!("    {key}: {next}\n");
+            }
+        }
+        lines
+    };
+    rows.iter().map(row).collect()
 }
 
 fn serve(sandbox: &mut Sandbox, service: Service) -> StandIn {
@@ -100,8 +115,9 @@ fn what_is_not_stored_is_missing() {
     assert_eq!(values(&sandbox), [VALUE, ""]);
 
     let [_, b] = check(&sandbox);
-    assert_row(&b, "missing", "not in env or Secret Service");
+    assert_kind(&b, "missing");
     assert_eq!(b["rotate_via"], "docs/b.md");
+    snapshot!(sandbox, told(&[b]));
 }
 
 #[test]
@@ -115,23 +131,26 @@ fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
     for _ in 0..2 {
         assert_eq!(values(&sandbox), ["", ""]);
         let [a, b] = check(&sandbox);
-        assert_row(&a, "locked", "in the login collection, which is locked");
-        assert_row(&b, "missing", "not in env or Secret Service");
+        assert_kind(&a, "locked");
+        assert_kind(&b, "missing");
         hint = a["type"].as_str().unwrap().to_string();
+        snapshot!(sandbox, "a_locked_collection", told(&[a, b]));
     }
 
     let password = format!("{PASSWORD}\n");
     assert_eq!(hint, "raxx unlock");
     let unlock = |password: String| {
         let out = sandbox.raxx().args(["unlock", "--stdin"]).write_stdin(password).output().unwrap();
-        (out.status.code(), text(&out.stderr))
+        (out.status.code(), transcript("raxx unlock --stdin", &out))
     };
-    let (code, said) = unlock("another one\n".into());
-    assert_eq!(code, Some(1), "{said}");
+    let (code, wrong) = unlock("another one\n".into());
+    assert_eq!(code, Some(1), "{wrong}");
     assert_eq!(values(&sandbox), ["", ""], "a wrong password opens nothing, and makes no keyring");
-    let (code, said) = unlock(password);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, right) = unlock(password);
+    assert_eq!(code, Some(0), "{right}");
+    let said = wrong + &right;
     assert!(!said.contains(PASSWORD), "{said}");
+    snapshot!(sandbox, "a_keyring_is_unlocked", said);
     assert_eq!(values(&sandbox), [VALUE, ""], "{hint}");
 }
 
@@ -158,17 +177,17 @@ fn a_password_is_asked_for_again_and_never_shown() {
     keyring.lock(&sandbox);
     let raxx = Path::new(support::RAXX);
     let mut terminal = Terminal::open(raxx, &["unlock"], sandbox.environment(), &sandbox.home());
-    terminal.wait_for("Password of the login collection: ");
-    terminal.line("another one");
-    terminal.wait_for("wrong password");
-    terminal.wait_for_times("Password of the login collection: ", 2);
-    terminal.line(PASSWORD);
+    terminal.answer(": ", "another one");
+    // The next question is after what is said of the wrong one.
+    terminal.answer("\nPassword", PASSWORD);
     assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    snapshot!(sandbox, terminal.screen());
     assert_eq!(terminal.times(PASSWORD) + terminal.times("another one"), 0, "{}", terminal.screen());
     assert_eq!(values(&sandbox), [VALUE, ""]);
     // Nothing is locked any more, and nobody is asked.
-    let out = sandbox.run(&["unlock"]);
-    assert_eq!(out.status.code(), Some(0), "{}", text(&out.stderr));
+    let nothing = ran(&sandbox, &["unlock"]);
+    assert!(nothing.ends_with("exit: 0\n"), "{nothing}");
+    snapshot!(sandbox, "no_keyring_is_locked", nothing);
 }
 
 #[test]
@@ -176,10 +195,9 @@ fn with_everything_locked_nothing_is_called_missing() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.lock(&sandbox);
-    for row in check(&sandbox) {
-        assert_row(&row, "locked", "in the login collection, which is locked");
-        assert_eq!(row["rotate_via"], Value::Null);
-    }
+    let rows = check(&sandbox);
+    rows.iter().for_each(|row| assert_kind(row, "locked"));
+    snapshot!(sandbox, told(&rows));
 }
 
 #[test]
@@ -190,7 +208,7 @@ fn a_keyring_that_the_bus_must_start_first_is_found_locked() {
     drop(keyring);
     let _bus = Bus::start(&mut sandbox);
     let [a, _] = check(&sandbox);
-    assert_row(&a, "locked", "in the login collection, which is locked");
+    assert_kind(&a, "locked");
 }
 
 #[test]
@@ -226,15 +244,14 @@ fn quickest(sandbox: &Sandbox, first_line: Option<&str>) -> Duration {
     quickest
 }
 
-/// 300 ms where a shell starts, 1.5 s elsewhere, and words of its own.
+/// 300 ms where a shell starts, 1.5 s elsewhere, and a message of its own.
 fn assert_slow(sandbox: &Sandbox) {
     let taken = quickest(sandbox, None);
     assert!(taken >= Duration::from_millis(300), "{taken:?}");
 
-    for row in check(sandbox) {
-        assert_row(&row, "locked", "not in env; the Secret Service did not answer in time");
-        assert_eq!(row["rotate_via"], Value::Null);
-    }
+    let rows = check(sandbox);
+    rows.iter().for_each(|row| assert_kind(row, "locked"));
+    snapshot!(sandbox, "no_answer_in_time", told(&rows));
 }
 
 #[test]
@@ -242,19 +259,18 @@ fn without_a_bus_the_credentials_are_missing() {
     let mut sandbox = sandbox();
     sandbox.unset("DBUS_SESSION_BUS_ADDRESS");
     assert_eq!(export(&sandbox, &[]), "");
-    for row in check(&sandbox) {
-        assert_row(&row, "missing", "not in env or Secret Service: no D-Bus session bus");
-    }
+    let rows = check(&sandbox);
+    rows.iter().for_each(|row| assert_kind(row, "missing"));
+    snapshot!(sandbox, told(&rows));
 }
 
 #[test]
 fn a_bus_without_a_secret_service_is_no_fault() {
     let mut sandbox = sandbox();
     let _bus = Bus::bare(&mut sandbox);
-    for row in check(&sandbox) {
-        let why = "no program on the D-Bus session bus provides a Secret Service";
-        assert_row(&row, "missing", &format!("not in env or Secret Service: {why}"));
-    }
+    let rows = check(&sandbox);
+    rows.iter().for_each(|row| assert_kind(row, "missing"));
+    snapshot!(sandbox, told(&rows) + &ran(&sandbox, &["unlock"]));
 }
 
 #[test]
@@ -263,14 +279,14 @@ fn a_dead_bus_is_told_with_its_address() {
     let path = sandbox.root().join("dead");
     let address = format!("unix:path={}", path.display());
     sandbox.env("DBUS_SESSION_BUS_ADDRESS", &address);
-    assert_dead(&sandbox, &address, "does not exist");
+    assert_dead(&sandbox, &address, "a_bus_that_does_not_exist");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert_dead(&sandbox, &address, "refused the connection");
+    assert_dead(&sandbox, &address, "a_bus_that_refuses_the_connection");
     std::fs::remove_file(&path).unwrap();
 
     let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
     let _bus = StandIn::start(&mut sandbox, Manners::HangsUp);
-    assert_dead(&sandbox, &address, "closed the connection");
+    assert_dead(&sandbox, &address, "a_bus_that_closes_the_connection");
 }
 
 #[test]
@@ -278,27 +294,30 @@ fn a_bus_that_lets_nobody_in_is_told_with_its_address() {
     let mut sandbox = sandbox();
     let _bus = StandIn::start(&mut sandbox, Manners::Rejects);
     let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
-    assert_dead(&sandbox, &address, "let nobody in: EXTERNAL rejected by the server. Accepted mechanisms: [ANONYMOUS]");
+    assert_dead(&sandbox, &address, "a_bus_that_lets_nobody_in");
 }
 
 #[test]
 fn an_address_that_is_none_is_told() {
     let mut sandbox = sandbox();
     sandbox.env("DBUS_SESSION_BUS_ADDRESS", "nonsense");
-    for row in check(&sandbox) {
-        let why = "DBUS_SESSION_BUS_ADDRESS is no address that raxx can use";
-        assert_row(&row, "locked", &format!("not in env; the Secret Service does not work: {why}"));
+    let rows = check(&sandbox);
+    for row in &rows {
+        assert_kind(row, "locked");
+        assert!(row["words"].as_str().unwrap().contains("DBUS_SESSION_BUS_ADDRESS"), "{row:#}");
     }
+    snapshot!(sandbox, told(&rows));
 }
 
 #[track_caller]
-fn assert_dead(sandbox: &Sandbox, address: &str, what: &str) {
+fn assert_dead(sandbox: &Sandbox, address: &str, snapshot: &str) {
     quickest(sandbox, None);
-    for row in check(sandbox) {
-        let why = format!("the D-Bus session bus at {address} {what}");
-        assert_row(&row, "locked", &format!("not in env; the Secret Service does not work: {why}"));
-        assert_eq!(row["rotate_via"], Value::Null);
+    let rows = check(sandbox);
+    for row in &rows {
+        assert_kind(row, "locked");
+        assert!(row["words"].as_str().unwrap().contains(address), "{row:#}");
     }
+    snapshot!(sandbox, snapshot, told(&rows));
 }
 
 #[test]
@@ -333,9 +352,9 @@ fn what_is_locked_is_left_locked() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
     let service = serve(&mut sandbox, Service { items, locked: true, ..Service::default() });
-    for row in check(&sandbox) {
-        assert_row(&row, "locked", "in the team collection, which is locked");
-    }
+    let rows = check(&sandbox);
+    rows.iter().for_each(|row| assert_kind(row, "locked"));
+    snapshot!(sandbox, told(&rows));
     let calls = service.calls();
     assert_eq!(calls[..6], ["Hello", "ReadAlias", "OpenSession", "SearchItems", "SearchItems", "Unlock"]);
     assert!(!calls.contains(&"Prompt".into()), "no dialog is opened: {calls:?}");
@@ -348,7 +367,7 @@ fn a_search_that_is_never_answered_costs_only_its_own_item() {
     serve(&mut sandbox, Service { items, hangs_on: Some("raxx-token-a"), ..Service::default() });
     quickest(&sandbox, Some("export TOKEN_B='HRKU-b'"));
     let [a, b] = check(&sandbox);
-    assert_row(&a, "locked", "not in env; the Secret Service did not answer in time");
+    assert_kind(&a, "locked");
     assert_eq!((b["kind"].as_str(), b["source"].as_str()), (Some("unreachable"), Some("Secret Service")), "{b:#}");
 }
 
@@ -356,10 +375,7 @@ fn a_search_that_is_never_answered_costs_only_its_own_item() {
 fn a_locked_collection_that_cannot_be_searched_is_not_called_missing() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
-    for row in check(&sandbox) {
-        assert_row(&row, "locked", "in the team collection, which is locked");
-        assert_eq!(row["rotate_via"], Value::Null);
-    }
+    check(&sandbox).iter().for_each(|row| assert_kind(row, "locked"));
     assert!(!service.calls().contains(&"Prompt".into()), "no dialog is opened: {:?}", service.calls());
 }
 
@@ -374,29 +390,23 @@ fn of_two_items_the_one_written_last_counts() {
 
 #[test]
 fn a_value_that_is_refused_is_told_by_its_reason() {
-    for (error, kind, words) in [
-        ("org.freedesktop.Secret.Error.IsLocked", "locked", "in the team collection, which is locked"),
-        ("org.freedesktop.Secret.Error.NoSuchObject", "missing", "not in env or Secret Service"),
-        (
-            "org.freedesktop.DBus.Error.AccessDenied",
-            "locked",
-            "in the Secret Service, which wants consent: it is given out only after a dialog",
-        ),
-        (
-            "org.freedesktop.DBus.Error.Failed",
-            "locked",
-            "not in env; the Secret Service does not work: \
-             a D-Bus error: org.freedesktop.DBus.Error.Failed: no details",
-        ),
-        ("", "locked", "not in env; the Secret Service did not answer in time"),
+    let mut table = String::new();
+    for (error, kind) in [
+        ("org.freedesktop.Secret.Error.IsLocked", "locked"),
+        ("org.freedesktop.Secret.Error.NoSuchObject", "missing"),
+        ("org.freedesktop.DBus.Error.AccessDenied", "locked"),
+        ("org.freedesktop.DBus.Error.Failed", "locked"),
+        ("", "locked"),
     ] {
         let mut sandbox = sandbox();
         let items = vec![stored("raxx-token-a", VALUE)];
         serve(&mut sandbox, Service { items, refuses_with: Some(error), ..Service::default() });
         let [a, b] = check(&sandbox);
-        assert_row(&a, kind, words);
-        assert_row(&b, "missing", "not in env or Secret Service");
+        assert_kind(&a, kind);
+        assert_kind(&b, "missing");
+        table += &format!("error: {error}\n{}\n", told(&[a]));
     }
+    snapshot!(sandbox(), table);
 }
 
 #[test]

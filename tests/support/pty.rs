@@ -54,6 +54,8 @@ pub struct Terminal {
     keyboard: Box<dyn Write + Send>,
     shown: Arc<Shown>,
     asked: usize,
+    /// How much was shown before the last answer.
+    answered: usize,
     // Closing it hangs up.
     master: Box<dyn MasterPty + Send>,
 }
@@ -86,7 +88,7 @@ impl Terminal {
                 seen.more.notify_all();
             }
         });
-        Terminal { child, keyboard, shown, asked: 0, master: pair.master }
+        Terminal { child, keyboard, shown, asked: 0, answered: 0, master: pair.master }
     }
 
     /// Presses keys.
@@ -142,6 +144,16 @@ impl Terminal {
             assert!(Instant::now() < deadline, "waited in vain for {text:?}; the terminal shows\n{}", self.screen());
             thread::yield_now();
         }
+    }
+
+    /// Waits until a question is shown that was not answered before, and types the answer.
+    #[track_caller]
+    pub fn answer(&mut self, question: &str, answer: &str) {
+        let from = self.answered;
+        let is_shown = || String::from_utf8_lossy(&self.shown.bytes()[from..]).contains(question);
+        self.wait_until(&format!("the question {question:?}"), is_shown);
+        self.answered = self.shown.bytes().len();
+        self.line(answer);
     }
 
     /// Waits until `text` was shown so often.
