@@ -5,6 +5,7 @@ use crate::support;
 
 use std::fs;
 use std::io::Read as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Output, Stdio};
 
 use serde_json::Value;
@@ -314,7 +315,6 @@ fn a_value_that_cannot_be_a_token_is_never_sent_and_never_exported() {
         b"ghp_escape\x1b[31m_0123456789",
         b"ghp_latin\xe4\xf6\xfc_0123456789",
     ] {
-        use std::os::unix::ffi::OsStrExt as _;
         sandbox.env("GITHUB_API_SECRETS_TOKEN", std::ffi::OsStr::from_bytes(value));
         let out = sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]);
         let said = text(&out.stdout);
@@ -532,6 +532,8 @@ fn words_of_other_programs_are_answered_and_never_run() {
         ("unlock abc", "raxx unlock"),
         ("check --alert=abc", "raxx check --help"),
         ("prompt now", "raxx prompt --help"),
+        ("hook zsh bash", "raxx hook --help"),
+        ("check --if-due noon", "raxx check --help"),
         ("lock now", "raxx lock --help"),
         ("check --alert --json", "raxx check --help"),
         ("check --test", "raxx check --help"),
@@ -543,6 +545,11 @@ fn words_of_other_programs_are_answered_and_never_run() {
         assert_eq!(next_command(&said), Some(next), "{typed}");
         all.push(said);
     }
+    let mut latin = sandbox.raxx();
+    latin.arg("check").arg(std::ffi::OsStr::from_bytes(b"caf\xe9"));
+    let latin = latin.output().unwrap();
+    assert_eq!(code(&latin), 2);
+    all.push(transcript("raxx check (bytes that are not UTF-8)", &latin));
     snapshot!(sandbox, all.join("\n"));
     // Nothing was run.
     assert!(!sandbox.state().exists());

@@ -394,3 +394,74 @@ fn what_cannot_be_unlocked_or_locked() {
     all.push(transcript("raxx lock", &lock));
     snapshot!(Sandbox::new(), all.join("\n"));
 }
+
+#[test]
+fn each_form_of_what_stands_for_a_token() {
+    let values = [
+        "op://Private/GitHub/token",
+        "vault:secret/data/heroku#token",
+        "ref+awsssm://path/to/key",
+        "secretref+awsssm://path/to/key",
+        "secretref:github-token",
+        "keyring:service:name",
+        "keychain:service:name",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:name-AbCdEf",
+        "@Microsoft.KeyVault(SecretUri=https://x.vault.azure.net/secrets/y)",
+        "/run/secrets/github",
+        "/var/run/secrets/github",
+        "process.env.GITHUB_TOKEN",
+        "import.meta.env.GITHUB_TOKEN",
+        "os.environ[\"GITHUB_TOKEN\"]",
+        "os.getenv(\"GITHUB_TOKEN\")",
+        "System.getenv(\"GITHUB_TOKEN\")",
+        "getenv(\"GITHUB_TOKEN\")",
+        "env(GITHUB_TOKEN)",
+        "ENV['GITHUB_TOKEN']",
+        "ENV.fetch('GITHUB_TOKEN')",
+        "$env:GITHUB_TOKEN",
+        "$ENV{GITHUB_TOKEN}",
+        "env:GITHUB_TOKEN",
+        "projects/123/secrets/github/versions/latest",
+        "file:///run/secrets/github",
+        "1password://Private/GitHub",
+        "doppler://project/config/NAME",
+        "https://name.vault.azure.net/secrets/github",
+        "!vault |",
+        "${GITHUB_TOKEN}",
+        "$(op read op://a/b/c)",
+        "ENC[AES256_GCM,data:x,iv:y,tag:z,type:str]",
+        "changeme",
+        "ghp_…cdef",
+    ];
+    let server = Loopback::start();
+    let mut sandbox = Sandbox::new();
+    let mut config = format!("{}enabled = false\n", server.config());
+    for (i, value) in values.iter().enumerate() {
+        sandbox.env(format!("V{i}"), value);
+        config += &format!("[[credential]]\nname = \"V{i}\"\nprovider = \"github\"\n");
+    }
+    sandbox.config(&config);
+    let out = sandbox.run(&["check"]);
+    let said = text(&out.stdout);
+    let rows: Vec<&str> = said.split("[FAIL] ").skip(1).collect();
+    assert_eq!((rows.len(), out.status.code()), (values.len(), Some(1)), "{said}");
+    assert!(server.requests().is_empty(), "{:#?}", server.requests());
+    let all: Vec<String> = values.iter().zip(rows).map(|(value, row)| format!("# {value}\n[FAIL] {row}")).collect();
+    snapshot!(sandbox, all.join("\n"));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_standard_output_that_is_full() {
+    let sandbox = Sandbox::new();
+    let mut all = Vec::new();
+    for args in [&["names"][..], &["init", "zsh"], &["check", "--json"], &["--help"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").expect("a full device");
+        let mut command = std::process::Command::new(RAXX);
+        command.env_clear().envs(sandbox.environment().iter().cloned()).args(args).stdout(full);
+        let out = command.output().expect("raxx starts");
+        assert_eq!(out.status.code(), Some(2), "{args:?}: {}", text(&out.stderr));
+        all.push(transcript(&format!("raxx {} >/dev/full", args.join(" ")), &out));
+    }
+    snapshot!(sandbox, all.join("\n"));
+}
