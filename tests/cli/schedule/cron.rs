@@ -83,6 +83,12 @@ fn a_crontab_that_is_not_understood_is_not_touched() {
     let said = machine.refused("schedule install");
     assert!(said.contains("you are not allowed to use this program"), "{said}");
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
+    // Another scheduler is installed anyway.
+    machine.set("manager", "");
+    let said = machine.well("schedule install --via systemd");
+    assert!(said.contains("you are not allowed to use this program"), "{said}");
+    machine.clear("manager");
+    assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
     session!(machine);
 }
 

@@ -192,15 +192,15 @@ fn an_agent_whose_file_was_deleted_is_removed() {
 #[test]
 fn an_agent_that_launchd_refuses_is_not_left_behind() {
     let machine = Machine::new();
-    machine.set("refuse", "5");
+    machine.set("no-bootstrap", "5");
     let said = machine.refused("schedule install --via launchd");
     assert!(said.contains("launchctl bootstrap") && said.contains("as the test wants"), "{said}");
     assert!(!machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
     assert!(!machine.sandbox.state().exists(), "what was not installed is not remembered either");
-    machine.clear("refuse");
+    machine.clear("no-bootstrap");
 
     // Nobody is logged in on the screen.
-    machine.set("refuse", "125");
+    machine.set("no-bootstrap", "125");
     machine.well("schedule install --via launchd");
     assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
     let (code, said) = machine.status();
@@ -214,7 +214,7 @@ fn without_a_session_on_the_screen_the_agent_waits_for_one() {
     // Versions of macOS differ in how they say it.
     for (refuse, nobody) in [("5", "112"), ("5", "113"), ("5", "125"), ("112", "112"), ("113", "1"), ("125", "1")] {
         let machine = Machine::new();
-        machine.set("refuse", refuse);
+        machine.set("no-bootstrap", refuse);
         machine.set("nobody", nobody);
         machine.well("schedule install --via launchd");
         assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists(), "{refuse}, {nobody}");

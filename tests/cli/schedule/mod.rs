@@ -28,7 +28,7 @@ const SLACK: &str = "[alert.slack]\nchannel = \"#ops\"\n";
 const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 const TOKEN: &str = "ghp_MadeUpForTheScheduleTests01234567cdef";
 
-/// What launchctl does, as far as raxx uses it. `loaded` is what is loaded; `refuse` and `busy` choose its manners, and
+/// What launchctl does, as far as raxx uses it. `loaded` is what is loaded; `no-bootstrap` and `busy` choose its manners, and
 /// `nobody` is what it ends with if there is no session on the screen.
 const LAUNCHCTL: &str = r#"#!/bin/sh
 cd "$FAKE" && echo "launchctl $*" >>calls
@@ -38,7 +38,7 @@ print)
     test -e loaded ;;
 bootout) rm loaded 2>/dev/null || { echo "Boot-out failed: 3: No such process" >&2; exit 3; } ;;
 bootstrap)
-    test ! -e refuse || { echo "Bootstrap failed: $(cat refuse): as the test wants" >&2; exit "$(cat refuse)"; }
+    test ! -e no-bootstrap || { echo "Bootstrap failed: $(cat no-bootstrap): as the test wants" >&2; exit "$(cat no-bootstrap)"; }
     if test -s busy; then
         sed 1d busy >rest && mv rest busy
         echo "Bootstrap failed: 5: Input/output error" >&2
@@ -63,7 +63,7 @@ echo "systemctl --user $*" >>calls
 case $1 in
 enable) mkdir -p "$units/timers.target.wants" && ln -sf "../$2" "$units/timers.target.wants/" ;;
 restart)
-    test ! -e refuse || { echo "Failed to restart $2: as the test wants" >&2; exit 1; }
+    test ! -e no-restart || { echo "Failed to restart $2: as the test wants" >&2; exit 1; }
     cp "$units/$2" active ;;
 disable) rm -f active "$units/timers.target.wants/$3" ;;
 esac

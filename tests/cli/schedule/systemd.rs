@@ -156,7 +156,7 @@ fn a_systemd_timer_is_installed_once_changed_and_removed() {
 fn a_timer_that_does_not_start_is_not_left_behind() {
     let machine = Machine::new();
     machine.set("manager", "");
-    machine.set("refuse", "");
+    machine.set("no-restart", "");
     let before = machine.everything();
     let said = machine.refused("schedule install");
     assert!(said.contains("systemctl --user restart: Failed to restart"), "{said}");
