@@ -387,6 +387,25 @@ fn what_is_forgotten_is_out_of_the_file() {
     assert_eq!(sandbox.run(&["forget", "T0", "--yes"]).status.code(), Some(1));
 }
 
+/// A lock that another raxx does not give back in time.
+#[test]
+fn a_store_file_that_stays_locked_by_another_raxx_is_not_waited_for_forever() {
+    let sandbox = unattended();
+    let directory = store_file(&sandbox).parent().unwrap().to_path_buf();
+    fs::create_dir_all(&directory).unwrap();
+    let held = fs::File::create(directory.join(".store.age.lock")).unwrap();
+    held.lock().unwrap();
+    let before_the_first = refused(&store(&sandbox, "T0", NEW));
+    assert!(!store_file(&sandbox).exists());
+    held.unlock().unwrap();
+    stored(&sandbox, "T0", OLD);
+    held.lock().unwrap();
+    let said = refused(&store(&sandbox, "T0", NEW));
+    assert!(said.contains("raxx check T0\n"), "{said}");
+    snapshot!(sandbox, before_the_first + &said);
+    assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
+}
+
 // ---- which store
 
 #[cfg(target_os = "linux")]
@@ -475,7 +494,7 @@ impl Attended {
     }
 }
 
-fn keyring_works() -> bool {
+pub fn keyring_works() -> bool {
     // Only Linux has one.
     cfg!(target_os = "linux") && {
         let out = Command::new("keyctl").args(["describe", "@u"]).output().expect("keyctl is installed");
@@ -507,6 +526,11 @@ fn a_passphrase_unlocks_it_for_every_session_until_it_is_locked() {
     assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
     assert_eq!(fs::read(store_file(sandbox)).unwrap(), before);
 
+    for unusable in ["", "two\nlines"] {
+        let out = unlock(sandbox, unusable);
+        assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+        said += &transcript("raxx unlock --stdin", &out);
+    }
     let right = unlock(sandbox, PASSPHRASE);
     assert!(right.status.success(), "{}", text(&right.stderr));
     said += &transcript("raxx unlock --stdin", &right);

@@ -80,6 +80,34 @@ fn a_value_longer_than_a_terminals_own_line_comes_in_whole() {
 }
 
 #[test]
+fn more_than_any_token_is_refused_as_it_is_typed() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    given(&sandbox, OLD);
+    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
+    terminal.wait_for("(hidden):");
+    // No more than it reads, so that none is left for nobody.
+    terminal.keys(&"x".repeat(64 * 1024 + 1));
+    assert_eq!(terminal.end(), 2, "{}", terminal.screen());
+    snapshot!(sandbox, terminal.screen());
+    holds(&sandbox, OLD);
+}
+
+#[test]
+fn where_nobody_could_resume_it_ctrl_z_does_not_suspend() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let sandbox = sandbox(&server);
+    let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
+    terminal.answer("(hidden):", "half\x1a");
+    terminal.answer("(hidden):", NEW);
+    assert_eq!(terminal.end(), 0, "{}", terminal.screen());
+    assert_eq!((terminal.times("half"), terminal.times(NEW)), (0, 0), "{}", terminal.screen());
+    snapshot!(sandbox, said_by_raxx(&terminal));
+    holds(&sandbox, NEW);
+}
+
+#[test]
 fn yes_is_yes_in_any_case() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));

@@ -221,6 +221,27 @@ fn a_pipe_among_the_files_holds_nobody_up() {
     assert_eq!(sandbox.run(&["import"]).status.code(), Some(1));
 }
 
+#[test]
+fn a_machine_without_a_browser_gets_a_warning() {
+    let server = Loopback::start();
+    server.accept(NEW);
+    let mut sandbox = sandbox(&server);
+    let bin = sandbox.root().join("bin");
+    fs::create_dir(&bin).unwrap();
+    for program in ["sh", "cat"] {
+        std::os::unix::fs::symlink(format!("/bin/{program}"), bin.join(program)).unwrap();
+    }
+    sandbox.env("PATH", &bin).env("PAGER", "cat");
+    let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME, "--open"]);
+    rotate.wait_for("(hidden):");
+    rotate.line(NEW);
+    assert_eq!(rotate.end(), 0, "{}", rotate.screen());
+    let said = said_by_raxx(&rotate);
+    assert!(said.contains("warning: "), "{said}");
+    // Each system has its own program for it.
+    snapshot!(sandbox, said.replace("xdg-open", "open"));
+}
+
 /// Kills `raxx rotate` at fifty random moments. Gives how many replaced the value and how many kept the old one.
 fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
     let sandbox = sandbox(server);

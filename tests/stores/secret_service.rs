@@ -190,6 +190,28 @@ fn a_password_is_asked_for_again_and_never_shown() {
     snapshot!(sandbox, "no_keyring_is_locked", nothing);
 }
 
+/// A keyring and a store file that a passphrase opens: which of them a piped password is for is not guessed.
+#[test]
+fn a_piped_password_is_refused_where_two_are_needed() {
+    if !crate::file_store::keyring_works() {
+        return; // then there is no such store file
+    }
+    let mut sandbox = sandbox();
+    let keyring = Keyring::start(&mut sandbox);
+    keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
+    keyring.lock(&sandbox);
+    let mut recipient = age::scrypt::Recipient::new("made up".to_string().into());
+    recipient.set_work_factor(2);
+    let file = sandbox.home().join(".local/share/raxx/store.age");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, age::encrypt(&recipient, b"{}").unwrap()).unwrap();
+    let out = sandbox.raxx().args(["unlock", "--stdin"]).write_stdin(PASSWORD).output().unwrap();
+    assert_eq!(out.status.code(), Some(2), "{}", text(&out.stderr));
+    assert!(text(&out.stderr).contains("raxx unlock\n"), "{}", text(&out.stderr));
+    snapshot!(sandbox, transcript("raxx unlock --stdin", &out));
+    assert_eq!(values(&sandbox), ["", ""]);
+}
+
 #[test]
 fn with_everything_locked_nothing_is_called_missing() {
     let mut sandbox = sandbox();

@@ -479,11 +479,11 @@ fn of_two_items_the_one_that_is_read_is_written() {
     let at = |modified| Stored { service: "raxx-token-0", value: "old", modified };
     let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
     // It keeps the old value.
-    snapshot!(sandbox, refused(store(&sandbox, "TOKEN_0", VALUE)));
+    snapshot!(sandbox, "a_store_that_keeps_the_old_value", refused(store(&sandbox, "TOKEN_0", VALUE)));
     assert_eq!(service.changed()[0], "SetSecret /org/freedesktop/secrets/collection/team/1");
 
     let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
-    forget(&sandbox, "TOKEN_0");
+    snapshot!(sandbox, "what_is_still_there_after_it_was_deleted", refused(forget(&sandbox, "TOKEN_0")));
     let deleted = ["0", "2", "1"].map(|item| format!("Delete /org/freedesktop/secrets/collection/team/{item}"));
     assert_eq!(service.changed(), deleted);
 }

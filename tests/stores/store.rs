@@ -115,6 +115,30 @@ fn what_cannot_be_a_token_is_refused() {
     holds(&sandbox, OLD);
 }
 
+#[test]
+fn what_looks_unlike_a_token_is_stored_with_a_warning() {
+    let server = Loopback::start();
+    let sandbox = sandbox(&server);
+    let mut table = String::new();
+    for input in [
+        "Bearer made-up-token",
+        "\"made-up-token\"",
+        "made-up-tökén",
+        "${TOKEN}",
+        "$(op read x)",
+        "op://Private/GitHub/token",
+        "ENC[AES256_GCM,data:bWFkZS11cA==,type:str]",
+        "YOUR_API_KEY",
+        "ghp_****************",
+    ] {
+        let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin", "--no-check"], input);
+        assert!(code == 0 && shown.contains("warning: "), "{shown}");
+        assert!(held(&sandbox).contains(&input[..4]), "{input}: {}", held(&sandbox));
+        table += &format!("input: {input}\n{shown}\n");
+    }
+    snapshot!(sandbox, table);
+}
+
 /// What `raxx ARGS` says on stderr, which is about nothing else, and its exit code.
 fn one_line(sandbox: &Sandbox, args: &[&str]) -> String {
     let (shown, code) = piped(sandbox, args, NEW);
