@@ -121,7 +121,14 @@ mod tests {
         let with_words = said.unwrap_err();
         assert!(with_words.contains("no[31m way") && !with_words.contains("more"), "{with_words}");
         let without = sh("exit 5", "", LONG).unwrap_err();
-        insta::assert_snapshot!("failures", format!("{with_words}\n{without}\n"));
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("tell");
+        std::fs::write(&file, "").unwrap();
+        let start = |program: &str| block_on(ended(child_apart(program), "(what to do)", "", LONG)).unwrap();
+        let not_a_program = start(&file.display().to_string()).unwrap_err();
+        let not_a_program = not_a_program.replace(&place.path().display().to_string(), "[DIR]");
+        let gone = start("/nonexistent/tell").unwrap_err();
+        insta::assert_snapshot!("failures", [with_words, without, not_a_program, gone].join("\n"));
     }
 
     #[test]

@@ -93,3 +93,42 @@ pub(crate) fn without_value(credential: &Credential, lookup: &Lookup, store: &dy
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::store::{Backend, StoreSettings, store_file, why_not};
+
+    /// The row of the report, and what a command says that changes the store.
+    #[test]
+    fn each_answer_of_a_store_without_a_value_has_its_kind_and_words() {
+        let place = tempfile::tempdir().unwrap();
+        let path = Some(place.path().join("store.age"));
+        let settings = StoreSettings { backend: Backend::File, path, identity: None, offered_identity: None };
+        let store = store_file(&settings).unwrap();
+        let config = Config::built_in();
+        let credential = &config.credentials[2];
+        let mut all = String::new();
+        for (lookup, kind) in [
+            (Lookup::Absent, Kind::Missing),
+            (Lookup::Found(Zeroizing::new(Vec::new())), Kind::Missing),
+            (Lookup::Unavailable("(why)".into()), Kind::Missing),
+            (Lookup::Locked("(what)".into()), Kind::Locked),
+            (Lookup::Consent("(why)".into()), Kind::Locked),
+            (Lookup::Unreachable("(why)".into()), Kind::Locked),
+            (Lookup::Broken("(why)".into()), Kind::Locked),
+            (Lookup::Unfit("(why)".into()), Kind::Locked),
+            (Lookup::TimedOut, Kind::Locked),
+        ] {
+            let row = without_value(credential, &lookup, &store);
+            assert_eq!(row.kind, kind, "{lookup:?}");
+            let refused = why_not(&lookup, credential.store.as_ref().unwrap(), &store);
+            let next = row.next.map(|command| format!("; type: {command}")).unwrap_or_default();
+            all += &format!("{kind:?}: {}{next}\n=> {refused}\n\n", row.words);
+        }
+        insta::assert_snapshot!("answers_without_a_value", all);
+    }
+}

@@ -178,6 +178,8 @@ mod tests {
     #[derive(Clone, Copy, PartialEq)]
     enum Step {
         Works,
+        /// It says that it succeeded, and has not changed anything.
+        Ignores,
         /// It keeps something else than it was given.
         Garbles,
         /// It says that it failed, and has not changed anything.
@@ -197,11 +199,11 @@ mod tests {
             {
                 bytes.push(b'!');
             }
-            if !matches!(step, Step::Fails | Step::Silent) {
+            if !matches!(step, Step::Ignores | Step::Fails | Step::Silent) {
                 self.held.replace(to);
             }
             let done = match step {
-                Step::Works | Step::Garbles => Ok(()),
+                Step::Works | Step::Ignores | Step::Garbles => Ok(()),
                 Step::Fails | Step::FailsAfter => Err(Lookup::Broken("full".into())),
                 Step::Silent => Err(Lookup::TimedOut),
             };
@@ -248,12 +250,13 @@ mod tests {
 
     #[test]
     fn after_every_failure_the_line_says_what_is_stored() {
-        use Step::{Fails, FailsAfter, Garbles, Silent, Works};
+        use Step::{Fails, FailsAfter, Garbles, Ignores, Silent, Works};
         let old = || Some("old".to_string());
         let new = || Some("new".to_string());
         let mut all = String::new();
         for (what, script, held, known) in [
-            ("garbled, undone", &[Garbles, Works][..], old(), true),
+            ("not written", &[Ignores][..], old(), true),
+            ("garbled, undone", &[Garbles, Works], old(), true),
             ("garbled, cannot be undone", &[Garbles, Fails], Some("new!".into()), false),
             ("garbled, the old value too", &[Garbles, Garbles], Some("old!".into()), false),
             ("fails", &[Fails], old(), true),
@@ -276,5 +279,29 @@ mod tests {
         for old in [Some("old"), None] {
             assert_eq!(kept(old, &[Works]), (String::new(), new()));
         }
+    }
+
+    #[test]
+    fn a_value_that_is_not_deleted_is_reported() {
+        use Step::{Fails, FailsAfter, Ignores, Silent, Works};
+        let item = Item { service: "s".into(), account: "a".into() };
+        let forgotten = |step| {
+            let store = Scripted { held: RefCell::new(Some(b"old".into())), script: RefCell::new(vec![step]) };
+            let done = crate::process::block_on(forget(&store, "NAME", &item, "raxx check NAME")).unwrap();
+            (done.err().map(|error| error.to_string()), store.held.into_inner().is_some())
+        };
+        let mut all = String::new();
+        for (what, step, held) in [
+            ("not deleted", Ignores, true),
+            ("fails", Fails, true),
+            ("fails after it was deleted", FailsAfter, false),
+            ("does not answer", Silent, true),
+        ] {
+            let (said, now) = forgotten(step);
+            assert_eq!(now, held, "{what}");
+            all += &format!("{what} => {}\n", said.unwrap());
+        }
+        insta::assert_snapshot!("not_deleted", all);
+        assert_eq!(forgotten(Works), (None, false));
     }
 }

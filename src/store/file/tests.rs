@@ -283,6 +283,22 @@ fn contents_that_this_raxx_does_not_know_are_neither_read_nor_rewritten() {
 }
 
 #[test]
+fn a_store_file_that_this_raxx_cannot_open_says_why() {
+    let (directory, file) = place();
+    write(&file, "s", "value").unwrap();
+    let good = fs::read(&file.path).unwrap();
+    let mut all = String::new();
+    let newer = [b"age-encryption.org/v2".as_slice(), &good["age-encryption.org/v1".len()..]].concat();
+    for (what, bytes) in [("newer", &newer[..]), ("not age", b"hunter2"), ("cut short", &good[..good.len() - 1])] {
+        fs::write(&file.path, bytes).unwrap();
+        let why = broken(read(&file, "s"));
+        assert!(!why.contains("hunter2"), "{why}");
+        all += &format!("{what} => {}\n", said(&directory, &why));
+    }
+    insta::assert_snapshot!("store_files_that_cannot_be_opened", all);
+}
+
+#[test]
 fn a_write_goes_through_links_to_the_file_itself() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();

@@ -29,7 +29,7 @@ struct Entry {
     silent: bool,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum Accident {
     Exit(i32),
     Hangs,
@@ -330,12 +330,15 @@ fn a_repair_writes_the_value_and_never_its_hex_digits() {
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, true))]);
     }
     // What cannot be told, or not be written, is left as it is.
+    let mut all = String::new();
     for value in ["t\u{f6}k\u{e9}n", "two\nlines", "a\\ and\ta tab"] {
         let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
-        assert!(matches!(block_on(keychain.repair("TOKEN", &token())), Err(Lookup::Unfit(_))), "{value}");
+        let Err(Lookup::Unfit(why)) = block_on(keychain.repair("TOKEN", &token())) else { panic!("{value}") };
+        all += &format!("{value:?} => {why}\n");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, false))]);
         assert_eq!(*keychain.system.changes.lock().unwrap(), 0);
     }
+    insta::assert_snapshot!("values_that_cannot_be_repaired", all);
 }
 
 #[test]
@@ -373,6 +376,7 @@ fn a_repair_that_is_not_allowed_changes_nothing() {
 /// command brings it back.
 #[test]
 fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
+    let mut all = String::new();
     for step in 1..=4 {
         for accident in [
             Accident::Exit(51),
@@ -396,12 +400,16 @@ fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
                 assert!(why.contains("(raxx repair)"), "{why}");
             }
 
+            if let Ok(Err(refused)) = &went {
+                all += &format!("step {step}, {accident:?} => {}\n", words(refused));
+            }
             chain.accident = None;
             assert_eq!(repair(&chain, "TOKEN", &token(), end), Ok(()), "step {step}");
             let whole = [("raxx token/another".into(), entry("stays", true)), (OURS_NOW.into(), entry("old", true))];
             assert_eq!(chain.items(), whole, "step {step}");
         }
     }
+    insta::assert_snapshot!("repairs_that_go_wrong", all);
 }
 
 #[test]
