@@ -318,7 +318,9 @@ fn rotate_leads_from_the_page_to_the_new_value() {
     rotate.line(NEW);
     assert_eq!(rotate.end(), 0, "{}", rotate.screen());
     let screen = rotate.screen();
-    assert!(screen.contains("Rotate the GitHub token"), "{screen}");
+    let page = include_str!("../../docs/ops/runbooks/rotation/github-pat.md");
+    let title = page.lines().next().unwrap().trim_start_matches("# ");
+    assert!(screen.contains(title), "{screen}");
     let said = said_by_raxx(&rotate);
     let at = |text: &str| said.find(text).unwrap_or_else(|| panic!("no {text:?} in\n{said}"));
     let places = [
