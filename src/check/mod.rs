@@ -24,7 +24,7 @@ use crate::secret::{Malformed, Secret};
 use crate::source::infisical::{self, Access};
 use crate::source::{Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
-use crate::store::{Lookup, Store};
+use crate::store::{Store, StoreError};
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,12 +211,15 @@ impl<'a> Run<'a> {
         match value {
             Stored::Value(secret) => self.validated(credential, secret, from, false, self.end()).await,
             Stored::Malformed(why) => malformed(credential, why, from),
-            Stored::Not(lookup) => {
-                let mut row = without_value(credential, &lookup, self.store);
-                row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());
-                Checked { row, good: None, live: !matches!(lookup, Lookup::TimedOut), print: None }
-            }
+            Stored::Absent => self.without_value(credential, None),
+            Stored::Failed(why) => self.without_value(credential, Some(&why)),
         }
+    }
+
+    fn without_value(&self, credential: &Credential, why: Option<&StoreError>) -> Checked {
+        let mut row = without_value(credential, why, self.store);
+        row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());
+        Checked { row, good: None, live: why != Some(&StoreError::TimedOut), print: None }
     }
 
     /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.

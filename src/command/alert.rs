@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::source::{STORE, Stored, environment, stored};
 use crate::state;
 use crate::state::history;
-use crate::store::{self, Lookup, Store, why_not};
+use crate::store::{self, Store, StoreError, why_not};
 use crate::terminal::Terminal;
 use crate::text::clean;
 
@@ -287,16 +287,16 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
             Some(Stored::Malformed(why)) => {
                 return Err(format!("{name} is {}; store it again: raxx store {name}", why.words()));
             }
-            None | Some(Stored::Not(Lookup::Absent)) => {
+            None | Some(Stored::Absent) => {
                 let place = if credential.store.is_some() { format!(" or {}", store.name()) } else { String::new() };
                 return Err(format!("{name} is not in env{place}; {}", next()));
             }
-            Some(Stored::Not(lookup)) => {
-                let why = credential.store.as_ref().map(|item| why_not(&lookup, item, store));
+            Some(Stored::Failed(error)) => {
+                let why = credential.store.as_ref().map(|item| why_not(&error, item, store));
                 let why = why.unwrap_or_default();
                 // The other ways not to have it say themselves what to type, or pass.
-                let next =
-                    matches!(lookup, Lookup::Unavailable(_) | Lookup::Unreachable(_)).then(|| format!("; {}", next()));
+                let next = matches!(error, StoreError::Unavailable(_) | StoreError::Unreachable(_))
+                    .then(|| format!("; {}", next()));
                 return Err(format!("{name} is not in env, and {why}{}", next.unwrap_or_default()));
             }
         },

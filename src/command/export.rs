@@ -81,7 +81,8 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
                     }
                 },
                 Stored::Malformed(why) => why.words().to_string(),
-                Stored::Not(lookup) => without_value(credential, &lookup, &*store).words,
+                Stored::Absent => without_value(credential, None, &*store).words,
+                Stored::Failed(why) => without_value(credential, Some(&why), &*store).words,
             };
             short = true;
             if !args.missing {

@@ -21,7 +21,7 @@ use crate::shell::startup_files::{Line, lines_setting, usual_files};
 use crate::source::environment;
 use crate::state::history;
 use crate::store::update::{current, keep};
-use crate::store::{self, Lookup, Store};
+use crate::store::{self, Store};
 use crate::terminal::Terminal;
 use crate::text::clean;
 
@@ -165,10 +165,7 @@ async fn import(
         say(&format!("raxx: {name} has no place in the store: it stays where it is"));
         return Ok(settled);
     };
-    let held = match current(store, name, item).await? {
-        Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
-        _ => None,
-    };
+    let held = current(store, name, item).await?.and_then(|bytes| Secret::parse(&bytes).ok());
     if let Some(held) = held {
         if candidates.iter().any(|c| c.secret == held) {
             say(&format!("raxx: {name} is already in the {}", store.speaker(item).name()));

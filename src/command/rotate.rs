@@ -22,8 +22,8 @@ use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::startup_files;
 use crate::source::environment;
+use crate::store;
 use crate::store::update::{current, keep};
-use crate::store::{self, Lookup};
 use crate::terminal::Terminal;
 
 /// The rotation pages, in the binary so that they are at hand on every machine.
@@ -70,8 +70,8 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
         })
         .await?;
         let old = match stored {
-            Some(Lookup::Found(bytes)) => Secret::parse(&bytes).ok(),
-            _ => environment(name).and_then(std::result::Result::ok),
+            Some(bytes) => Secret::parse(&bytes).ok(),
+            None => environment(name).and_then(std::result::Result::ok),
         };
         // A person who pipes a value in has already made the new one.
         let guided = asks(&args.value);

@@ -15,7 +15,7 @@ use crate::process::{block_on, print as print_for_people, say, write_whole};
 use crate::report::distance;
 use crate::schedule::{self, At, Change, Job, Memory, Scheduler};
 use crate::source::{STORE, Stored, environment, stored};
-use crate::store::{self, Lookup};
+use crate::store::{self, StoreError};
 use crate::text::{clean, clean_lines, plain};
 
 /// The PATH that launchd and cron start a program with.
@@ -134,7 +134,8 @@ fn unseen(config: &Config) -> Result<()> {
         // A store that is locked or slow may have it.
         if !matches!(
             stored,
-            Stored::Not(Lookup::Absent | Lookup::Unavailable(_) | Lookup::Unreachable(_) | Lookup::Broken(_))
+            Stored::Absent
+                | Stored::Failed(StoreError::Unavailable(_) | StoreError::Unreachable(_) | StoreError::Broken(_))
         ) {
             continue;
         }

@@ -11,7 +11,7 @@ use crate::process::{block_on, say, unbroken, until_a_signal};
 use crate::secret::Secret;
 use crate::store::update::LIMIT;
 use crate::store::why_not;
-use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Lookup, Refused, Store, StoreFile};
+use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Refused, Store, StoreError, StoreFile};
 use crate::terminal::{self, Terminal};
 
 /// How often a password may be typed wrong.
@@ -47,7 +47,15 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
             }
             // What keeps the service from being asked counts only where there is no file to unlock.
             (_, Some(Ok(file))) => unlock_file(&file, &mut input).await,
-            (Err(why @ (Lookup::Locked(_) | Lookup::Consent(_) | Lookup::Broken(_) | Lookup::TimedOut)), _) => {
+            (
+                Err(
+                    why @ (StoreError::Locked(_)
+                    | StoreError::Consent(_)
+                    | StoreError::Broken(_)
+                    | StoreError::TimedOut),
+                ),
+                _,
+            ) => {
                 let item = items.first().cloned().unwrap_or_else(Item::nobodys);
                 bail!("{}", why_not(&why, &item, &*store))
             }
@@ -94,8 +102,10 @@ async fn unlock_keyring(store: &dyn Store, keyring: &Keyring, input: &mut Input)
                 return Ok(true);
             }
             Ok(false) => say(&format!("raxx: wrong password: {} is still locked", keyring.name)),
-            Err(Lookup::TimedOut) => bail!("the {} did not answer in time", store.name()),
-            Err(Lookup::Locked(why) | Lookup::Consent(why) | Lookup::Broken(why) | Lookup::Unfit(why)) => {
+            Err(StoreError::TimedOut) => bail!("the {} did not answer in time", store.name()),
+            Err(
+                StoreError::Locked(why) | StoreError::Consent(why) | StoreError::Broken(why) | StoreError::Unfit(why),
+            ) => {
                 bail!("{} could not be unlocked: {why}", keyring.name)
             }
             Err(_) => bail!("{} could not be unlocked: its service is gone", keyring.name),
@@ -172,7 +182,7 @@ pub(crate) async fn ready_to_write(config: &Config, terminal: Option<&mut Termin
             }
             Ok(())
         }
-        Err(Lookup::Broken(why)) => bail!("{why}"),
+        Err(StoreError::Broken(why)) => bail!("{why}"),
         Err(_) => bail!("another raxx is making {} and takes too long", first.path().display()),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::config::Credential;
 use crate::report::{Cause, Kind, Row};
 use crate::secret::{Malformed, Secret, from_environment};
-use crate::store::{Lookup, Remedy, Store};
+use crate::store::{Remedy, Store, StoreError};
 
 /// How long the store may take while a shell starts: a person waits for it.
 pub(crate) const STORE_AT_START: Duration = Duration::from_millis(300);
@@ -24,26 +24,27 @@ pub(crate) fn environment(name: &str) -> Option<Result<Secret, Malformed>> {
 pub(crate) enum Stored {
     Value(Secret),
     Malformed(Malformed),
-    Not(Lookup),
+    Absent,
+    Failed(StoreError),
 }
 
 /// Asks the store for these credentials, in one go. Those without a place in it come back as absent.
 pub(crate) async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) -> Vec<Stored> {
     let items: Vec<_> = wanted.iter().filter_map(|c| c.store.clone()).collect();
-    let mut lookups = if items.is_empty() { Vec::new() } else { store.read(&items, limit).await }.into_iter();
-    let one = |c: &&Credential| match c.store.as_ref().and_then(|_| lookups.next()) {
-        Some(Lookup::Found(bytes)) => match Secret::parse(&bytes) {
+    let mut answers = if items.is_empty() { Vec::new() } else { store.read(&items, limit).await }.into_iter();
+    let one = |c: &&Credential| match c.store.as_ref().and_then(|_| answers.next()) {
+        Some(Ok(Some(bytes))) => match Secret::parse(&bytes) {
             Ok(secret) => Stored::Value(secret),
             Err(why) => Stored::Malformed(why),
         },
-        Some(other) => Stored::Not(other),
-        None => Stored::Not(Lookup::Absent),
+        Some(Err(why)) => Stored::Failed(why),
+        Some(Ok(None)) | None => Stored::Absent,
     };
     wanted.iter().map(one).collect()
 }
 
-/// The row of a credential that is in no source, or in one that could not be read.
-pub(crate) fn without_value(credential: &Credential, lookup: &Lookup, store: &dyn Store) -> Row {
+/// The row of a credential that is in no source, or in a store that could not be read, and why.
+pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>, store: &dyn Store) -> Row {
     let store = credential.store.as_ref().map_or(store, |item| store.speaker(item));
     let name = store.name();
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
@@ -57,36 +58,35 @@ pub(crate) fn without_value(credential: &Credential, lookup: &Lookup, store: &dy
         row.cause = Some(Cause::Store { what });
         row
     };
-    match lookup {
-        // Found is not asked about here; both mean that no source gave a value.
-        Lookup::Absent | Lookup::Found(_) => {
-            let mut row = match &credential.store {
-                Some(_) => row(Kind::Missing, format!("not in env or {name}")),
-                None => row(Kind::Missing, "not in env".into()),
-            };
-            row.cause = Some(Cause::NotStored);
-            row.rotate_via = credential.rotate_via.clone();
-            row
-        }
-        Lookup::Unavailable(why) => {
+    let Some(error) = error else {
+        let mut row = match &credential.store {
+            Some(_) => row(Kind::Missing, format!("not in env or {name}")),
+            None => row(Kind::Missing, "not in env".into()),
+        };
+        row.cause = Some(Cause::NotStored);
+        row.rotate_via = credential.rotate_via.clone();
+        return row;
+    };
+    match error {
+        StoreError::Unavailable(why) => {
             let mut row = row(Kind::Missing, format!("not in env or {name}: {why}"));
             row.cause = Some(Cause::NoStore);
             row.rotate_via = credential.rotate_via.clone();
             row
         }
-        Lookup::Locked(what) => {
+        StoreError::Locked(what) => {
             of_store(format!("in {what}, which is locked"), format!("{what}, which is locked"), true)
         }
-        Lookup::Consent(why) => {
+        StoreError::Consent(why) => {
             let what = format!("the {name}, which wants consent: {why}");
             of_store(format!("in {what}"), what, true)
         }
-        Lookup::Unreachable(why) | Lookup::Broken(why) | Lookup::Unfit(why) => of_store(
+        StoreError::Unreachable(why) | StoreError::Broken(why) | StoreError::Unfit(why) => of_store(
             format!("not in env; the {name} does not work: {why}"),
             format!("the {name}, which does not work: {why}"),
             false,
         ),
-        Lookup::TimedOut => of_store(
+        StoreError::TimedOut => of_store(
             format!("not in env; the {name} did not answer in time"),
             format!("the {name}, which did not answer in time"),
             false,
@@ -96,11 +96,9 @@ pub(crate) fn without_value(credential: &Credential, lookup: &Lookup, store: &dy
 
 #[cfg(test)]
 mod tests {
-    use zeroize::Zeroizing;
-
     use super::*;
     use crate::config::Config;
-    use crate::store::{Backend, StoreSettings, store_file, why_not};
+    use crate::store::{Backend, StoreSettings, not_there, store_file, why_not};
 
     /// The row of the report, and what a command says that changes the store.
     #[test]
@@ -112,20 +110,20 @@ mod tests {
         let config = Config::built_in();
         let credential = &config.credentials[2];
         let mut all = String::new();
-        for (lookup, kind) in [
-            (Lookup::Absent, Kind::Missing),
-            (Lookup::Found(Zeroizing::new(Vec::new())), Kind::Missing),
-            (Lookup::Unavailable("(why)".into()), Kind::Missing),
-            (Lookup::Locked("(what)".into()), Kind::Locked),
-            (Lookup::Consent("(why)".into()), Kind::Locked),
-            (Lookup::Unreachable("(why)".into()), Kind::Locked),
-            (Lookup::Broken("(why)".into()), Kind::Locked),
-            (Lookup::Unfit("(why)".into()), Kind::Locked),
-            (Lookup::TimedOut, Kind::Locked),
+        for (error, kind) in [
+            (None, Kind::Missing),
+            (Some(StoreError::Unavailable("(why)".into())), Kind::Missing),
+            (Some(StoreError::Locked("(what)".into())), Kind::Locked),
+            (Some(StoreError::Consent("(why)".into())), Kind::Locked),
+            (Some(StoreError::Unreachable("(why)".into())), Kind::Locked),
+            (Some(StoreError::Broken("(why)".into())), Kind::Locked),
+            (Some(StoreError::Unfit("(why)".into())), Kind::Locked),
+            (Some(StoreError::TimedOut), Kind::Locked),
         ] {
-            let row = without_value(credential, &lookup, &store);
-            assert_eq!(row.kind, kind, "{lookup:?}");
-            let refused = why_not(&lookup, credential.store.as_ref().unwrap(), &store);
+            let row = without_value(credential, error.as_ref(), &store);
+            assert_eq!(row.kind, kind, "{error:?}");
+            let item = credential.store.as_ref().unwrap();
+            let refused = error.map_or_else(|| not_there(item, &store), |error| why_not(&error, item, &store));
             let next = row.next.map(|command| format!("; type: {command}")).unwrap_or_default();
             all += &format!("{kind:?}: {}{next}\n=> {refused}\n\n", row.words);
         }

@@ -7,7 +7,7 @@ use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
 use super::secret_service::SecretService;
-use super::{FirstWrite, Item, Keyring, Lookup, Remedy, Store, StoreFile, Unlocking, Written};
+use super::{Answer, FirstWrite, Item, Keyring, Remedy, Store, StoreError, StoreFile, StoreFuture, read_one};
 use crate::secret::Secret;
 
 /// How long the file may take where the service has used up all the time: it takes a few milliseconds.
@@ -17,10 +17,19 @@ const FILE: Duration = Duration::from_millis(100);
 pub(super) struct Auto<S = SecretService> {
     service: S,
     file: StoreFile,
-    /// Known as soon as the service was asked: that there is none.
+    /// Whether the service was asked and does not exist.
     no_service: Cell<bool>,
-    /// The items about which the file has said the last word, although there is a service.
+    /// Items that were served by the file although a Secret Service exists.
     of_file: RefCell<Vec<Item>>,
+}
+
+/// Whether the error says that there is no service, or that it cannot be reached.
+fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_) | StoreError::Unreachable(_))
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
 }
 
 impl<S: Store> Auto<S> {
@@ -28,39 +37,45 @@ impl<S: Store> Auto<S> {
         Auto { service, file, no_service: Cell::new(false), of_file: RefCell::default() }
     }
 
-    /// The one that speaks for both. Where there is neither, the service says why.
-    fn both(&self) -> &dyn Store {
+    /// The backend of an item that neither has answered for. Where there is neither, the service says why.
+    fn default_backend(&self) -> &dyn Store {
         if self.no_service.get() && self.file.exists() { &self.file } else { &self.service }
     }
 
-    fn note(&self, answer: &Lookup) -> bool {
-        let none = matches!(answer, Lookup::Unavailable(_) | Lookup::Unreachable(_));
-        self.no_service.set(none);
-        none
+    /// Records whether there is a service, from its answer, and returns the answer.
+    fn noted<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.no_service.set(answer.as_ref().err().is_some_and(is_absent));
+        answer
     }
 
-    /// Notes who has said the last word about an item.
-    fn said_by_file(&self, item: &Item, file: bool) {
+    /// Records which of the two answered for an item.
+    fn set_served_by_file(&self, item: &Item, by_file: bool) {
         let mut of_file = self.of_file.borrow_mut();
         of_file.retain(|other| other != item);
-        if file {
+        if by_file {
             of_file.push(item.clone());
         }
     }
 
-    async fn one(&self, store: &dyn Store, item: &Item, until: Instant) -> Lookup {
-        let left = until.saturating_duration_since(Instant::now());
-        store.read(std::slice::from_ref(item), left).await.pop().unwrap_or(Lookup::TimedOut)
+    /// Renews the file's copy of an item that was written to the service: it would be stale where there is no service. A
+    /// locked file keeps its copy.
+    async fn renew_copy(&self, name: &str, item: &Item, value: &Secret, until: Instant) -> Result<(), StoreError> {
+        if !self.file.exists() || !matches!(read_one(&self.file, item, left(until)).await, Ok(Some(_))) {
+            return Ok(());
+        }
+        let renewed = self.file.write(name, item, value, left(until)).await;
+        self.set_served_by_file(item, renewed.is_err());
+        renewed
     }
 }
 
 impl<S: Store> Store for Auto<S> {
     fn name(&self) -> &'static str {
-        self.both().name()
+        self.default_backend().name()
     }
 
     fn speaker(&self, item: &Item) -> &dyn Store {
-        if self.of_file.borrow().contains(item) { &self.file } else { self.both() }
+        if self.of_file.borrow().contains(item) { &self.file } else { self.default_backend() }
     }
 
     fn unlock_hint(&self, item: &Item) -> Remedy {
@@ -72,75 +87,56 @@ impl<S: Store> Store for Auto<S> {
             if self.file.exists() {
                 return None;
             }
-            // Whether there is a service is told by any question.
-            let question = [Item::nobodys()];
-            let answers = self.service.read(&question, limit).await;
-            if answers.first().is_some_and(|answer| self.note(answer)) {
-                return self.file.first_write(limit).await;
+            // Any question tells whether there is a service.
+            match self.noted(read_one(&self.service, &Item::nobodys(), limit).await) {
+                Err(why) if is_absent(&why) => self.file.first_write(limit).await,
+                _ => None,
             }
-            None
         })
     }
 
-    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let until = Instant::now() + limit;
-            self.said_by_file(item, false);
-            match self.service.write(name, item, value, limit).await {
-                Err(why) if self.note(&why) => {
-                    self.file.write(name, item, value, until.saturating_duration_since(Instant::now())).await
-                }
-                Ok(()) if self.file.exists() => {
-                    // A second copy in the file would be stale where there is no service. A locked file keeps it.
-                    if !matches!(self.one(&self.file, item, until).await, Lookup::Found(_)) {
-                        return Ok(());
-                    }
-                    let left = until.saturating_duration_since(Instant::now());
-                    let renewed = self.file.write(name, item, value, left).await;
-                    self.said_by_file(item, renewed.is_err());
-                    renewed
-                }
-                other => other,
+            self.set_served_by_file(item, false);
+            let written = self.service.write(name, item, value, limit).await;
+            if let Err(why) = written {
+                return match self.noted(Err(why)) {
+                    Err(why) if is_absent(&why) => self.file.write(name, item, value, left(until)).await,
+                    other => other,
+                };
             }
+            self.renew_copy(name, item, value, until).await
         })
     }
 
-    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let until = Instant::now() + limit;
-            self.said_by_file(item, false);
-            // What is locked stops it before anything is taken away.
-            let in_service = match self.one(&self.service, item, until).await {
-                Lookup::Found(_) => true,
-                Lookup::Absent => false,
-                why if self.note(&why) && !self.file.exists() => return Err(why),
-                Lookup::Unavailable(_) | Lookup::Unreachable(_) => false,
-                why => return Err(why),
+            self.set_served_by_file(item, false);
+            // A locked service stops it before anything is deleted.
+            let in_service = match self.noted(read_one(&self.service, item, left(until)).await) {
+                Ok(value) => value.is_some(),
+                Err(why) if is_absent(&why) && self.file.exists() => false,
+                Err(why) => return Err(why),
             };
-            // The file first: a copy in it would come back.
-            let left = || until.saturating_duration_since(Instant::now());
-            let in_file = match self.file.delete(item, left()).await {
-                Ok(()) => true,
-                Err(Lookup::Absent) => false,
-                Err(why) => {
-                    self.said_by_file(item, true);
-                    return Err(why);
-                }
-            };
-            match in_service {
-                true => self.service.delete(item, left()).await,
-                false if in_file => Ok(()),
-                false => Err(Lookup::Absent),
-            }
+            // The file first: otherwise a copy in it would come back.
+            let deleted = self.file.delete(item, left(until)).await;
+            self.set_served_by_file(item, deleted.is_err());
+            let in_file = deleted?;
+            if in_service { self.service.delete(item, left(until)).await } else { Ok(in_file) }
         })
     }
 
-    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             match self.service.takes_new(item, limit).await {
-                // The file takes everything.
-                Err(why) if self.note(&why) => Ok(()),
-                other => other,
+                Ok(()) => Ok(()),
+                Err(why) => match self.noted(Err(why)) {
+                    // The file takes everything.
+                    Err(why) if is_absent(&why) => Ok(()),
+                    other => other,
+                },
             }
         })
     }
@@ -149,15 +145,8 @@ impl<S: Store> Store for Auto<S> {
         !self.no_service.get()
     }
 
-    fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> Unlocking<'a, Vec<Keyring>> {
-        Box::pin(async move {
-            let found = self.service.locked_keyrings(items, limit).await;
-            self.no_service.set(false);
-            if let Err(why) = &found {
-                self.note(why);
-            }
-            found
-        })
+    fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
+        Box::pin(async move { self.noted(self.service.locked_keyrings(items, limit).await) })
     }
 
     fn unlock_keyring<'a>(
@@ -165,38 +154,39 @@ impl<S: Store> Store for Auto<S> {
         keyring: &'a Keyring,
         password: Zeroizing<Vec<u8>>,
         limit: Duration,
-    ) -> Unlocking<'a, bool> {
+    ) -> StoreFuture<'a, bool> {
         self.service.unlock_keyring(keyring, password, limit)
     }
 
-    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
         Box::pin(async move {
             let until = Instant::now() + limit;
             let mut answers = self.service.read(items, limit).await;
-            let none = answers.first().is_some_and(|answer| self.note(answer));
-            items.iter().for_each(|item| self.said_by_file(item, false));
+            self.no_service.set(matches!(answers.first(), Some(Err(why)) if is_absent(why)));
+            items.iter().for_each(|item| self.set_served_by_file(item, false));
             if !self.file.exists() {
                 return answers;
             }
-            let left = until.saturating_duration_since(Instant::now()).max(FILE);
-            if none {
-                return self.file.read(items, left).await;
+            let limit = left(until).max(FILE);
+            if self.no_service.get() {
+                return self.file.read(items, limit).await;
             }
             // What was stored while there was no service (over ssh, say) is not lost now that there is one, nor while it
-            // does not work; and what a file that cannot be opened may hold is not called missing.
-            let not_told = |answer: &Lookup| matches!(answer, Lookup::Absent | Lookup::Broken(_) | Lookup::TimedOut);
-            let wanted: Vec<usize> = (0..items.len()).filter(|at| not_told(&answers[*at])).collect();
+            // does not work; and an item that a locked file may have is not reported as missing.
+            let undecided =
+                |answer: &Answer| matches!(answer, Ok(None) | Err(StoreError::Broken(_) | StoreError::TimedOut));
+            let wanted: Vec<usize> = (0..items.len()).filter(|at| undecided(&answers[*at])).collect();
             if wanted.is_empty() {
                 return answers;
             }
             let of_file: Vec<Item> = wanted.iter().map(|at| items[*at].clone()).collect();
-            for (at, answer) in wanted.into_iter().zip(self.file.read(&of_file, left).await) {
+            for (at, answer) in wanted.into_iter().zip(self.file.read(&of_file, limit).await) {
                 let counts = match answers[at] {
-                    Lookup::Absent => answer != Lookup::Absent,
-                    _ => matches!(answer, Lookup::Found(_)),
+                    Ok(_) => answer != Ok(None),
+                    Err(_) => matches!(answer, Ok(Some(_))),
                 };
                 if counts {
-                    self.said_by_file(&items[at], true);
+                    self.set_served_by_file(&items[at], true);
                     answers[at] = answer;
                 }
             }
@@ -210,7 +200,7 @@ mod tests {
     use super::*;
 
     /// A service that answers always the same.
-    struct Answers(fn() -> Lookup);
+    struct Answers(fn() -> StoreError);
 
     impl Store for Answers {
         fn name(&self) -> &'static str {
@@ -225,27 +215,27 @@ mod tests {
             Remedy::Do("unlock the service".into())
         }
 
-        fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> Written<'a> {
+        fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> StoreFuture<'a, ()> {
             Box::pin(async { Err(self.0()) })
         }
 
-        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
+        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> StoreFuture<'a, bool> {
             Box::pin(async { Err(self.0()) })
         }
 
-        fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
-            Box::pin(async { items.iter().map(|_| self.0()).collect() })
+        fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
+            Box::pin(async { items.iter().map(|_| Err(self.0())).collect() })
         }
     }
 
     const LIMIT: Duration = Duration::from_secs(10);
 
-    fn none() -> Lookup {
-        Lookup::Unavailable("no D-Bus session bus".into())
+    fn none() -> StoreError {
+        StoreError::Unavailable("no D-Bus session bus".into())
     }
 
     /// What a store with this service and a file that is made on the first write does with one value.
-    fn written_and_read(service: fn() -> Lookup) -> (Result<(), Lookup>, Lookup, &'static str, bool) {
+    fn written_and_read(service: fn() -> StoreError) -> (Result<(), StoreError>, Answer, &'static str, bool) {
         let directory = tempfile::tempdir().unwrap();
         let file = StoreFile::new(&directory.path().join("store.age"), Some(directory.path().join("identity")));
         let auto = Auto::new(Answers(service), file.clone());
@@ -261,47 +251,45 @@ mod tests {
 
     #[test]
     fn the_file_stands_in_where_there_is_no_service() {
-        let found = Lookup::Found(zeroize::Zeroizing::new(b"value".to_vec()));
-        assert_eq!(written_and_read(none), (Ok(()), found, "store file", true));
+        assert_eq!(written_and_read(none), (Ok(()), found("value"), "store file", true));
     }
 
     #[test]
     fn a_service_that_does_not_work_is_not_passed_over() {
-        for answer in [|| Lookup::Locked("the login collection".into()), || Lookup::Broken("dead".into())] {
-            assert_eq!(written_and_read(answer), (Err(answer()), answer(), "Secret Service", false));
+        for answer in [|| StoreError::Locked("the login collection".into()), || StoreError::Broken("dead".into())] {
+            assert_eq!(written_and_read(answer), (Err(answer()), Err(answer()), "Secret Service", false));
         }
     }
 
     #[test]
     fn the_file_stands_in_where_the_address_of_the_bus_leads_nowhere() {
-        let found = Lookup::Found(zeroize::Zeroizing::new(b"value".to_vec()));
-        let gone = || Lookup::Unreachable("the bus does not exist".into());
-        assert_eq!(written_and_read(gone), (Ok(()), found, "store file", true));
+        let gone = || StoreError::Unreachable("the bus does not exist".into());
+        assert_eq!(written_and_read(gone), (Ok(()), found("value"), "store file", true));
     }
 
     /// What is read of a file with one value, by this service in front of it, and who is named.
-    fn read_behind(service: fn() -> Lookup) -> [(Lookup, &'static str); 2] {
+    fn read_behind(service: fn() -> StoreError) -> [(Answer, &'static str); 2] {
         let directory = tempfile::tempdir().unwrap();
         let file = StoreFile::new(&directory.path().join("store.age"), Some(directory.path().join("identity")));
         run(file.write("NAME", &token(), &secret("kept"), LIMIT)).unwrap();
         let auto = Auto::new(Answers(service), file);
         let other = Item { service: "other".into(), account: "a".into() };
         let answers = run(auto.read(&[token(), other.clone()], LIMIT)).try_into();
-        let [first, second]: [Lookup; 2] = answers.unwrap();
+        let [first, second]: [Answer; 2] = answers.unwrap();
         [(first, auto.speaker(&token()).name()), (second, auto.speaker(&other).name())]
     }
 
     #[test]
     fn a_service_that_does_not_work_hides_no_value_of_the_file() {
-        for answer in [|| Lookup::Broken("garbage".into()), || Lookup::TimedOut] {
-            assert_eq!(read_behind(answer), [(found("kept"), "store file"), (answer(), "Secret Service")]);
+        for answer in [|| StoreError::Broken("garbage".into()), || StoreError::TimedOut] {
+            assert_eq!(read_behind(answer), [(found("kept"), "store file"), (Err(answer()), "Secret Service")]);
         }
-        for answer in [none, || Lookup::Unreachable("gone".into())] {
-            assert_eq!(read_behind(answer), [(found("kept"), "store file"), (Lookup::Absent, "store file")]);
+        for answer in [none, || StoreError::Unreachable("gone".into())] {
+            assert_eq!(read_behind(answer), [(found("kept"), "store file"), (Ok(None), "store file")]);
         }
         // What is known to be in the service is not read from an older copy.
-        for answer in [|| Lookup::Locked("the keyring".into()), || Lookup::Consent("it asks".into())] {
-            assert_eq!(read_behind(answer), [(answer(), "Secret Service"), (answer(), "Secret Service")]);
+        for answer in [|| StoreError::Locked("the keyring".into()), || StoreError::Consent("it asks".into())] {
+            assert_eq!(read_behind(answer), [(Err(answer()), "Secret Service"), (Err(answer()), "Secret Service")]);
         }
     }
 
@@ -312,7 +300,7 @@ mod tests {
         let item = [Item { service: "s".into(), account: "a".into() }];
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            assert_eq!(auto.read(&item, LIMIT).await, [none()]);
+            assert_eq!(auto.read(&item, LIMIT).await, [Err(none())]);
             assert_eq!(auto.name(), "Secret Service");
             assert_eq!(auto.delete(&item[0], LIMIT).await, Err(none()));
             assert!(auto.first_write(LIMIT).await.is_some());
@@ -336,18 +324,18 @@ mod tests {
             Remedy::Do("unlock the service".into())
         }
 
-        fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> Written<'a> {
+        fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> StoreFuture<'a, ()> {
             self.0.replace(Some(value.expose().into()));
             Box::pin(async { Ok(()) })
         }
 
-        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
+        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> StoreFuture<'a, bool> {
             let held = self.0.take();
-            Box::pin(async move { held.map(drop).ok_or(Lookup::Absent) })
+            Box::pin(async move { Ok(held.is_some()) })
         }
 
-        fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
-            let one = || self.0.borrow().clone().map_or(Lookup::Absent, |held| Lookup::Found(Zeroizing::new(held)));
+        fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
+            let one = || Ok(self.0.borrow().clone().map(Into::into));
             Box::pin(async move { items.iter().map(|_| one()).collect() })
         }
     }
@@ -360,8 +348,8 @@ mod tests {
         Secret::parse(text.as_bytes()).unwrap()
     }
 
-    fn found(text: &str) -> Lookup {
-        Lookup::Found(Zeroizing::new(text.into()))
+    fn found(text: &str) -> Answer {
+        Ok(Some(text.as_bytes().to_vec().into()))
     }
 
     fn run<T>(work: impl Future<Output = T>) -> T {
@@ -411,9 +399,9 @@ mod tests {
         assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);
 
         std::fs::write(directory.path().join("store.age"), closed).unwrap();
-        assert_eq!(run(auto.delete(&token(), LIMIT)), Ok(()));
-        assert_eq!(run(auto.read(&[token()], LIMIT)), [Lookup::Absent]);
-        assert_eq!(run(auto.delete(&token(), LIMIT)), Err(Lookup::Absent));
+        assert_eq!(run(auto.delete(&token(), LIMIT)), Ok(true));
+        assert_eq!(run(auto.read(&[token()], LIMIT)), [Ok(None)]);
+        assert_eq!(run(auto.delete(&token(), LIMIT)), Ok(false));
     }
 
     #[test]
@@ -425,7 +413,7 @@ mod tests {
         close(directory.path());
         let answer = run(auto.read(&[token()], LIMIT)).pop().unwrap();
         // A container whose kernel has no keyring for it says that instead.
-        assert!(matches!(answer, Lookup::Locked(_) | Lookup::Broken(_)), "{answer:?}");
+        assert!(matches!(answer, Err(StoreError::Locked(_) | StoreError::Broken(_))), "{answer:?}");
         assert_eq!(auto.unlock_hint(&token()), Remedy::Type("raxx unlock".into()));
         // What the service has needs no file.
         auto.service.0.replace(Some(b"new".to_vec()));

@@ -1,7 +1,7 @@
 //! The machine's secret store behind one trait: the macOS Keychain, the Linux Secret Service, an encrypted file.
 //!
 //! Reading never opens a dialog, never unlocks anything and never takes longer than it was given. Every way in which a
-//! store can fail to give a value has its own [`Lookup`], because each needs another next step from a person.
+//! store can fail to give a value has its own [`StoreError`], because each needs another next step from a person.
 
 pub(crate) mod update;
 
@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::secret::Secret;
 
+pub(crate) use error::{Answer, Bytes, StoreError, StoreFuture};
 pub(crate) use file::{Refused, StoreFile};
 pub(crate) use keyring::KEPT_HOURS;
 pub(crate) use settings::{Backend, StoreSettings};
@@ -22,6 +23,7 @@ pub(crate) use settings::{Backend, StoreSettings};
 mod apart;
 #[cfg(target_os = "linux")]
 mod auto;
+mod error;
 mod file;
 // The decisions are plain code and are tested on every system; only macOS has a keychain to use them on.
 #[cfg_attr(not(any(target_os = "macos", test)), allow(dead_code))]
@@ -68,52 +70,6 @@ impl TryFrom<ItemForm> for Item {
     }
 }
 
-/// A store's answer for one item. The words complete a sentence, start in lower case and hold no secret.
-#[derive(PartialEq, Eq)]
-pub(crate) enum Lookup {
-    /// The stored bytes, as they are.
-    Found(Zeroizing<Vec<u8>>),
-    /// The store answered: no such item.
-    Absent,
-    /// What is locked, e.g. "the login keychain".
-    Locked(String),
-    /// The store would have to ask the person, and why.
-    Consent(String),
-    /// There is no store to ask here, and why.
-    Unavailable(String),
-    /// A store should be there, but nothing answers where it should be, and why: an address from another machine, say.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // only a bus has an address
-    Unreachable(String),
-    /// A store should be there but does not work, and why.
-    Broken(String),
-    /// The store works, and cannot keep this value, and why.
-    Unfit(String),
-    /// No answer before the deadline.
-    TimedOut,
-}
-
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Found(_) => f.write_str("Found(redacted)"),
-            Self::Absent => f.write_str("Absent"),
-            Self::Locked(what) => f.debug_tuple("Locked").field(what).finish(),
-            Self::Consent(why) => f.debug_tuple("Consent").field(why).finish(),
-            Self::Unavailable(why) => f.debug_tuple("Unavailable").field(why).finish(),
-            Self::Unreachable(why) => f.debug_tuple("Unreachable").field(why).finish(),
-            Self::Broken(why) => f.debug_tuple("Broken").field(why).finish(),
-            Self::Unfit(why) => f.debug_tuple("Unfit").field(why).finish(),
-            Self::TimedOut => f.write_str("TimedOut"),
-        }
-    }
-}
-
-/// What becomes of a write: done, or why not.
-pub(crate) type Written<'a> = LocalBoxFuture<'a, Result<(), Lookup>>;
-
-/// What came of a try to unlock.
-pub(crate) type Unlocking<'a, T> = LocalBoxFuture<'a, Result<T, Lookup>>;
-
 /// What a person does so that a store gives an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Remedy {
@@ -157,44 +113,38 @@ pub(crate) trait Store {
     /// Puts a value there, in place of the one that is there. Never opens a dialog and never unlocks.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why not; nothing is changed then.
-    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a>;
+    /// Why not; nothing is changed then.
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()>;
 
-    /// Takes the item away. One that is not there is [`Lookup::Absent`].
+    /// Deletes the item and returns whether there was one.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why not; nothing is changed then.
-    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a>;
+    /// Why not; nothing is changed then.
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool>;
 
-    /// Makes an item that is given out only after a dialog one that is given out silently: reads it once, by the dialog
-    /// that a person answers, and writes it anew.
+    /// Recreates an item that the store guards with a dialog so that it can be read silently: reads it once, through the
+    /// dialog that a person answers, and writes it again. Returns whether there is such an item.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why not; the value is kept then.
-    fn repair<'a>(&'a self, _name: &'a str, item: &'a Item) -> Written<'a> {
+    /// Why not; the value is kept then.
+    fn repair<'a>(&'a self, _name: &'a str, item: &'a Item) -> StoreFuture<'a, bool> {
         // Only the Keychain has such items. Elsewhere, what can be read is read silently.
-        Box::pin(async move {
-            match self.read(std::slice::from_ref(item), Duration::from_secs(5)).await.pop() {
-                Some(Lookup::Found(_)) => Ok(()),
-                Some(why) => Err(why),
-                None => Err(Lookup::TimedOut),
-            }
-        })
+        Box::pin(async move { Ok(read_one(self, item, Duration::from_secs(5)).await?.is_some()) })
     }
 
     /// Whether the store can take a value for an item that it does not have: told before a person types the value.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why not.
-    fn takes_new<'a>(&'a self, _item: &'a Item, _limit: Duration) -> Written<'a> {
+    /// Why not.
+    fn takes_new<'a>(&'a self, _item: &'a Item, _limit: Duration) -> StoreFuture<'a, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 
     /// What of this store is locked by a password that [`Store::unlock_keyring`] takes; nothing where nothing is locked.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why that is not known, or who unlocks it otherwise.
-    fn locked_keyrings<'a>(&'a self, _items: &'a [Item], _limit: Duration) -> Unlocking<'a, Vec<Keyring>> {
+    /// Why that is not known, or who unlocks it otherwise.
+    fn locked_keyrings<'a>(&'a self, _items: &'a [Item], _limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
@@ -203,18 +153,18 @@ pub(crate) trait Store {
         false
     }
 
-    /// Unlocks it, and gives whether the password was the right one.
+    /// Unlocks it, and returns whether the password was the right one.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why it could not be tried.
+    /// Why it could not be tried.
     fn unlock_keyring<'a>(
         &'a self,
         keyring: &'a Keyring,
         _password: Zeroizing<Vec<u8>>,
         _limit: Duration,
-    ) -> Unlocking<'a, bool> {
+    ) -> StoreFuture<'a, bool> {
         let why = format!("{} is not unlocked by a password", keyring.name);
-        Box::pin(std::future::ready(Err(Lookup::Unfit(why))))
+        Box::pin(std::future::ready(Err(StoreError::Unfit(why))))
     }
 
     /// What must be made before the first write; none where there is nothing to make. Told within `limit`.
@@ -223,8 +173,16 @@ pub(crate) trait Store {
     }
 
     /// Reads the items and gives the answers in the same order. What came before `limit` stays, the rest is
-    /// [`Lookup::TimedOut`].
-    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>>;
+    /// [`StoreError::TimedOut`].
+    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>>;
+}
+
+/// Reads one item.
+///
+/// # Errors
+/// Why not.
+pub(crate) async fn read_one<S: Store + ?Sized>(store: &S, item: &Item, limit: Duration) -> Answer {
+    store.read(std::slice::from_ref(item), limit).await.pop().unwrap_or(Err(StoreError::TimedOut))
 }
 
 /// How a new store file is to be opened.
@@ -272,26 +230,30 @@ pub(crate) fn store_file(settings: &StoreSettings) -> Option<StoreFile> {
 }
 
 /// Why a store gave or took nothing, in a line with what to type next.
-pub(crate) fn why_not(lookup: &Lookup, item: &Item, store: &dyn Store) -> String {
+pub(crate) fn why_not(error: &StoreError, item: &Item, store: &dyn Store) -> String {
     let store = store.speaker(item);
     let name = store.name();
-    match lookup {
-        Lookup::Found(_) | Lookup::Absent => format!("it is not in the {name}"),
-        Lookup::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
-        Lookup::Consent(why) => format!("the {name} wants consent: {why}; {}", store.unlock_hint(item)),
-        Lookup::Unavailable(why) => format!("there is no {name} here: {why}"),
-        Lookup::Unreachable(why) | Lookup::Broken(why) => format!("the {name} does not work: {why}"),
-        Lookup::Unfit(why) => format!("the {name} cannot keep this value: {why}"),
-        Lookup::TimedOut => format!("the {name} did not answer in time"),
+    match error {
+        StoreError::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
+        StoreError::Consent(why) => format!("the {name} wants consent: {why}; {}", store.unlock_hint(item)),
+        StoreError::Unavailable(why) => format!("there is no {name} here: {why}"),
+        StoreError::Unreachable(why) | StoreError::Broken(why) => format!("the {name} does not work: {why}"),
+        StoreError::Unfit(why) => format!("the {name} cannot keep this value: {why}"),
+        StoreError::TimedOut => format!("the {name} did not answer in time"),
     }
+}
+
+/// What is said of an item that a store does not have.
+pub(crate) fn not_there(item: &Item, store: &dyn Store) -> String {
+    format!("it is not in the {}", store.speaker(item).name())
 }
 
 /// No place to keep a store file in.
 struct Nowhere;
 
 impl Nowhere {
-    fn why() -> Lookup {
-        Lookup::Unavailable("there is no home directory to keep it in".into())
+    fn why() -> StoreError {
+        StoreError::Unavailable("there is no home directory to keep it in".into())
     }
 }
 
@@ -308,31 +270,20 @@ impl Store for Nowhere {
         Remedy::Type("raxx unlock".into())
     }
 
-    fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> Written<'a> {
+    fn write<'a>(&'a self, _: &'a str, _: &'a Item, _: &'a Secret, _: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async { Err(Nowhere::why()) })
     }
 
-    fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
+    fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> StoreFuture<'a, bool> {
         Box::pin(async { Err(Nowhere::why()) })
     }
 
-    fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
-        Box::pin(async move { items.iter().map(|_| Nowhere::why()).collect() })
+    fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
+        Box::pin(async move { items.iter().map(|_| Err(Nowhere::why())).collect() })
     }
 }
 
 /// Quoted for a command line that a person will copy into a shell.
 fn quoted(text: &str) -> std::borrow::Cow<'_, str> {
     shell_escape::unix::escape(text.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_found_value_is_not_printed() {
-        let found = Lookup::Found(Zeroizing::new(b"hunter2-hunter2".to_vec()));
-        assert_eq!(format!("{found:?} {found:#?}"), "Found(redacted) Found(redacted)");
-    }
 }

@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 use crate::process::unbroken;
 use crate::secret::Secret;
 use crate::state::alone_with_the_store;
-use crate::store::{Item, Lookup, Store, why_not};
+use crate::store::{Answer, Bytes, Item, Store, StoreError, not_there, read_one, why_not};
 
 /// How long the store may take for a write that a person waits for.
 pub(crate) const LIMIT: Duration = Duration::from_secs(5);
@@ -20,18 +20,18 @@ const WAIT: Duration = Duration::from_secs(30);
 ///
 /// # Errors
 /// The store cannot be read: one line with what to do.
-pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Lookup>> {
+pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Bytes>> {
     match one(store, item).await {
-        found @ Lookup::Found(_) => Ok(Some(found)),
-        Lookup::Absent => match store.takes_new(item, LIMIT).await {
+        Ok(None) => match store.takes_new(item, LIMIT).await {
             Ok(()) => Ok(None),
             Err(why) => bail!("{}", why_not(&why, item, store)),
         },
+        Ok(value) => Ok(value),
         // An item of the old runbook: with consent for one time the next one would ask again.
-        Lookup::Consent(why) if store.speaker(item).name() == "Keychain" => {
+        Err(StoreError::Consent(why)) if store.speaker(item).name() == "Keychain" => {
             bail!("the Keychain wants consent: {why}; type: raxx store --repair {name}")
         }
-        other => bail!("{}", why_not(&other, item, store)),
+        Err(why) => bail!("{}", why_not(&why, item, store)),
     }
 }
 
@@ -41,15 +41,14 @@ pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Resul
 /// The store cannot be asked: one line with what to do.
 pub(crate) async fn is_there(store: &dyn Store, item: &Item) -> Result<bool> {
     match one(store, item).await {
-        Lookup::Found(_) | Lookup::Consent(_) => Ok(true),
-        Lookup::Absent => Ok(false),
-        other => bail!("{}", why_not(&other, item, store)),
+        Ok(value) => Ok(value.is_some()),
+        Err(StoreError::Consent(_)) => Ok(true),
+        Err(why) => bail!("{}", why_not(&why, item, store)),
     }
 }
 
-async fn one(store: &dyn Store, item: &Item) -> Lookup {
-    let mut answers = store.read(std::slice::from_ref(item), LIMIT).await;
-    answers.pop().unwrap_or(Lookup::TimedOut)
+async fn one(store: &dyn Store, item: &Item) -> Answer {
+    read_one(store, item, LIMIT).await
 }
 
 /// Waits until no other raxx changes the store: it would read back the other one's value and take it for its own gone wrong.
@@ -60,35 +59,38 @@ async fn alone() -> Result<Option<File>> {
     }
 }
 
-/// Deletes the item and looks whether it is gone. `look` is the command by which a person looks what is stored. Once begun,
-/// it is finished before a signal counts.
+/// Deletes the item and checks that it is gone. `look` is the command that shows a person what is stored. Once begun, it
+/// is finished before a signal counts.
 ///
 /// # Errors
 /// One line that says what is stored now.
 pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &str) -> Result<()> {
     let _alone = alone().await?;
     unbroken(async {
-        let deleted = store.delete(item, LIMIT).await;
-        let why = match &deleted {
-            Ok(()) => format!("the {} still gives back what was deleted from it", store.speaker(item).name()),
-            Err(why) => why_not(why, item, store),
-        };
-        match deleted {
-            Err(Lookup::TimedOut) | Ok(()) => match (one(store, item).await, deleted) {
-                (Lookup::Absent, _) => Ok(()),
-                (Lookup::Found(_), Ok(())) => bail!("{why}"),
-                // What cannot be read is taken at its word.
-                (_, Ok(())) => Ok(()),
-                // It was sent, and may still be carried out.
-                _ => bail!("{why}: whether {name} is still stored is not known; look with {look}"),
+        match store.delete(item, LIMIT).await {
+            Ok(true) => match one(store, item).await {
+                Ok(Some(_)) => {
+                    bail!("the {} still gives back what was deleted from it", store.speaker(item).name())
+                }
+                // Where it cannot be read, the store is taken at its word.
+                Ok(None) | Err(_) => Ok(()),
             },
-            Err(_) => bail!("{why}"),
+            Ok(false) => bail!("{}", not_there(item, store)),
+            // It was sent, and may still be carried out.
+            Err(why @ StoreError::TimedOut) => {
+                let why = why_not(&why, item, store);
+                match one(store, item).await {
+                    Ok(None) => Ok(()),
+                    _ => bail!("{why}: whether {name} is still stored is not known; look with {look}"),
+                }
+            }
+            Err(why) => bail!("{}", why_not(&why, item, store)),
         }
     })
     .await
 }
 
-/// Makes an item readable without a question; nobody else changes the store meanwhile, however long the dialog stands. Once
+/// Makes an item readable without a question; nobody else changes the store meanwhile, however long the dialog stays. Once
 /// begun, it is finished before a signal counts.
 ///
 /// # Errors
@@ -96,7 +98,8 @@ pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &st
 pub(crate) async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Result<()> {
     let _alone = alone().await?;
     match unbroken(store.repair(name, item)).await {
-        Ok(()) => Ok(()),
+        Ok(true) => Ok(()),
+        Ok(false) => bail!("{}", not_there(item, store)),
         Err(why) => bail!("{}", why_not(&why, item, store)),
     }
 }
@@ -108,11 +111,19 @@ pub(crate) async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Resu
 /// One line; the old value is there as before, or the line says that it is not.
 pub(crate) async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, look: &str) -> Result<()> {
     let _alone = alone().await?;
-    let old = current(store, name, item).await?.unwrap_or(Lookup::Absent);
-    unbroken(change(store, name, item, value, &old, look)).await
+    let old = current(store, name, item).await?;
+    unbroken(change(store, name, item, value, old.as_ref(), look)).await
 }
 
-async fn change(store: &dyn Store, name: &str, item: &Item, value: &Secret, old: &Lookup, look: &str) -> Result<()> {
+async fn change(
+    store: &dyn Store,
+    name: &str,
+    item: &Item,
+    value: &Secret,
+    old: Option<&Bytes>,
+    look: &str,
+) -> Result<()> {
+    let unchanged = |now: &Answer| matches!(now, Ok(now) if now.as_ref() == old);
     let written = store.write(name, item, value, LIMIT).await;
     let why = match &written {
         Ok(()) => String::new(),
@@ -121,13 +132,13 @@ async fn change(store: &dyn Store, name: &str, item: &Item, value: &Secret, old:
     // Also after a failure: of two places one may hold the new value by now.
     let now = one(store, item).await;
     match written {
-        Ok(()) if matches!(&now, Lookup::Found(bytes) if value.is(bytes)) => return Ok(()),
+        Ok(()) if matches!(&now, Ok(Some(bytes)) if value.is(bytes)) => return Ok(()),
         // It was sent, and may still be carried out.
-        Err(Lookup::TimedOut) if now == *old || !told(&now) => {
+        Err(StoreError::TimedOut) if unchanged(&now) || now.is_err() => {
             bail!("{why}: whether {name} is stored is not known; look with {look}")
         }
-        Err(_) if now == *old => bail!("{why}; nothing is changed"),
-        Err(_) if !told(&now) => bail!("{why}; what is stored now is not known: look with {look}"),
+        Err(_) if unchanged(&now) => bail!("{why}; nothing is changed"),
+        Err(_) if now.is_err() => bail!("{why}; what is stored now is not known: look with {look}"),
         _ => {}
     }
     let why = if why.is_empty() {
@@ -137,25 +148,18 @@ async fn change(store: &dyn Store, name: &str, item: &Item, value: &Secret, old:
     };
     undo(store, name, item, old).await;
     match one(store, item).await {
-        now if now == *old => bail!("{why}; it holds what it held before"),
-        Lookup::Found(bytes) if value.is(&bytes) => bail!("{why}; the new value is stored anyway"),
+        now if unchanged(&now) => bail!("{why}; it holds what it held before"),
+        Ok(Some(bytes)) if value.is(&bytes) => bail!("{why}; the new value is stored anyway"),
         _ => bail!("{why}; what is stored now is not known: look with {look}"),
     }
 }
 
-/// Whether the answer tells what is stored.
-fn told(answer: &Lookup) -> bool {
-    matches!(answer, Lookup::Found(_) | Lookup::Absent)
-}
-
 /// Puts back what was there. Whether that went well is told by reading alone.
-async fn undo(store: &dyn Store, name: &str, item: &Item, old: &Lookup) {
-    let _ = match old {
-        Lookup::Found(bytes) => match Secret::parse(bytes) {
-            Ok(old) => store.write(name, item, &old, LIMIT).await,
-            Err(_) => return, // it was no token, and no store takes it
-        },
-        _ => store.delete(item, LIMIT).await,
+async fn undo(store: &dyn Store, name: &str, item: &Item, old: Option<&Bytes>) {
+    let _ = match old.map(|bytes| Secret::parse(bytes)) {
+        Some(Ok(old)) => store.write(name, item, &old, LIMIT).await,
+        Some(Err(_)) => return, // it was no token, and no store takes it
+        None => store.delete(item, LIMIT).await.map(drop),
     };
 }
 
@@ -164,10 +168,9 @@ mod tests {
     use std::cell::RefCell;
 
     use futures_util::future::{FutureExt as _, LocalBoxFuture, ready};
-    use zeroize::Zeroizing;
 
     use super::*;
-    use crate::store::{Remedy, Written};
+    use crate::store::{Remedy, StoreFuture};
 
     /// A store that goes wrong in the ways of its script: one step for each change, the last for ever.
     struct Scripted {
@@ -191,7 +194,7 @@ mod tests {
     }
 
     impl Scripted {
-        fn change(&self, mut to: Option<Vec<u8>>) -> Written<'_> {
+        fn change(&self, mut to: Option<Vec<u8>>) -> Result<(), StoreError> {
             let mut script = self.script.borrow_mut();
             let step = if script.len() > 1 { script.remove(0) } else { script[0] };
             if step == Step::Garbles
@@ -202,12 +205,11 @@ mod tests {
             if !matches!(step, Step::Ignores | Step::Fails | Step::Silent) {
                 self.held.replace(to);
             }
-            let done = match step {
+            match step {
                 Step::Works | Step::Ignores | Step::Garbles => Ok(()),
-                Step::Fails | Step::FailsAfter => Err(Lookup::Broken("full".into())),
-                Step::Silent => Err(Lookup::TimedOut),
-            };
-            ready(done).boxed_local()
+                Step::Fails | Step::FailsAfter => Err(StoreError::Broken("full".into())),
+                Step::Silent => Err(StoreError::TimedOut),
+            }
         }
     }
 
@@ -224,17 +226,17 @@ mod tests {
             Remedy::Do(String::new())
         }
 
-        fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> Written<'a> {
-            self.change(Some(value.expose().as_bytes().to_vec()))
+        fn write<'a>(&'a self, _: &'a str, _: &'a Item, value: &'a Secret, _: Duration) -> StoreFuture<'a, ()> {
+            ready(self.change(Some(value.expose().as_bytes().to_vec()))).boxed_local()
         }
 
-        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> Written<'a> {
-            self.change(None)
+        fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> StoreFuture<'a, bool> {
+            ready(self.change(None).map(|()| true)).boxed_local()
         }
 
-        fn read<'a>(&'a self, _: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+        fn read<'a>(&'a self, _: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
             let held = self.held.borrow().clone();
-            ready(vec![held.map_or(Lookup::Absent, |bytes| Lookup::Found(Zeroizing::new(bytes)))]).boxed_local()
+            ready(vec![Ok(held.map(Bytes::from))]).boxed_local()
         }
     }
 

@@ -10,7 +10,7 @@ use age::x25519;
 use zeroize::Zeroizing;
 
 use crate::files::{self, Target, shown};
-use crate::store::Lookup;
+use crate::store::StoreError;
 
 /// The largest identity file that raxx reads.
 const LARGEST: u64 = 1 << 20;
@@ -59,11 +59,11 @@ fn trusted(path: &Path, metadata: &Metadata) -> Result<(), String> {
 
 /// Makes the identity file, where there is none; tells whether it did. Whoever is first makes it: two store files may
 /// share one.
-pub(super) fn make_identity(path: &Path) -> Result<bool, Lookup> {
+pub(super) fn make_identity(path: &Path) -> Result<bool, StoreError> {
     if path.exists() {
         return Ok(false);
     }
-    let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be written: {error}", shown(path)));
+    let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be written: {error}", shown(path)));
     files::make_directory_of(path).map_err(failed)?;
     let identity = x25519::Identity::generate();
     let key = identity.to_string();

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::keyring::{self, FileKey};
-use super::{FirstWrite, Form, Item, Lookup, Remedy, Store, Written};
+use super::{Answer, FirstWrite, Form, Item, Remedy, Store, StoreError, StoreFuture};
 use crate::files::{self, beside, shown};
 use crate::secret::Secret;
 
@@ -197,38 +197,38 @@ impl StoreFile {
     }
 
     /// Opens it with what is at hand; none where there is no file.
-    fn open(&self) -> Result<Option<Open>, Lookup> {
-        let Some(bytes) = self.bytes().map_err(Lookup::Broken)? else { return Ok(None) };
-        let decryptor = self.decryptor(&bytes).map_err(Lookup::Broken)?;
+    fn open(&self) -> Result<Option<Open>, StoreError> {
+        let Some(bytes) = self.bytes().map_err(StoreError::Broken)? else { return Ok(None) };
+        let decryptor = self.decryptor(&bytes).map_err(StoreError::Broken)?;
         let (key, plain) = if decryptor.is_scrypt() {
-            let known = keyring::get(&self.key_name()).map_err(|why| Lookup::Broken(no_keyring(&why)))?;
-            let locked = || Lookup::Locked("the store file".into());
+            let known = keyring::get(&self.key_name()).map_err(|why| StoreError::Broken(no_keyring(&why)))?;
+            let locked = || StoreError::Locked("the store file".into());
             let known = Known(known.ok_or_else(locked)?);
             // A file that was encrypted anew, with another passphrase, has another key.
             let opened = decrypt(&bytes, decryptor, &known);
             opened.map_err(|error| match error {
                 DecryptError::InvalidMac => locked(),
-                error => Lookup::Broken(self.unusable(&error)),
+                error => StoreError::Broken(self.unusable(&error)),
             })?
         } else {
-            let path = self.identity().ok_or_else(|| Lookup::Broken("no identity file is configured".into()))?;
+            let path = self.identity().ok_or_else(|| StoreError::Broken("no identity file is configured".into()))?;
             if !path.exists() {
                 let (identity, store) = (shown(&path), shown(&self.path));
-                return Err(Lookup::Broken(format!(
+                return Err(StoreError::Broken(format!(
                     "the identity file {identity} does not exist: put it back, or move {store} away and store anew"
                 )));
             }
-            let identities = identities(&path).map_err(Lookup::Broken)?;
+            let identities = identities(&path).map_err(StoreError::Broken)?;
             decrypt(&bytes, decryptor, &Any(identities)).map_err(|error| match error {
-                DecryptError::NoMatchingKeys => Lookup::Broken(format!(
+                DecryptError::NoMatchingKeys => StoreError::Broken(format!(
                     "the identity file {} does not open the store file {}: put the right one back",
                     shown(&path),
                     shown(&self.path)
                 )),
-                error => Lookup::Broken(self.unusable(&error)),
+                error => StoreError::Broken(self.unusable(&error)),
             })?
         };
-        let contents = self.parse(&plain).map_err(Lookup::Broken)?;
+        let contents = self.parse(&plain).map_err(StoreError::Broken)?;
         Ok(Some(Open { header: header(&bytes).to_vec(), key, contents }))
     }
 
@@ -249,65 +249,69 @@ impl StoreFile {
         serde_json::from_slice(plain).map_err(|_| format!("the store file {path} holds a store that raxx cannot read"))
     }
 
-    /// Changes the contents, with every other writer kept out.
+    /// Changes the contents, with every other writer kept out. `change` returns whether it changed anything. Returns the
+    /// same; false as well if there is no file.
     async fn change(
         &self,
         limit: Duration,
         make: Option<&Form>,
-        change: impl FnOnce(&mut Contents) -> Result<(), Lookup>,
-    ) -> Result<(), Lookup> {
+        change: impl FnOnce(&mut Contents) -> bool,
+    ) -> Result<bool, StoreError> {
         let until = Instant::now() + limit;
         if let Some(form) = make {
             self.create(form, until).await?;
         }
         if !self.exists() {
-            return Err(Lookup::Absent);
+            return Ok(false);
         }
         let _lock = self.locked_until(until).await?;
-        let Some(mut open) = self.open()? else { return Err(Lookup::Absent) };
-        change(&mut open.contents)?;
+        let Some(mut open) = self.open()? else { return Ok(false) };
+        if !change(&mut open.contents) {
+            return Ok(false);
+        }
         let sealed = seal(&open.header, &open.key, &plain(&open.contents)?)?;
         // A file that could not be opened again would cost every value: better to find out before the old one goes.
         let again = self.decryptor(&sealed).ok().and_then(|d| decrypt(&sealed, d, &Known(open.key)).ok());
         if again.is_none() {
-            return Err(Lookup::Broken("the new store file could not be opened again: the old one is kept".into()));
+            return Err(StoreError::Broken("the new store file could not be opened again: the old one is kept".into()));
         }
-        self.replace(&sealed)
+        self.replace(&sealed)?;
+        Ok(true)
     }
 
     /// Replaces the file; its caller has the lock.
-    fn replace(&self, sealed: &[u8]) -> Result<(), Lookup> {
+    fn replace(&self, sealed: &[u8]) -> Result<(), StoreError> {
         let target = files::Target::own(&self.path).map(|target| target.synced().by(beside(&self.path, ".new")));
         target.and_then(|target| target.replace(sealed)).map_err(|error| self.not_written(&error))
     }
 
-    fn not_written(&self, error: &io::Error) -> Lookup {
-        Lookup::Broken(format!("{} cannot be written: {error}", shown(&self.path)))
+    fn not_written(&self, error: &io::Error) -> StoreError {
+        StoreError::Broken(format!("{} cannot be written: {error}", shown(&self.path)))
     }
 
     /// Keeps every other writer out until the guard is dropped.
-    async fn locked_until(&self, until: Instant) -> Result<File, Lookup> {
+    async fn locked_until(&self, until: Instant) -> Result<File, StoreError> {
         let path = beside(&self.path, ".lock");
-        let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be written: {error}", shown(&path)));
+        let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be written: {error}", shown(&path)));
         let lock = files::lock_file(&path).map_err(failed)?;
         match files::lock(&lock, until.saturating_duration_since(Instant::now())).await {
             Ok(true) => Ok(lock),
-            Ok(false) => Err(Lookup::TimedOut),
+            Ok(false) => Err(StoreError::TimedOut),
             Err(error) => Err(failed(error)),
         }
     }
 
     /// Makes an empty store file of this form, and the identity file where it is not there. Gives the files that were
     /// made: none where another writer was first.
-    async fn create(&self, form: &Form, until: Instant) -> Result<Vec<PathBuf>, Lookup> {
+    async fn create(&self, form: &Form, until: Instant) -> Result<Vec<PathBuf>, StoreError> {
         if self.exists() {
             return Ok(Vec::new());
         }
         if matches!(form, Form::Passphrase(_)) {
             // Without a keyring the file could not be used.
-            self.keyring_works().map_err(Lookup::Broken)?;
+            self.keyring_works().map_err(StoreError::Broken)?;
         }
-        let failed = |error: io::Error| Lookup::Broken(format!("{} cannot be made: {error}", shown(&self.path)));
+        let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be made: {error}", shown(&self.path)));
         files::make_directory_of(&self.path).map_err(failed)?;
         let _lock = self.locked_until(until).await?;
         if self.exists() {
@@ -319,7 +323,7 @@ impl StoreFile {
                 let path = resolved(path);
                 // It stays, whatever comes next: another store file may be encrypted to it already.
                 let made = make_identity(&path)?;
-                let recipient = identities(&path).map_err(Lookup::Broken)?[0].to_public();
+                let recipient = identities(&path).map_err(StoreError::Broken)?[0].to_public();
                 let (_, sealed) = encrypt(&recipient, &empty)?;
                 self.replace(&sealed)?;
                 Ok(iter::once(self.path.clone()).chain(made.then_some(path)).collect())
@@ -329,7 +333,7 @@ impl StoreFile {
                 recipient.set_work_factor(WORK);
                 let (key, sealed) = encrypt(&recipient, &empty)?;
                 // First the keyring: a file whose key did not get there would be there, and locked.
-                keyring::put(&self.key_name(), &key).map_err(|why| Lookup::Broken(no_keyring(&why)))?;
+                keyring::put(&self.key_name(), &key).map_err(|why| StoreError::Broken(no_keyring(&why)))?;
                 let written = self.replace(&sealed);
                 if written.is_err() {
                     let _ = self.lock();
@@ -358,7 +362,7 @@ impl Store for StoreFile {
         Box::pin(ready((!self.exists()).then(first)))
     }
 
-    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let form = self.identity.clone().map(Form::Identity);
             let put = |contents: &mut Contents| {
@@ -372,36 +376,37 @@ impl Store for StoreFile {
                     Some(old) => *old = entry,
                     None => contents.items.push(entry),
                 }
-                Ok(())
+                true
             };
-            match self.change(limit, form.as_ref(), put).await {
-                Err(Lookup::Absent) => Err(Lookup::Unavailable(self.unchosen())),
-                other => other,
+            if self.change(limit, form.as_ref(), put).await? {
+                Ok(())
+            } else {
+                Err(StoreError::Unavailable(self.unchosen()))
             }
         })
     }
 
-    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool> {
         Box::pin(self.change(limit, None, |contents| {
             let before = contents.items.len();
             contents.items.retain(|entry| !entry.is(item));
-            if contents.items.len() == before { Err(Lookup::Absent) } else { Ok(()) }
+            contents.items.len() < before
         }))
     }
 
-    fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+    fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
         // Writers rename: a reader needs no lock, and has nothing to wait for.
         Box::pin(async move {
             let open = match self.open() {
                 Ok(Some(open)) => open,
-                Ok(None) => return items.iter().map(|_| Lookup::Absent).collect(),
-                Err(lookup) => return items.iter().map(|_| again(&lookup)).collect(),
+                Ok(None) => return items.iter().map(|_| Ok(None)).collect(),
+                Err(why) => return items.iter().map(|_| Err(why.clone())).collect(),
             };
-            let one = |item: &Item| match open.contents.items.iter().find(|entry| entry.is(item)) {
-                Some(entry) => Lookup::Found(Zeroizing::new(entry.value.as_bytes().to_vec())),
-                None => Lookup::Absent,
+            let one = |item: &Item| {
+                let entry = open.contents.items.iter().find(|entry| entry.is(item));
+                entry.map(|entry| entry.value.as_bytes().to_vec().into())
             };
-            items.iter().map(one).collect()
+            items.iter().map(|item| Ok(one(item))).collect()
         })
     }
 }
@@ -445,8 +450,8 @@ impl FirstWrite {
     /// Makes the store file (0600) and what it needs. Gives the files that were made: none where another writer was first.
     ///
     /// # Errors
-    /// A [`Lookup`] that says why not; nothing is left behind then.
-    pub(crate) async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, Lookup> {
+    /// Why not; nothing is left behind then.
+    pub(crate) async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, StoreError> {
         self.file.create(form, Instant::now() + limit).await
     }
 }
@@ -460,21 +465,13 @@ fn no_keyring(why: &str) -> String {
     format!("{why}. Without it a store file opens by an identity file alone ([store] identity)")
 }
 
-/// The same failure for the next item.
-fn again(failure: &Lookup) -> Lookup {
-    match failure {
-        Lookup::Locked(what) => Lookup::Locked(what.clone()),
-        Lookup::Broken(why) => Lookup::Broken(why.clone()),
-        other => unreachable!("opening a file does not end with {other:?}"),
-    }
-}
-
-fn plain(contents: &Contents) -> Result<Zeroizing<Vec<u8>>, Lookup> {
+fn plain(contents: &Contents) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     // Room for all of it: a buffer that grows leaves pieces of the values behind in memory.
     let text = |e: &Entry| e.service.len() + e.account.len() + e.name.len() + e.value.len();
     let room = contents.items.iter().map(|e| 6 * text(e) + 64).sum::<usize>() + 64;
     let mut plain = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *plain, contents).map_err(|_| Lookup::Broken("the store cannot be written".into()))?;
+    serde_json::to_writer(&mut *plain, contents)
+        .map_err(|_| StoreError::Broken("the store cannot be written".into()))?;
     Ok(plain)
 }
 

@@ -12,7 +12,7 @@ use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
 use zeroize::Zeroizing;
 
 use super::{Contents, plain};
-use crate::store::Lookup;
+use crate::store::StoreError;
 use crate::store::keyring::FileKey;
 
 /// age encrypts in chunks of this size.
@@ -91,8 +91,8 @@ pub(super) fn decrypt(
 }
 
 /// A new file for this recipient alone.
-pub(super) fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKey, Vec<u8>), Lookup> {
-    let failed = |why: &str| Lookup::Broken(format!("the store file cannot be encrypted: {why}"));
+pub(super) fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKey, Vec<u8>), StoreError> {
+    let failed = |why: &str| StoreError::Broken(format!("the store file cannot be encrypted: {why}"));
     let watch = Watch::new(recipient);
     let encryptor = Encryptor::with_recipients(iter::once(&watch as &dyn Recipient));
     let encryptor = encryptor.map_err(|_| failed("age refused the recipient"))?;
@@ -107,9 +107,10 @@ pub(super) fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<
 }
 
 /// The contents under a header that is there already: age's own form, with a nonce that was never used before.
-pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, Lookup> {
+pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
     let mut fresh = [0; 16];
-    getrandom::fill(&mut fresh).map_err(|error| Lookup::Broken(format!("the system has no random bytes: {error}")))?;
+    getrandom::fill(&mut fresh)
+        .map_err(|error| StoreError::Broken(format!("the system has no random bytes: {error}")))?;
     let payload_key = Zeroizing::new(hkdf(&fresh, b"payload", &**key));
     let cipher = ChaCha20Poly1305::new((&*payload_key).into());
     let mut sealed = [header, &fresh].concat();
@@ -120,7 +121,7 @@ pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>
         nonce[3..11].copy_from_slice(&(count as u64).to_be_bytes());
         nonce[11] = u8::from(count == last);
         let encrypted = cipher.encrypt((&nonce).into(), chunk);
-        sealed.extend(encrypted.map_err(|_| Lookup::Broken("the store file cannot be encrypted".into()))?);
+        sealed.extend(encrypted.map_err(|_| StoreError::Broken("the store file cannot be encrypted".into()))?);
     }
     Ok(sealed)
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
-use super::{Item, Lookup, Remedy, Store, Written, quoted};
+use super::{Answer, Item, Remedy, Store, StoreError, StoreFuture, quoted};
 use crate::secret::Secret;
 use crate::text::clean;
 
@@ -121,21 +121,21 @@ impl<S: System> Keychain<S> {
         Self { system: Arc::new(system), locked: RefCell::default() }
     }
 
-    fn remember_lock(&self, item: &Item, answer: Option<&Lookup>) {
+    fn remember_lock(&self, item: &Item, error: Option<&StoreError>) {
         let mut locked = self.locked.borrow_mut();
         locked.retain(|(of, _)| of != item);
-        if let Some(Lookup::Locked(what)) = answer {
+        if let Some(StoreError::Locked(what)) = error {
             locked.push((item.clone(), what.clone()));
         }
     }
 
     /// Does `work` inside `limit`. It is given the time at which it has to be through.
-    fn change<'a>(
+    fn change<'a, T: Send + 'static>(
         &'a self,
         item: &'a Item,
         limit: Duration,
-        work: impl FnOnce(&S, Instant) -> Result<(), Lookup> + Send + 'static,
-    ) -> Written<'a> {
+        work: impl FnOnce(&S, Instant) -> Result<T, StoreError> + Send + 'static,
+    ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             let deadline = Instant::now() + limit;
             let (send, receive) = tokio::sync::oneshot::channel();
@@ -144,12 +144,12 @@ impl<S: System> Keychain<S> {
             // As in reading: what hangs must not hold the end of the runtime.
             let thread = thread::Builder::new().name("keychain".into());
             if let Err(error) = thread.spawn(move || send.send(work(&system, end))) {
-                return Err(Lookup::Broken(format!("no thread to ask the Keychain on: {error}")));
+                return Err(StoreError::Broken(format!("no thread to ask the Keychain on: {error}")));
             }
             let done = match tokio::time::timeout_at(deadline.into(), receive).await {
                 Ok(Ok(done)) => done,
-                Ok(Err(_)) => Err(Lookup::Broken("the thread that asks the Keychain ended early".into())),
-                Err(_) => Err(Lookup::TimedOut),
+                Ok(Err(_)) => Err(StoreError::Broken("the thread that asks the Keychain ended early".into())),
+                Err(_) => Err(StoreError::TimedOut),
             };
             self.remember_lock(item, done.as_ref().err());
             done
@@ -184,10 +184,10 @@ impl<S: System> Store for Keychain<S> {
         Remedy::Type(format!("security find-generic-password -s {service} -a {account} -w >/dev/null"))
     }
 
-    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
         Box::pin(async move {
             let deadline = Instant::now() + limit;
-            let mut answers: Vec<_> = items.iter().map(|_| Lookup::TimedOut).collect();
+            let mut answers: Vec<_> = items.iter().map(|_| Err(StoreError::TimedOut)).collect();
             let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
             let (system, wanted) = (self.system.clone(), items.to_vec());
             // A thread of its own, not the runtime's pool: the end of a runtime waits for its pool, and a call into the
@@ -196,20 +196,20 @@ impl<S: System> Store for Keychain<S> {
             let work = move || look_up(&*system, &wanted, end, |at, answer| send.send((at, answer)).is_ok());
             if let Err(error) = thread::Builder::new().name("keychain".into()).spawn(work) {
                 let why = format!("no thread to ask the Keychain on: {error}");
-                answers.fill_with(|| Lookup::Broken(why.clone()));
+                answers.fill_with(|| Err(StoreError::Broken(why.clone())));
                 return answers;
             }
             while let Ok(Some((at, answer))) = tokio::time::timeout_at(deadline.into(), receive.recv()).await {
                 answers[at] = answer;
             }
             for (item, answer) in items.iter().zip(&answers) {
-                self.remember_lock(item, Some(answer));
+                self.remember_lock(item, answer.as_ref().err());
             }
             answers
         })
     }
 
-    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
         match add_line(name, item, value.expose().as_bytes()) {
             Ok(line) => self.change(item, limit, move |system, end| {
                 unlocked(system)?;
@@ -219,7 +219,7 @@ impl<S: System> Store for Keychain<S> {
         }
     }
 
-    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool> {
         let doomed = item.clone();
         self.change(item, limit, move |system, end| {
             unlocked(system)?;
@@ -227,64 +227,75 @@ impl<S: System> Store for Keychain<S> {
             // The copy first: a repair must not bring back what was deleted.
             let copy = delete_if_there(system, &kept, end)?;
             let found = delete_if_there(system, &doomed, end)?;
-            if copy || found { Ok(()) } else { Err(Lookup::Absent) }
+            Ok(copy || found)
         })
     }
 
-    fn repair<'a>(&'a self, name: &'a str, item: &'a Item) -> Written<'a> {
+    fn repair<'a>(&'a self, name: &'a str, item: &'a Item) -> StoreFuture<'a, bool> {
         let (name, broken) = (name.to_owned(), item.clone());
         self.change(item, DIALOG_LIMIT, move |system, end| repair(system, &name, &broken, end))
     }
 }
 
 /// Nothing is started on a locked keychain: `security` would ask for its password.
-fn unlocked(system: &impl System) -> Result<(), Lookup> {
+fn unlocked(system: &impl System) -> Result<(), StoreError> {
     match system.state() {
-        Ok(state) if state.locked => Err(Lookup::Locked(state.name)),
+        Ok(state) if state.locked => Err(StoreError::Locked(state.name)),
         Ok(_) => Ok(()),
         Err(code) => Err(meaning(system, code)),
     }
 }
 
-fn add(system: &impl System, line: &[u8], end: Instant) -> Result<(), Lookup> {
-    run_change(system, end, |limit| system.add(line, limit))
+fn add(system: &impl System, line: &[u8], end: Instant) -> Result<(), StoreError> {
+    match run_change(system, end, |limit| system.add(line, limit))? {
+        Change::Done => Ok(()),
+        Change::NoItem => Err(meaning(system, ITEM_NOT_FOUND)),
+    }
 }
 
-/// Whether there was one.
-fn delete_if_there(system: &impl System, item: &Item, end: Instant) -> Result<bool, Lookup> {
+/// Deletes the item and returns whether there was one.
+fn delete_if_there(system: &impl System, item: &Item, end: Instant) -> Result<bool, StoreError> {
     match system.search(item) {
-        Ok(()) => match run_change(system, end, |limit| system.delete(item, limit)) {
-            Ok(()) => Ok(true),
-            Err(Lookup::Absent) => match still_there(system, item) {
-                Lookup::Absent => Ok(false),
-                why => Err(why),
-            },
-            Err(why) => Err(why),
+        Ok(()) => match run_change(system, end, |limit| system.delete(item, limit))? {
+            Change::Done => Ok(true),
+            Change::NoItem => confirm_missing(system, item).map(|()| false),
         },
         Err(ITEM_NOT_FOUND) => Ok(false),
         Err(code) => Err(meaning(system, code)),
     }
 }
 
-fn run_change(system: &impl System, end: Instant, run: impl FnOnce(Duration) -> Security) -> Result<(), Lookup> {
+/// What `security` says after a change.
+enum Change {
+    Done,
+    /// It did not find the item.
+    NoItem,
+}
+
+fn run_change(
+    system: &impl System,
+    end: Instant,
+    run: impl FnOnce(Duration) -> Security,
+) -> Result<Change, StoreError> {
     let left = end.saturating_duration_since(Instant::now());
     if left < SECURITY_LEAST {
-        return Err(Lookup::TimedOut);
+        return Err(StoreError::TimedOut);
     }
     match run(left) {
-        Security::Exit(0, _) => Ok(()),
-        Security::Exit(exit, _) => Err(match CHANGE_EXITS.iter().find(|code| *code & 0xff == exit) {
-            Some(code) => meaning(system, *code),
-            None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
-        }),
-        Security::TimedOut => Err(locked_or(system, Lookup::TimedOut)),
-        Security::Failed(why) => Err(Lookup::Broken(why)),
+        Security::Exit(0, _) => Ok(Change::Done),
+        Security::Exit(exit, _) => match CHANGE_EXITS.iter().find(|code| *code & 0xff == exit) {
+            Some(&ITEM_NOT_FOUND) => Ok(Change::NoItem),
+            Some(code) => Err(meaning(system, *code)),
+            None => Err(StoreError::Broken(format!("`security` ended with exit code {exit}"))),
+        },
+        Security::TimedOut => Err(locked_or(system, StoreError::TimedOut)),
+        Security::Failed(why) => Err(StoreError::Broken(why)),
     }
 }
 
 /// Looks the items up and tells each answer as it comes: first what raxx may read itself, then, all at once, what only
 /// `security` may. Stops when nobody listens any more; an item that is not told about was not answered in time.
-fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usize, Lookup) -> bool + Sync) {
+fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usize, Answer) -> bool + Sync) {
     // The lock first: while it is on, every other answer is about the lock and not about the item.
     let problem = match system.state() {
         Ok(state) if state.locked => Some(Err(state.name)),
@@ -294,17 +305,18 @@ fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usi
     let mut for_security = Vec::new();
     for (at, item) in items.iter().enumerate() {
         let answer = match &problem {
-            Some(Err(name)) => Lookup::Locked(name.clone()),
-            Some(Ok(code)) => meaning(system, *code),
+            Some(Err(name)) => Err(StoreError::Locked(name.clone())),
+            Some(Ok(code)) => answer(system, *code),
             None if Instant::now() >= end => break,
             None => match in_process(system, item) {
                 InProcess::Answer(answer) => answer,
                 InProcess::Refused => match silent(system, item) {
-                    Ok(()) => {
+                    Ok(Silent::Yes) => {
                         for_security.push(at);
                         continue;
                     }
-                    Err(why) => why,
+                    Ok(Silent::NoItem) => Ok(None),
+                    Err(why) => Err(why),
                 },
             },
         };
@@ -331,68 +343,77 @@ fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usi
 
 /// What raxx itself learns about an item.
 enum InProcess {
-    Answer(Lookup),
+    Answer(Answer),
     /// raxx may not read it without a dialog; `security` perhaps may.
     Refused,
 }
 
 fn in_process(system: &impl System, item: &Item) -> InProcess {
     if let Err(code) = system.search(item) {
-        return InProcess::Answer(meaning(system, code));
+        return InProcess::Answer(answer(system, code));
     }
     match system.read(item) {
-        Ok(value) => InProcess::Answer(Lookup::Found(value)),
+        Ok(value) => InProcess::Answer(Ok(Some(value.into()))),
         Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => InProcess::Refused,
-        Err(code) => InProcess::Answer(meaning(system, code)),
+        Err(code) => InProcess::Answer(answer(system, code)),
     }
 }
 
-/// Whether `security` will read the item without a dialog; if not, why.
-fn silent(system: &impl System, item: &Item) -> Result<(), Lookup> {
+/// Why `security` can be started for an item, or need not be.
+enum Silent {
+    /// It will read the item without a dialog.
+    Yes,
+    /// The item was deleted a moment ago.
+    NoItem,
+}
+
+/// Checks that `security` will read the item without a dialog; if not, says why.
+fn silent(system: &impl System, item: &Item) -> Result<Silent, StoreError> {
     match system.access(item) {
         Ok(Access { locked: Some(path), .. }) => {
-            Err(Lookup::Locked(format!("{KEYCHAIN_AT}{}", clean(&path.to_string_lossy()))))
+            Err(StoreError::Locked(format!("{KEYCHAIN_AT}{}", clean(&path.to_string_lossy()))))
         }
-        Ok(access) if access.silent() => Ok(()),
+        Ok(access) if access.silent() => Ok(Silent::Yes),
         Ok(_) => Err(meaning(system, AUTH_FAILED)),
-        Err(ITEM_NOT_FOUND) => Err(still_there(system, item)),
+        Err(ITEM_NOT_FOUND) => confirm_missing(system, item).map(|()| Silent::NoItem),
         Err(code) => Err(meaning(system, code)),
     }
 }
 
-/// The answer for an item that was found a moment ago and is now said to be missing. A sandbox that denies the Keychain
-/// also gives this code, so it counts only if the search agrees.
-fn still_there(system: &impl System, item: &Item) -> Lookup {
+/// Checks that an item is missing that was found a moment ago. A sandbox that denies the Keychain also makes `security` say
+/// that it is missing, so this counts only if the search agrees.
+fn confirm_missing(system: &impl System, item: &Item) -> Result<(), StoreError> {
     match system.search(item) {
-        Ok(()) => Lookup::Broken("the item is there, but this process may not use it (a sandbox?)".into()),
-        Err(code) => meaning(system, code),
+        Ok(()) => Err(StoreError::Broken("the item is there, but this process may not use it (a sandbox?)".into())),
+        Err(ITEM_NOT_FOUND) => Ok(()),
+        Err(code) => Err(meaning(system, code)),
     }
 }
 
 /// What the exit code of a reading `security` means.
-fn exited(system: &impl System, item: &Item, exit: i32) -> Lookup {
+fn exited(system: &impl System, item: &Item, exit: i32) -> Answer {
     match EXITS.iter().find(|code| *code & 0xff == exit) {
-        Some(&ITEM_NOT_FOUND) => still_there(system, item),
-        Some(code) => meaning(system, *code),
-        None => Lookup::Broken(format!("`security` ended with exit code {exit}")),
+        Some(&ITEM_NOT_FOUND) => confirm_missing(system, item).map(|()| None),
+        Some(code) => Err(meaning(system, *code)),
+        None => Err(StoreError::Broken(format!("`security` ended with exit code {exit}"))),
     }
 }
 
-fn look_up_one(system: &impl System, item: &Item, end: Instant) -> Lookup {
+fn look_up_one(system: &impl System, item: &Item, end: Instant) -> Answer {
     match in_process(system, item) {
         InProcess::Answer(answer) => answer,
-        InProcess::Refused => match silent(system, item) {
-            Ok(()) => by_security(system, item, end),
-            Err(why) => why,
+        InProcess::Refused => match silent(system, item)? {
+            Silent::Yes => by_security(system, item, end),
+            Silent::NoItem => Ok(None),
         },
     }
 }
 
 /// The value, from `security`. Only for an item that is [`silent`].
-fn by_security(system: &impl System, item: &Item, end: Instant) -> Lookup {
+fn by_security(system: &impl System, item: &Item, end: Instant) -> Answer {
     let left = end.saturating_duration_since(Instant::now());
     if left < SECURITY_LEAST {
-        return Lookup::TimedOut;
+        return Err(StoreError::TimedOut);
     }
     match system.security(item, left.min(SECURITY_LIMIT)) {
         Security::Exit(0, mut value) => {
@@ -400,45 +421,52 @@ fn by_security(system: &impl System, item: &Item, end: Instant) -> Lookup {
             if value.last() == Some(&b'\n') {
                 value.pop();
             }
-            Lookup::Found(value)
+            Ok(Some(value.into()))
         }
         Security::Exit(exit, _) => exited(system, item, exit),
-        Security::TimedOut => locked_or(system, Lookup::TimedOut),
-        Security::Failed(why) => Lookup::Broken(why),
+        Security::TimedOut => Err(locked_or(system, StoreError::TimedOut)),
+        Security::Failed(why) => Err(StoreError::Broken(why)),
     }
 }
 
+/// The answer to a read that ended with this code.
+fn answer(system: &impl System, code: OsStatus) -> Answer {
+    if code == ITEM_NOT_FOUND { Ok(None) } else { Err(meaning(system, code)) }
+}
+
 /// What a code means for the person.
-fn meaning(system: &impl System, code: OsStatus) -> Lookup {
+fn meaning(system: &impl System, code: OsStatus) -> StoreError {
     match code {
-        ITEM_NOT_FOUND => Lookup::Absent,
+        ITEM_NOT_FOUND => StoreError::Broken("it is not there".into()),
         AUTH_FAILED => refused(system, "it is given out only after a dialog"),
         INTERACTION_NOT_ALLOWED => refused(system, "this session cannot show the dialog (ssh, cron, background agent)"),
         USER_CANCELED => refused(system, "the dialog was cancelled"),
         IN_DARK_WAKE => refused(system, "the Mac is asleep and shows no dialog (dark wake)"),
         // What a sandbox that denies the Keychain gives. The item may still exist, so it is not missing.
         NOT_AVAILABLE | INVALID_PARAMETER | NOT_PERMITTED => {
-            Lookup::Broken(format!("this process may not use it (a sandbox, or no session; error {code})"))
+            StoreError::Broken(format!("this process may not use it (a sandbox, or no session; error {code})"))
         }
-        NO_DEFAULT_KEYCHAIN => Lookup::Unavailable("this user has no default keychain".into()),
-        NO_SUCH_KEYCHAIN => Lookup::Broken("the file of the default keychain is missing".into()),
+        NO_DEFAULT_KEYCHAIN => StoreError::Unavailable("this user has no default keychain".into()),
+        NO_SUCH_KEYCHAIN => StoreError::Broken("the file of the default keychain is missing".into()),
         // `security` could not change the item, took it for missing and then found that it is there.
-        DUPLICATE_ITEM => Lookup::Broken("the item is there and could not be changed (error -25299)".into()),
-        READ_ONLY => Lookup::Broken("the keychain is read-only".into()),
-        DISK_FULL => Lookup::Broken("the disk is full".into()),
-        MISSING_ENTITLEMENT => Lookup::Broken(format!("error {code}, it wants an entitlement that raxx does not have")),
-        _ => Lookup::Broken(format!("error {code}")),
+        DUPLICATE_ITEM => StoreError::Broken("the item is there and could not be changed (error -25299)".into()),
+        READ_ONLY => StoreError::Broken("the keychain is read-only".into()),
+        DISK_FULL => StoreError::Broken("the disk is full".into()),
+        MISSING_ENTITLEMENT => {
+            StoreError::Broken(format!("error {code}, it wants an entitlement that raxx does not have"))
+        }
+        _ => StoreError::Broken(format!("error {code}")),
     }
 }
 
 /// A refusal. A keychain that was locked since it was asked refuses in the same words, so its state is asked again.
-fn refused(system: &impl System, why: &str) -> Lookup {
-    locked_or(system, Lookup::Consent(why.into()))
+fn refused(system: &impl System, why: &str) -> StoreError {
+    locked_or(system, StoreError::Consent(why.into()))
 }
 
-fn locked_or(system: &impl System, answer: Lookup) -> Lookup {
+fn locked_or(system: &impl System, answer: StoreError) -> StoreError {
     match system.state() {
-        Ok(state) if state.locked => Lookup::Locked(state.name),
+        Ok(state) if state.locked => StoreError::Locked(state.name),
         _ => answer,
     }
 }

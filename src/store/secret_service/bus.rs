@@ -16,7 +16,8 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use zbus::connection::socket::{ReadHalf, Split};
 
-use super::{Failure, failure};
+use super::failure;
+use crate::store::StoreError;
 use crate::text::plain;
 
 const ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
@@ -43,7 +44,7 @@ struct Places {
     /// The user's own bus, where a system has one: for an environment that names none, or one that is gone.
     own: Vec<Bus>,
     /// What is said where there is no bus at all.
-    none: Failure,
+    none: StoreError,
 }
 
 impl Places {
@@ -54,14 +55,14 @@ impl Places {
         let mut places = Places { named: Vec::new(), own: own.collect(), none: no_bus("") };
         let Some(address) = address else { return places };
         let Ok(address) = address.into_string() else {
-            places.none = Failure::Unreachable(format!("{ADDRESS} is not UTF-8"));
+            places.none = StoreError::Unreachable(format!("{ADDRESS} is not UTF-8"));
             return places;
         };
         if address.is_empty() {
             places.none = no_bus(&format!(": {ADDRESS} is empty"));
             return places;
         }
-        places.none = Failure::Unreachable(format!("{ADDRESS} is no address that raxx can use"));
+        places.none = StoreError::Unreachable(format!("{ADDRESS} is no address that raxx can use"));
         for one in address.split(';') {
             let (kind, rest) = one.split_once(':').unwrap_or((one, ""));
             match kind {
@@ -96,8 +97,8 @@ fn path_of(bytes: Vec<u8>) -> PathBuf {
     OsString::from_vec(bytes).into()
 }
 
-fn no_bus(why: &str) -> Failure {
-    Failure::Unavailable(format!("no D-Bus session bus{why}"))
+fn no_bus(why: &str) -> StoreError {
+    StoreError::Unavailable(format!("no D-Bus session bus{why}"))
 }
 
 impl Bus {
@@ -122,7 +123,7 @@ impl Bus {
         Ok(connection)
     }
 
-    pub(super) fn broken(&self, error: &io::Error) -> Failure {
+    pub(super) fn broken(&self, error: &io::Error) -> StoreError {
         let what = match error.kind() {
             io::ErrorKind::NotFound => "does not exist".into(),
             io::ErrorKind::ConnectionRefused => "refused the connection".into(),
@@ -137,7 +138,7 @@ impl Bus {
             _ => format!("does not work: {}", plain(&error.to_string())),
         };
         let why = format!("the D-Bus session bus at {} {what}", self.address);
-        if is_gone(error) { Failure::Unreachable(why) } else { Failure::Broken(why) }
+        if is_gone(error) { StoreError::Unreachable(why) } else { StoreError::Broken(why) }
     }
 }
 
@@ -147,7 +148,7 @@ fn is_gone(error: &io::Error) -> bool {
 }
 
 /// Connects to the first bus that is there.
-pub(super) async fn connect() -> Result<(Bus, zbus::Connection), Failure> {
+pub(super) async fn connect() -> Result<(Bus, zbus::Connection), StoreError> {
     let uid = rustix::process::geteuid().as_raw();
     let places = Places::from_environment(env::var_os(ADDRESS), env::var_os("XDG_RUNTIME_DIR"), uid);
     let (bus, stream) = reach(places, uid).await?;
@@ -157,7 +158,7 @@ pub(super) async fn connect() -> Result<(Bus, zbus::Connection), Failure> {
     }
 }
 
-async fn reach(places: Places, uid: u32) -> Result<(Bus, UnixStream), Failure> {
+async fn reach(places: Places, uid: u32) -> Result<(Bus, UnixStream), StoreError> {
     let mut first = None;
     for bus in places.named {
         match UnixStream::connect(&bus.socket).await {
@@ -272,7 +273,7 @@ mod tests {
         for none in ["tcp:host=127.0.0.1,port=1", "unixexec:path=/bin/sh", "nonsense"] {
             let places = places(Some(none), None);
             assert_eq!((places.named.len(), places.own.len()), (0, 1), "{none}");
-            let Failure::Unreachable(why) = places.none else { panic!("{none}") };
+            let StoreError::Unreachable(why) = places.none else { panic!("{none}") };
             insta::assert_snapshot!("an_address_that_is_none", why);
         }
     }
@@ -283,7 +284,7 @@ mod tests {
         for (address, own) in [("", 1), ("disabled:", 0), ("autolaunch:", 1)] {
             let places = places(Some(address), None);
             assert_eq!((places.named.len(), places.own.len()), (0, own), "{address}");
-            let Failure::Unavailable(why) = places.none else { panic!("{address}") };
+            let StoreError::Unavailable(why) = places.none else { panic!("{address}") };
             said += &format!("{address:?} => {why}\n");
         }
         insta::assert_snapshot!("no_bus", said);
@@ -304,7 +305,7 @@ mod tests {
     }
 
     /// The socket that is reached, with this address and this runtime directory.
-    fn reached(address: Option<&str>, runtime_directory: &Path) -> Result<PathBuf, Failure> {
+    fn reached(address: Option<&str>, runtime_directory: &Path) -> Result<PathBuf, StoreError> {
         let mut places = places(address, Some(&runtime_directory.to_string_lossy()));
         // The tester's own bus is none of this.
         places.own.truncate(1);
@@ -319,7 +320,7 @@ mod tests {
         let address = format!("unix:path={}", given.display());
         let mut all = String::new();
         let mut is_gone = |what: &str, address: Option<&str>| {
-            let Err(Failure::Unreachable(why)) = reached(address, directory.path()) else { panic!("{what}") };
+            let Err(StoreError::Unreachable(why)) = reached(address, directory.path()) else { panic!("{what}") };
             all += &format!("{what} => {}\n", why.replace(&directory.path().display().to_string(), "[DIR]"));
         };
 
@@ -348,7 +349,7 @@ mod tests {
         // Another user's socket is not the own one, wherever it is.
         let places = places(Some(&gone), Some(&directory.path().to_string_lossy()));
         let others = Places { own: places.own.into_iter().take(1).collect(), ..places };
-        assert!(matches!(runtime().block_on(reach(others, uid() + 1)), Err(Failure::Unreachable(_))));
+        assert!(matches!(runtime().block_on(reach(others, uid() + 1)), Err(StoreError::Unreachable(_))));
     }
 
     #[test]
@@ -356,7 +357,7 @@ mod tests {
         let bus = Bus::at("/run/user/1/bus".into());
         for code in [1, 13] {
             // EPERM and EACCES
-            let Failure::Broken(why) = bus.broken(&io::Error::from_raw_os_error(code)) else { panic!("{code}") };
+            let StoreError::Broken(why) = bus.broken(&io::Error::from_raw_os_error(code)) else { panic!("{code}") };
             insta::assert_snapshot!("denied_access", why);
         }
     }
@@ -378,7 +379,7 @@ mod tests {
             };
             assert_eq!(full.kind(), io::ErrorKind::WouldBlock);
             let address = format!("unix:path={}", path.display());
-            let Err(Failure::Broken(why)) = reach(places(Some(&address), None), uid()).await else { panic!() };
+            let Err(StoreError::Broken(why)) = reach(places(Some(&address), None), uid()).await else { panic!() };
             let why = why.replace(&directory.path().display().to_string(), "[DIR]");
             insta::assert_snapshot!("a_full_queue", why);
         });

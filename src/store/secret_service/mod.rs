@@ -17,7 +17,7 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 use zeroize::Zeroizing;
 
 use super::apart::apart;
-use super::{Item, Keyring, Lookup, Remedy, Store, Unlocking, Written, quoted};
+use super::{Answer, Item, Keyring, Remedy, Store, StoreError, StoreFuture, quoted};
 use crate::process::say;
 use crate::secret::Secret;
 use crate::terminal::Terminal;
@@ -68,41 +68,41 @@ impl Store for SecretService {
         noted.unwrap_or_else(|| Provider::Unknown(String::new()).hint(item, has_desktop(), false))
     }
 
-    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Lookup>> {
+    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
         Box::pin(async move {
             let answers = Arc::new(Answers(Mutex::new(items.iter().map(|_| None).collect())));
             let (wanted, shared, hint) = (items.to_vec(), answers.clone(), self.hint.clone());
             let done = apart(limit, move || async move {
-                if let Err(failure) = read_all(&wanted, &shared, &hint).await {
-                    shared.fill(|| failure.lookup());
+                if let Err(why) = read_all(&wanted, &shared, &hint).await {
+                    shared.fill(&why);
                 }
             });
             if let Err(error) = done.await {
                 // What was answered before stays.
-                answers.fill(|| not_done(&error));
+                answers.fill(&not_done(&error));
             }
             answers.take()
         })
     }
 
     /// Only for commands that a person typed: a service that makes each change in a prompt (`KeePassXC`) may ask there.
-    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> Written<'a> {
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
         let (name, item, value) = (name.to_owned(), item.clone(), value.clone());
         let hint = self.hint.clone();
         changed(limit, move |limits| async move { write_one(&name, &item, &value, &limits, &hint).await })
     }
 
     /// As [`SecretService::write`].
-    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool> {
         let (item, hint) = (item.clone(), self.hint.clone());
         changed(limit, move |limits| async move { delete_one(&item, &limits, &hint).await })
     }
 
-    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> Written<'a> {
+    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
         let (item, hint) = (item.clone(), self.hint.clone());
         Box::pin(async move {
             let asked = apart(limit, move || async move {
-                let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
+                let talk = Talk::begin().await?;
                 talk.collection_for_new(&item, &hint).await.map(drop)
             });
             asked.await.unwrap_or_else(|error| Err(not_done(&error)))
@@ -113,7 +113,7 @@ impl Store for SecretService {
         true
     }
 
-    fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> Unlocking<'a, Vec<Keyring>> {
+    fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
         self.locked(items, limit)
     }
 
@@ -122,7 +122,7 @@ impl Store for SecretService {
         keyring: &'a Keyring,
         password: Zeroizing<Vec<u8>>,
         limit: Duration,
-    ) -> Unlocking<'a, bool> {
+    ) -> StoreFuture<'a, bool> {
         SecretService::unlock(keyring, password, limit)
     }
 }
@@ -136,9 +136,10 @@ struct Limits {
 }
 
 /// Makes a change apart. The deadline for a dialog is on top of the one for the service.
-fn changed<'a, F>(limit: Duration, work: impl FnOnce(Limits) -> F + Send + 'static) -> Written<'a>
+fn changed<'a, T, F>(limit: Duration, work: impl FnOnce(Limits) -> F + Send + 'static) -> StoreFuture<'a, T>
 where
-    F: Future<Output = Result<(), Lookup>>,
+    T: Send + 'static,
+    F: Future<Output = Result<T, StoreError>>,
 {
     Box::pin(async move {
         // Without a terminal nobody is there who would answer.
@@ -149,50 +150,36 @@ where
 }
 
 /// Why there is no answer.
-fn not_done(error: &io::Error) -> Lookup {
+fn not_done(error: &io::Error) -> StoreError {
     match error.kind() {
-        io::ErrorKind::TimedOut => Lookup::TimedOut,
-        _ => Lookup::Broken(format!("it could not be asked: {error}")),
+        io::ErrorKind::TimedOut => StoreError::TimedOut,
+        _ => StoreError::Broken(format!("it could not be asked: {error}")),
     }
 }
 
 /// The answers so far, which outlive the thread that gets them.
-struct Answers(Mutex<Vec<Option<Lookup>>>);
+struct Answers(Mutex<Vec<Option<Answer>>>);
 
 impl Answers {
-    fn with<T>(&self, look: impl FnOnce(&mut Vec<Option<Lookup>>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut Vec<Option<Answer>>) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn put(&self, at: usize, answer: Lookup) {
+    fn put(&self, at: usize, answer: Answer) {
         self.with(|answers| answers[at] = Some(answer));
     }
 
-    /// Fills what is not answered.
-    fn fill(&self, with: impl Fn() -> Lookup) {
-        self.with(|answers| answers.iter_mut().filter(|answer| answer.is_none()).for_each(|a| *a = Some(with())));
+    /// Sets the answer of every item that has none.
+    fn fill(&self, why: &StoreError) {
+        self.with(|answers| {
+            for answer in answers.iter_mut().filter(|answer| answer.is_none()) {
+                *answer = Some(Err(why.clone()));
+            }
+        });
     }
 
-    fn take(&self) -> Vec<Lookup> {
-        self.with(std::mem::take).into_iter().map(|answer| answer.unwrap_or(Lookup::TimedOut)).collect()
-    }
-}
-
-/// Why no item can be read.
-#[derive(Debug, PartialEq, Clone)]
-enum Failure {
-    Unavailable(String),
-    Unreachable(String),
-    Broken(String),
-}
-
-impl Failure {
-    fn lookup(&self) -> Lookup {
-        match self {
-            Self::Unavailable(why) => Lookup::Unavailable(why.clone()),
-            Self::Unreachable(why) => Lookup::Unreachable(why.clone()),
-            Self::Broken(why) => Lookup::Broken(why.clone()),
-        }
+    fn take(&self) -> Vec<Answer> {
+        self.with(std::mem::take).into_iter().map(|answer| answer.unwrap_or(Err(StoreError::TimedOut))).collect()
     }
 }
 
@@ -213,7 +200,7 @@ struct Talk {
 }
 
 impl Talk {
-    async fn begin() -> Result<Self, Failure> {
+    async fn begin() -> Result<Self, StoreError> {
         let (bus, connection) = bus::connect().await?;
         greet(&connection).await.map_err(|error| failure(&bus, &error))?;
         let mut talk = Self { bus, connection, session: OwnedObjectPath::default() };
@@ -239,13 +226,17 @@ impl Talk {
         answer.body().deserialize()
     }
 
-    /// As [`Talk::call`], for what changes an object.
-    async fn change<B, R>(&self, path: &str, method: &str, body: &B) -> Result<R, Lookup>
+    /// As [`Talk::call`], for what changes an object; `None` if the object is gone.
+    async fn change<B, R>(&self, path: &str, method: &str, body: &B) -> Result<Option<R>, StoreError>
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
         R: serde::de::DeserializeOwned + zbus::zvariant::Type,
     {
-        self.call(path, method, body).await.map_err(|error| self.refusal(&error, path, CHANGE_DENIED))
+        match self.call(path, method, body).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if answered(&error, NO_SUCH_OBJECT) => Ok(None),
+            Err(error) => Err(self.refusal(&error, path, CHANGE_DENIED)),
+        }
     }
 
     async fn property<T>(&self, path: &str, interface: &str, name: &str) -> Option<T>
@@ -261,19 +252,20 @@ impl Talk {
         self.property(collection, "Collection", "Locked").await.unwrap_or(false)
     }
 
-    async fn search(&self, item: &Item) -> Result<Found, Lookup> {
+    async fn search(&self, item: &Item) -> Result<Found, StoreError> {
         let found = self.call(SERVICE, "Service.SearchItems", &(attributes(item),)).await;
-        let (unlocked, locked) = found.map_err(|error| failure(&self.bus, &error).lookup())?;
+        let (unlocked, locked) = found.map_err(|error| failure(&self.bus, &error))?;
         Ok(Found { unlocked, locked })
     }
 
     /// The value of the one that was written last.
-    async fn value(&self, items: Vec<OwnedObjectPath>) -> Lookup {
-        let Some(item) = self.by_age(items).await.pop() else { return Lookup::Absent };
+    async fn value(&self, items: Vec<OwnedObjectPath>) -> Answer {
+        let Some(item) = self.by_age(items).await.pop() else { return Ok(None) };
         let given = self.call::<_, (SecretStruct,)>(&item, "Item.GetSecret", &(&self.session,)).await;
         match given {
-            Ok(((_, _, value, _),)) => Lookup::Found(Zeroizing::new(value)),
-            Err(error) => self.refusal(&error, &item, READ_DENIED),
+            Ok(((_, _, value, _),)) => Ok(Some(value.into())),
+            Err(error) if answered(&error, NO_SUCH_OBJECT) => Ok(None),
+            Err(error) => Err(self.refusal(&error, &item, READ_DENIED)),
         }
     }
 
@@ -294,10 +286,10 @@ impl Talk {
 
     /// Unlocks what opens without a password, as the keyring of a machine with automatic login does, and gives what is
     /// unlocked. A service that wants to ask somebody answers with a prompt instead; it is dismissed unopened.
-    async fn unlock(&self, objects: &[OwnedObjectPath]) -> Result<Vec<OwnedObjectPath>, Lookup> {
+    async fn unlock(&self, objects: &[OwnedObjectPath]) -> Result<Vec<OwnedObjectPath>, StoreError> {
         let answer = self.call(SERVICE, "Service.Unlock", &(objects,)).await;
         let (unlocked, prompt): (Vec<OwnedObjectPath>, OwnedObjectPath) =
-            answer.map_err(|error| failure(&self.bus, &error).lookup())?;
+            answer.map_err(|error| failure(&self.bus, &error))?;
         self.dismiss(&prompt).await;
         Ok(unlocked)
     }
@@ -310,7 +302,7 @@ impl Talk {
     }
 
     /// Unlocks the items that open without a password, and gives all that can be read then.
-    async fn unlocked(&self, found: Found) -> Result<Found, Lookup> {
+    async fn unlocked(&self, found: Found) -> Result<Found, StoreError> {
         if found.locked.is_empty() {
             return Ok(found);
         }
@@ -322,7 +314,7 @@ impl Talk {
     }
 
     /// Why a locked item is not given, and how to change that, for the person.
-    async fn locked(&self, path: &str, item: &Item, hint: &Mutex<Option<Remedy>>) -> Lookup {
+    async fn locked(&self, path: &str, item: &Item, hint: &Mutex<Option<Remedy>>) -> StoreError {
         let provider = self.provider().await;
         // KeePassXC calls an item locked of an open database if it wants to ask before it gives it out.
         let collection = collection_path(path);
@@ -330,9 +322,9 @@ impl Talk {
         let said = provider.hint(item, has_desktop(), asks);
         hint.lock().unwrap_or_else(PoisonError::into_inner).replace(said);
         if asks {
-            Lookup::Consent("KeePassXC asks before it gives it out".into())
+            StoreError::Consent("KeePassXC asks before it gives it out".into())
         } else {
-            Lookup::Locked(collection_name(path))
+            StoreError::Locked(collection_name(path))
         }
     }
 
@@ -355,16 +347,20 @@ impl Talk {
             return None;
         }
         match self.locked(&collection, item, hint).await {
-            Lookup::Locked(what) => Some(what),
+            StoreError::Locked(what) => Some(what),
             _ => None,
         }
     }
 
     /// The collection that a new item goes to. One without a password is unlocked.
-    async fn collection_for_new(&self, item: &Item, hint: &Mutex<Option<Remedy>>) -> Result<OwnedObjectPath, Lookup> {
-        let collection = self.default_collection().await.map_err(|error| failure(&self.bus, &error).lookup())?;
+    async fn collection_for_new(
+        &self,
+        item: &Item,
+        hint: &Mutex<Option<Remedy>>,
+    ) -> Result<OwnedObjectPath, StoreError> {
+        let collection = self.default_collection().await.map_err(|error| failure(&self.bus, &error))?;
         let Some(collection) = collection else {
-            return Err(Lookup::Unfit(self.provider().await.no_collection(has_desktop())));
+            return Err(StoreError::Unfit(self.provider().await.no_collection(has_desktop())));
         };
         if self.is_locked(&collection).await && self.unlock(std::slice::from_ref(&collection)).await?.is_empty() {
             return Err(self.locked(&collection, item, hint).await);
@@ -383,26 +379,24 @@ impl Talk {
     }
 
     /// Why the object at `path` was not given or changed; `denied` is what a refusal without a dialog means.
-    fn refusal(&self, error: &zbus::Error, path: &str, denied: &str) -> Lookup {
-        // It was locked, deleted or protected since it was found.
+    fn refusal(&self, error: &zbus::Error, path: &str, denied: &str) -> StoreError {
+        // It was locked or protected since it was found.
         if answered(error, IS_LOCKED) {
-            Lookup::Locked(collection_name(path))
-        } else if answered(error, NO_SUCH_OBJECT) {
-            Lookup::Absent
+            StoreError::Locked(collection_name(path))
         } else if answered(error, "org.freedesktop.DBus.Error.AccessDenied") {
-            Lookup::Consent(denied.into())
+            StoreError::Consent(denied.into())
         } else {
-            failure(&self.bus, error).lookup()
+            failure(&self.bus, error)
         }
     }
 
     /// Runs the prompt that a change comes with, until it is done, `limit` is over or Ctrl-C is pressed. `KeePassXC` makes
     /// every new item and every deletion in one, also where it asks nobody.
-    async fn run_prompt(&self, prompt: &OwnedObjectPath, limit: Duration) -> Result<(), Lookup> {
+    async fn run_prompt(&self, prompt: &OwnedObjectPath, limit: Duration) -> Result<(), StoreError> {
         if prompt.as_str() == "/" {
             return Ok(());
         }
-        let broken = |error: zbus::Error| failure(&self.bus, &error).lookup();
+        let broken = |error: zbus::Error| failure(&self.bus, &error);
         let rule = zbus::MatchRule::builder()
             .msg_type(zbus::message::Type::Signal)
             .sender(PROVIDER)
@@ -411,7 +405,7 @@ impl Talk {
             .build();
         let mut completed =
             zbus::MessageStream::for_match_rule(rule, &self.connection, Some(1)).await.map_err(broken)?;
-        self.change::<_, ()>(prompt, "Prompt.Prompt", &"").await?;
+        self.change::<_, ()>(prompt, "Prompt.Prompt", &"").await?.ok_or_else(gone)?;
         let interrupted = tokio::signal::ctrl_c();
         let pointed_out = async {
             tokio::time::sleep(POINTED_OUT).await;
@@ -426,11 +420,11 @@ impl Talk {
         };
         let Some(message) = answer else {
             self.dismiss(prompt).await;
-            return Err(Lookup::Consent(CHANGE_DENIED.into()));
+            return Err(StoreError::Consent(CHANGE_DENIED.into()));
         };
         match message.and_then(|message| message.body().deserialize::<(bool, OwnedValue)>()).map_err(broken)? {
             (false, _) => Ok(()),
-            (true, _) => Err(Lookup::Consent("the change was declined".into())),
+            (true, _) => Err(StoreError::Consent("the change was declined".into())),
         }
     }
 }
@@ -518,7 +512,7 @@ fn attributes(item: &Item) -> HashMap<&str, &str> {
     HashMap::from([("service", &*item.service), ("account", &*item.account)])
 }
 
-async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>>) -> Result<(), Failure> {
+async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>>) -> Result<(), StoreError> {
     let talk = Talk::begin().await?;
     let locked = Mutex::new(Vec::new());
     join_all(items.iter().enumerate().map(|(at, item)| {
@@ -529,7 +523,7 @@ async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>
                     locked.lock().unwrap_or_else(PoisonError::into_inner).push((at, found));
                 }
                 Ok(found) => answers.put(at, talk.value(found.unlocked).await),
-                Err(why) => answers.put(at, why),
+                Err(why) => answers.put(at, Err(why)),
             }
         }
     }))
@@ -545,8 +539,8 @@ async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>
             let opened = Vec::from_iter(found.locked.iter().filter(|path| opened.contains(path)).cloned());
             let answer = match (opened.is_empty(), &why) {
                 (false, _) => talk.value(opened).await,
-                (true, Lookup::Consent(why)) => Lookup::Consent(why.clone()),
-                (true, _) => Lookup::Locked(collection_name(&found.locked[0])),
+                (true, StoreError::Consent(_)) => Err(why.clone()),
+                (true, _) => Err(StoreError::Locked(collection_name(&found.locked[0]))),
             };
             answers.put(*at, answer);
         }
@@ -555,13 +549,13 @@ async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>
 
     // KeePassXC does not search a locked database: it answers that there is no such item. That must not be told as
     // "missing", which sends a person to mint a new token. A provider that named a locked item does search what is locked.
-    let absent = answers.with(|answers| answers.iter().position(|answer| *answer == Some(Lookup::Absent)));
+    let absent = answers.with(|answers| answers.iter().position(|answer| *answer == Some(Ok(None))));
     if let Some(at) = absent
         && let Some(why) = talk.locked_away(&items[at], hint).await
     {
         answers.with(|answers| {
-            for answer in answers.iter_mut().filter(|answer| **answer == Some(Lookup::Absent)) {
-                *answer = Some(Lookup::Locked(why.clone()));
+            for answer in answers.iter_mut().filter(|answer| **answer == Some(Ok(None))) {
+                *answer = Some(Err(StoreError::Locked(why.clone())));
             }
         });
     }
@@ -576,16 +570,16 @@ async fn write_one(
     value: &Secret,
     limits: &Limits,
     hint: &Mutex<Option<Remedy>>,
-) -> Result<(), Lookup> {
+) -> Result<(), StoreError> {
     let create = async {
-        let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
+        let talk = Talk::begin().await?;
         let found = talk.unlocked(talk.search(item).await?).await?;
         // The one that reading gives, wherever it is and whatever else is noted on it.
         if let Some(there) = talk.by_age(found.unlocked).await.pop() {
             let secret = (&talk.session, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
             match talk.change::<_, ()>(&there, "Item.SetSecret", &(secret,)).await {
-                Err(Lookup::Absent) => {} // somebody took it away just now
-                done => return done.map(|()| None),
+                Ok(None) => {} // somebody deleted it just now
+                done => return done.map(|_| None),
             }
         } else if let Some(locked) = found.locked.first() {
             // A second one beside it would be a duplicate as soon as that one is unlocked.
@@ -599,8 +593,8 @@ async fn write_one(
     }
 }
 
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, Lookup>>) -> Result<T, Lookup> {
-    tokio::time::timeout(limit, work).await.unwrap_or(Err(Lookup::TimedOut))
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, work).await.unwrap_or(Err(StoreError::TimedOut))
 }
 
 /// Makes the item, or gives the prompt in which it is made.
@@ -610,7 +604,7 @@ async fn create(
     item: &Item,
     value: &Secret,
     hint: &Mutex<Option<Remedy>>,
-) -> Result<OwnedObjectPath, Lookup> {
+) -> Result<OwnedObjectPath, StoreError> {
     let collection = talk.collection_for_new(item, hint).await?;
     let secret = (&talk.session, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
     let properties = HashMap::from([
@@ -619,16 +613,16 @@ async fn create(
     ]);
     // With `true` it takes the place of one that another program has made meanwhile.
     let (made, prompt): (OwnedObjectPath, OwnedObjectPath) =
-        talk.change(&collection, "Collection.CreateItem", &(properties, secret, true)).await?;
+        talk.change(&collection, "Collection.CreateItem", &(properties, secret, true)).await?.ok_or_else(gone)?;
     match (made.as_str(), prompt.as_str()) {
-        ("/", "/") => Err(Lookup::Broken("it made no item and did not say why".into())),
+        ("/", "/") => Err(StoreError::Broken("it made no item and did not say why".into())),
         _ => Ok(prompt),
     }
 }
 
-async fn delete_one(item: &Item, limits: &Limits, hint: &Mutex<Option<Remedy>>) -> Result<(), Lookup> {
+async fn delete_one(item: &Item, limits: &Limits, hint: &Mutex<Option<Remedy>>) -> Result<bool, StoreError> {
     let begin = async {
-        let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
+        let talk = Talk::begin().await?;
         let found = talk.unlocked(talk.search(item).await?).await?;
         // One that stays behind would be back as soon as it is unlocked.
         if let Some(locked) = found.locked.first() {
@@ -636,29 +630,32 @@ async fn delete_one(item: &Item, limits: &Limits, hint: &Mutex<Option<Remedy>>) 
         }
         if found.unlocked.is_empty() {
             // As in reading: a locked KeePassXC says that there is no such item.
-            return Err(talk.locked_away(item, hint).await.map_or(Lookup::Absent, Lookup::Locked));
+            return match talk.locked_away(item, hint).await {
+                Some(what) => Err(StoreError::Locked(what)),
+                None => Ok((talk, Vec::new())),
+            };
         }
         let items = talk.by_age(found.unlocked).await;
         Ok((talk, items))
     };
     let (talk, items) = in_time(limits.service, begin).await?;
+    let found = !items.is_empty();
     // The one that reading gives goes last: broken off, this leaves the value that was there.
     for item in items {
-        match in_time(limits.service, talk.change(&item, "Item.Delete", &())).await {
-            Ok(prompt) => talk.run_prompt(&prompt, limits.dialog).await?,
-            Err(Lookup::Absent) => {} // somebody was faster
-            Err(refusal) => return Err(refusal),
+        // Without a prompt, somebody else was faster.
+        if let Some(prompt) = in_time(limits.service, talk.change(&item, "Item.Delete", &())).await? {
+            talk.run_prompt(&prompt, limits.dialog).await?;
         }
     }
-    Ok(())
+    Ok(found)
 }
 
 /// What an error of the D-Bus conversation means.
-fn failure(bus: &Bus, error: &zbus::Error) -> Failure {
+fn failure(bus: &Bus, error: &zbus::Error) -> StoreError {
     let no_provider = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"]
         .map(|n| answered(error, n));
     if no_provider.contains(&true) {
-        return Failure::Unavailable("no program on the D-Bus session bus provides a Secret Service".into());
+        return StoreError::Unavailable("no program on the D-Bus session bus provides a Secret Service".into());
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
@@ -670,9 +667,14 @@ fn failure(bus: &Bus, error: &zbus::Error) -> Failure {
     }
     let text = plain(&error.to_string());
     match text.split_once("handshake failed: ") {
-        Some((_, why)) => Failure::Broken(format!("the D-Bus session bus at {} let nobody in: {why}", bus.address)),
-        None => Failure::Broken(format!("a D-Bus error: {text}")),
+        Some((_, why)) => StoreError::Broken(format!("the D-Bus session bus at {} let nobody in: {why}", bus.address)),
+        None => StoreError::Broken(format!("a D-Bus error: {text}")),
     }
+}
+
+/// The object of a change was deleted meanwhile.
+fn gone() -> StoreError {
+    StoreError::Broken("the object to change no longer exists".into())
 }
 
 /// Whether the error is the D-Bus error of this name.
@@ -708,7 +710,7 @@ mod tests {
         let mut bus = Bus::default();
         bus.address = "unix:path=/b".into();
         let said = |error: zbus::Error| match failure(&bus, &error) {
-            Failure::Broken(why) => why,
+            StoreError::Broken(why) => why,
             other => panic!("{other:?}"),
         };
         let of_the_bus = said(zbus::Error::Failure("a\n\u{202e}b".into()));

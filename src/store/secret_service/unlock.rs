@@ -15,7 +15,7 @@ use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 use zeroize::Zeroizing;
 
 use super::super::apart::apart;
-use super::super::{Item, Keyring, Lookup, Unlocking};
+use super::super::{Item, Keyring, StoreError, StoreFuture};
 use super::{CONTENT_TYPE, Provider, SERVICE, SecretService, Talk, answered, collection_path, failure, not_done};
 
 pub(super) const INTERFACE: &str = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface";
@@ -35,11 +35,11 @@ const PRIME: [u8; 128] = [
 
 impl SecretService {
     /// The collections that are locked by a password which `raxx unlock` can take: those of `items`, and the default one.
-    pub(super) fn locked<'a>(&'a self, items: &'a [Item], limit: Duration) -> Unlocking<'a, Vec<Keyring>> {
+    pub(super) fn locked<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
         let (items, hint) = (items.to_vec(), self.hint.clone());
         Box::pin(async move {
             let found = apart(limit, move || async move {
-                let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
+                let talk = Talk::begin().await?;
                 let mut collections = Vec::from_iter(talk.locked_default().await);
                 for found in join_all(items.iter().map(|item| talk.search(item))).await {
                     for item in found?.locked {
@@ -69,7 +69,7 @@ impl SecretService {
     }
 
     /// Hands the password to the service. Gives whether it was the right one.
-    pub(super) fn unlock(keyring: &Keyring, password: Zeroizing<Vec<u8>>, limit: Duration) -> Unlocking<'_, bool> {
+    pub(super) fn unlock(keyring: &Keyring, password: Zeroizing<Vec<u8>>, limit: Duration) -> StoreFuture<'_, bool> {
         let path = keyring.path.clone();
         Box::pin(async move {
             let done = apart(limit, move || async move { unlock(&path, &password).await });
@@ -78,9 +78,9 @@ impl SecretService {
     }
 }
 
-async fn unlock(collection: &str, password: &[u8]) -> Result<bool, Lookup> {
-    let talk = Talk::begin().await.map_err(|failure| failure.lookup())?;
-    let broken = |error: zbus::Error| failure(&talk.bus, &error).lookup();
+async fn unlock(collection: &str, password: &[u8]) -> Result<bool, StoreError> {
+    let talk = Talk::begin().await?;
+    let broken = |error: zbus::Error| failure(&talk.bus, &error);
     let path = OwnedObjectPath::try_from(collection).map_err(|error| broken(error.into()))?;
     if !talk.is_locked(&path).await {
         return Ok(true);
@@ -110,19 +110,19 @@ async fn unlock(collection: &str, password: &[u8]) -> Result<bool, Lookup> {
     if talk.is_locked(&path).await { Ok(false) } else { Ok(true) }
 }
 
-fn fill(bytes: &mut [u8]) -> Result<(), Lookup> {
-    getrandom::fill(bytes).map_err(|error| Lookup::Broken(format!("this system gives no random numbers: {error}")))
+fn fill(bytes: &mut [u8]) -> Result<(), StoreError> {
+    getrandom::fill(bytes).map_err(|error| StoreError::Broken(format!("this system gives no random numbers: {error}")))
 }
 
 /// The key that both sides work out from their own secret and the other's public number.
-fn session_key(theirs: &BigUint, private: &BigUint, prime: &BigUint) -> Result<Zeroizing<[u8; 16]>, Lookup> {
+fn session_key(theirs: &BigUint, private: &BigUint, prime: &BigUint) -> Result<Zeroizing<[u8; 16]>, StoreError> {
     let common = Zeroizing::new(theirs.modpow(private, prime).to_bytes_be());
     // Always as long as the prime.
     let mut padded = Zeroizing::new([0; PRIME.len()]);
     padded[PRIME.len() - common.len()..].copy_from_slice(&common);
     let mut key = Zeroizing::new([0; 16]);
     let expanded = Hkdf::<Sha256>::new(None, &padded[..]).expand(&[], &mut key[..]);
-    expanded.map_err(|_| Lookup::Broken("no key for its session can be worked out".into()))?;
+    expanded.map_err(|_| StoreError::Broken("no key for its session can be worked out".into()))?;
     Ok(key)
 }
 

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::access::from_hex;
 use crate::process::child_apart;
-use crate::store::{Item, Lookup};
+use crate::store::{Item, StoreError};
 
 /// `security -i` reads its lines into a buffer of 4096 bytes and takes what is beyond it for another command.
 pub(super) const LINE_MAX: usize = 4094;
@@ -28,18 +28,18 @@ pub(in crate::store) enum Security {
 
 /// The one line for `security -i` that stores the value, so that it is in no process's arguments. No `-T` and no `-A`:
 /// both would take away the trust of `security` itself, or ask for a password to change the item's access list.
-pub(super) fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, Lookup> {
+pub(super) fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
     for (what, text) in [("name", name), ("service", &item.service), ("account", &item.account)] {
         // Its parser knows quotes and backslashes, but not in the way of a shell. None of these has a use for them.
         if text.is_empty() || text.contains(['"', '\'', '\\']) || text.contains(char::is_control) {
-            return Err(Lookup::Broken(format!(
+            return Err(StoreError::Broken(format!(
                 "`security` takes no {what} that is empty or has a quote, a backslash or a control character in it"
             )));
         }
     }
     if !printable_ascii(value) {
         // And nothing tells those digits from a token that is one.
-        return Err(Lookup::Unfit("`security` gives what is not plain ASCII back as hex digits".into()));
+        return Err(StoreError::Unfit("`security` gives what is not plain ASCII back as hex digits".into()));
     }
     let Item { service, account } = item;
     let mut line = Zeroizing::new(Vec::with_capacity(LINE_MAX + 2));
@@ -49,7 +49,7 @@ pub(super) fn add_line(name: &str, item: &Item, value: &[u8]) -> Result<Zeroizin
     let room = LINE_MAX.saturating_sub(line.len() + 1) / 2;
     if value.len() > room {
         let long = value.len();
-        return Err(Lookup::Unfit(format!("`security` takes {room} bytes for this item, the value has {long}")));
+        return Err(StoreError::Unfit(format!("`security` takes {room} bytes for this item, the value has {long}")));
     }
     for byte in value {
         line.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));

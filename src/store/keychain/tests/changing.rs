@@ -172,12 +172,12 @@ fn token() -> Item {
     item("raxx token")
 }
 
-fn write(keychain: &Keychain<Chain>, value: &str) -> Result<(), Lookup> {
+fn write(keychain: &Keychain<Chain>, value: &str) -> Result<(), StoreError> {
     let value = Secret::parse(value.as_bytes()).unwrap();
     block_on(keychain.write("TOKEN", &token(), &value, Duration::from_secs(20)))
 }
 
-fn delete(keychain: &Keychain<Chain>) -> Result<(), Lookup> {
+fn delete(keychain: &Keychain<Chain>) -> Result<bool, StoreError> {
     block_on(keychain.delete(&token(), Duration::from_secs(20)))
 }
 
@@ -205,14 +205,14 @@ fn what_the_line_cannot_hold_is_refused_before_anything_is_run() {
             ("service", line("N", bad, "a", "v")),
             ("account", line("N", "s", bad, "v")),
         ] {
-            let Err(Lookup::Broken(why)) = line else { panic!("{bad:?}") };
+            let Err(StoreError::Broken(why)) = line else { panic!("{bad:?}") };
             insta::assert_snapshot!(format!("a_{what}_that_security_does_not_take"), why);
         }
     }
     assert!(line("N", "a service; with $signs & (all)", "ä@b", "v").is_ok());
 
     for value in ["tökén", "a\tb", "a\u{7f}b"] {
-        let Err(Lookup::Unfit(why)) = line("N", "s", "a", value) else { panic!("{value:?}") };
+        let Err(StoreError::Unfit(why)) = line("N", "s", "a", value) else { panic!("{value:?}") };
         insta::assert_snapshot!("a_value_that_is_not_ascii", why);
     }
 
@@ -220,13 +220,13 @@ fn what_the_line_cannot_hold_is_refused_before_anything_is_run() {
     let most = (LINE_MAX - 1 - head) / 2;
     let longest = line("N", "s", "a", &"v".repeat(most)).unwrap();
     assert!(longest.len() < 4096 && longest.ends_with(b"76\n"), "{}", longest.len());
-    let Err(Lookup::Unfit(why)) = line("N", "s", "a", &"v".repeat(most + 1)) else { panic!() };
+    let Err(StoreError::Unfit(why)) = line("N", "s", "a", &"v".repeat(most + 1)) else { panic!() };
     assert!(why.contains(&most.to_string()) && why.contains(&(most + 1).to_string()), "{why}");
     insta::assert_snapshot!("a_value_that_is_too_long", why);
     assert!(line("N", &"s".repeat(5000), "a", "v").is_err());
 
     let keychain = Keychain::new(Chain::default());
-    assert!(matches!(write(&keychain, &"v".repeat(most)), Err(Lookup::Unfit(_))));
+    assert!(matches!(write(&keychain, &"v".repeat(most)), Err(StoreError::Unfit(_))));
     assert!(keychain.system.lines.lock().unwrap().is_empty());
 }
 
@@ -258,11 +258,14 @@ fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
     ] {
         let chain =
             || Chain { accident: Some((1, Accident::Exit(exit))), ..Chain::holding(&[(OURS_NOW, "old", true)]) };
-        for (what, change) in [("write", (|keychain| write(keychain, "new")) as fn(&_) -> _), ("delete", delete)] {
+        for (what, change) in [
+            ("write", (|keychain| write(keychain, "new")) as fn(&_) -> _),
+            ("delete", |keychain| delete(keychain).map(drop)),
+        ] {
             let keychain = Keychain::new(chain());
             let refused = change(&keychain).unwrap_err();
-            assert_eq!(kind(&refused), wanted, "{what}, exit code {exit}");
-            all += &format!("{exit}, {what} => {}\n", words(&refused));
+            assert_eq!(error_kind(&refused), wanted, "{what}, exit code {exit}");
+            all += &format!("{exit}, {what} => {}\n", error_words(&refused));
             assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))], "{what}");
         }
     }
@@ -272,18 +275,18 @@ fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
 #[test]
 fn a_security_that_hangs_or_fails_is_told() {
     let chain = |accident| Keychain::new(Chain { accident: Some((1, accident)), ..Chain::default() });
-    assert_eq!(write(&chain(Accident::Hangs), "v"), Err(Lookup::TimedOut));
-    assert_eq!(write(&chain(Accident::Fails), "v"), Err(Lookup::Broken("no such file".into())));
+    assert_eq!(write(&chain(Accident::Hangs), "v"), Err(StoreError::TimedOut));
+    assert_eq!(write(&chain(Accident::Fails), "v"), Err(StoreError::Broken("no such file".into())));
 }
 
 #[test]
 fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
     let keychain = Keychain::new(Chain { locked: true, ..Chain::holding(&[(OURS_NOW, "old", true)]) });
-    let locked = || Err(Lookup::Locked("the login keychain".into()));
-    assert_eq!(write(&keychain, "new"), locked());
+    let locked = StoreError::Locked("the login keychain".into());
+    assert_eq!(write(&keychain, "new"), Err(locked.clone()));
     assert_eq!(keychain.unlock_hint(&token()).to_string(), "type: security unlock-keychain");
-    assert_eq!(delete(&keychain), locked());
-    assert_eq!(block_on(keychain.repair("TOKEN", &token())), locked());
+    assert_eq!(delete(&keychain), Err(locked.clone()));
+    assert_eq!(block_on(keychain.repair("TOKEN", &token())), Err(locked));
     assert_eq!((*keychain.system.changes.lock().unwrap(), *keychain.system.dialogs.lock().unwrap()), (0, 0));
 }
 
@@ -304,36 +307,36 @@ fn deleting_takes_what_a_repair_left_as_well() {
         (COPY, "b", true),
         ("raxx token/another", "stays", true),
     ]));
-    assert_eq!(delete(&keychain), Ok(()));
+    assert_eq!(delete(&keychain), Ok(true));
     assert_eq!(keychain.system.items(), [("raxx token/another".into(), entry("stays", true))]);
-    assert_eq!(delete(&keychain), Err(Lookup::Absent));
+    assert_eq!(delete(&keychain), Ok(false));
 }
 
 #[test]
 fn a_repair_asks_once_and_never_again() {
     let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, "old", false)]));
-    assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()));
+    assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(true));
     assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))]);
     let read = block_on(keychain.read(&[token()], Duration::from_secs(5)));
     assert_eq!(read, [found("old")]);
     assert_eq!(*keychain.system.dialogs.lock().unwrap(), 1);
 
     let gone = Keychain::new(Chain::default());
-    assert_eq!(block_on(gone.repair("TOKEN", &token())), Err(Lookup::Absent));
+    assert_eq!(block_on(gone.repair("TOKEN", &token())), Ok(false));
 }
 
 #[test]
 fn a_repair_writes_the_value_and_never_its_hex_digits() {
     for value in ["0123456789abcdef", "74c3b66bc3a96e", "plain \"quoted\" 'text'", "back\\slash", "\\\\"] {
         let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
-        assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(()), "{value}");
+        assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(true), "{value}");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, true))]);
     }
     // What cannot be told, or not be written, is left as it is.
     let mut all = String::new();
     for value in ["t\u{f6}k\u{e9}n", "two\nlines", "a\\ and\ta tab"] {
         let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
-        let Err(Lookup::Unfit(why)) = block_on(keychain.repair("TOKEN", &token())) else { panic!("{value}") };
+        let Err(StoreError::Unfit(why)) = block_on(keychain.repair("TOKEN", &token())) else { panic!("{value}") };
         all += &format!("{value:?} => {why}\n");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, false))]);
         assert_eq!(*keychain.system.changes.lock().unwrap(), 0);
@@ -351,7 +354,7 @@ fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
     let (there, why) = block_on(looked);
     assert!(there && why.ends_with("type: raxx store --repair TOKEN"), "{why}");
     insta::assert_snapshot!("an_item_that_wants_consent", why);
-    assert_eq!(delete(&keychain), Ok(()));
+    assert_eq!(delete(&keychain), Ok(true));
     assert_eq!(keychain.system.items(), []);
 }
 
@@ -367,7 +370,7 @@ fn a_value_that_cannot_be_kept_is_not_blamed_on_the_keychain() {
 fn a_repair_that_is_not_allowed_changes_nothing() {
     let chain = Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) };
     let end = Instant::now() + Duration::from_secs(20);
-    let Err(Lookup::Consent(why)) = repair(&chain, "TOKEN", &token(), end) else { panic!() };
+    let Err(StoreError::Consent(why)) = repair(&chain, "TOKEN", &token(), end) else { panic!() };
     insta::assert_snapshot!("a_repair_without_an_answer", why);
     assert_eq!((chain.items(), *chain.changes.lock().unwrap()), (vec![(OURS_NOW.into(), entry("old", false))], 0));
 }
@@ -391,20 +394,20 @@ fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
             let end = Instant::now() + Duration::from_secs(20);
             let went =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| repair(&chain, "TOKEN", &token(), end)));
-            assert!(!matches!(went, Ok(Ok(()))), "step {step} went well");
+            assert!(!matches!(went, Ok(Ok(_))), "step {step} went well");
             let items = chain.items();
             assert!(items.iter().any(|(at, item)| [OURS_NOW, COPY].contains(&&**at) && item.value == "old"));
-            if let Ok(Err(Lookup::Broken(why))) = &went
+            if let Ok(Err(StoreError::Broken(why))) = &went
                 && step == 3
             {
                 assert!(why.contains("(raxx repair)"), "{why}");
             }
 
             if let Ok(Err(refused)) = &went {
-                all += &format!("step {step}, {accident:?} => {}\n", words(refused));
+                all += &format!("step {step}, {accident:?} => {}\n", error_words(refused));
             }
             chain.accident = None;
-            assert_eq!(repair(&chain, "TOKEN", &token(), end), Ok(()), "step {step}");
+            assert_eq!(repair(&chain, "TOKEN", &token(), end), Ok(true), "step {step}");
             let whole = [("raxx token/another".into(), entry("stays", true)), (OURS_NOW.into(), entry("old", true))];
             assert_eq!(chain.items(), whole, "step {step}");
         }
@@ -420,6 +423,6 @@ fn a_change_that_hangs_holds_nobody_longer_than_the_limit() {
         thread::sleep(Duration::from_secs(10));
         Ok(())
     };
-    assert_eq!(block_on(keychain.change(&token(), Duration::from_millis(150), work)), Err(Lookup::TimedOut));
+    assert_eq!(block_on(keychain.change(&token(), Duration::from_millis(150), work)), Err(StoreError::TimedOut));
     assert!(started.elapsed() < Duration::from_secs(5));
 }

@@ -1,5 +1,3 @@
-use zeroize::Zeroizing;
-
 use super::*;
 
 mod changing;
@@ -13,34 +11,47 @@ pub(super) fn items<const N: usize>(services: [&str; N]) -> [Item; N] {
     services.map(item)
 }
 
-pub(super) fn found(value: &str) -> Lookup {
-    Lookup::Found(Zeroizing::new(value.into()))
+pub(super) fn found(value: &str) -> Answer {
+    Ok(Some(value.as_bytes().to_vec().into()))
 }
 
 /// Only what kind of answer it is; the words are looked at where they matter.
-pub(super) fn kind(answer: &Lookup) -> &'static str {
+pub(super) fn kind(answer: &Answer) -> &'static str {
     match answer {
-        Lookup::Found(_) => "found",
-        Lookup::Absent => "absent",
-        Lookup::Locked(_) => "locked",
-        Lookup::Consent(_) => "consent",
-        Lookup::Unavailable(_) => "unavailable",
-        Lookup::Unreachable(_) => "unreachable",
-        Lookup::Broken(_) => "broken",
-        Lookup::Unfit(_) => "unfit",
-        Lookup::TimedOut => "timed out",
+        Ok(Some(_)) => "found",
+        Ok(None) => "absent",
+        Err(error) => error_kind(error),
+    }
+}
+
+pub(super) fn error_kind(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Locked(_) => "locked",
+        StoreError::Consent(_) => "consent",
+        StoreError::Unavailable(_) => "unavailable",
+        StoreError::Unreachable(_) => "unreachable",
+        StoreError::Broken(_) => "broken",
+        StoreError::Unfit(_) => "unfit",
+        StoreError::TimedOut => "timed out",
     }
 }
 
 /// What it says, for a snapshot; its kind where it says nothing.
-pub(super) fn words(answer: &Lookup) -> &str {
+pub(super) fn words(answer: &Answer) -> &str {
     match answer {
-        Lookup::Locked(words)
-        | Lookup::Consent(words)
-        | Lookup::Unavailable(words)
-        | Lookup::Unreachable(words)
-        | Lookup::Broken(words)
-        | Lookup::Unfit(words) => words,
-        _ => kind(answer),
+        Ok(_) => kind(answer),
+        Err(error) => error_words(error),
+    }
+}
+
+pub(super) fn error_words(error: &StoreError) -> &str {
+    match error {
+        StoreError::Locked(words)
+        | StoreError::Consent(words)
+        | StoreError::Unavailable(words)
+        | StoreError::Unreachable(words)
+        | StoreError::Broken(words)
+        | StoreError::Unfit(words) => words,
+        StoreError::TimedOut => error_kind(error),
     }
 }

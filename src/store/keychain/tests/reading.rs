@@ -158,8 +158,8 @@ impl System for Mac {
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Lookup; N] {
-    let answers = Mutex::new(services.map(|_| Lookup::TimedOut));
+fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Answer; N] {
+    let answers = Mutex::new(services.map(|_| Err(StoreError::TimedOut)));
     look_up(mac, &items(services), Instant::now() + limit, |at, answer| {
         answers.lock().unwrap()[at] = answer;
         true
@@ -167,7 +167,7 @@ fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Loo
     answers.into_inner().unwrap()
 }
 
-fn look_at_one(mac: &Mac) -> Lookup {
+fn look_at_one(mac: &Mac) -> Answer {
     let [answer] = look(mac, ["x"], Duration::from_secs(5));
     answer
 }
@@ -195,7 +195,7 @@ fn an_item_that_would_ask_is_told_without_a_process() {
     assert_eq!(mac.calls(), ["state", "search x", "read x", "access x", "state"]);
     // So is one whose access list cannot be read.
     let mac = Mac::one(Script { access: Err(-25243), ..THEIRS });
-    let Lookup::Broken(why) = look_at_one(&mac) else { panic!() };
+    let Err(StoreError::Broken(why)) = look_at_one(&mac) else { panic!() };
     assert!(why.contains("-25243"), "{why}");
     assert!(!mac.calls().contains(&"security x".into()));
 }
@@ -206,7 +206,7 @@ fn an_item_of_a_locked_keychain_of_its_own_is_locked() {
         Keychain::new(Mac::new(&[("a", Script { access: Ok(Trusts::Nobody), ..THEIRS }), ("b", ASKS), ("c", THEIRS)]));
     let wanted = items(["a", "b", "c"]);
     let (answers, _) = read(&keychain, &wanted, Duration::from_secs(5));
-    assert_eq!(answers[0], Lookup::Locked("the keychain /Volumes/my keys/work.keychain-db".into()));
+    assert_eq!(answers[0], Err(StoreError::Locked("the keychain /Volumes/my keys/work.keychain-db".into())));
     assert_eq!((kind(&answers[1]), &answers[2]), ("consent", &found("by security")));
     assert!(!keychain.system.calls().contains(&"security a".into()));
     assert_eq!(
@@ -220,7 +220,7 @@ fn an_item_of_a_locked_keychain_of_its_own_is_locked() {
 fn a_missing_item_is_missing_only_if_the_search_agrees() {
     // A sandbox that denies the Keychain makes `security` say "could not be found".
     let mac = Mac::one(Script { security: Run::Exit(44), ..THEIRS });
-    let Lookup::Broken(why) = look_at_one(&mac) else { panic!() };
+    let Err(StoreError::Broken(why)) = look_at_one(&mac) else { panic!() };
     insta::assert_snapshot!("an_item_that_security_does_not_see", why);
     let mac = Mac::one(Script { access: Err(ITEM_NOT_FOUND), ..THEIRS });
     assert_eq!(kind(&look_at_one(&mac)), "broken");
@@ -229,14 +229,14 @@ fn a_missing_item_is_missing_only_if_the_search_agrees() {
 #[test]
 fn an_absent_item_is_told_by_the_search_alone() {
     let mac = Mac::new(&[]);
-    assert_eq!(look_at_one(&mac), Lookup::Absent);
+    assert_eq!(look_at_one(&mac), Ok(None));
     assert_eq!(mac.calls(), ["state", "search x"]);
 }
 
 #[test]
 fn a_locked_keychain_is_asked_for_nothing() {
     let mac = Mac::new(&[("a", OURS), ("b", THEIRS)]).states(&[Ok(true)]);
-    let locked = || Lookup::Locked("the login keychain".into());
+    let locked = || Err(StoreError::Locked("the login keychain".into()));
     assert_eq!(look(&mac, ["a", "b", "gone"], SHORT), [locked(), locked(), locked()]);
     assert_eq!(mac.calls(), ["state"]);
 }
@@ -278,7 +278,7 @@ fn each_code_has_its_meaning_wherever_it_comes_up() {
 
 #[test]
 fn an_unknown_code_is_named() {
-    let Lookup::Broken(why) = look_at_one(&Mac::one(Script { read: -67030, ..OURS })) else { panic!() };
+    let Err(StoreError::Broken(why)) = look_at_one(&Mac::one(Script { read: -67030, ..OURS })) else { panic!() };
     assert!(why.contains("-67030"), "{why}");
 }
 
@@ -316,7 +316,7 @@ fn a_refusal_by_a_keychain_that_was_locked_meanwhile_is_about_the_lock() {
     ] {
         let mac = Mac::one(script).states(&[Ok(false), Ok(true)]);
         let answer = look(&mac, ["x"], Duration::from_secs(1));
-        assert_eq!(answer, [Lookup::Locked("the login keychain".into())]);
+        assert_eq!(answer, [Err(StoreError::Locked("the login keychain".into()))]);
     }
 }
 
@@ -342,20 +342,20 @@ fn many_items_do_not_start_as_many_processes() {
     assert_eq!(look(&mac, NAMES, Duration::from_secs(60)), NAMES.map(|_| found("with the others")));
     let mac = Mac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE + 1), ..THEIRS })));
     let answers = look(&mac, NAMES, SHORT);
-    assert!(answers[..AT_ONCE].iter().all(|answer| *answer == Lookup::TimedOut), "{answers:?}");
+    assert!(answers[..AT_ONCE].iter().all(|answer| *answer == Err(StoreError::TimedOut)), "{answers:?}");
 }
 
 #[test]
 fn one_that_hangs_keeps_no_other_from_its_answer() {
     let mac = Mac::new(&[("a", HANGS), ("b", THEIRS), ("c", ASKS), ("d", OURS)]);
     let [a, b, c, d] = look(&mac, ["a", "b", "c", "d"], Duration::from_secs(2));
-    assert_eq!((a, b, kind(&c), d), (Lookup::TimedOut, found("by security"), "consent", found("native")));
+    assert_eq!((a, b, kind(&c), d), (Err(StoreError::TimedOut), found("by security"), "consent", found("native")));
 }
 
 #[test]
 fn without_time_security_is_not_started() {
     let mac = Mac::one(THEIRS);
-    assert_eq!(look(&mac, ["x"], SECURITY_LEAST / 2), [Lookup::TimedOut]);
+    assert_eq!(look(&mac, ["x"], SECURITY_LEAST / 2), [Err(StoreError::TimedOut)]);
     assert!(!mac.calls().contains(&"security x".into()));
 }
 
@@ -366,7 +366,7 @@ fn nothing_is_asked_when_nobody_listens() {
     assert_eq!(mac.calls(), ["state", "search a", "read a"]);
 }
 
-fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Lookup>, Duration) {
+fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Answer>, Duration) {
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let answers = runtime.block_on(keychain.read(items, limit));
@@ -378,7 +378,7 @@ fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Looku
 fn a_keychain_that_hangs_holds_nobody_longer_than_the_limit() {
     let keychain = Keychain::new(Mac::new(&[("a", OURS), ("hung", OURS), ("c", OURS)]));
     let (answers, took) = read(&keychain, &items(["a", "hung", "c"]), Duration::from_secs(1));
-    assert_eq!(answers, [found("native"), Lookup::TimedOut, Lookup::TimedOut]);
+    assert_eq!(answers, [found("native"), Err(StoreError::TimedOut), Err(StoreError::TimedOut)]);
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
 }
 
@@ -386,7 +386,7 @@ fn a_keychain_that_hangs_holds_nobody_longer_than_the_limit() {
 fn a_security_that_hangs_is_killed_inside_the_limit() {
     let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", HANGS), ("c", OURS)]));
     let (answers, _) = read(&keychain, &items(["a", "b", "c"]), Duration::from_secs(1));
-    assert_eq!(answers, [found("native"), Lookup::TimedOut, found("native")]);
+    assert_eq!(answers, [found("native"), Err(StoreError::TimedOut), found("native")]);
     let limits = keychain.system.limits.lock().unwrap().clone();
     assert!(limits.len() == 1 && limits[0] <= Duration::from_millis(950), "{limits:?}");
 }
@@ -402,7 +402,7 @@ fn security_never_has_more_than_its_own_limit() {
 fn answers_stand_in_the_order_of_the_items() {
     let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", THEIRS)]));
     let (answers, _) = read(&keychain, &items(["gone", "b", "a"]), Duration::from_secs(5));
-    assert_eq!(answers, [Lookup::Absent, found("by security"), found("native")]);
+    assert_eq!(answers, [Ok(None), found("by security"), found("native")]);
     assert!(read(&keychain, &[], Duration::from_secs(5)).0.is_empty());
 }
 
