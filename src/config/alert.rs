@@ -251,7 +251,7 @@ mod tests {
         let mut all = String::new();
         for (text, line) in [
             ("[alert.slack]\nchannel = \"a b\"", 2),
-            ("[alert.slack]\nwebhook = \"https://hooks.slack.com/services/T/B/secret\"", 2),
+            ("[alert.slack]\nwebhook = \"https://hooks.slack.com/services/T/B/hunter2\"", 2),
             ("[alert.slack]\nbase_url = \"http://slack.com/api\"", 2),
             ("[alert.command]\nrun = []", 2),
             ("[alert]\nrepeat = \"often\"", 2),
@@ -262,7 +262,7 @@ mod tests {
         ] {
             let said = read(text).unwrap_err();
             assert!(said.starts_with(&format!("c.toml:{line}: ")) && !said.contains('\n'), "{text}: {said}");
-            assert!(!said.contains("secret"), "{said}");
+            assert!(!said.contains("hunter2"), "{said}");
             all += &format!("{text}\n=> {said}\n\n");
         }
         insta::assert_snapshot!("mistakes", all);

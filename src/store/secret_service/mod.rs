@@ -762,6 +762,15 @@ mod tests {
         }
         let asks = Provider::KeePassXc.hint(&item, true, true);
         insta::assert_snapshot!("hints", format!("{hints}KeePassXC that asks about each use => {asks}\n"));
+        let mut nowhere = String::new();
+        for process in ["gnome-keyring-d", "keepassxc", "kwalletd6", "oo7-daemon"] {
+            for desktop in [false, true] {
+                let where_it_runs = if desktop { "desktop" } else { "no desktop" };
+                nowhere +=
+                    &format!("{process}, {where_it_runs} => {}\n", Provider::called(process).no_collection(desktop));
+            }
+        }
+        insta::assert_snapshot!("no_collection", nowhere);
         // A desktop has somebody to ask for a password.
         let hint = Provider::called("oo7-daemon").hint(&item, true, false).to_string();
         assert_eq!(hint, "type: secret-tool lookup service 'raxx token' account a >/dev/null");
