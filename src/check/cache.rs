@@ -75,7 +75,8 @@ impl Run<'_> {
             Ok(Ok(mut asked)) => {
                 let before = state.recall(&print);
                 // A mangled paste is not the provider's fault.
-                let trusted = !login && secret.oddity().is_none() && before.as_ref().is_some_and(Memory::is_trusted);
+                let trusted =
+                    !login && secret.paste_artifact().is_none() && before.as_ref().is_some_and(Memory::is_trusted);
                 let doubt = provider.doubt.filter(|_| trusted && asked.finding.kind == Kind::Rejected);
                 let believes = !matches!(self.mode, Mode::Hook | Mode::Daily);
                 if let Some(wait) = doubt.filter(|_| !believes) {

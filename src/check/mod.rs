@@ -151,7 +151,7 @@ impl<'a> Run<'a> {
         let limit = self.store_limit.min(end.saturating_duration_since(Instant::now()));
         let mut found = stored(self.store, &[credential], limit).await;
         let Some(Stored::Value(secret)) = found.pop() else { return checked };
-        let name = credential.store.as_ref().map_or(self.store, |item| self.store.speaker(item)).name();
+        let name = credential.store.as_ref().map_or(self.store, |item| self.store.backend_for(item)).name();
         if value.is_ok_and(|value| value == secret) {
             // A new shell gets it from there again.
             if checked.row.kind == Kind::Malformed {
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
 
     async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
         // Of two stores behind one another, the one that gave it.
-        let from = credential.store.as_ref().map_or(self.store, |item| self.store.speaker(item)).name();
+        let from = credential.store.as_ref().map_or(self.store, |item| self.store.backend_for(item)).name();
         match value {
             Stored::Value(secret) => self.validated(credential, secret, from, false, self.end()).await,
             Stored::Malformed(why) => malformed(credential, why, from),
@@ -274,9 +274,9 @@ impl<'a> Run<'a> {
             }
         };
         let mut row = self.row(&credential.name, &credential.provider, asked);
-        if let (Kind::Rejected, Some(oddity)) = (row.kind, secret.oddity()) {
+        if let (Kind::Rejected, Some(paste_artifact)) = (row.kind, secret.paste_artifact()) {
             row.kind = Kind::Malformed;
-            row.words += &format!("; {oddity}");
+            row.words += &format!("; {paste_artifact}");
             row.next = next_command(row.kind, &row.name, &row.provider);
         }
         row.latency = live.then(|| begun.elapsed());
@@ -306,7 +306,7 @@ impl<'a> Run<'a> {
         let (first, secret, login) = match infisical::access() {
             Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
             Access::Malformed(name, why) => {
-                let mut checked = plain_row(Kind::Malformed, format!("{name} is {}", why.words()));
+                let mut checked = plain_row(Kind::Malformed, format!("{name} is {why}"));
                 checked.row.hint =
                     Some(why.hint().map_or_else(|| format!("set {name} again, whole and on one line"), String::from));
                 return checked;
@@ -368,7 +368,7 @@ fn plain_row(kind: Kind, words: String) -> Checked {
 }
 
 fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {
-    let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, why.words());
+    let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, why.to_string());
     row.source = Some(source.into());
     row.redacted = Some("(redacted)".into());
     set_again(&mut row, credential, source);

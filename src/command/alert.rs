@@ -279,13 +279,11 @@ async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
     let name = &credential.name;
     let next = || format!("for no Slack, set enabled = false under [alert.slack]; {}", to_store(credential));
     let secret = match environment(name) {
-        Some(value) => value.and_then(Secret::token).map_err(|why| format!("{name} is {}", why.words()))?,
+        Some(value) => value.and_then(Secret::token).map_err(|why| format!("{name} is {why}"))?,
         None => match stored(store, &[credential], STORE).await.pop() {
-            Some(Stored::Value(secret)) => {
-                secret.token().map_err(|why| format!("{name} is {}; {}", why.words(), next()))?
-            }
+            Some(Stored::Value(secret)) => secret.token().map_err(|why| format!("{name} is {why}; {}", next()))?,
             Some(Stored::Malformed(why)) => {
-                return Err(format!("{name} is {}; store it again: raxx store {name}", why.words()));
+                return Err(format!("{name} is {why}; store it again: raxx store {name}"));
             }
             None | Some(Stored::Absent) => {
                 let place = if credential.store.is_some() { format!(" or {}", store.name()) } else { String::new() };

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
             Some(Ok(secret)) => changes.export(&credential.name, &secret),
             Some(Err(why)) => {
                 if !args.missing {
-                    say(&format!("raxx: {} is not exported: {}", credential.name, why.words()));
+                    say(&format!("raxx: {} is not exported: {}", credential.name, why));
                 }
                 ask_store.push(credential);
             }
@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
                         )
                     }
                 },
-                Stored::Malformed(why) => why.words().to_string(),
+                Stored::Malformed(why) => why.to_string(),
                 Stored::Absent => without_value(credential, None, &*store).words,
                 Stored::Failed(why) => without_value(credential, Some(&why), &*store).words,
             };

@@ -23,11 +23,11 @@ pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let name = &credential.name;
     block_on(until_a_signal(async {
         if !is_there(&*store, item).await? {
-            say(&format!("raxx: {name} is not in the {}", store.speaker(item).name()));
+            say(&format!("raxx: {name} is not in the {}", store.backend_for(item).name()));
             return Ok(ExitCode::FAILURE);
         }
         if !args.yes {
-            match Terminal::new().yes(&format!("Take {name} out of the {}?", store.speaker(item).name())).await {
+            match Terminal::new().yes(&format!("Take {name} out of the {}?", store.backend_for(item).name())).await {
                 Some(true) => {}
                 Some(false) => {
                     say("raxx: nothing is changed");
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
             Some(_) => format!(". This shell still has it. Type: unset {name}"),
             None => String::new(),
         };
-        say(&format!("raxx: {name} is out of the {}{here}", store.speaker(item).name()));
+        say(&format!("raxx: {name} is out of the {}{here}", store.backend_for(item).name()));
         Ok(ExitCode::SUCCESS)
     }))?
 }

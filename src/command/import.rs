@@ -20,7 +20,7 @@ use crate::shell::Changes;
 use crate::shell::startup_files::{Line, lines_setting, usual_files};
 use crate::source::environment;
 use crate::state::history;
-use crate::store::update::{current, keep};
+use crate::store::update::{current, update_verified};
 use crate::store::{self, Store};
 use crate::terminal::Terminal;
 use crate::text::clean;
@@ -168,14 +168,14 @@ async fn import(
     let held = current(store, name, item).await?.and_then(|bytes| Secret::parse(&bytes).ok());
     if let Some(held) = held {
         if candidates.iter().any(|c| c.secret == held) {
-            say(&format!("raxx: {name} is already in the {}", store.speaker(item).name()));
+            say(&format!("raxx: {name} is already in the {}", store.backend_for(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }
         // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
         let dead = !no_check && matches!(run.prove(credential, &held).await.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
-            say(&format!("raxx: {name}: the {} has another value, which stays", store.speaker(item).name()));
+            say(&format!("raxx: {name}: the {} has another value, which stays", store.backend_for(item).name()));
             settled.kept = Some(held);
             return Ok(settled);
         }
@@ -195,11 +195,11 @@ async fn import(
             }
             proved = Some(row);
         }
-        keep(store, name, item, &secret, &super::look(run.config, name)).await?;
-        warn_unsaved(history::note_stored(&config::place(), proved, store.speaker(item).name()));
+        update_verified(store, name, item, &secret, &super::look(run.config, name)).await?;
+        warn_unsaved(history::note_stored(&config::place(), proved, store.backend_for(item).name()));
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",
-            store.speaker(item).name(),
+            store.backend_for(item).name(),
             secret.redacted()
         ));
         settled.kept = Some(secret);

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 use crate::shell::startup_files;
 use crate::source::environment;
 use crate::store;
-use crate::store::update::{current, keep};
+use crate::store::update::{current, update_verified};
 use crate::terminal::Terminal;
 
 /// The rotation pages, in the binary so that they are at hand on every machine.
@@ -110,8 +110,8 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             // what the person is told and the shell gets.
             let lines = startup_files::setting(name);
             let in_tmux = startup_files::in_tmux(name).await;
-            keep(&*store, name, item, &secret, &look).await?;
-            terminal.speak();
+            update_verified(&*store, name, item, &secret, &look).await?;
+            terminal.restore();
             let valid = row.as_ref().is_some_and(|row| row.kind == Kind::Valid);
             let instead = environment(name).map(|_| "the old value");
             super::store::stored(&run, credential, item, row, &secret, args.shell, instead)?;

@@ -18,7 +18,7 @@ use crate::secret::{Secret, StandIn};
 use crate::shell::{Changes, Shell};
 use crate::source::environment;
 use crate::state::history;
-use crate::store::update::{current, keep, repaired};
+use crate::store::update::{current, repaired, update_verified};
 use crate::store::{self, Item};
 use crate::terminal::paste::{self, Pasted, Unusable};
 use crate::terminal::{self, Terminal};
@@ -50,8 +50,8 @@ pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
         if !may {
             return Ok(ExitCode::FAILURE);
         }
-        keep(&*store, &credential.name, item, &secret, &look(&config, &credential.name)).await?;
-        terminal.speak();
+        update_verified(&*store, &credential.name, item, &secret, &look(&config, &credential.name)).await?;
+        terminal.restore();
         let other = environment(&credential.name).is_some_and(|held| held.as_ref() != Ok(&secret));
         stored(&run, credential, item, row, &secret, args.shell, other.then_some("another value"))?;
         Ok(ExitCode::SUCCESS)
@@ -83,7 +83,7 @@ pub(super) fn stored(
     shell: Option<Shell>,
     instead: Option<&str>,
 ) -> Result<()> {
-    let (name, place) = (&credential.name, run.store.speaker(item).name());
+    let (name, place) = (&credential.name, run.store.backend_for(item).name());
     warn_unsaved(history::note_stored(&config::place(), row, place));
     say(&format!("raxx: {name} is stored in the {place}"));
     // Shells do not need the credentials that alerts are sent with.
@@ -131,7 +131,7 @@ pub(super) async fn input(
     let name = &credential.name;
     let known: Vec<&str> = secret_variables().iter().map(String::as_str).collect();
     let Pasted { secret, removed } = paste::value(&bytes, name, &known).map_err(|why| match why {
-        Unusable::Malformed(why) => anyhow!("{name}: {}; nothing is stored", why.words()),
+        Unusable::Malformed(why) => anyhow!("{name}: {why}; nothing is stored"),
         Unusable::Other(other) => {
             anyhow!("{name}: that line sets {other}, so nothing is stored. To store it, type: raxx store {other}")
         }
@@ -148,7 +148,7 @@ pub(super) async fn input(
     if how.no_check {
         say(&format!("raxx: {name} {}", secret.redacted()));
     }
-    if let Some(warning) = secret.stand_in().map(StandIn::words).or(secret.oddity()) {
+    if let Some(warning) = secret.stand_in().map(StandIn::words).or(secret.paste_artifact()) {
         say(&format!("raxx: warning: {warning}"));
     }
     Ok(secret)

@@ -159,7 +159,8 @@ fn refused(why: Refused) -> Result<ExitCode> {
 }
 
 fn passphrase(bytes: &[u8]) -> Result<Secret> {
-    Secret::parse(bytes).map_err(|why| anyhow::anyhow!("{}", why.words().replace("not a token", "not a passphrase")))
+    Secret::parse(bytes)
+        .map_err(|why| anyhow::anyhow!("{}", why.to_string().replace("not a token", "not a passphrase")))
 }
 
 /// Makes the store file where the configuration or the person wants one and there is none yet. The terminal is where a

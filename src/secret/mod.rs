@@ -32,19 +32,21 @@ pub(crate) enum Malformed {
     StandIn(StandIn),
 }
 
-impl Malformed {
-    /// The words of the report.
-    pub(crate) fn words(self) -> &'static str {
-        match self {
+impl fmt::Display for Malformed {
+    /// Writes the words of the report.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
             Malformed::Empty => "not a token: it is empty",
             Malformed::NotUtf8 => "not a token: not UTF-8 text",
             Malformed::Nul => "not a token: contains a NUL byte",
             Malformed::Newline => "not a token: contains a newline",
             Malformed::Control => "not a token: contains a control character",
             Malformed::StandIn(what) => what.words(),
-        }
+        })
     }
+}
 
+impl Malformed {
     /// What to do about it, where the words alone do not tell.
     pub(crate) fn hint(self) -> Option<&'static str> {
         match self {
@@ -132,7 +134,7 @@ impl Secret {
 
     /// What a paste has probably left at its ends. Such a value is sent as it is; when the provider then rejects it, this
     /// is more likely than a dead token.
-    pub(crate) fn oddity(&self) -> Option<&'static str> {
+    pub(crate) fn paste_artifact(&self) -> Option<&'static str> {
         let value = self.expose();
         let ends = [value.chars().next()?, value.chars().next_back()?];
         if value.starts_with("Bearer ") || value.starts_with("token ") {

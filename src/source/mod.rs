@@ -45,7 +45,7 @@ pub(crate) async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Dur
 
 /// The row of a credential that is in no source, or in a store that could not be read, and why.
 pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>, store: &dyn Store) -> Row {
-    let store = credential.store.as_ref().map_or(store, |item| store.speaker(item));
+    let store = credential.store.as_ref().map_or(store, |item| store.backend_for(item));
     let name = store.name();
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
     let of_store = |words: String, what: String, hint: bool| {

@@ -74,12 +74,12 @@ impl<S: Store> Store for Auto<S> {
         self.default_backend().name()
     }
 
-    fn speaker(&self, item: &Item) -> &dyn Store {
+    fn backend_for(&self, item: &Item) -> &dyn Store {
         if self.of_file.borrow().contains(item) { &self.file } else { self.default_backend() }
     }
 
     fn unlock_hint(&self, item: &Item) -> Remedy {
-        self.speaker(item).unlock_hint(item)
+        self.backend_for(item).unlock_hint(item)
     }
 
     fn first_write(&self, limit: Duration) -> LocalBoxFuture<'_, Option<FirstWrite>> {
@@ -207,7 +207,7 @@ mod tests {
             "Secret Service"
         }
 
-        fn speaker(&self, _: &Item) -> &dyn Store {
+        fn backend_for(&self, _: &Item) -> &dyn Store {
             self
         }
 
@@ -276,7 +276,7 @@ mod tests {
         let other = Item { service: "other".into(), account: "a".into() };
         let answers = run(auto.read(&[token(), other.clone()], LIMIT)).try_into();
         let [first, second]: [Answer; 2] = answers.unwrap();
-        [(first, auto.speaker(&token()).name()), (second, auto.speaker(&other).name())]
+        [(first, auto.backend_for(&token()).name()), (second, auto.backend_for(&other).name())]
     }
 
     #[test]
@@ -316,7 +316,7 @@ mod tests {
             "Secret Service"
         }
 
-        fn speaker(&self, _: &Item) -> &dyn Store {
+        fn backend_for(&self, _: &Item) -> &dyn Store {
             self
         }
 
@@ -376,9 +376,10 @@ mod tests {
         let auto = both(directory.path());
         auto.service.0.replace(Some(b"old".to_vec()));
         std::fs::create_dir(directory.path().join(".store.age.new")).unwrap();
-        let keep =
-            async { crate::store::update::keep(&auto, "NAME", &token(), &secret("new"), "raxx check NAME").await };
-        let why = run(keep).unwrap_err().to_string();
+        let update = async {
+            crate::store::update::update_verified(&auto, "NAME", &token(), &secret("new"), "raxx check NAME").await
+        };
+        let why = run(update).unwrap_err().to_string();
         let place = directory.path().display().to_string();
         insta::assert_snapshot!("a_copy_that_cannot_be_renewed", why.replace(&place, "[DIR]"));
         assert_eq!(run(auto.service.read(&[token()], LIMIT)), [found("old")]);
@@ -409,7 +410,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let auto = both(directory.path());
         assert_eq!(run(auto.read(&[token()], LIMIT)), [found("old")]);
-        assert_eq!(auto.speaker(&token()).name(), "store file");
+        assert_eq!(auto.backend_for(&token()).name(), "store file");
         close(directory.path());
         let answer = run(auto.read(&[token()], LIMIT)).pop().unwrap();
         // A container whose kernel has no keyring for it says that instead.

@@ -105,7 +105,7 @@ pub(crate) trait Store {
 
     /// The store that the last answer about this item came from: where two stand behind one another, each has its own
     /// name and its own way to be unlocked.
-    fn speaker(&self, item: &Item) -> &dyn Store;
+    fn backend_for(&self, item: &Item) -> &dyn Store;
 
     /// What to do to unlock the store, or to let it ask for consent to read this item.
     fn unlock_hint(&self, item: &Item) -> Remedy;
@@ -231,7 +231,7 @@ pub(crate) fn store_file(settings: &StoreSettings) -> Option<StoreFile> {
 
 /// Why a store gave or took nothing, in a line with what to type next.
 pub(crate) fn why_not(error: &StoreError, item: &Item, store: &dyn Store) -> String {
-    let store = store.speaker(item);
+    let store = store.backend_for(item);
     let name = store.name();
     match error {
         StoreError::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
@@ -245,7 +245,7 @@ pub(crate) fn why_not(error: &StoreError, item: &Item, store: &dyn Store) -> Str
 
 /// What is said of an item that a store does not have.
 pub(crate) fn not_there(item: &Item, store: &dyn Store) -> String {
-    format!("it is not in the {}", store.speaker(item).name())
+    format!("it is not in the {}", store.backend_for(item).name())
 }
 
 /// No place to keep a store file in.
@@ -262,7 +262,7 @@ impl Store for Nowhere {
         "store file"
     }
 
-    fn speaker(&self, _: &Item) -> &dyn Store {
+    fn backend_for(&self, _: &Item) -> &dyn Store {
         self
     }
 

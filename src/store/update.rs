@@ -28,7 +28,7 @@ pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Resul
         },
         Ok(value) => Ok(value),
         // An item of the old runbook: with consent for one time the next one would ask again.
-        Err(StoreError::Consent(why)) if store.speaker(item).name() == "Keychain" => {
+        Err(StoreError::Consent(why)) if store.backend_for(item).name() == "Keychain" => {
             bail!("the Keychain wants consent: {why}; type: raxx store --repair {name}")
         }
         Err(why) => bail!("{}", why_not(&why, item, store)),
@@ -70,7 +70,7 @@ pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &st
         match store.delete(item, LIMIT).await {
             Ok(true) => match one(store, item).await {
                 Ok(Some(_)) => {
-                    bail!("the {} still gives back what was deleted from it", store.speaker(item).name())
+                    bail!("the {} still gives back what was deleted from it", store.backend_for(item).name())
                 }
                 // Where it cannot be read, the store is taken at its word.
                 Ok(None) | Err(_) => Ok(()),
@@ -109,7 +109,13 @@ pub(crate) async fn repaired(store: &dyn Store, name: &str, item: &Item) -> Resu
 ///
 /// # Errors
 /// One line; the old value is there as before, or the line says that it is not.
-pub(crate) async fn keep(store: &dyn Store, name: &str, item: &Item, value: &Secret, look: &str) -> Result<()> {
+pub(crate) async fn update_verified(
+    store: &dyn Store,
+    name: &str,
+    item: &Item,
+    value: &Secret,
+    look: &str,
+) -> Result<()> {
     let _alone = alone().await?;
     let old = current(store, name, item).await?;
     unbroken(change(store, name, item, value, old.as_ref(), look)).await
@@ -142,7 +148,7 @@ async fn change(
         _ => {}
     }
     let why = if why.is_empty() {
-        format!("the {} does not give back what was stored in it", store.speaker(item).name())
+        format!("the {} does not give back what was stored in it", store.backend_for(item).name())
     } else {
         why
     };
@@ -218,7 +224,7 @@ mod tests {
             "test store"
         }
 
-        fn speaker(&self, _: &Item) -> &dyn Store {
+        fn backend_for(&self, _: &Item) -> &dyn Store {
             self
         }
 
@@ -245,7 +251,7 @@ mod tests {
         let store = Scripted { held: RefCell::new(before.map(Into::into)), script: RefCell::new(script.to_vec()) };
         let item = Item { service: "s".into(), account: "a".into() };
         let value = Secret::parse(b"new").unwrap();
-        let done = crate::process::block_on(keep(&store, "NAME", &item, &value, "raxx check NAME")).unwrap();
+        let done = crate::process::block_on(update_verified(&store, "NAME", &item, &value, "raxx check NAME")).unwrap();
         let said = done.err().map_or_else(String::new, |error| error.to_string());
         (said, store.held.into_inner().map(|held| String::from_utf8(held).unwrap()))
     }

@@ -43,7 +43,7 @@ pub(crate) fn restore_on_panic() {
 }
 
 /// The terminal that a person sits at. Once it has been asked for a hidden value it shows nothing that is typed until
-/// [`Terminal::speak`], another question, or its end: the rest of a paste must not be shown, nor be run by the shell.
+/// [`Terminal::restore`], another question, or its end: the rest of a paste must not be shown, nor be run by the shell.
 #[derive(Default)]
 pub(crate) struct Terminal {
     file: Option<File>,
@@ -89,7 +89,7 @@ impl Terminal {
         loop {
             let reader = self.file().and_then(|file| file.try_clone()).ok();
             let reader = reader.context("there is no terminal to ask on: pipe the value in with --stdin")?;
-            let keys = self.hush().context("could not hide what is typed")?;
+            let keys = self.disable_echo().context("could not hide what is typed")?;
             self.ask(question).context(GONE)?;
             // On a thread, so that a signal is heard meanwhile.
             let mut typing = tokio::task::spawn_blocking(move || typed(&reader, &keys));
@@ -98,7 +98,7 @@ impl Terminal {
                     typed = &mut typing => break typed.context("no line was read")?,
                     _ = continued.recv() => {
                         if self.is_loud() {
-                            self.hush_again().context(GONE)?;
+                            self.silence().context(GONE)?;
                             self.ask(question).context(GONE)?;
                         }
                     }
@@ -109,7 +109,7 @@ impl Terminal {
             match typed? {
                 Typed::Line(line) => return Ok(line),
                 Typed::Suspend if self.can_be_resumed() => {
-                    self.speak();
+                    self.restore();
                     // Everything in this job, as the key does it elsewhere.
                     let _ = kill_current_process_group(rustix::process::Signal::TSTP);
                 }
@@ -134,7 +134,7 @@ impl Terminal {
     /// Switches the echo off, before anything is asked: who sees the question may type. What was typed until now is
     /// dropped, as it was typed for something else. Lines are put together here: the terminal's own end without a
     /// word after 1024 bytes (macOS) or 4096 (Linux). Ctrl-C stays a signal.
-    fn hush(&mut self) -> io::Result<SpecialCodes> {
+    fn disable_echo(&mut self) -> io::Result<SpecialCodes> {
         if let Some(before) = &self.before {
             let keys = before.special_codes.clone();
             tcflush(self.file()?, QueueSelector::IFlush)?;
@@ -148,11 +148,11 @@ impl Terminal {
             *silent = Some((file, now.clone()));
         }
         self.before = Some(now);
-        self.hush_again()?;
+        self.silence()?;
         Ok(keys)
     }
 
-    fn hush_again(&mut self) -> io::Result<()> {
+    fn silence(&mut self) -> io::Result<()> {
         let mut silent = tcgetattr(self.file()?)?;
         // IEXTEN: macOS's Ctrl-Y, Ctrl-O and Ctrl-V hang on it alone.
         let loud = LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON | LocalModes::IEXTEN;
@@ -166,7 +166,7 @@ impl Terminal {
     }
 
     /// Shows again what is typed. What was typed meanwhile is dropped.
-    pub(crate) fn speak(&mut self) {
+    pub(crate) fn restore(&mut self) {
         if std::mem::take(&mut self.asking) {
             let _ = self.file().and_then(|file| file.write_all(b"\n"));
         }
@@ -186,7 +186,7 @@ impl Terminal {
 
     /// The line that answers a question; none where there is nobody to ask.
     async fn answer(&mut self, question: &str) -> Option<String> {
-        self.speak();
+        self.restore();
         let reader = self.file().and_then(|file| file.try_clone()).ok()?;
         // A paste of several lines would answer it.
         let _ = tcflush(&reader, QueueSelector::IFlush);
@@ -228,7 +228,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        self.speak();
+        self.restore();
     }
 }
 
@@ -451,7 +451,7 @@ mod tests {
         let echoes = || tcgetattr(open()).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::IEXTEN);
         let mut terminal = Terminal::new();
         terminal.file = Some(open());
-        terminal.hush().unwrap();
+        terminal.disable_echo().unwrap();
         assert!(!echoes());
         std::mem::forget(terminal); // as `panic = "abort"` does
         let usual = std::panic::take_hook();

@@ -349,7 +349,7 @@ impl Store for StoreFile {
         "store file"
     }
 
-    fn speaker(&self, _: &Item) -> &dyn Store {
+    fn backend_for(&self, _: &Item) -> &dyn Store {
         self
     }
 

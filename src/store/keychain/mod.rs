@@ -168,7 +168,7 @@ impl<S: System> Store for Keychain<S> {
         "Keychain"
     }
 
-    fn speaker(&self, _: &Item) -> &dyn Store {
+    fn backend_for(&self, _: &Item) -> &dyn Store {
         self
     }
 

@@ -59,7 +59,7 @@ impl Store for SecretService {
         "Secret Service"
     }
 
-    fn speaker(&self, _: &Item) -> &dyn Store {
+    fn backend_for(&self, _: &Item) -> &dyn Store {
         self
     }
 
@@ -102,8 +102,8 @@ impl Store for SecretService {
         let (item, hint) = (item.clone(), self.hint.clone());
         Box::pin(async move {
             let asked = apart(limit, move || async move {
-                let talk = Talk::begin().await?;
-                talk.collection_for_new(&item, &hint).await.map(drop)
+                let session = Session::begin().await?;
+                session.collection_for_new(&item, &hint).await.map(drop)
             });
             asked.await.unwrap_or_else(|error| Err(not_done(&error)))
         })
@@ -192,22 +192,22 @@ struct Found {
     locked: Vec<OwnedObjectPath>,
 }
 
-/// A conversation with the Secret Service.
-struct Talk {
+/// A session with the Secret Service.
+struct Session {
     bus: Bus,
     connection: zbus::Connection,
-    session: OwnedObjectPath,
+    path: OwnedObjectPath,
 }
 
-impl Talk {
+impl Session {
     async fn begin() -> Result<Self, StoreError> {
         let (bus, connection) = bus::connect().await?;
-        greet(&connection).await.map_err(|error| failure(&bus, &error))?;
-        let mut talk = Self { bus, connection, session: OwnedObjectPath::default() };
+        warm_up(&connection).await.map_err(|error| failure(&bus, &error))?;
+        let mut session = Self { bus, connection, path: OwnedObjectPath::default() };
         let plain = ("plain", Value::from(""));
-        let opened = talk.call::<_, (OwnedValue, OwnedObjectPath)>(SERVICE, "Service.OpenSession", &plain).await;
-        talk.session = opened.map_err(|error| failure(&talk.bus, &error))?.1;
-        Ok(talk)
+        let opened = session.call::<_, (OwnedValue, OwnedObjectPath)>(SERVICE, "Service.OpenSession", &plain).await;
+        session.path = opened.map_err(|error| failure(&session.bus, &error))?.1;
+        Ok(session)
     }
 
     /// Calls a method of the service, `Interface.Method` without the names that all of them share.
@@ -226,7 +226,7 @@ impl Talk {
         answer.body().deserialize()
     }
 
-    /// As [`Talk::call`], for what changes an object; `None` if the object is gone.
+    /// As [`Session::call`], for what changes an object; `None` if the object is gone.
     async fn change<B, R>(&self, path: &str, method: &str, body: &B) -> Result<Option<R>, StoreError>
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
@@ -261,7 +261,7 @@ impl Talk {
     /// The value of the one that was written last.
     async fn value(&self, items: Vec<OwnedObjectPath>) -> Answer {
         let Some(item) = self.by_age(items).await.pop() else { return Ok(None) };
-        let given = self.call::<_, (SecretStruct,)>(&item, "Item.GetSecret", &(&self.session,)).await;
+        let given = self.call::<_, (SecretStruct,)>(&item, "Item.GetSecret", &(&self.path,)).await;
         match given {
             Ok(((_, _, value, _),)) => Ok(Some(value.into())),
             Err(error) if answered(&error, NO_SUCH_OBJECT) => Ok(None),
@@ -500,7 +500,7 @@ fn has_desktop() -> bool {
 /// looks for a caller that is not noted yet and aborts, which leaves the whole desktop with a locked keyring
 /// (omacom/omarchy#11590, basecamp/hey-cli#352). An alias that nobody has is looked up without the note, and in the very
 /// loop that takes it: once that is answered, the note is there. (A ping is answered beside the loop.)
-async fn greet(connection: &zbus::Connection) -> zbus::Result<()> {
+async fn warm_up(connection: &zbus::Connection) -> zbus::Result<()> {
     let interface = Some("org.freedesktop.Secret.Service");
     match connection.call_method(Some(PROVIDER), SERVICE, interface, "ReadAlias", &"raxx").await {
         Err(error) if !matches!(error, zbus::Error::MethodError(..)) => Err(error),
@@ -513,16 +513,16 @@ fn attributes(item: &Item) -> HashMap<&str, &str> {
 }
 
 async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>>) -> Result<(), StoreError> {
-    let talk = Talk::begin().await?;
+    let session = Session::begin().await?;
     let locked = Mutex::new(Vec::new());
     join_all(items.iter().enumerate().map(|(at, item)| {
-        let (talk, locked) = (&talk, &locked);
+        let (session, locked) = (&session, &locked);
         async move {
-            match talk.search(item).await {
+            match session.search(item).await {
                 Ok(found) if found.unlocked.is_empty() && !found.locked.is_empty() => {
                     locked.lock().unwrap_or_else(PoisonError::into_inner).push((at, found));
                 }
-                Ok(found) => answers.put(at, talk.value(found.unlocked).await),
+                Ok(found) => answers.put(at, session.value(found.unlocked).await),
                 Err(why) => answers.put(at, Err(why)),
             }
         }
@@ -533,12 +533,12 @@ async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>
     let locked = locked.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some((first, found)) = locked.first() {
         let all = Vec::from_iter(locked.iter().flat_map(|(_, found)| found.locked.iter().cloned()));
-        let opened = talk.unlock(&all).await.unwrap_or_default();
-        let why = talk.locked(&found.locked[0], &items[*first], hint).await;
+        let opened = session.unlock(&all).await.unwrap_or_default();
+        let why = session.locked(&found.locked[0], &items[*first], hint).await;
         for (at, found) in &locked {
             let opened = Vec::from_iter(found.locked.iter().filter(|path| opened.contains(path)).cloned());
             let answer = match (opened.is_empty(), &why) {
-                (false, _) => talk.value(opened).await,
+                (false, _) => session.value(opened).await,
                 (true, StoreError::Consent(_)) => Err(why.clone()),
                 (true, _) => Err(StoreError::Locked(collection_name(&found.locked[0]))),
             };
@@ -551,7 +551,7 @@ async fn read_all(items: &[Item], answers: &Answers, hint: &Mutex<Option<Remedy>
     // "missing", which sends a person to mint a new token. A provider that named a locked item does search what is locked.
     let absent = answers.with(|answers| answers.iter().position(|answer| *answer == Some(Ok(None))));
     if let Some(at) = absent
-        && let Some(why) = talk.locked_away(&items[at], hint).await
+        && let Some(why) = session.locked_away(&items[at], hint).await
     {
         answers.with(|answers| {
             for answer in answers.iter_mut().filter(|answer| **answer == Some(Ok(None))) {
@@ -572,23 +572,23 @@ async fn write_one(
     hint: &Mutex<Option<Remedy>>,
 ) -> Result<(), StoreError> {
     let create = async {
-        let talk = Talk::begin().await?;
-        let found = talk.unlocked(talk.search(item).await?).await?;
+        let session = Session::begin().await?;
+        let found = session.unlocked(session.search(item).await?).await?;
         // The one that reading gives, wherever it is and whatever else is noted on it.
-        if let Some(there) = talk.by_age(found.unlocked).await.pop() {
-            let secret = (&talk.session, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
-            match talk.change::<_, ()>(&there, "Item.SetSecret", &(secret,)).await {
+        if let Some(there) = session.by_age(found.unlocked).await.pop() {
+            let secret = (&session.path, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
+            match session.change::<_, ()>(&there, "Item.SetSecret", &(secret,)).await {
                 Ok(None) => {} // somebody deleted it just now
                 done => return done.map(|_| None),
             }
         } else if let Some(locked) = found.locked.first() {
             // A second one beside it would be a duplicate as soon as that one is unlocked.
-            return Err(talk.locked(locked, item, hint).await);
+            return Err(session.locked(locked, item, hint).await);
         }
-        create(&talk, name, item, value, hint).await.map(|prompt| Some((talk, prompt)))
+        create(&session, name, item, value, hint).await.map(|prompt| Some((session, prompt)))
     };
     match in_time(limits.service, create).await? {
-        Some((talk, prompt)) => talk.run_prompt(&prompt, limits.dialog).await,
+        Some((session, prompt)) => session.run_prompt(&prompt, limits.dialog).await,
         None => Ok(()),
     }
 }
@@ -599,21 +599,21 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreE
 
 /// Makes the item, or gives the prompt in which it is made.
 async fn create(
-    talk: &Talk,
+    session: &Session,
     name: &str,
     item: &Item,
     value: &Secret,
     hint: &Mutex<Option<Remedy>>,
 ) -> Result<OwnedObjectPath, StoreError> {
-    let collection = talk.collection_for_new(item, hint).await?;
-    let secret = (&talk.session, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
+    let collection = session.collection_for_new(item, hint).await?;
+    let secret = (&session.path, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
     let properties = HashMap::from([
         ("org.freedesktop.Secret.Item.Label", Value::from(name)),
         ("org.freedesktop.Secret.Item.Attributes", Value::from(attributes(item))),
     ]);
     // With `true` it takes the place of one that another program has made meanwhile.
     let (made, prompt): (OwnedObjectPath, OwnedObjectPath) =
-        talk.change(&collection, "Collection.CreateItem", &(properties, secret, true)).await?.ok_or_else(gone)?;
+        session.change(&collection, "Collection.CreateItem", &(properties, secret, true)).await?.ok_or_else(gone)?;
     match (made.as_str(), prompt.as_str()) {
         ("/", "/") => Err(StoreError::Broken("it made no item and did not say why".into())),
         _ => Ok(prompt),
@@ -622,29 +622,29 @@ async fn create(
 
 async fn delete_one(item: &Item, limits: &Limits, hint: &Mutex<Option<Remedy>>) -> Result<bool, StoreError> {
     let begin = async {
-        let talk = Talk::begin().await?;
-        let found = talk.unlocked(talk.search(item).await?).await?;
+        let session = Session::begin().await?;
+        let found = session.unlocked(session.search(item).await?).await?;
         // One that stays behind would be back as soon as it is unlocked.
         if let Some(locked) = found.locked.first() {
-            return Err(talk.locked(locked, item, hint).await);
+            return Err(session.locked(locked, item, hint).await);
         }
         if found.unlocked.is_empty() {
             // As in reading: a locked KeePassXC says that there is no such item.
-            return match talk.locked_away(item, hint).await {
+            return match session.locked_away(item, hint).await {
                 Some(what) => Err(StoreError::Locked(what)),
-                None => Ok((talk, Vec::new())),
+                None => Ok((session, Vec::new())),
             };
         }
-        let items = talk.by_age(found.unlocked).await;
-        Ok((talk, items))
+        let items = session.by_age(found.unlocked).await;
+        Ok((session, items))
     };
-    let (talk, items) = in_time(limits.service, begin).await?;
+    let (session, items) = in_time(limits.service, begin).await?;
     let found = !items.is_empty();
     // The one that reading gives goes last: broken off, this leaves the value that was there.
     for item in items {
         // Without a prompt, somebody else was faster.
-        if let Some(prompt) = in_time(limits.service, talk.change(&item, "Item.Delete", &())).await? {
-            talk.run_prompt(&prompt, limits.dialog).await?;
+        if let Some(prompt) = in_time(limits.service, session.change(&item, "Item.Delete", &())).await? {
+            session.run_prompt(&prompt, limits.dialog).await?;
         }
     }
     Ok(found)

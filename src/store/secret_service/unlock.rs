@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::super::apart::apart;
 use super::super::{Item, Keyring, StoreError, StoreFuture};
-use super::{CONTENT_TYPE, Provider, SERVICE, SecretService, Talk, answered, collection_path, failure, not_done};
+use super::{CONTENT_TYPE, Provider, SERVICE, SecretService, Session, answered, collection_path, failure, not_done};
 
 pub(super) const INTERFACE: &str = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface";
 
@@ -39,9 +39,9 @@ impl SecretService {
         let (items, hint) = (items.to_vec(), self.hint.clone());
         Box::pin(async move {
             let found = apart(limit, move || async move {
-                let talk = Talk::begin().await?;
-                let mut collections = Vec::from_iter(talk.locked_default().await);
-                for found in join_all(items.iter().map(|item| talk.search(item))).await {
+                let session = Session::begin().await?;
+                let mut collections = Vec::from_iter(session.locked_default().await);
+                for found in join_all(items.iter().map(|item| session.search(item))).await {
                     for item in found?.locked {
                         let collection = OwnedObjectPath::try_from(collection_path(&item)).unwrap_or_default();
                         if !collections.contains(&collection) {
@@ -52,14 +52,14 @@ impl SecretService {
                 if collections.is_empty() {
                     return Ok(Vec::new());
                 }
-                let opened = talk.unlock(&collections).await?;
+                let opened = session.unlock(&collections).await?;
                 collections.retain(|collection| !opened.contains(collection));
                 let Some(first) = collections.first() else { return Ok(Vec::new()) };
                 // A service whose process cannot be seen, as from a container, says itself if it does not know the way.
                 let unnamed = Provider::Unknown(String::new());
-                if ![Provider::Gnome, unnamed].contains(&talk.provider().await) {
+                if ![Provider::Gnome, unnamed].contains(&session.provider().await) {
                     let item = items.first().cloned().unwrap_or_else(Item::nobodys);
-                    return Err(talk.locked(first, &item, &hint).await);
+                    return Err(session.locked(first, &item, &hint).await);
                 }
                 let name = |path: &OwnedObjectPath| super::collection_name(path);
                 Ok(collections.iter().map(|path| Keyring { name: name(path), path: path.to_string() }).collect())
@@ -79,10 +79,10 @@ impl SecretService {
 }
 
 async fn unlock(collection: &str, password: &[u8]) -> Result<bool, StoreError> {
-    let talk = Talk::begin().await?;
-    let broken = |error: zbus::Error| failure(&talk.bus, &error);
+    let session = Session::begin().await?;
+    let broken = |error: zbus::Error| failure(&session.bus, &error);
     let path = OwnedObjectPath::try_from(collection).map_err(|error| broken(error.into()))?;
-    if !talk.is_locked(&path).await {
+    if !session.is_locked(&path).await {
         return Ok(true);
     }
 
@@ -91,23 +91,23 @@ async fn unlock(collection: &str, password: &[u8]) -> Result<bool, StoreError> {
     let private = BigUint::from_bytes_be(&private[..]);
     let prime = BigUint::from_bytes_be(&PRIME);
     let public = BigUint::from(2_u8).modpow(&private, &prime).to_bytes_be();
-    let opened = talk.call(SERVICE, "Service.OpenSession", &(ALGORITHM, Value::from(public))).await;
-    let (theirs, session): (OwnedValue, OwnedObjectPath) = opened.map_err(broken)?;
+    let opened = session.call(SERVICE, "Service.OpenSession", &(ALGORITHM, Value::from(public))).await;
+    let (theirs, encrypted_session): (OwnedValue, OwnedObjectPath) = opened.map_err(broken)?;
     let theirs = Vec::<u8>::try_from(theirs).map_err(|error| broken(error.into()))?;
     let key = session_key(&BigUint::from_bytes_be(&theirs), &private, &prime)?;
 
     let mut iv = [0; 16];
     fill(&mut iv)?;
     let encrypted = cbc::Encryptor::<Aes128>::new((&*key).into(), &iv.into()).encrypt_padded_vec_mut::<Pkcs7>(password);
-    let secret = (session, &iv[..], encrypted, CONTENT_TYPE);
+    let secret = (encrypted_session, &iv[..], encrypted, CONTENT_TYPE);
     let method = format!("{INTERFACE}.UnlockWithMasterPassword");
-    match talk.call::<_, ()>(SERVICE, &method, &(&path, secret)).await {
+    match session.call::<_, ()>(SERVICE, &method, &(&path, secret)).await {
         Ok(()) => {}
         Err(error) if answered(&error, "org.gnome.keyring.Error.Denied") => return Ok(false),
         Err(error) => return Err(broken(error)),
     }
     // It is the state that counts, not the answer.
-    if talk.is_locked(&path).await { Ok(false) } else { Ok(true) }
+    if session.is_locked(&path).await { Ok(false) } else { Ok(true) }
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), StoreError> {
