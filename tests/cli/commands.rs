@@ -116,15 +116,15 @@ fn json_has_every_field_and_no_value() {
 }
 
 #[test]
-fn colour_is_for_terminals_and_those_who_ask() {
+fn color_is_for_terminals_and_those_who_ask() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
-    let colourful = |sandbox: &Sandbox| text(&sandbox.run(&["check"]).stdout).contains("\x1b[");
-    assert!(!colourful(&sandbox), "a pipe");
+    let colorful = |sandbox: &Sandbox| text(&sandbox.run(&["check"]).stdout).contains("\x1b[");
+    assert!(!colorful(&sandbox), "a pipe");
     sandbox.env("CLICOLOR_FORCE", "1");
-    assert!(colourful(&sandbox), "asked for");
+    assert!(colorful(&sandbox), "asked for");
     sandbox.env("NO_COLOR", "1");
-    assert!(!colourful(&sandbox), "NO_COLOR");
+    assert!(!colorful(&sandbox), "NO_COLOR");
 }
 
 #[test]

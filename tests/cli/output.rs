@@ -1,4 +1,4 @@
-//! What a person sees on a terminal that a pipe does not show: progress, colours, refusals, and a broken configuration
+//! What a person sees on a terminal that a pipe does not show: progress, colors, refusals, and a broken configuration
 //! above the first prompt.
 
 use crate::pty;
@@ -49,7 +49,7 @@ fn each_line_appears_as_soon_as_it_is_known_and_the_end_is_in_order() {
     let quick = "[PASS] QUICK    (redacted ghp_…cdef) — octo-op";
     assert!(screen.ends_with(&format!("\n       type: raxx check SLOW\n{quick}")), "{screen}");
     snapshot!(sandbox, screen);
-    assert!(String::from_utf8_lossy(&terminal.transcript()).contains("\x1b[1m\x1b[32m[PASS]"), "in colour");
+    assert!(String::from_utf8_lossy(&terminal.transcript()).contains("\x1b[1m\x1b[32m[PASS]"), "in color");
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn a_signal_that_ends_a_check_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn without_colour_there_is_none_anywhere() {
+fn without_color_there_is_none_anywhere() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     sandbox.env("NO_COLOR", "1");
