@@ -290,7 +290,7 @@ fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestam
 fn locked(dir: &Path) -> io::Result<Option<File>> {
     let lock = files::lock_file(&dir.join(LOCK))?;
     // Also on a file system that has no locks.
-    let free = files::lock_now(&lock, WAIT).unwrap_or(true);
+    let free = files::lock_blocking(&lock, WAIT).unwrap_or(true);
     Ok(free.then_some(lock))
 }
 

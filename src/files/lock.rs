@@ -1,0 +1,65 @@
+//! Locks between processes, each on a file of its own.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use super::read::append;
+
+/// How often a process that waits for a lock tries again.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
+
+/// Opens a lock file, and makes it (0600) if it does not exist.
+///
+/// # Errors
+/// As [`append`].
+pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
+    append(path)
+}
+
+/// Takes the lock; whether it was free.
+///
+/// # Errors
+/// This file system has no locks.
+pub(crate) fn try_lock(lock: &File) -> io::Result<bool> {
+    match lock.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Waits for the lock; returns whether it was free in time.
+///
+/// # Errors
+/// This file system has no locks.
+pub(crate) async fn lock(lock: &File, limit: Duration) -> io::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        match settled(lock, begun, limit)? {
+            Some(locked) => return Ok(locked),
+            None => tokio::time::sleep(TRY_AGAIN).await,
+        }
+    }
+}
+
+/// The same as [`lock`], for code outside the async runtime.
+///
+/// # Errors
+/// This file system has no locks.
+pub(crate) fn lock_blocking(lock: &File, limit: Duration) -> io::Result<bool> {
+    let begun = Instant::now();
+    loop {
+        match settled(lock, begun, limit)? {
+            Some(locked) => return Ok(locked),
+            None => std::thread::sleep(TRY_AGAIN),
+        }
+    }
+}
+
+/// Returns whether this process has the lock now; `None` if it can wait longer for it.
+fn settled(lock: &File, begun: Instant, limit: Duration) -> io::Result<Option<bool>> {
+    let locked = try_lock(lock)?;
+    Ok((locked || begun.elapsed() >= limit).then_some(locked))
+}

@@ -1,0 +1,83 @@
+//! Where a path leads: links of this user and of root are followed, links of another user are not.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::io::Errno;
+
+use super::ownership::{foreign, ours_or_roots};
+
+/// As many links as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+/// A path without links.
+pub(super) struct Resolved {
+    pub(super) path: PathBuf,
+    /// The other user who owns a link on the way.
+    pub(super) another: Option<u32>,
+}
+
+/// Follows the links of a path. The last parts of it need not exist.
+pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
+    let reversed = |path: &Path| path.components().rev().map(|c| c.as_os_str().to_owned()).collect::<Vec<OsString>>();
+    let mut left = reversed(&std::path::absolute(path)?);
+    let mut resolved = Resolved { path: PathBuf::from("/"), another: None };
+    let mut links = 0;
+    while let Some(part) = left.pop() {
+        match Path::new(&part).components().next() {
+            Some(Component::Normal(name)) => {
+                let next = resolved.path.join(name);
+                match fs::symlink_metadata(&next) {
+                    Ok(there) if there.is_symlink() => {
+                        links += 1;
+                        if links > MOST_LINKS {
+                            return Err(Errno::LOOP.into());
+                        }
+                        if !ours_or_roots(there.uid()) {
+                            if resolved.another.is_some_and(|before| before != there.uid()) {
+                                return Err(another_users_link());
+                            }
+                            resolved.another = Some(there.uid());
+                        }
+                        left.extend(reversed(&fs::read_link(&next)?));
+                    }
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => resolved.path = next,
+                }
+            }
+            Some(Component::ParentDir) => drop(resolved.path.pop()),
+            Some(Component::RootDir) => resolved.path = PathBuf::from("/"),
+            _ => {}
+        }
+    }
+    Ok(resolved)
+}
+
+pub(super) fn another_users_link() -> io::Error {
+    foreign("it is a link that belongs to another user")
+}
+
+/// The file that a path leads to, also if it does not exist yet: to rename over a link would replace the link.
+///
+/// # Errors
+/// A link on the way belongs to another user, or cannot be followed.
+pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
+    let resolved = resolve(path)?;
+    if resolved.another.is_some() { Err(another_users_link()) } else { Ok(resolved.path) }
+}
+
+/// Whether a path names what a process has open: that may be the file that the report goes into.
+pub(super) fn leads_through_a_process(path: &Path) -> bool {
+    let mut path = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        if path.starts_with("/proc") || path.starts_with("/dev/fd") {
+            return true;
+        }
+        let Ok(target) = fs::read_link(&path) else { return false };
+        path = path.parent().unwrap_or(Path::new("/")).join(target);
+    }
+    false
+}
