@@ -45,7 +45,7 @@ complete -c raxx -n "__fish_raxx_needs_command" -f -a "hook" -d 'Check in the ba
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "list" -d 'Show what is known of each credential, without asking a provider'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "prompt" -d 'Print a short segment for a prompt; nothing when all is well'
-complete -c raxx -n "__fish_raxx_using_subcommand check" -l prometheus -d 'Write the verdicts as metrics for node_exporter\'s textfile collector' -r -F
+complete -c raxx -n "__fish_raxx_using_subcommand check" -l prometheus -d 'Write the verdicts as metrics for `node_exporter`\'s textfile collector' -r -F
 complete -c raxx -n "__fish_raxx_using_subcommand check" -l color -d 'When to use colors' -r -f -a "auto\t''
 always\t''
 never\t''"
