@@ -445,7 +445,9 @@ fn a_rate_limit_or_an_outage_is_retried() {
     let sandbox = sandbox_with(&plain.config(), &format!("{}/slack/api", plain.url()), "");
     assert_eq!(quietly(&sandbox), 1);
     let second: Value = serde_json::from_slice(&messages(&plain)[1].body).unwrap();
-    assert!(second.get("blocks").is_none() && second["text"].as_str().unwrap().contains("*HEROKU_API_KEY*"));
+    let said = second["text"].as_str().unwrap().replace(&host_name(), "[HOST]");
+    assert!(second.get("blocks").is_none() && said.contains("*HEROKU_API_KEY*"), "{said}");
+    snapshot!(sandbox, "message_as_plain_text", said);
 }
 
 #[test]
@@ -664,7 +666,7 @@ fn a_webhook_is_told_and_its_address_is_a_secret() {
     let said = test(&sandbox);
     assert!(said.starts_with("[FAIL] Slack    ") && !said.contains("MadeUp"), "{said}");
 
-    // It is stored like any other secret, and verified by a message that posts nothing.
+    // It is stored like any other secret, and verified by a message that is not posted.
     sandbox.unset("OPS_WEBHOOK");
     let mut stored = String::new();
     let mut store = |value: &str| {
@@ -680,6 +682,11 @@ fn a_webhook_is_told_and_its_address_is_a_secret() {
     let (said, exit) = store(&address);
     assert!(said.contains("[PASS] OPS_WEBHOOK") && exit == 0, "{said}");
     assert_eq!(messages(&server)[before].body, b"{}", "nothing is posted");
+    for (status, words) in [(404, "channel_not_found"), (410, "channel_is_archived"), (418, "something_new")] {
+        server.next(path, Answer::foreign(status, "text/plain", words));
+        let (said, exit) = store(&address);
+        assert!(said.contains("[FAIL] OPS_WEBHOOK") && exit == 1, "{said}");
+    }
     assert!(test(&sandbox).starts_with("[PASS] Slack    "));
     snapshot!(sandbox, "webhook_tests", seen);
     snapshot!(sandbox, "webhook_stored", stored);
@@ -915,4 +922,46 @@ fn custom_credentials_post_nowhere_without_a_channel() {
     sandbox.config(&format!("{silent}[alert.command]\nrun = [\"true\"]\n"));
     assert_eq!(sandbox.run(&["check", "--alert"]).status.code(), Some(1));
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "nothing is posted");
+}
+
+#[test]
+fn without_a_state_directory_an_alert_that_fails_is_not_kept() {
+    let server = Loopback::start();
+    let mut sandbox = sandbox(&server, "");
+    let in_the_way = sandbox.home().join("a-file");
+    fs::write(&in_the_way, "").unwrap();
+    sandbox.env("XDG_STATE_HOME", &in_the_way);
+    server.react_at(POST, BOT, slack_error("invalid_auth"));
+    let out = alert(&sandbox);
+    assert_eq!(out.status.code(), Some(1));
+    snapshot!(sandbox, transcript("raxx check --alert", &out));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_notification_is_short_however_much_fails() {
+    let server = Loopback::start();
+    let mut sandbox = Sandbox::new();
+    let url = server.url();
+    let mut config = format!(
+        "[vault.infisical]\nenabled = false\n[alert.slack]\nenabled = false\n[alert.desktop]\nenabled = true\n\
+         [provider.own]\nbase_url = \"{url}\"\npath = \"/user\"\n\
+         [[provider.own.rule]]\nstatus = 401\njson = {{ \"/message\" = {{ present = true }} }}\nkind = \"rejected\"\n\
+         words = \"{{/message}}\"\n"
+    );
+    // Seven that say the same, and eight that do not.
+    for i in 0..15 {
+        let (name, token) = (format!("TOKEN_{i:02}"), format!("made-up-token-number-{i:02}-of-fifteen"));
+        let words = json!({ "message": if i < 7 { "no".into() } else { format!("no {i}") } });
+        server.react(&token, Answer::json(401, &words.to_string()));
+        config += &format!("[[credential]]\nname = \"{name}\"\nprovider = \"own\"\n");
+        sandbox.env(name, token);
+    }
+    program(&sandbox, "notify-send", "printf '%s\\n' \"$@\" >>\"$HOME/shown\"\n");
+    let path = format!("{}:/usr/bin:/bin", sandbox.home().display());
+    sandbox.config(&config).env("PATH", path);
+    assert_eq!(quietly(&sandbox), 1);
+    let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
+    assert!(shown.contains("TOKEN_00") && shown.ends_with("\ntype: raxx check\n"), "{shown}");
+    snapshot!(sandbox, shown);
 }

@@ -458,3 +458,17 @@ fn without_a_cron_daemon_no_run_is_promised() {
     assert!(!said.contains("type: service cron") && said.contains(" 08:00 UTC (in "), "{said}");
     session!(machine);
 }
+
+#[test]
+fn the_status_counts_what_was_skipped_and_what_expires_soon() {
+    let server = Loopback::start();
+    let end = (Timestamp::now() + SignedDuration::from_hours(9 * 24 + 1)).strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
+    let user = Answer::json(200, r#"{"login":"octo-op"}"#);
+    server.react(TOKEN, user.with("github-authentication-token-expiration", &end));
+    let watch = Watch::new(&server.url());
+    assert!(text(&watch.tick().stdout).starts_with("[PASS]"));
+    watch.change(|memory| memory["ran"]["skipped"] = json!(1));
+    let (code, said) = watch.machine.status();
+    assert!(code == 0 && said.contains(NAME), "{said}");
+    snapshot!(watch.machine.sandbox, watch.session());
+}

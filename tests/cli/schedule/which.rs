@@ -3,7 +3,11 @@
 use std::fs;
 
 use super::cron::FOREIGN;
+#[cfg(target_os = "linux")]
+use super::executable;
 use super::{Machine, session};
+#[cfg(target_os = "linux")]
+use crate::snapshot::snapshot;
 use crate::support::text;
 
 #[cfg(not(target_os = "macos"))]
@@ -50,4 +54,34 @@ fn an_invalid_time_is_refused() {
     assert_eq!(out.status.code(), Some(2));
     assert_eq!(machine.everything(), before);
     session!(machine);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_scheduler_cannot_hold_is_refused() {
+    use std::os::unix::ffi::OsStrExt as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let mut machine = Machine::new();
+    let install = |machine: &Machine, scheduler: &str| {
+        machine.refused(&format!("schedule install --via {scheduler}"));
+        assert!(!machine.fake("crontab").exists() && !machine.sandbox.state().exists());
+    };
+    machine.sandbox.env("RAXX_CONFIG", "/a\nb");
+    install(&machine, "cron");
+    machine.sandbox.env("RAXX_CONFIG", std::ffi::OsStr::from_bytes(b"/a\xff"));
+    install(&machine, "cron");
+    machine.sandbox.env("RAXX_CONFIG", format!("/{}", "long".repeat(300)));
+    let said = machine.refused("schedule install --print --via cron");
+    assert!(said.contains("900"), "{said}");
+    machine.sandbox.unset("RAXX_CONFIG");
+    executable(&machine.bin().join("crontab"), "#!/bin/sh\ncat >/dev/null\n");
+    machine.refused("schedule install --via cron");
+    fs::set_permissions(machine.bin().join("crontab"), fs::Permissions::from_mode(0o644)).expect("its mode");
+    machine.refused("schedule install --via cron");
+    // The manager was started with another configuration directory than this shell has.
+    machine.sandbox.env("XDG_CONFIG_HOME", machine.sandbox.root().join("elsewhere"));
+    executable(&machine.bin().join("systemctl"), "#!/bin/sh\necho /etc/systemd/user\n");
+    machine.refused("schedule install --via systemd");
+    let shown = machine.session().replace(&"long".repeat(300), "long…");
+    snapshot!(machine.sandbox, shown);
 }
