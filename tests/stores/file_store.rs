@@ -1,4 +1,4 @@
-//! The store file from outside: what it holds, who may read it, and what of it is left when a writer dies.
+//! The store file from outside: its contents, its permissions, and what is left of it when a writer is killed.
 //!
 //! Needs the programs `age` and `keyctl` (Debian: age, keyutils). A system whose kernel keyring cannot be used, as in
 //! many containers, has other words for the passphrase form: then those are what is tested.
@@ -410,7 +410,7 @@ fn a_store_file_that_stays_locked_by_another_raxx_is_not_waited_for_forever() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_file_stands_in_where_there_is_no_bus() {
+fn the_store_file_is_used_where_there_is_no_bus() {
     let mut sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
     sandbox.unset("DBUS_SESSION_BUS_ADDRESS");
     assert_eq!(read(&sandbox, "T0"), Err(MISSING.into()));

@@ -13,7 +13,7 @@ fn what_is_typed_is_never_shown() {
     let sandbox = sandbox(&server);
     for round in 0..30 {
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
-        // At once: who sees the question may type.
+        // At once: a person who sees the question can type.
         terminal.wait_for_now(&format!("{NAME} (hidden):"));
         terminal.line(NEW);
         assert_eq!(terminal.end(), 0, "round {round}: {}", terminal.screen());
@@ -159,7 +159,7 @@ fn the_rest_of_a_slow_paste_is_neither_shown_nor_run() {
 }
 
 #[test]
-fn a_line_end_behind_the_pasted_value_is_no_second_line() {
+fn a_line_end_after_the_pasted_value_is_not_a_second_line() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);

@@ -1,5 +1,5 @@
-//! Storing into the Secret Service and taking out of it: with a real gnome-keyring, beside `secret-tool`, and with
-//! services of bad manners.
+//! Storing into the Secret Service and deleting from it: with a real gnome-keyring and `secret-tool`, and with services
+//! that misbehave.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -149,7 +149,7 @@ fn an_item_with_more_attributes_is_changed_where_it_is() {
 }
 
 #[test]
-fn forgetting_takes_every_item_that_would_be_read() {
+fn forgetting_deletes_every_item_that_would_be_read() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     stored(&sandbox, "TOKEN_0", VALUE);
@@ -304,9 +304,9 @@ fn eight_at_once_of_one_name_are_one_item() {
     assert!((0..8).any(|at| value == format!("HRKU-{at}")), "{value}");
 }
 
-/// The Secret Service and a store file, one behind the other.
+/// The Secret Service is read first, then the store file.
 #[test]
-fn beside_a_store_file_neither_is_changed_without_the_other() {
+fn with_a_store_file_neither_is_changed_without_the_other() {
     let mut sandbox = Sandbox::new();
     sandbox.config(
         "[store]\nidentity = \"~/identity.txt\"\n[vault.infisical]\nenabled = false\n\

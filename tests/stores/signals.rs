@@ -126,7 +126,7 @@ fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
         assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
         holds(&sandbox, OLD);
     };
-    // At the question whether it is to be stored all the same.
+    // At the question whether to store it anyway.
     for command in ["store", "rotate"] {
         let mut terminal = typed(&sandbox, command);
         terminal.wait_for("[y/N]");

@@ -158,7 +158,7 @@ fn what_is_wrong_with_the_command_is_one_line() {
         assert!(shown.contains(&format!("type: raxx {command} {NAME} {option}\n")), "{shown}");
         all += &shown;
     }
-    // A variable's name is no value, however long it is.
+    // A variable's name is not a value, however long it is.
     for name in ["NOPE", "INFISICAL_CLIENT_SECRET"] {
         let shown = one_line(&sandbox, &["store", name, "--stdin"]);
         let place = sandbox.root().join("config.toml");
@@ -181,7 +181,7 @@ fn what_is_wrong_with_the_command_is_one_line() {
 }
 
 #[test]
-fn forget_asks_and_takes_it_out() {
+fn forget_asks_and_deletes_the_value() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     given(&sandbox, OLD);
@@ -302,7 +302,7 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
     let names = format!("__RAXX_NAMES=\"${{__RAXX_NAMES:+$__RAXX_NAMES }}{NAME}\"");
     let guarded = format!("\\builtin test \"x${{{NAME}-}}\" != 'x{OLD}' || \\builtin export {NAME}='{NEW}' {names}\n");
     assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), guarded);
-    // What the store has may be bad too: then the environment's own FAIL stands.
+    // The stored value may be bad too: then the FAIL is that of the environment's value.
     server.revoke(NEW);
     let dead = text(&sandbox.run(&["check", NAME]).stdout);
     assert!(dead.contains("1old) — HTTP 401 ") && dead.contains("\n       rotate via: "), "{dead}");
