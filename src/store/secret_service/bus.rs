@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::OwnedReadHalf;
 use zbus::connection::socket::{ReadHalf, Split};
 
-use super::failure;
+use super::session::failure;
 use crate::store::StoreError;
 use crate::text::plain;
 

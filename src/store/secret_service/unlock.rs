@@ -16,7 +16,10 @@ use zeroize::Zeroizing;
 
 use super::super::apart::apart;
 use super::super::{Item, Keyring, StoreError, StoreFuture};
-use super::{CONTENT_TYPE, Provider, SERVICE, SecretService, Session, answered, collection_path, failure, not_done};
+use super::collection::{collection_name, collection_path};
+use super::provider::Provider;
+use super::session::{SERVICE, Session, answered, failure};
+use super::{CONTENT_TYPE, SecretService, not_done};
 
 pub(super) const INTERFACE: &str = "org.gnome.keyring.InternalUnsupportedGuiltRiddenInterface";
 
@@ -61,7 +64,7 @@ impl SecretService {
                     let item = items.first().cloned().unwrap_or_else(Item::nobodys);
                     return Err(session.locked(first, &item, &hint).await);
                 }
-                let name = |path: &OwnedObjectPath| super::collection_name(path);
+                let name = |path: &OwnedObjectPath| collection_name(path);
                 Ok(collections.iter().map(|path| Keyring { name: name(path), path: path.to_string() }).collect())
             });
             found.await.unwrap_or_else(|error| Err(not_done(&error)))

@@ -1,0 +1,110 @@
+//! Collections: which one a new item goes to, which are locked, and what opens without a password.
+
+use std::sync::{Mutex, PoisonError};
+
+use zbus::zvariant::OwnedObjectPath;
+
+use super::bus;
+use super::provider::{Provider, has_desktop};
+use super::search::Found;
+use super::session::{SERVICE, Session, failure};
+use crate::store::{Item, Remedy, StoreError};
+use crate::text::plain;
+
+impl Session {
+    /// Unlocks what opens without a password, as the keyring of a machine with automatic login does, and gives what is
+    /// unlocked. A service that wants to ask somebody answers with a prompt instead; it is dismissed unopened.
+    pub(super) async fn unlock(&self, objects: &[OwnedObjectPath]) -> Result<Vec<OwnedObjectPath>, StoreError> {
+        let answer = self.call(SERVICE, "Service.Unlock", &(objects,)).await;
+        let (unlocked, prompt): (Vec<OwnedObjectPath>, OwnedObjectPath) =
+            answer.map_err(|error| failure(&self.bus, &error))?;
+        self.dismiss(&prompt).await;
+        Ok(unlocked)
+    }
+
+    /// Unlocks the items that open without a password, and gives all that can be read then.
+    pub(super) async fn unlocked(&self, found: Found) -> Result<Found, StoreError> {
+        if found.locked.is_empty() {
+            return Ok(found);
+        }
+        let opened = self.unlock(&found.locked).await?;
+        let Found { mut unlocked, mut locked } = found;
+        locked.retain(|item| !opened.contains(item));
+        unlocked.extend(opened);
+        Ok(Found { unlocked, locked })
+    }
+
+    /// Why a locked item is not given, and how to change that, for the person.
+    pub(super) async fn locked(&self, path: &str, item: &Item, hint: &Mutex<Option<Remedy>>) -> StoreError {
+        let provider = self.provider().await;
+        // KeePassXC calls an item locked of an open database if it wants to ask before it gives it out.
+        let collection = collection_path(path);
+        let asks = path != collection && provider == Provider::KeePassXc && !self.is_locked(collection).await;
+        let said = provider.hint(item, has_desktop(), asks);
+        hint.lock().unwrap_or_else(PoisonError::into_inner).replace(said);
+        if asks {
+            StoreError::Consent("KeePassXC asks before it gives it out".into())
+        } else {
+            StoreError::Locked(collection_name(path))
+        }
+    }
+
+    pub(super) async fn default_collection(&self) -> zbus::Result<Option<OwnedObjectPath>> {
+        let path: OwnedObjectPath = self.call(SERVICE, "Service.ReadAlias", &"default").await?;
+        Ok(Some(path).filter(|path| path.as_str() != "/"))
+    }
+
+    /// The default collection, if it is locked.
+    pub(super) async fn locked_default(&self) -> Option<OwnedObjectPath> {
+        let collection = self.default_collection().await.ok()??;
+        self.is_locked(&collection).await.then_some(collection)
+    }
+
+    /// What is locked, where an item that was not found may be in it.
+    pub(super) async fn locked_away(&self, item: &Item, hint: &Mutex<Option<Remedy>>) -> Option<String> {
+        let collection = self.locked_default().await?;
+        // One without a password opens, and what is not found in it is not there.
+        if self.unlock(std::slice::from_ref(&collection)).await.is_ok_and(|opened| opened.contains(&collection)) {
+            return None;
+        }
+        match self.locked(&collection, item, hint).await {
+            StoreError::Locked(what) => Some(what),
+            _ => None,
+        }
+    }
+
+    /// The collection that a new item goes to. One without a password is unlocked.
+    pub(super) async fn collection_for_new(
+        &self,
+        item: &Item,
+        hint: &Mutex<Option<Remedy>>,
+    ) -> Result<OwnedObjectPath, StoreError> {
+        let collection = self.default_collection().await.map_err(|error| failure(&self.bus, &error))?;
+        let Some(collection) = collection else {
+            return Err(StoreError::Unfit(self.provider().await.no_collection(has_desktop())));
+        };
+        if self.is_locked(&collection).await && self.unlock(std::slice::from_ref(&collection)).await?.is_empty() {
+            return Err(self.locked(&collection, item, hint).await);
+        }
+        Ok(collection)
+    }
+}
+
+/// The collection, from its path or the path of an item in it.
+pub(super) fn collection_path(path: &str) -> &str {
+    let Some((start, rest)) = path.split_once("/collection/") else { return path };
+    let name = rest.split('/').next().unwrap_or_default();
+    &path[..start.len() + "/collection/".len() + name.len()]
+}
+
+/// "the login collection", from the path of the collection or of an item in it.
+pub(super) fn collection_name(path: &str) -> String {
+    let path = path.split("/collection/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if path.is_empty() {
+        return "the secret collection".into();
+    }
+    // gnome-keyring writes other characters than letters and digits as `_xx`; not every provider does.
+    let unescaped = bus::unescaped(&path.replace('_', "%"));
+    let name = String::from_utf8(unescaped).ok().filter(|name| !name.contains('%'));
+    format!("the {} collection", plain(&name.unwrap_or_else(|| path.to_owned())))
+}

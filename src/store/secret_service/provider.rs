@@ -1,0 +1,71 @@
+//! The program that provides the Secret Service, and what it has a person do.
+
+use std::env;
+
+use crate::store::{Item, Remedy, quoted};
+
+/// The program that serves the secrets: each is unlocked in its own way.
+#[derive(Debug, PartialEq)]
+pub(super) enum Provider {
+    Gnome,
+    KeePassXc,
+    KWallet,
+    /// Its name, where the system tells it.
+    Unknown(String),
+}
+
+impl Provider {
+    /// From the name of its process, of which the kernel keeps 15 bytes.
+    pub(super) fn called(name: &str) -> Provider {
+        match name.trim().to_lowercase() {
+            name if name.starts_with("gnome-keyring") => Provider::Gnome,
+            name if name.starts_with("keepassxc") => Provider::KeePassXc,
+            name if name.starts_with("kwallet") || name.starts_with("ksecret") => Provider::KWallet,
+            name => Provider::Unknown(name),
+        }
+    }
+
+    /// What to do so that the item can be read.
+    pub(super) fn hint(&self, item: &Item, desktop: bool, asks: bool) -> Remedy {
+        Remedy::Do(match self {
+            Provider::Gnome => return Remedy::Type("raxx unlock".into()),
+            Provider::KeePassXc if asks => "in KeePassXC, open Tools > Settings > Secret Service Integration \
+                 and turn off \"Confirm when passwords are retrieved by clients\""
+                .into(),
+            Provider::KeePassXc => "unlock the database in KeePassXC".into(),
+            Provider::KWallet => "open the wallet in KWalletManager".into(),
+            Provider::Unknown(_) if desktop => {
+                let (service, account) = (quoted(&item.service), quoted(&item.account));
+                return Remedy::Type(format!("secret-tool lookup service {service} account {account} >/dev/null"));
+            }
+            Provider::Unknown(name) if name.is_empty() => {
+                "unlock it in the program that provides the Secret Service".into()
+            }
+            Provider::Unknown(name) => format!("unlock it in {name}, which provides the Secret Service"),
+        })
+    }
+
+    /// That there is nowhere to put a new item, and what to do.
+    pub(super) fn no_collection(&self, desktop: bool) -> String {
+        let next = match self {
+            Provider::KeePassXc => {
+                "unlock a database in KeePassXC, and choose what it shares under \
+                 Database > Database Settings > Secret Service Integration"
+            }
+            Provider::KWallet => "make a wallet in KWalletManager",
+            Provider::Gnome | Provider::Unknown(_) if desktop => {
+                "keep values in a file, with backend = \"file\" under [store] in the configuration, \
+                 or make a keyring and set it as default; type: seahorse"
+            }
+            Provider::Gnome | Provider::Unknown(_) => {
+                "keep values in a file, with backend = \"file\" under [store] in the configuration"
+            }
+        };
+        format!("it has no default collection; {next}")
+    }
+}
+
+/// Whether a dialog would be seen.
+pub(super) fn has_desktop() -> bool {
+    ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+}

@@ -1,0 +1,199 @@
+//! A connection to the Secret Service: calls, prompts, and what its errors mean.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
+
+use super::bus::{self, Bus};
+use super::collection::collection_name;
+use super::provider::Provider;
+use super::unlock;
+use crate::process::say;
+use crate::store::StoreError;
+use crate::text::plain;
+
+const PROVIDER: &str = "org.freedesktop.secrets";
+pub(super) const SERVICE: &str = "/org/freedesktop/secrets";
+const IS_LOCKED: &str = "org.freedesktop.Secret.Error.IsLocked";
+pub(super) const NO_SUCH_OBJECT: &str = "org.freedesktop.Secret.Error.NoSuchObject";
+
+const CHANGE_DENIED: &str = "it is changed only after a dialog";
+
+/// After how long a dialog is pointed out: most services need none and answer at once.
+const POINTED_OUT: Duration = Duration::from_secs(1);
+
+/// A session with the Secret Service.
+pub(super) struct Session {
+    pub(super) bus: Bus,
+    connection: zbus::Connection,
+    pub(super) path: OwnedObjectPath,
+}
+
+impl Session {
+    pub(super) async fn begin() -> Result<Self, StoreError> {
+        let (bus, connection) = bus::connect().await?;
+        warm_up(&connection).await.map_err(|error| failure(&bus, &error))?;
+        let mut session = Self { bus, connection, path: OwnedObjectPath::default() };
+        let plain = ("plain", Value::from(""));
+        let opened = session.call::<_, (OwnedValue, OwnedObjectPath)>(SERVICE, "Service.OpenSession", &plain).await;
+        session.path = opened.map_err(|error| failure(&session.bus, &error))?.1;
+        Ok(session)
+    }
+
+    /// Calls a method of the service, `Interface.Method` without the names that all of them share.
+    pub(super) async fn call<B, R>(&self, path: &str, method: &str, body: &B) -> zbus::Result<R>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+        R: serde::de::DeserializeOwned + zbus::zvariant::Type,
+    {
+        let (interface, method) = method.rsplit_once('.').unwrap_or_default();
+        let interface = match interface {
+            unlock::INTERFACE => interface.into(),
+            "Properties" => "org.freedesktop.DBus.Properties".into(),
+            interface => format!("org.freedesktop.Secret.{interface}"),
+        };
+        let answer = self.connection.call_method(Some(PROVIDER), path, Some(&*interface), method, body).await?;
+        answer.body().deserialize()
+    }
+
+    /// As [`Session::call`], for what changes an object; `None` if the object is gone.
+    pub(super) async fn change<B, R>(&self, path: &str, method: &str, body: &B) -> Result<Option<R>, StoreError>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+        R: serde::de::DeserializeOwned + zbus::zvariant::Type,
+    {
+        match self.call(path, method, body).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if answered(&error, NO_SUCH_OBJECT) => Ok(None),
+            Err(error) => Err(self.refusal(&error, path, CHANGE_DENIED)),
+        }
+    }
+
+    pub(super) async fn property<T>(&self, path: &str, interface: &str, name: &str) -> Option<T>
+    where
+        T: TryFrom<OwnedValue>,
+    {
+        let interface = format!("org.freedesktop.Secret.{interface}");
+        let value: OwnedValue = self.call(path, "Properties.Get", &(interface, name)).await.ok()?;
+        value.try_into().ok()
+    }
+
+    pub(super) async fn is_locked(&self, collection: &str) -> bool {
+        self.property(collection, "Collection", "Locked").await.unwrap_or(false)
+    }
+
+    /// Which program serves the secrets.
+    pub(super) async fn provider(&self) -> Provider {
+        let bus = Some("org.freedesktop.DBus");
+        let asked =
+            self.connection.call_method(bus, "/org/freedesktop/DBus", bus, "GetConnectionUnixProcessID", &PROVIDER);
+        let process = asked.await.and_then(|answer| answer.body().deserialize::<u32>());
+        let name = process.ok().and_then(|process| std::fs::read_to_string(format!("/proc/{process}/comm")).ok());
+        Provider::called(&plain(&name.unwrap_or_default()))
+    }
+
+    /// Why the object at `path` was not given or changed; `denied` is what a refusal without a dialog means.
+    pub(super) fn refusal(&self, error: &zbus::Error, path: &str, denied: &str) -> StoreError {
+        // It was locked or protected since it was found.
+        if answered(error, IS_LOCKED) {
+            StoreError::Locked(collection_name(path))
+        } else if answered(error, "org.freedesktop.DBus.Error.AccessDenied") {
+            StoreError::Consent(denied.into())
+        } else {
+            failure(&self.bus, error)
+        }
+    }
+
+    pub(super) async fn dismiss(&self, prompt: &OwnedObjectPath) {
+        if prompt.as_str() != "/" {
+            // A provider that keeps no prompt which was not opened has nothing to forget.
+            _ = self.call::<_, ()>(prompt, "Prompt.Dismiss", &()).await;
+        }
+    }
+
+    /// Runs the prompt that a change comes with, until it is done, `limit` is over or Ctrl-C is pressed. `KeePassXC` makes
+    /// every new item and every deletion in one, also where it asks nobody.
+    pub(super) async fn run_prompt(&self, prompt: &OwnedObjectPath, limit: Duration) -> Result<(), StoreError> {
+        if prompt.as_str() == "/" {
+            return Ok(());
+        }
+        let broken = |error: zbus::Error| failure(&self.bus, &error);
+        let rule = zbus::MatchRule::builder()
+            .msg_type(zbus::message::Type::Signal)
+            .sender(PROVIDER)
+            .and_then(|rule| rule.interface("org.freedesktop.Secret.Prompt")?.member("Completed")?.path(prompt))
+            .map_err(broken)?
+            .build();
+        let mut completed =
+            zbus::MessageStream::for_match_rule(rule, &self.connection, Some(1)).await.map_err(broken)?;
+        self.change::<_, ()>(prompt, "Prompt.Prompt", &"").await?.ok_or_else(gone)?;
+        let interrupted = tokio::signal::ctrl_c();
+        let pointed_out = async {
+            tokio::time::sleep(POINTED_OUT).await;
+            say("raxx: the Secret Service asks for your permission in a window of its own");
+            std::future::pending::<()>().await;
+        };
+        let answer = tokio::select! {
+            message = completed.next() => message,
+            () = tokio::time::sleep(limit) => None,
+            _ = interrupted => None,
+            () = pointed_out => None,
+        };
+        let Some(message) = answer else {
+            self.dismiss(prompt).await;
+            return Err(StoreError::Consent(CHANGE_DENIED.into()));
+        };
+        match message.and_then(|message| message.body().deserialize::<(bool, OwnedValue)>()).map_err(broken)? {
+            (false, _) => Ok(()),
+            (true, _) => Err(StoreError::Consent("the change was declined".into())),
+        }
+    }
+}
+
+/// Lets the service meet this connection before it is asked for anything. gnome-keyring (42 to 50) notes a new caller in one
+/// turn of its loop and answers in another: when many connect at once, as when tmux brings its panes back, it now and then
+/// looks for a caller that is not noted yet and aborts, which leaves the whole desktop with a locked keyring
+/// (omacom/omarchy#11590, basecamp/hey-cli#352). An alias that nobody has is looked up without the note, and in the very
+/// loop that takes it: once that is answered, the note is there. (A ping is answered beside the loop.)
+async fn warm_up(connection: &zbus::Connection) -> zbus::Result<()> {
+    let interface = Some("org.freedesktop.Secret.Service");
+    match connection.call_method(Some(PROVIDER), SERVICE, interface, "ReadAlias", &"raxx").await {
+        Err(error) if !matches!(error, zbus::Error::MethodError(..)) => Err(error),
+        _ => Ok(()), // a refusal is an answer too, and what is asked next is refused in its own words
+    }
+}
+
+/// What an error of the D-Bus conversation means.
+pub(super) fn failure(bus: &Bus, error: &zbus::Error) -> StoreError {
+    let no_provider = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"]
+        .map(|n| answered(error, n));
+    if no_provider.contains(&true) {
+        return StoreError::Unavailable("no program on the D-Bus session bus provides a Secret Service".into());
+    }
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        let shared = inner.downcast_ref::<Arc<io::Error>>().map(|error| &**error);
+        if let Some(error) = inner.downcast_ref().or(shared) {
+            return bus.broken(error);
+        }
+        cause = inner.source();
+    }
+    let text = plain(&error.to_string());
+    match text.split_once("handshake failed: ") {
+        Some((_, why)) => StoreError::Broken(format!("the D-Bus session bus at {} let nobody in: {why}", bus.address)),
+        None => StoreError::Broken(format!("a D-Bus error: {text}")),
+    }
+}
+
+/// The object of a change was deleted meanwhile.
+pub(super) fn gone() -> StoreError {
+    StoreError::Broken("the object to change no longer exists".into())
+}
+
+/// Whether the error is the D-Bus error of this name.
+pub(super) fn answered(error: &zbus::Error, name: &str) -> bool {
+    matches!(error, zbus::Error::MethodError(answer, ..) if answer.as_str() == name)
+}

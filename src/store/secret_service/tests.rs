@@ -1,0 +1,74 @@
+use super::bus::Bus;
+use super::collection::{collection_name, collection_path};
+use super::session::failure;
+use super::*;
+
+#[test]
+fn errors_of_the_conversation_are_one_line_of_plain_words() {
+    let mut bus = Bus::default();
+    bus.address = "unix:path=/b".into();
+    let said = |error: zbus::Error| match failure(&bus, &error) {
+        StoreError::Broken(why) => why,
+        other => panic!("{other:?}"),
+    };
+    let of_the_bus = said(zbus::Error::Failure("a\n\u{202e}b".into()));
+    assert!(of_the_bus.ends_with("a b"), "{of_the_bus}");
+    let error = io::Error::from(io::ErrorKind::UnexpectedEof);
+    insta::assert_snapshot!("errors_of_the_conversation", format!("{of_the_bus}\n{}\n", said(error.into())));
+}
+
+#[test]
+fn a_collection_is_called_by_its_path() {
+    for (path, name) in [
+        ("/org/freedesktop/secrets/collection/login", "the login collection"),
+        ("/org/freedesktop/secrets/collection/login/17", "the login collection"),
+        ("/org/freedesktop/secrets/collection/Work_20keys/1", "the Work keys collection"),
+        ("/org/freedesktop/secrets/collection/my_keys", "the my_keys collection"),
+        ("/org/freedesktop/secrets/collection/a_0ab", "the a b collection"),
+        ("/org/freedesktop/secrets/aliases/default", "the secret collection"),
+    ] {
+        assert_eq!(collection_name(path), name);
+    }
+}
+
+#[test]
+fn an_item_is_in_the_collection_of_its_path() {
+    let login = "/org/freedesktop/secrets/collection/login";
+    for (path, collection) in
+        [(login, login), ("/org/freedesktop/secrets/collection/login/17", login), ("/elsewhere", "/elsewhere")]
+    {
+        assert_eq!(collection_path(path), collection);
+    }
+}
+
+#[test]
+fn the_hint_fits_the_program_that_serves() {
+    let item = Item { service: "raxx token".into(), account: "a".into() };
+    let mut hints = String::new();
+    for (process, named) in [
+        ("gnome-keyring-d\n", "type: raxx unlock"),
+        ("keepassxc", "KeePassXC"),
+        ("KeePassXC", "KeePassXC"),
+        ("kwalletd6", "KWalletManager"),
+        ("ksecretd", "KWalletManager"),
+        ("oo7-daemon", "oo7-daemon"),
+        ("", "Secret Service"),
+    ] {
+        let hint = Provider::called(process).hint(&item, false, false).to_string();
+        assert!(hint.contains(named), "{hint}");
+        hints += &format!("{process:?} => {hint}\n");
+    }
+    let asks = Provider::KeePassXc.hint(&item, true, true);
+    insta::assert_snapshot!("hints", format!("{hints}KeePassXC that asks about each use => {asks}\n"));
+    let mut nowhere = String::new();
+    for process in ["gnome-keyring-d", "keepassxc", "kwalletd6", "oo7-daemon"] {
+        for desktop in [false, true] {
+            let where_it_runs = if desktop { "desktop" } else { "no desktop" };
+            nowhere += &format!("{process}, {where_it_runs} => {}\n", Provider::called(process).no_collection(desktop));
+        }
+    }
+    insta::assert_snapshot!("no_collection", nowhere);
+    // A desktop has somebody to ask for a password.
+    let hint = Provider::called("oo7-daemon").hint(&item, true, false).to_string();
+    assert_eq!(hint, "type: secret-tool lookup service 'raxx token' account a >/dev/null");
+}
