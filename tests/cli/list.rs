@@ -256,7 +256,8 @@ fn the_history_tells_when_it_began_to_fail_and_when_it_was_last_good() {
     seen += &told;
     let vault = shown(&sandbox, &["list", "--history", "infisical"]);
     assert!(vault.contains("SKIP  INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set"), "{vault}");
-    snapshot!(sandbox, "history", seen + &vault);
+    let heroku = shown(&sandbox, &["list", "--history", HEROKU]);
+    snapshot!(sandbox, "history", seen + &vault + &heroku);
     snapshot!(sandbox, "history_as_json", ran(&sandbox, &["list", "--json", "--history", GITHUB]));
 }
 
@@ -427,4 +428,23 @@ fn the_list_fits_the_width_of_the_terminal() {
         screens += &format!("{columns} columns\n{table}\n");
     }
     snapshot!(sandbox, screens);
+}
+
+#[test]
+fn the_list_tells_what_expired_and_what_was_never_checked() {
+    let server = Loopback::start();
+    let sandbox = machine(&server);
+    ends_in(&server, SignedDuration::from_hours(9 * 24));
+    sandbox.run(&["check", GITHUB]);
+    let known = sandbox.state().join("last.json");
+    let mut verdicts: Value = serde_json::from_slice(&fs::read(&known).unwrap()).unwrap();
+    let expired = json!(Timestamp::now() - SignedDuration::from_mins(3 * 24 * 60 + 1));
+    verdicts.as_object_mut().unwrap().values_mut().for_each(|last| last["expires"] = expired.clone());
+    fs::write(&known, verdicts.to_string()).unwrap();
+    let args = ["-c", "stty cols 40; NO_COLOR=1 raxx list; echo DONE-$?"];
+    let terminal = Terminal::open(Path::new("/bin/sh"), &args, sandbox.environment(), &sandbox.home());
+    terminal.wait_for("DONE-0");
+    let narrow = text(&terminal.transcript()).replace('\r', "").replace("DONE-0\n", "");
+    assert!(narrow.contains("3 days"), "{narrow}");
+    snapshot!(sandbox, ran(&sandbox, &["list"]) + &narrow);
 }

@@ -271,9 +271,9 @@ fn a_real_manager_takes_starts_and_forgets_the_timer() {
     assert!(line("first").ends_with(":00:00 UTC"), "{said}");
     assert_eq!(line("first"), line("second"));
     assert!(line("third").ends_with(":15:00 UTC"), "{said}");
-    assert!(line("last run:").ends_with("(just now) — 1 PASS"), "{said}{complaints}");
+    assert!(said.lines().any(|line| line.ends_with(" 1 PASS")), "{said}{complaints}");
     assert_eq!(line("well"), "");
-    assert!(line("next run:").contains(" 23:15 UTC (in "), "{said}");
+    assert!(said.lines().any(|line| line.contains(" 23:15 UTC (in ")), "{said}");
     assert_eq!(server.attempts(TOKEN), 1, "once a day, however often it is started: {said}{complaints}");
     assert_eq!(line("after"), "", "{said}");
     assert_eq!(line("enabled:"), "");
