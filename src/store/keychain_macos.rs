@@ -22,7 +22,8 @@ use zeroize::Zeroizing;
 use super::Item;
 use super::keychain::access::{Access, Readers};
 use super::keychain::security::{self, Security};
-use super::keychain::{self, OsStatus, State};
+use super::keychain::status::{self, OsStatus};
+use super::keychain::{self, State};
 
 // Stable since 10.2, exported to this day, and in no crate that raxx uses.
 #[link(name = "Security", kind = "framework")]
@@ -71,7 +72,7 @@ fn dialogs_off() -> Result<(), OsStatus> {
 impl keychain::System for System {
     fn state(&self) -> Result<State, OsStatus> {
         dialogs_off()?;
-        Ok(State { name: keychain::keychain_name(&keychain_path(None)), locked: is_locked(None)? })
+        Ok(State { name: status::keychain_name(&keychain_path(None)), locked: is_locked(None)? })
     }
 
     fn search(&self, item: &Item) -> Result<(), OsStatus> {
@@ -127,7 +128,7 @@ impl keychain::System for System {
 unsafe fn copied(copy: impl FnOnce(*mut CFTypeRef) -> OsStatus) -> Result<CFType, OsStatus> {
     let mut object: CFTypeRef = ptr::null();
     match copy(&mut object) {
-        0 if object.is_null() => Err(keychain::NOT_AVAILABLE),
+        0 if object.is_null() => Err(status::NOT_AVAILABLE),
         // SAFETY: By the contract of this function; NULL is excluded above.
         0 => Ok(unsafe { CFType::wrap_under_create_rule(object) }),
         code => Err(code),
@@ -136,7 +137,7 @@ unsafe fn copied(copy: impl FnOnce(*mut CFTypeRef) -> OsStatus) -> Result<CFType
 
 /// The first such item in the search list, as for `security`. Its value is not asked for.
 fn find(item: &Item) -> Result<CFType, OsStatus> {
-    let length = |text: &str| u32::try_from(text.len()).map_err(|_| keychain::INVALID_PARAMETER);
+    let length = |text: &str| u32::try_from(text.len()).map_err(|_| status::INVALID_PARAMETER);
     let (service, account) = (length(&item.service)?, length(&item.account)?);
     // SAFETY: The lengths are those of the texts; without a place for the password only the item is looked for.
     unsafe {

@@ -9,9 +9,7 @@
 //! built and signed with: a new build of raxx is another program to the Keychain.
 
 use std::cell::RefCell;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,60 +18,20 @@ use zeroize::Zeroizing;
 
 use super::{Answer, Item, Remedy, Store, StoreError, StoreFuture, quoted};
 use crate::secret::Secret;
-use crate::text::clean;
 
 pub(super) mod access;
+mod change;
+mod read;
 mod repair;
 pub(super) mod security;
+pub(super) mod status;
 
 use access::Access;
+use change::{add, delete_if_there, unlocked};
+use read::look_up;
 use repair::{kept_by_repair, repair};
 use security::{Security, add_line};
-
-/// Security.framework's result code. `security` ends with its lowest eight bits.
-pub(super) type OsStatus = i32;
-
-const ITEM_NOT_FOUND: OsStatus = -25300;
-const AUTH_FAILED: OsStatus = -25293;
-const INTERACTION_NOT_ALLOWED: OsStatus = -25308;
-const USER_CANCELED: OsStatus = -128;
-const MISSING_ENTITLEMENT: OsStatus = -34018;
-const IN_DARK_WAKE: OsStatus = -25320;
-pub(super) const NOT_AVAILABLE: OsStatus = -25291;
-const NO_SUCH_KEYCHAIN: OsStatus = -25294;
-const NO_DEFAULT_KEYCHAIN: OsStatus = -25307;
-const DUPLICATE_ITEM: OsStatus = -25299;
-const READ_ONLY: OsStatus = -25292;
-const DISK_FULL: OsStatus = -34;
-pub(super) const INVALID_PARAMETER: OsStatus = -50;
-/// `errno` 1, not permitted, as Security.framework reports it.
-const NOT_PERMITTED: OsStatus = 100_001;
-
-/// The codes that `security find-generic-password` is known to end with.
-const EXITS: [OsStatus; 6] =
-    [ITEM_NOT_FOUND, AUTH_FAILED, INTERACTION_NOT_ALLOWED, USER_CANCELED, MISSING_ENTITLEMENT, IN_DARK_WAKE];
-
-/// The codes that `security add-generic-password` and `delete-generic-password` are known to end with.
-const CHANGE_EXITS: [OsStatus; 12] = [
-    ITEM_NOT_FOUND,
-    AUTH_FAILED,
-    INTERACTION_NOT_ALLOWED,
-    USER_CANCELED,
-    MISSING_ENTITLEMENT,
-    IN_DARK_WAKE,
-    NOT_AVAILABLE,
-    NO_SUCH_KEYCHAIN,
-    NO_DEFAULT_KEYCHAIN,
-    DUPLICATE_ITEM,
-    READ_ONLY,
-    DISK_FULL,
-];
-
-/// How long `security` may take to read a value. It needs tens of milliseconds, more while many terminals ask at once.
-const SECURITY_LIMIT: Duration = Duration::from_secs(5);
-
-/// How many `security` processes may run at once.
-const AT_ONCE: usize = 8;
+use status::{KEYCHAIN_AT, OsStatus};
 
 /// How long a dialog that a person asked for may wait for an answer.
 const DIALOG_LIMIT: Duration = Duration::from_secs(120);
@@ -235,251 +193,6 @@ impl<S: System> Store for Keychain<S> {
         let (name, broken) = (name.to_owned(), item.clone());
         self.change(item, DIALOG_LIMIT, move |system, end| repair(system, &name, &broken, end))
     }
-}
-
-/// Nothing is started on a locked keychain: `security` would ask for its password.
-fn unlocked(system: &impl System) -> Result<(), StoreError> {
-    match system.state() {
-        Ok(state) if state.locked => Err(StoreError::Locked(state.name)),
-        Ok(_) => Ok(()),
-        Err(code) => Err(meaning(system, code)),
-    }
-}
-
-fn add(system: &impl System, line: &[u8], end: Instant) -> Result<(), StoreError> {
-    match run_change(system, end, |limit| system.add(line, limit))? {
-        Change::Done => Ok(()),
-        Change::NoItem => Err(meaning(system, ITEM_NOT_FOUND)),
-    }
-}
-
-/// Deletes the item and returns whether there was one.
-fn delete_if_there(system: &impl System, item: &Item, end: Instant) -> Result<bool, StoreError> {
-    match system.search(item) {
-        Ok(()) => match run_change(system, end, |limit| system.delete(item, limit))? {
-            Change::Done => Ok(true),
-            Change::NoItem => confirm_missing(system, item).map(|()| false),
-        },
-        Err(ITEM_NOT_FOUND) => Ok(false),
-        Err(code) => Err(meaning(system, code)),
-    }
-}
-
-/// What `security` says after a change.
-enum Change {
-    Done,
-    /// It did not find the item.
-    NoItem,
-}
-
-fn run_change(
-    system: &impl System,
-    end: Instant,
-    run: impl FnOnce(Duration) -> Security,
-) -> Result<Change, StoreError> {
-    let left = end.saturating_duration_since(Instant::now());
-    if left < SECURITY_LEAST {
-        return Err(StoreError::TimedOut);
-    }
-    match run(left) {
-        Security::Exit(0, _) => Ok(Change::Done),
-        Security::Exit(exit, _) => match CHANGE_EXITS.iter().find(|code| *code & 0xff == exit) {
-            Some(&ITEM_NOT_FOUND) => Ok(Change::NoItem),
-            Some(code) => Err(meaning(system, *code)),
-            None => Err(StoreError::Broken(format!("`security` ended with exit code {exit}"))),
-        },
-        Security::TimedOut => Err(locked_or(system, StoreError::TimedOut)),
-        Security::Failed(why) => Err(StoreError::Broken(why)),
-    }
-}
-
-/// Looks the items up and tells each answer as it comes: first what raxx may read itself, then, all at once, what only
-/// `security` may. Stops when nobody listens any more; an item that is not told about was not answered in time.
-fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usize, Answer) -> bool + Sync) {
-    // The lock first: while it is on, every other answer is about the lock and not about the item.
-    let problem = match system.state() {
-        Ok(state) if state.locked => Some(Err(state.name)),
-        Ok(_) => None,
-        Err(code) => Some(Ok(code)),
-    };
-    let mut for_security = Vec::new();
-    for (at, item) in items.iter().enumerate() {
-        let answer = match &problem {
-            Some(Err(name)) => Err(StoreError::Locked(name.clone())),
-            Some(Ok(code)) => answer(system, *code),
-            None if Instant::now() >= end => break,
-            None => match in_process(system, item) {
-                InProcess::Answer(answer) => answer,
-                InProcess::Refused => match silent(system, item) {
-                    Ok(Silent::Yes) => {
-                        for_security.push(at);
-                        continue;
-                    }
-                    Ok(Silent::NoItem) => Ok(None),
-                    Err(why) => Err(why),
-                },
-            },
-        };
-        if !tell(at, answer) {
-            return;
-        }
-    }
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some(&at) = for_security.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if !tell(at, by_security(system, &items[at], end)) {
-                return;
-            }
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 1..for_security.len().min(AT_ONCE) {
-            // This thread works too, so without another one it only takes longer.
-            _ = thread::Builder::new().name("keychain".into()).spawn_scoped(scope, work);
-        }
-        work();
-    });
-}
-
-/// What raxx itself learns about an item.
-enum InProcess {
-    Answer(Answer),
-    /// raxx may not read it without a dialog; `security` perhaps may.
-    Refused,
-}
-
-fn in_process(system: &impl System, item: &Item) -> InProcess {
-    if let Err(code) = system.search(item) {
-        return InProcess::Answer(answer(system, code));
-    }
-    match system.read(item) {
-        Ok(value) => InProcess::Answer(Ok(Some(value.into()))),
-        Err(AUTH_FAILED | INTERACTION_NOT_ALLOWED) => InProcess::Refused,
-        Err(code) => InProcess::Answer(answer(system, code)),
-    }
-}
-
-/// Why `security` can be started for an item, or need not be.
-enum Silent {
-    /// It will read the item without a dialog.
-    Yes,
-    /// The item was deleted a moment ago.
-    NoItem,
-}
-
-/// Checks that `security` will read the item without a dialog; if not, says why.
-fn silent(system: &impl System, item: &Item) -> Result<Silent, StoreError> {
-    match system.access(item) {
-        Ok(Access { locked: Some(path), .. }) => {
-            Err(StoreError::Locked(format!("{KEYCHAIN_AT}{}", clean(&path.to_string_lossy()))))
-        }
-        Ok(access) if access.silent() => Ok(Silent::Yes),
-        Ok(_) => Err(meaning(system, AUTH_FAILED)),
-        Err(ITEM_NOT_FOUND) => confirm_missing(system, item).map(|()| Silent::NoItem),
-        Err(code) => Err(meaning(system, code)),
-    }
-}
-
-/// Checks that an item is missing that was found a moment ago. A sandbox that denies the Keychain also makes `security` say
-/// that it is missing, so this counts only if the search agrees.
-fn confirm_missing(system: &impl System, item: &Item) -> Result<(), StoreError> {
-    match system.search(item) {
-        Ok(()) => Err(StoreError::Broken("the item is there, but this process may not use it (a sandbox?)".into())),
-        Err(ITEM_NOT_FOUND) => Ok(()),
-        Err(code) => Err(meaning(system, code)),
-    }
-}
-
-/// What the exit code of a reading `security` means.
-fn exited(system: &impl System, item: &Item, exit: i32) -> Answer {
-    match EXITS.iter().find(|code| *code & 0xff == exit) {
-        Some(&ITEM_NOT_FOUND) => confirm_missing(system, item).map(|()| None),
-        Some(code) => Err(meaning(system, *code)),
-        None => Err(StoreError::Broken(format!("`security` ended with exit code {exit}"))),
-    }
-}
-
-fn look_up_one(system: &impl System, item: &Item, end: Instant) -> Answer {
-    match in_process(system, item) {
-        InProcess::Answer(answer) => answer,
-        InProcess::Refused => match silent(system, item)? {
-            Silent::Yes => by_security(system, item, end),
-            Silent::NoItem => Ok(None),
-        },
-    }
-}
-
-/// The value, from `security`. Only for an item that is [`silent`].
-fn by_security(system: &impl System, item: &Item, end: Instant) -> Answer {
-    let left = end.saturating_duration_since(Instant::now());
-    if left < SECURITY_LEAST {
-        return Err(StoreError::TimedOut);
-    }
-    match system.security(item, left.min(SECURITY_LIMIT)) {
-        Security::Exit(0, mut value) => {
-            // It adds one newline of its own. Any other belongs to the value.
-            if value.last() == Some(&b'\n') {
-                value.pop();
-            }
-            Ok(Some(value.into()))
-        }
-        Security::Exit(exit, _) => exited(system, item, exit),
-        Security::TimedOut => Err(locked_or(system, StoreError::TimedOut)),
-        Security::Failed(why) => Err(StoreError::Broken(why)),
-    }
-}
-
-/// The answer to a read that ended with this code.
-fn answer(system: &impl System, code: OsStatus) -> Answer {
-    if code == ITEM_NOT_FOUND { Ok(None) } else { Err(meaning(system, code)) }
-}
-
-/// What a code means for the person.
-fn meaning(system: &impl System, code: OsStatus) -> StoreError {
-    match code {
-        ITEM_NOT_FOUND => StoreError::Broken("it is not there".into()),
-        AUTH_FAILED => refused(system, "it is given out only after a dialog"),
-        INTERACTION_NOT_ALLOWED => refused(system, "this session cannot show the dialog (ssh, cron, background agent)"),
-        USER_CANCELED => refused(system, "the dialog was cancelled"),
-        IN_DARK_WAKE => refused(system, "the Mac is asleep and shows no dialog (dark wake)"),
-        // What a sandbox that denies the Keychain gives. The item may still exist, so it is not missing.
-        NOT_AVAILABLE | INVALID_PARAMETER | NOT_PERMITTED => {
-            StoreError::Broken(format!("this process may not use it (a sandbox, or no session; error {code})"))
-        }
-        NO_DEFAULT_KEYCHAIN => StoreError::Unavailable("this user has no default keychain".into()),
-        NO_SUCH_KEYCHAIN => StoreError::Broken("the file of the default keychain is missing".into()),
-        // `security` could not change the item, took it for missing and then found that it is there.
-        DUPLICATE_ITEM => StoreError::Broken("the item is there and could not be changed (error -25299)".into()),
-        READ_ONLY => StoreError::Broken("the keychain is read-only".into()),
-        DISK_FULL => StoreError::Broken("the disk is full".into()),
-        MISSING_ENTITLEMENT => {
-            StoreError::Broken(format!("error {code}, it wants an entitlement that raxx does not have"))
-        }
-        _ => StoreError::Broken(format!("error {code}")),
-    }
-}
-
-/// A refusal. A keychain that was locked since it was asked refuses in the same words, so its state is asked again.
-fn refused(system: &impl System, why: &str) -> StoreError {
-    locked_or(system, StoreError::Consent(why.into()))
-}
-
-fn locked_or(system: &impl System, answer: StoreError) -> StoreError {
-    match system.state() {
-        Ok(state) if state.locked => StoreError::Locked(state.name),
-        _ => answer,
-    }
-}
-
-/// How a keychain that is not the default one is called: `security` unlocks it by its path.
-const KEYCHAIN_AT: &str = "the keychain ";
-
-/// "the login keychain", from the path of its file.
-pub(super) fn keychain_name(path: &Path) -> String {
-    let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = file.strip_suffix("-db").unwrap_or(&file);
-    let name = clean(name.strip_suffix(".keychain").unwrap_or(name));
-    if name.is_empty() { "the default keychain".into() } else { format!("the {name} keychain") }
 }
 
 #[cfg(test)]

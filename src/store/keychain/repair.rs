@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use super::System;
+use super::change::{add, delete_if_there, unlocked};
+use super::read::{InProcess, exited, in_process, look_up_one};
 use super::security::{Security, add_line, printable_ascii, shown_value};
-use super::{
-    ITEM_NOT_FOUND, InProcess, System, add, delete_if_there, exited, in_process, look_up_one, meaning, refused,
-    unlocked,
-};
+use super::status::{ITEM_NOT_FOUND, meaning, refused};
 use crate::store::{Answer, Item, StoreError};
 
 /// Where a repair keeps the value while the item is gone.

@@ -1,3 +1,5 @@
+use super::read::{AT_ONCE, SECURITY_LIMIT};
+use super::status::*;
 use super::*;
 
 mod changing;

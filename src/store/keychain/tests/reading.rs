@@ -1,6 +1,7 @@
 //! What is read, and by whom.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Condvar, Mutex};
 
 use super::super::access::Readers;

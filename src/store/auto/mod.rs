@@ -1,0 +1,199 @@
+//! Linux with nothing configured: the Secret Service, and the store file where there is none to ask.
+
+use std::cell::{Cell, RefCell};
+use std::time::{Duration, Instant};
+
+use futures_util::future::LocalBoxFuture;
+use zeroize::Zeroizing;
+
+use super::secret_service::SecretService;
+use super::{Answer, FirstWrite, Item, Keyring, Remedy, Store, StoreError, StoreFile, StoreFuture, read_one};
+use crate::secret::Secret;
+
+/// How long the file may take where the service has used up all the time: it takes a few milliseconds.
+const FILE: Duration = Duration::from_millis(100);
+
+/// The Secret Service, then the file.
+pub(super) struct Auto<S = SecretService> {
+    service: S,
+    file: StoreFile,
+    /// Whether the service was asked and does not exist.
+    no_service: Cell<bool>,
+    /// Items that were served by the file although a Secret Service exists.
+    of_file: RefCell<Vec<Item>>,
+}
+
+/// Whether the error says that there is no service, or that it cannot be reached.
+fn is_absent(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable(_) | StoreError::Unreachable(_))
+}
+
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+impl<S: Store> Auto<S> {
+    pub(super) fn new(service: S, file: StoreFile) -> Self {
+        Auto { service, file, no_service: Cell::new(false), of_file: RefCell::default() }
+    }
+
+    /// The backend of an item that neither has answered for. Where there is neither, the service says why.
+    fn default_backend(&self) -> &dyn Store {
+        if self.no_service.get() && self.file.exists() { &self.file } else { &self.service }
+    }
+
+    /// Records whether there is a service, from its answer, and returns the answer.
+    fn noted<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        self.no_service.set(answer.as_ref().err().is_some_and(is_absent));
+        answer
+    }
+
+    /// Records which of the two answered for an item.
+    fn set_served_by_file(&self, item: &Item, by_file: bool) {
+        let mut of_file = self.of_file.borrow_mut();
+        of_file.retain(|other| other != item);
+        if by_file {
+            of_file.push(item.clone());
+        }
+    }
+
+    /// Renews the file's copy of an item that was written to the service: it would be stale where there is no service. A
+    /// locked file keeps its copy.
+    async fn renew_copy(&self, name: &str, item: &Item, value: &Secret, until: Instant) -> Result<(), StoreError> {
+        if !self.file.exists() || !matches!(read_one(&self.file, item, left(until)).await, Ok(Some(_))) {
+            return Ok(());
+        }
+        let renewed = self.file.write(name, item, value, left(until)).await;
+        self.set_served_by_file(item, renewed.is_err());
+        renewed
+    }
+}
+
+impl<S: Store> Store for Auto<S> {
+    fn name(&self) -> &'static str {
+        self.default_backend().name()
+    }
+
+    fn backend_for(&self, item: &Item) -> &dyn Store {
+        if self.of_file.borrow().contains(item) { &self.file } else { self.default_backend() }
+    }
+
+    fn unlock_hint(&self, item: &Item) -> Remedy {
+        self.backend_for(item).unlock_hint(item)
+    }
+
+    fn first_write(&self, limit: Duration) -> LocalBoxFuture<'_, Option<FirstWrite>> {
+        Box::pin(async move {
+            if self.file.exists() {
+                return None;
+            }
+            // Any question tells whether there is a service.
+            match self.noted(read_one(&self.service, &Item::nobodys(), limit).await) {
+                Err(why) if is_absent(&why) => self.file.first_write(limit).await,
+                _ => None,
+            }
+        })
+    }
+
+    fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let until = Instant::now() + limit;
+            self.set_served_by_file(item, false);
+            let written = self.service.write(name, item, value, limit).await;
+            if let Err(why) = written {
+                return match self.noted(Err(why)) {
+                    Err(why) if is_absent(&why) => self.file.write(name, item, value, left(until)).await,
+                    other => other,
+                };
+            }
+            self.renew_copy(name, item, value, until).await
+        })
+    }
+
+    fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let until = Instant::now() + limit;
+            self.set_served_by_file(item, false);
+            // A locked service stops it before anything is deleted.
+            let in_service = match self.noted(read_one(&self.service, item, left(until)).await) {
+                Ok(value) => value.is_some(),
+                Err(why) if is_absent(&why) && self.file.exists() => false,
+                Err(why) => return Err(why),
+            };
+            // The file first: otherwise a copy in it would come back.
+            let deleted = self.file.delete(item, left(until)).await;
+            self.set_served_by_file(item, deleted.is_err());
+            let in_file = deleted?;
+            if in_service { self.service.delete(item, left(until)).await } else { Ok(in_file) }
+        })
+    }
+
+    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            match self.service.takes_new(item, limit).await {
+                Ok(()) => Ok(()),
+                Err(why) => match self.noted(Err(why)) {
+                    // The file takes everything.
+                    Err(why) if is_absent(&why) => Ok(()),
+                    other => other,
+                },
+            }
+        })
+    }
+
+    fn keeps_keyrings(&self) -> bool {
+        !self.no_service.get()
+    }
+
+    fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
+        Box::pin(async move { self.noted(self.service.locked_keyrings(items, limit).await) })
+    }
+
+    fn unlock_keyring<'a>(
+        &'a self,
+        keyring: &'a Keyring,
+        password: Zeroizing<Vec<u8>>,
+        limit: Duration,
+    ) -> StoreFuture<'a, bool> {
+        self.service.unlock_keyring(keyring, password, limit)
+    }
+
+    fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
+        Box::pin(async move {
+            let until = Instant::now() + limit;
+            let mut answers = self.service.read(items, limit).await;
+            self.no_service.set(matches!(answers.first(), Some(Err(why)) if is_absent(why)));
+            items.iter().for_each(|item| self.set_served_by_file(item, false));
+            if !self.file.exists() {
+                return answers;
+            }
+            let limit = left(until).max(FILE);
+            if self.no_service.get() {
+                return self.file.read(items, limit).await;
+            }
+            // What was stored while there was no service (over ssh, say) is not lost now that there is one, nor while it
+            // does not work; and an item that a locked file may have is not reported as missing.
+            let undecided =
+                |answer: &Answer| matches!(answer, Ok(None) | Err(StoreError::Broken(_) | StoreError::TimedOut));
+            let wanted: Vec<usize> = (0..items.len()).filter(|at| undecided(&answers[*at])).collect();
+            if wanted.is_empty() {
+                return answers;
+            }
+            let of_file: Vec<Item> = wanted.iter().map(|at| items[*at].clone()).collect();
+            for (at, answer) in wanted.into_iter().zip(self.file.read(&of_file, limit).await) {
+                let counts = match answers[at] {
+                    Ok(_) => answer != Ok(None),
+                    Err(_) => matches!(answer, Ok(Some(_))),
+                };
+                if counts {
+                    self.set_served_by_file(&items[at], true);
+                    answers[at] = answer;
+                }
+            }
+            answers
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
