@@ -7,13 +7,11 @@
 
 use std::fs::File;
 use std::io;
-use std::iter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use age::{DecryptError, Decryptor, scrypt};
+use age::{DecryptError, Decryptor};
 use futures_util::future::{LocalBoxFuture, ready};
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::keyring::{self, FileKey};
@@ -21,20 +19,16 @@ use super::{Answer, FirstWrite, Form, Item, Remedy, Store, StoreError, StoreFutu
 use crate::files::{self, beside, shown};
 use crate::secret::Secret;
 
+mod contents;
+mod create;
 mod identity;
 mod sealed;
+mod unlock;
 
-use identity::{identities, make_identity};
-use sealed::{Any, Known, decrypt, encrypt, header, seal};
-
-/// The version of the contents; raised when a field changes its meaning or is added.
-const VERSION: u32 = 1;
-
-/// The work that guessing one passphrase costs, as a power of two: below a second on the machines of today.
-const WORK: u8 = 17;
-
-/// The most that a file may ask for: half a minute and a gigabyte of memory.
-const MOST_WORK: u8 = 20;
+use contents::{Contents, Entry, parse, plain};
+use identity::identities;
+use sealed::{Any, Known, decrypt, header, seal};
+pub(crate) use unlock::Refused;
 
 /// The largest store file that raxx reads into memory.
 const LARGEST: u64 = 16 << 20;
@@ -48,39 +42,6 @@ pub(crate) struct StoreFile {
     identity: Option<PathBuf>,
     /// The identity file that is offered, and looked for where none is configured.
     offered: Option<PathBuf>,
-}
-
-/// Why a passphrase did not unlock it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    WrongPassphrase,
-    /// There is no file, or it is opened by an identity file: there is nothing to unlock.
-    Nothing(String),
-    Broken(String),
-}
-
-/// What the file holds.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Contents {
-    version: u32,
-    items: Vec<Entry>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    service: String,
-    account: String,
-    /// For who reads it by hand.
-    name: String,
-    value: Zeroizing<String>,
-}
-
-impl Entry {
-    fn is(&self, item: &Item) -> bool {
-        self.service == item.service && self.account == item.account
-    }
 }
 
 /// The file, opened.
@@ -108,54 +69,6 @@ impl StoreFile {
     /// Whether it is there.
     pub(crate) fn exists(&self) -> bool {
         self.path.exists()
-    }
-
-    /// Whether there is something to unlock, told before anybody types a passphrase.
-    ///
-    /// # Errors
-    /// Why not.
-    pub(crate) fn can_be_unlocked(&self) -> Result<(), Refused> {
-        let bytes = self.to_unlock()?;
-        let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
-        if !decryptor.is_scrypt() {
-            let why = "opens by an identity file, not by a passphrase: there is nothing to unlock";
-            return Err(Refused::Nothing(format!("the store file {} {why}", shown(&self.path))));
-        }
-        self.keyring_works().map_err(Refused::Broken)
-    }
-
-    fn keyring_works(&self) -> Result<(), String> {
-        keyring::get(&self.key_name()).map(drop).map_err(|why| no_keyring(&why))
-    }
-
-    fn to_unlock(&self) -> Result<Vec<u8>, Refused> {
-        let none = || Refused::Nothing(format!("there is no store file at {} to unlock", shown(&self.path)));
-        self.bytes().map_err(Refused::Broken)?.ok_or_else(none)
-    }
-
-    /// Opens it with the passphrase and leaves its key in the kernel's keyring.
-    ///
-    /// # Errors
-    /// Why not; nothing is changed then.
-    pub(crate) fn unlock(&self, passphrase: &Secret) -> Result<(), Refused> {
-        self.can_be_unlocked()?;
-        let bytes = self.to_unlock()?;
-        let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
-        let mut identity = scrypt::Identity::new(passphrase.expose().into());
-        identity.set_max_work_factor(MOST_WORK);
-        let (key, _) = decrypt(&bytes, decryptor, &identity).map_err(|error| match error {
-            DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => Refused::WrongPassphrase,
-            error => Refused::Broken(self.unusable(&error)),
-        })?;
-        keyring::put(&self.key_name(), &key).map_err(|why| Refused::Broken(no_keyring(&why)))
-    }
-
-    /// Drops its key from the kernel's keyring; tells whether it was there.
-    ///
-    /// # Errors
-    /// The keyring cannot be used.
-    pub(crate) fn lock(&self) -> Result<bool, String> {
-        keyring::remove(&self.key_name())
     }
 
     /// The identity file: the configured one, or else the one that is offered where none is.
@@ -228,25 +141,8 @@ impl StoreFile {
                 error => StoreError::Broken(self.unusable(&error)),
             })?
         };
-        let contents = self.parse(&plain).map_err(StoreError::Broken)?;
+        let contents = parse(&self.path, &plain).map_err(StoreError::Broken)?;
         Ok(Some(Open { header: header(&bytes).to_vec(), key, contents }))
-    }
-
-    fn parse(&self, plain: &[u8]) -> Result<Contents, String> {
-        #[derive(Deserialize)]
-        struct Versioned {
-            version: u32,
-        }
-        let path = shown(&self.path);
-        match serde_json::from_slice(plain) {
-            Ok(Versioned { version: VERSION }) => {}
-            Ok(Versioned { version }) => {
-                return Err(format!("the store file {path} was written by a newer raxx (version {version})"));
-            }
-            Err(_) => return Err(format!("the store file {path} holds something else than a store")),
-        }
-        // serde_json's words may quote what they do not like, and here that is a secret.
-        serde_json::from_slice(plain).map_err(|_| format!("the store file {path} holds a store that raxx cannot read"))
     }
 
     /// Changes the contents, with every other writer kept out. `change` returns whether it changed anything. Returns the
@@ -298,48 +194,6 @@ impl StoreFile {
             Ok(true) => Ok(lock),
             Ok(false) => Err(StoreError::TimedOut),
             Err(error) => Err(failed(error)),
-        }
-    }
-
-    /// Makes an empty store file of this form, and the identity file where it is not there. Gives the files that were
-    /// made: none where another writer was first.
-    async fn create(&self, form: &Form, until: Instant) -> Result<Vec<PathBuf>, StoreError> {
-        if self.exists() {
-            return Ok(Vec::new());
-        }
-        if matches!(form, Form::Passphrase(_)) {
-            // Without a keyring the file could not be used.
-            self.keyring_works().map_err(StoreError::Broken)?;
-        }
-        let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be made: {error}", shown(&self.path)));
-        files::make_directory_of(&self.path).map_err(failed)?;
-        let _lock = self.locked_until(until).await?;
-        if self.exists() {
-            return Ok(Vec::new());
-        }
-        let empty = Contents { version: VERSION, items: Vec::new() };
-        match form {
-            Form::Identity(path) => {
-                let path = resolved(path);
-                // It stays, whatever comes next: another store file may be encrypted to it already.
-                let made = make_identity(&path)?;
-                let recipient = identities(&path).map_err(StoreError::Broken)?[0].to_public();
-                let (_, sealed) = encrypt(&recipient, &empty)?;
-                self.replace(&sealed)?;
-                Ok(iter::once(self.path.clone()).chain(made.then_some(path)).collect())
-            }
-            Form::Passphrase(passphrase) => {
-                let mut recipient = scrypt::Recipient::new(passphrase.expose().into());
-                recipient.set_work_factor(WORK);
-                let (key, sealed) = encrypt(&recipient, &empty)?;
-                // First the keyring: a file whose key did not get there would be there, and locked.
-                keyring::put(&self.key_name(), &key).map_err(|why| StoreError::Broken(no_keyring(&why)))?;
-                let written = self.replace(&sealed);
-                if written.is_err() {
-                    let _ = self.lock();
-                }
-                written.map(|()| vec![self.path.clone()])
-            }
         }
     }
 }
@@ -411,51 +265,6 @@ impl Store for StoreFile {
     }
 }
 
-impl StoreFile {
-    /// What to do about a store file that does not exist and has no form.
-    pub(super) fn unchosen(&self) -> String {
-        let offered = self.offered.clone().unwrap_or_else(|| "identity.txt".into());
-        format!(
-            "there is no store file yet at {}: store on a terminal, which asks how it is to be opened, or set [store] identity = \"{}\"",
-            shown(&self.path),
-            shown(&offered)
-        )
-    }
-}
-
-impl FirstWrite {
-    /// Where the store file will be.
-    pub(crate) fn path(&self) -> &Path {
-        self.file.path()
-    }
-
-    /// The identity file to offer.
-    pub(crate) fn offered_identity(&self) -> Option<PathBuf> {
-        self.file.offered.clone()
-    }
-
-    /// What to configure where nobody can be asked.
-    pub(crate) fn advice(&self) -> String {
-        self.file.unchosen()
-    }
-
-    /// Whether a passphrase can be its form here, told before anybody thinks of one.
-    ///
-    /// # Errors
-    /// The keyring cannot be used.
-    pub(crate) fn can_have_passphrase(&self) -> Result<(), String> {
-        self.file.keyring_works()
-    }
-
-    /// Makes the store file (0600) and what it needs. Gives the files that were made: none where another writer was first.
-    ///
-    /// # Errors
-    /// Why not; nothing is left behind then.
-    pub(crate) async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, StoreError> {
-        self.file.create(form, Instant::now() + limit).await
-    }
-}
-
 /// The file that a path leads to. Another user's link is not followed, and refused when the file is opened.
 fn resolved(path: &Path) -> PathBuf {
     files::real(path).unwrap_or_else(|_| path.into())
@@ -463,16 +272,6 @@ fn resolved(path: &Path) -> PathBuf {
 
 fn no_keyring(why: &str) -> String {
     format!("{why}. Without it a store file opens by an identity file alone ([store] identity)")
-}
-
-fn plain(contents: &Contents) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    // Room for all of it: a buffer that grows leaves pieces of the values behind in memory.
-    let text = |e: &Entry| e.service.len() + e.account.len() + e.name.len() + e.value.len();
-    let room = contents.items.iter().map(|e| 6 * text(e) + 64).sum::<usize>() + 64;
-    let mut plain = Zeroizing::new(Vec::with_capacity(room));
-    serde_json::to_writer(&mut *plain, contents)
-        .map_err(|_| StoreError::Broken("the store cannot be written".into()))?;
-    Ok(plain)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use chacha20poly1305::aead::Aead as _;
 use chacha20poly1305::{ChaCha20Poly1305, KeyInit as _};
 use zeroize::Zeroizing;
 
-use super::{Contents, plain};
+use super::contents::{Contents, plain};
 use crate::store::StoreError;
 use crate::store::keyring::FileKey;
 

@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use age::secrecy::ExposeSecret as _;
 use age::{Encryptor, Recipient, x25519};
 
-use super::sealed::CHUNK;
+use super::identity::make_identity;
+use super::sealed::{CHUNK, encrypt};
 use super::*;
 
 const LIMIT: Duration = Duration::from_secs(10);
