@@ -41,7 +41,7 @@ function raxx_plugin_unload {
 
   # A check that is under way: its descriptor must not outlive the function that reads it.
   for __raxx_watch in "${(@f)$(\builtin \zle -F -L 2>/dev/null)}"; do
-    [[ "$__raxx_watch" == 'zle -F '<->' __raxx_done' ]] || \builtin \continue
+    [[ "$__raxx_watch" == 'zle -F '<->' __raxx_'(begin|done) ]] || \builtin \continue
     __raxx_fd="${${__raxx_watch#zle -F }% *}"
     \builtin \zle -F "$__raxx_fd"
     \builtin \eval 'exec {__raxx_fd}<&-' 2>/dev/null
@@ -55,6 +55,8 @@ function raxx_plugin_unload {
 
   precmd_functions=("${(@)precmd_functions:#__raxx_*}")
   (( ${#precmd_functions} )) || \builtin \unset precmd_functions
+  preexec_functions=("${(@)preexec_functions:#__raxx_*}")
+  (( ${#preexec_functions} )) || \builtin \unset preexec_functions
   fpath=("${(@)fpath:|__raxx_plugin_fpath}")
   if \builtin \typeset -f 'compdef' >/dev/null && [[ "${_comps[raxx]-}" == '_raxx' ]]; then
     compdef -d raxx

@@ -191,7 +191,7 @@ function __raxx_take {
 function __raxx_prompt {
   \builtin \emulate -L 'zsh'
   \builtin \setopt 'no_aliases' 'no_xtrace'
-  \builtin \local __raxx_fd='' __raxx_ready='' __raxx_code=''
+  \builtin \local __raxx_fd='' __raxx_ready=''
   case "${RAXX_OFF-}" in
   (''|'0') ;;
   (*)
@@ -209,22 +209,18 @@ function __raxx_prompt {
     precmd_functions=("${(@)precmd_functions:#__raxx_prompt}")
     ;;
   ('next')
-    \builtin \typeset -g __raxx_want=''
-    # Where raxx is gone, a distribution's command_not_found_handler must not write into the pipe.
-    \builtin \whence -p 'raxx' &>/dev/null || \builtin \return '0'
-    # The hook leaves the terminal's session by itself, so ^C at the prompt does not reach it. sysopen, where there is one, keeps
-    # the pipe from the commands that the user starts meanwhile. With `exec command` raxx takes the place of the second zsh, which
-    # would hold the terminal open until the checks end. zsh 5.1 gives ^C to that process, so older ones call the function above.
-    __raxx_code='exec </dev/null 2>/dev/null; [[ "$ZSH_VERSION" == (5.<9->|<6->.)* ]] && exec command raxx hook zsh ${__raxx_nested:+--nested}; raxx hook zsh ${__raxx_nested:+--nested}'
-    \builtin \zmodload zsh/system 2>/dev/null &&
-      \builtin \eval "builtin sysopen -r -o cloexec -u __raxx_fd <($__raxx_code)" 2>/dev/null ||
-      \builtin \eval "exec {__raxx_fd}< <($__raxx_code)" 2>/dev/null ||
-      \builtin \return '0'
-    \builtin \typeset -g __raxx_want="$__raxx_fd"
-    # Without the line editor (a shell inside Emacs) each prompt looks whether the answer is there.
-    if [[ -o 'zle' ]]; then
+    # The prompt does not wait for another program to start: the line editor calls __raxx_begin as soon as it waits for a key, for
+    # /dev/null can always be read. A command that was typed before that starts it, too.
+    if [[ "${__raxx_idle-}" == <-> ]]; then
       precmd_functions=("${(@)precmd_functions:#__raxx_prompt}")
-      \builtin \zle -F "$__raxx_fd" '__raxx_done'
+    elif [[ -o 'zle' ]] && \builtin \eval 'exec {__raxx_fd}</dev/null' 2>/dev/null; then
+      precmd_functions=("${(@)precmd_functions:#__raxx_prompt}")
+      \builtin \typeset -ga preexec_functions
+      preexec_functions=("${(@)preexec_functions:#__raxx_begin}" '__raxx_begin')
+      \builtin \typeset -g __raxx_idle="$__raxx_fd"
+      \builtin \zle -F "$__raxx_fd" '__raxx_begin'
+    else
+      __raxx_start
     fi
     ;;
   (*)
@@ -232,6 +228,43 @@ function __raxx_prompt {
       __raxx_done "$__raxx_want"
     ;;
   esac
+}
+
+# Called once: by the line editor at the first prompt, or before the first command.
+function __raxx_begin {
+  \builtin \emulate -L 'zsh'
+  \builtin \setopt 'no_aliases' 'no_xtrace'
+  preexec_functions=("${(@)preexec_functions:#__raxx_begin}")
+  (( ${#preexec_functions} )) || \builtin \unset preexec_functions
+  if [[ "${__raxx_idle-}" == <-> ]]; then
+    \builtin \zle -F "$__raxx_idle" 2>/dev/null
+    \builtin \eval 'exec {__raxx_idle}<&-' 2>/dev/null
+  fi
+  \builtin \typeset -g __raxx_idle=''
+  # Not wanted any more after `raxx load` or `raxx unset`.
+  [[ "${__raxx_want-}" != 'next' || -n "${RAXX_OFF:#0}" ]] || __raxx_start
+  \builtin \return '0'
+}
+
+# Starts the checks in the background.
+function __raxx_start {
+  \builtin \emulate -L 'zsh'
+  \builtin \setopt 'no_aliases' 'no_xtrace'
+  \builtin \local __raxx_fd='' __raxx_code=''
+  \builtin \typeset -g __raxx_want=''
+  # Where raxx is gone, a distribution's command_not_found_handler must not write into the pipe.
+  \builtin \whence -p 'raxx' &>/dev/null || \builtin \return '0'
+  # The hook leaves the terminal's session by itself, so ^C at the prompt does not reach it. sysopen, where there is one, keeps
+  # the pipe from the commands that the user starts meanwhile. With `exec command` raxx takes the place of the second zsh, which
+  # would hold the terminal open until the checks end. zsh 5.1 gives ^C to that process, so older ones call the function above.
+  __raxx_code='exec </dev/null 2>/dev/null; [[ "$ZSH_VERSION" == (5.<9->|<6->.)* ]] && exec command raxx hook zsh ${__raxx_nested:+--nested}; raxx hook zsh ${__raxx_nested:+--nested}'
+  \builtin \zmodload zsh/system 2>/dev/null &&
+    \builtin \eval "builtin sysopen -r -o cloexec -u __raxx_fd <($__raxx_code)" 2>/dev/null ||
+    \builtin \eval "exec {__raxx_fd}< <($__raxx_code)" 2>/dev/null ||
+    \builtin \return '0'
+  \builtin \typeset -g __raxx_want="$__raxx_fd"
+  # Without the line editor (a shell inside Emacs) each prompt looks whether the answer is there.
+  [[ ! -o 'zle' ]] || \builtin \zle -F "$__raxx_fd" '__raxx_done'
 }
 
 # Called by the line editor when the hook has ended, with the descriptor.
@@ -267,6 +300,7 @@ function __raxx_init {
   # A pipe that nobody would read any more. What comes from the environment is none.
   [[ "${__raxx_want-}" != <-> || "${(t)__raxx_want}" == *'export'* || -o 'zle' ]] ||
     \builtin \eval 'exec {__raxx_want}<&-' 2>/dev/null
+  [[ "${(t)__raxx_idle}" != *'export'* ]] || \builtin \unset __raxx_idle
   \builtin \unset __raxx_want __raxx_said
   \builtin \typeset -g __raxx_want='' __raxx_said=''
   case "${RAXX_OFF-}" in
