@@ -4,7 +4,6 @@ mod stand_in;
 
 use std::fmt;
 
-use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 pub(crate) use stand_in::StandIn;
@@ -15,7 +14,7 @@ const SHOWN_FROM: usize = 32;
 /// The value of a credential. `Debug` and `Display` give the redacted form; only [`Secret::expose`] gives the value.
 #[derive(Clone)]
 pub(crate) struct Secret {
-    value: SecretString,
+    value: Zeroizing<Box<str>>,
     /// Whether a line end was dropped from its end.
     trimmed: bool,
 }
@@ -79,7 +78,7 @@ impl Secret {
         if text.chars().any(char::is_control) {
             return Err(Malformed::Control);
         }
-        Ok(Secret { value: SecretString::from(text), trimmed: text.len() < whole.len() })
+        Ok(Secret { value: Zeroizing::new(text.into()), trimmed: text.len() < whole.len() })
     }
 
     /// Takes the bytes of a token: besides what [`Secret::parse`] refuses, it is no reference and no placeholder.
@@ -114,12 +113,12 @@ impl Secret {
     /// The value without the spaces at its ends, where it has any: HTTP drops them, so a provider has never seen them.
     pub(crate) fn without_spaces(&self) -> Option<Secret> {
         let (value, token) = (self.expose(), self.expose().trim());
-        (token.len() < value.len()).then(|| Secret { value: SecretString::from(token), trimmed: true })
+        (token.len() < value.len()).then(|| Secret { value: Zeroizing::new(token.into()), trimmed: true })
     }
 
     /// The value itself. Every call is a place where it can leave the process.
     pub(crate) fn expose(&self) -> &str {
-        self.value.expose_secret()
+        &self.value
     }
 
     /// `(redacted gith…cdef)`: enough to tell two tokens apart, too little to use. Only plain characters are shown: a
