@@ -11,7 +11,7 @@ use crate::process::{block_on, say, unbroken, until_a_signal};
 use crate::secret::Secret;
 use crate::store::update::LIMIT;
 use crate::store::why_not;
-use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Refused, Store, StoreError, StoreFile};
+use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Store, StoreError, StoreFile, UnlockError};
 use crate::terminal::{self, Terminal};
 
 /// How often a password may be typed wrong.
@@ -56,7 +56,7 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
                 ),
                 _,
             ) => {
-                let item = items.first().cloned().unwrap_or_else(Item::nobodys);
+                let item = items.first().cloned().unwrap_or_else(Item::probe);
                 bail!("{}", why_not(&why, &item, &*store))
             }
             (Ok(_), _) if store.keeps_keyrings() => {
@@ -68,7 +68,7 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
                 bail!("values are kept in the Keychain here; type: security unlock-keychain")
             }
             (Err(why), None) => {
-                let item = items.first().cloned().unwrap_or_else(Item::nobodys);
+                let item = items.first().cloned().unwrap_or_else(Item::probe);
                 bail!("{}", why_not(&why, &item, &*store))
             }
             (Ok(_), None) => no_file(&config),
@@ -148,13 +148,13 @@ fn no_file<T>(config: &Config) -> Result<T> {
     bail!("values are kept in the {} here: raxx locks only a store file", store::open(&config.store).name())
 }
 
-fn refused(why: Refused) -> Result<ExitCode> {
+fn refused(why: UnlockError) -> Result<ExitCode> {
     match why {
-        Refused::WrongPassphrase => {
+        UnlockError::WrongPassphrase => {
             say("raxx: wrong passphrase; nothing is changed");
             Ok(ExitCode::FAILURE)
         }
-        Refused::Nothing(why) | Refused::Broken(why) => bail!("{why}"),
+        UnlockError::Nothing(why) | UnlockError::Broken(why) => bail!("{why}"),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use super::ownership::not_another_users;
+use super::ownership::refuse_another_users;
 use super::resolve::real;
 
 /// Makes a directory (0700), and those that lead to it, whatever the umask is.
@@ -18,7 +18,7 @@ pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
         Ok(there) if there == dir => there,
         _ => real(dir)?,
     };
-    not_another_users(&resolved)?;
+    refuse_another_users(&resolved)?;
     let missing: Vec<&Path> = resolved.ancestors().take_while(|dir| fs::symlink_metadata(dir).is_err()).collect();
     for dir in missing.into_iter().rev() {
         match DirBuilder::new().mode(0o700).create(dir) {

@@ -51,7 +51,7 @@ pub(crate) fn is_older(there: &Metadata, age: Duration) -> bool {
 }
 
 /// `dir/name` → `dir/.name.ending`.
-pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(crate) fn sibling(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or(OsStr::new("")));
     name.push(ending);

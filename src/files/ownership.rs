@@ -11,7 +11,7 @@ use super::{home, shown};
 /// The home directory, if it belongs to another user, as after `sudo -E`: the sentence about it.
 pub(crate) fn foreign_home() -> Option<String> {
     let home = home()?;
-    let foreign = not_another_users(&home).err().filter(is_foreign)?;
+    let foreign = refuse_another_users(&home).err().filter(is_foreign)?;
     Some(format!("in the home directory, {foreign}: raxx saves nothing there"))
 }
 
@@ -75,7 +75,7 @@ fn root_is_unknown() -> bool {
 
 /// Refuses a directory that belongs to another user, or is in one that does and can still be written to: by root, or
 /// by its mode.
-pub(super) fn not_another_users(dir: &Path) -> io::Result<()> {
+pub(super) fn refuse_another_users(dir: &Path) -> io::Result<()> {
     let belongs = |dir: &Path, uid: u32| foreign(&format!("{} belongs to another user (uid {uid})", shown(dir)));
     let mut there = dir.ancestors().filter_map(|dir| Some((dir, fs::metadata(dir).ok()?.uid())));
     let wrong = match this_user() {

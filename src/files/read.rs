@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::ownership::{belongs_to_this_user, foreign, ours_or_roots};
-use super::resolve::{another_users_link, real, resolve};
+use super::resolve::{link_of_another_user, real, resolve};
 
 /// Opens a regular file of at most so many bytes for reading.
 ///
@@ -41,7 +41,7 @@ pub(crate) fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
     }
     // A link may lead to what its owner could have put in its place.
     if another.is_some_and(|owner| owner != metadata.uid()) {
-        return Err(another_users_link());
+        return Err(link_of_another_user());
     }
     if metadata.len() > most {
         return Err(larger(most));

@@ -10,7 +10,7 @@ use rustix::fs::{CWD, RenameFlags};
 use rustix::io::Errno;
 
 use super::is_older;
-use super::ownership::{belongs_to_this_user, not_another_users, this_user};
+use super::ownership::{belongs_to_this_user, refuse_another_users, this_user};
 use super::read::not_regular;
 use super::resolve::{leads_through_a_process, real};
 
@@ -36,7 +36,7 @@ impl Target {
     /// It is not a regular file, or it, its directory or a link that leads to it belongs to another user.
     pub(crate) fn own(path: &Path) -> io::Result<Target> {
         let target = Target::named(path)?;
-        not_another_users(target.directory())?;
+        refuse_another_users(target.directory())?;
         Ok(target)
     }
 

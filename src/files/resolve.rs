@@ -38,7 +38,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
                         }
                         if !ours_or_roots(there.uid()) {
                             if resolved.another.is_some_and(|before| before != there.uid()) {
-                                return Err(another_users_link());
+                                return Err(link_of_another_user());
                             }
                             resolved.another = Some(there.uid());
                         }
@@ -56,7 +56,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     Ok(resolved)
 }
 
-pub(super) fn another_users_link() -> io::Error {
+pub(super) fn link_of_another_user() -> io::Error {
     foreign("it is a link that belongs to another user")
 }
 
@@ -66,7 +66,7 @@ pub(super) fn another_users_link() -> io::Error {
 /// A link on the way belongs to another user, or cannot be followed.
 pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     let resolved = resolve(path)?;
-    if resolved.another.is_some() { Err(another_users_link()) } else { Ok(resolved.path) }
+    if resolved.another.is_some() { Err(link_of_another_user()) } else { Ok(resolved.path) }
 }
 
 /// Whether a path names what a process has open: that may be the file that the report goes into.

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 
 pub(crate) use error::{Answer, Bytes, StoreError, StoreFuture};
-pub(crate) use file::{Refused, StoreFile};
+pub(crate) use file::{StoreFile, UnlockError};
 pub(crate) use keyring::KEPT_HOURS;
 pub(crate) use settings::{Backend, StoreSettings};
 
@@ -44,8 +44,8 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// An item that is nobody's: a store that is asked for it says whether it can be asked.
-    pub(crate) fn nobodys() -> Item {
+    /// An item that does not exist: the answer about it tells whether the store can be asked.
+    pub(crate) fn probe() -> Item {
         Item { service: "raxx".into(), account: "raxx".into() }
     }
 }
@@ -136,7 +136,7 @@ pub(crate) trait Store {
     ///
     /// # Errors
     /// Why not.
-    fn takes_new<'a>(&'a self, _item: &'a Item, _limit: Duration) -> StoreFuture<'a, ()> {
+    fn accepts_new<'a>(&'a self, _item: &'a Item, _limit: Duration) -> StoreFuture<'a, ()> {
         Box::pin(std::future::ready(Ok(())))
     }
 

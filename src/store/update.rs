@@ -22,7 +22,7 @@ const WAIT: Duration = Duration::from_secs(30);
 /// The store cannot be read: one line with what to do.
 pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Result<Option<Bytes>> {
     match one(store, item).await {
-        Ok(None) => match store.takes_new(item, LIMIT).await {
+        Ok(None) => match store.accepts_new(item, LIMIT).await {
             Ok(()) => Ok(None),
             Err(why) => bail!("{}", why_not(&why, item, store)),
         },

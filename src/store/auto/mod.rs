@@ -88,7 +88,7 @@ impl<S: Store> Store for Auto<S> {
                 return None;
             }
             // Any question tells whether there is a service.
-            match self.noted(read_one(&self.service, &Item::nobodys(), limit).await) {
+            match self.noted(read_one(&self.service, &Item::probe(), limit).await) {
                 Err(why) if is_absent(&why) => self.file.first_write(limit).await,
                 _ => None,
             }
@@ -128,9 +128,9 @@ impl<S: Store> Store for Auto<S> {
         })
     }
 
-    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
+    fn accepts_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            match self.service.takes_new(item, limit).await {
+            match self.service.accepts_new(item, limit).await {
                 Ok(()) => Ok(()),
                 Err(why) => match self.noted(Err(why)) {
                     // The file takes everything.

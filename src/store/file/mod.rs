@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::keyring::{self, FileKey};
 use super::{Answer, FirstWrite, Form, Item, Remedy, Store, StoreError, StoreFuture};
-use crate::files::{self, beside, shown};
+use crate::files::{self, shown, sibling};
 use crate::secret::Secret;
 
 mod contents;
@@ -28,7 +28,7 @@ mod unlock;
 use contents::{Contents, Entry, parse, plain};
 use identity::identities;
 use sealed::{Any, Known, decrypt, header, seal};
-pub(crate) use unlock::Refused;
+pub(crate) use unlock::UnlockError;
 
 /// The largest store file that raxx reads into memory.
 const LARGEST: u64 = 16 << 20;
@@ -177,7 +177,7 @@ impl StoreFile {
 
     /// Replaces the file; its caller has the lock.
     fn replace(&self, sealed: &[u8]) -> Result<(), StoreError> {
-        let target = files::Target::own(&self.path).map(|target| target.synced().by(beside(&self.path, ".new")));
+        let target = files::Target::own(&self.path).map(|target| target.synced().by(sibling(&self.path, ".new")));
         target.and_then(|target| target.replace(sealed)).map_err(|error| self.not_written(&error))
     }
 
@@ -187,7 +187,7 @@ impl StoreFile {
 
     /// Keeps every other writer out until the guard is dropped.
     async fn locked_until(&self, until: Instant) -> Result<File, StoreError> {
-        let path = beside(&self.path, ".lock");
+        let path = sibling(&self.path, ".lock");
         let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be written: {error}", shown(&path)));
         let lock = files::lock_file(&path).map_err(failed)?;
         match files::lock(&lock, until.saturating_duration_since(Instant::now())).await {

@@ -343,7 +343,7 @@ fn a_writer_waits_for_the_other_one_no_longer_than_it_was_given() {
 fn what_a_killed_writer_left_is_no_hindrance() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
-    fs::write(beside(&file.path, ".new"), "half").unwrap();
+    fs::write(sibling(&file.path, ".new"), "half").unwrap();
     write(&file, "s", "new").unwrap();
     assert_eq!(read(&file, "s"), found("new"));
     assert_eq!(files(&directory.path().join("data")), [".store.age.lock", "store.age"]);
@@ -352,8 +352,8 @@ fn what_a_killed_writer_left_is_no_hindrance() {
 #[test]
 fn a_passphrase_is_refused_where_it_is_none_or_opens_nothing() {
     let (directory, file) = place();
-    let Err(Refused::Nothing(no_file)) = file.unlock(&secret("x")) else { panic!() };
+    let Err(UnlockError::Nothing(no_file)) = file.unlock(&secret("x")) else { panic!() };
     write(&file, "s", "value").unwrap();
-    let Err(Refused::Nothing(no_passphrase)) = file.unlock(&secret("x")) else { panic!() };
+    let Err(UnlockError::Nothing(no_passphrase)) = file.unlock(&secret("x")) else { panic!() };
     insta::assert_snapshot!("nothing_to_unlock", said(&directory, &format!("{no_file}\n{no_passphrase}")));
 }

@@ -13,7 +13,7 @@ const MOST_WORK: u8 = 20;
 
 /// Why a passphrase did not unlock it.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum UnlockError {
     WrongPassphrase,
     /// There is no file, or it is opened by an identity file: there is nothing to unlock.
     Nothing(String),
@@ -25,40 +25,40 @@ impl StoreFile {
     ///
     /// # Errors
     /// Why not.
-    pub(crate) fn can_be_unlocked(&self) -> Result<(), Refused> {
+    pub(crate) fn can_be_unlocked(&self) -> Result<(), UnlockError> {
         let bytes = self.to_unlock()?;
-        let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
+        let decryptor = self.decryptor(&bytes).map_err(UnlockError::Broken)?;
         if !decryptor.is_scrypt() {
             let why = "opens by an identity file, not by a passphrase: there is nothing to unlock";
-            return Err(Refused::Nothing(format!("the store file {} {why}", shown(&self.path))));
+            return Err(UnlockError::Nothing(format!("the store file {} {why}", shown(&self.path))));
         }
-        self.keyring_works().map_err(Refused::Broken)
+        self.keyring_works().map_err(UnlockError::Broken)
     }
 
     pub(super) fn keyring_works(&self) -> Result<(), String> {
         keyring::get(&self.key_name()).map(drop).map_err(|why| no_keyring(&why))
     }
 
-    fn to_unlock(&self) -> Result<Vec<u8>, Refused> {
-        let none = || Refused::Nothing(format!("there is no store file at {} to unlock", shown(&self.path)));
-        self.bytes().map_err(Refused::Broken)?.ok_or_else(none)
+    fn to_unlock(&self) -> Result<Vec<u8>, UnlockError> {
+        let none = || UnlockError::Nothing(format!("there is no store file at {} to unlock", shown(&self.path)));
+        self.bytes().map_err(UnlockError::Broken)?.ok_or_else(none)
     }
 
     /// Opens it with the passphrase and leaves its key in the kernel's keyring.
     ///
     /// # Errors
     /// Why not; nothing is changed then.
-    pub(crate) fn unlock(&self, passphrase: &Secret) -> Result<(), Refused> {
+    pub(crate) fn unlock(&self, passphrase: &Secret) -> Result<(), UnlockError> {
         self.can_be_unlocked()?;
         let bytes = self.to_unlock()?;
-        let decryptor = self.decryptor(&bytes).map_err(Refused::Broken)?;
+        let decryptor = self.decryptor(&bytes).map_err(UnlockError::Broken)?;
         let mut identity = scrypt::Identity::new(passphrase.expose().into());
         identity.set_max_work_factor(MOST_WORK);
         let (key, _) = decrypt(&bytes, decryptor, &identity).map_err(|error| match error {
-            DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => Refused::WrongPassphrase,
-            error => Refused::Broken(self.unusable(&error)),
+            DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => UnlockError::WrongPassphrase,
+            error => UnlockError::Broken(self.unusable(&error)),
         })?;
-        keyring::put(&self.key_name(), &key).map_err(|why| Refused::Broken(no_keyring(&why)))
+        keyring::put(&self.key_name(), &key).map_err(|why| UnlockError::Broken(no_keyring(&why)))
     }
 
     /// Drops its key from the kernel's keyring; tells whether it was there.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use zbus::zvariant::OwnedObjectPath;
 
 use super::bus;
-use super::provider::{Provider, has_desktop};
+use super::provider::{Display, Guard, Provider};
 use super::search::Found;
 use super::session::{SERVICE, Session, failure};
 use crate::store::{Item, Remedy, StoreError};
@@ -40,12 +40,12 @@ impl Session {
         // KeePassXC calls an item locked of an open database if it wants to ask before it gives it out.
         let collection = collection_path(path);
         let asks = path != collection && provider == Provider::KeePassXc && !self.is_locked(collection).await;
-        let said = provider.hint(item, has_desktop(), asks);
+        let guard = if asks { Guard::Question } else { Guard::Lock };
+        let said = provider.hint(item, Display::from_environment(), guard);
         hint.lock().unwrap_or_else(PoisonError::into_inner).replace(said);
-        if asks {
-            StoreError::Consent("KeePassXC asks before it gives it out".into())
-        } else {
-            StoreError::Locked(collection_name(path))
+        match guard {
+            Guard::Question => StoreError::Consent("KeePassXC asks before it gives it out".into()),
+            Guard::Lock => StoreError::Locked(collection_name(path)),
         }
     }
 
@@ -81,7 +81,7 @@ impl Session {
     ) -> Result<OwnedObjectPath, StoreError> {
         let collection = self.default_collection().await.map_err(|error| failure(&self.bus, &error))?;
         let Some(collection) = collection else {
-            return Err(StoreError::Unfit(self.provider().await.no_collection(has_desktop())));
+            return Err(StoreError::Unfit(self.provider().await.no_collection(Display::from_environment())));
         };
         if self.is_locked(&collection).await && self.unlock(std::slice::from_ref(&collection)).await?.is_empty() {
             return Err(self.locked(&collection, item, hint).await);

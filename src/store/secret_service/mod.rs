@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use super::apart::apart;
 use super::{Answer, Item, Keyring, Remedy, Store, StoreError, StoreFuture};
 use crate::secret::Secret;
-use provider::{Provider, has_desktop};
+use provider::{Display, Guard, Provider};
 use read::{Answers, read_all};
 use session::Session;
 use write::{changed, delete_one, write_one};
@@ -50,7 +50,7 @@ impl Store for SecretService {
 
     fn unlock_hint(&self, item: &Item) -> Remedy {
         let noted = self.hint.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        noted.unwrap_or_else(|| Provider::Unknown(String::new()).hint(item, has_desktop(), false))
+        noted.unwrap_or_else(|| Provider::Unknown(String::new()).hint(item, Display::from_environment(), Guard::Lock))
     }
 
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
@@ -83,7 +83,7 @@ impl Store for SecretService {
         changed(limit, move |limits| async move { delete_one(&item, &limits, &hint).await })
     }
 
-    fn takes_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
+    fn accepts_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
         let (item, hint) = (item.clone(), self.hint.clone());
         Box::pin(async move {
             let asked = apart(limit, move || async move {

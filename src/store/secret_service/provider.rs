@@ -26,15 +26,17 @@ impl Provider {
     }
 
     /// What to do so that the item can be read.
-    pub(super) fn hint(&self, item: &Item, desktop: bool, asks: bool) -> Remedy {
+    pub(super) fn hint(&self, item: &Item, display: Display, guard: Guard) -> Remedy {
         Remedy::Do(match self {
             Provider::Gnome => return Remedy::Type("raxx unlock".into()),
-            Provider::KeePassXc if asks => "in KeePassXC, open Tools > Settings > Secret Service Integration \
+            Provider::KeePassXc if guard == Guard::Question => {
+                "in KeePassXC, open Tools > Settings > Secret Service Integration \
                  and turn off \"Confirm when passwords are retrieved by clients\""
-                .into(),
+                    .into()
+            }
             Provider::KeePassXc => "unlock the database in KeePassXC".into(),
             Provider::KWallet => "open the wallet in KWalletManager".into(),
-            Provider::Unknown(_) if desktop => {
+            Provider::Unknown(_) if display == Display::Desktop => {
                 let (service, account) = (quoted(&item.service), quoted(&item.account));
                 return Remedy::Type(format!("secret-tool lookup service {service} account {account} >/dev/null"));
             }
@@ -46,14 +48,14 @@ impl Provider {
     }
 
     /// That there is nowhere to put a new item, and what to do.
-    pub(super) fn no_collection(&self, desktop: bool) -> String {
+    pub(super) fn no_collection(&self, display: Display) -> String {
         let next = match self {
             Provider::KeePassXc => {
                 "unlock a database in KeePassXC, and choose what it shares under \
                  Database > Database Settings > Secret Service Integration"
             }
             Provider::KWallet => "make a wallet in KWalletManager",
-            Provider::Gnome | Provider::Unknown(_) if desktop => {
+            Provider::Gnome | Provider::Unknown(_) if display == Display::Desktop => {
                 "keep values in a file, with backend = \"file\" under [store] in the configuration, \
                  or make a keyring and set it as default; type: seahorse"
             }
@@ -65,7 +67,26 @@ impl Provider {
     }
 }
 
-/// Whether a dialog would be seen.
-pub(super) fn has_desktop() -> bool {
-    ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(|name| env::var_os(name).is_some_and(|value| !value.is_empty()))
+/// Why an item is not given out.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Guard {
+    /// It is locked.
+    Lock,
+    /// The program asks the person each time.
+    Question,
+}
+
+/// Where a dialog would appear.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Display {
+    Desktop,
+    /// Nowhere: over ssh, for example.
+    None,
+}
+
+impl Display {
+    pub(super) fn from_environment() -> Display {
+        let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        if ["WAYLAND_DISPLAY", "DISPLAY"].iter().any(is_set) { Display::Desktop } else { Display::None }
+    }
 }

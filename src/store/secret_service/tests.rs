@@ -54,21 +54,21 @@ fn the_hint_fits_the_program_that_serves() {
         ("oo7-daemon", "oo7-daemon"),
         ("", "Secret Service"),
     ] {
-        let hint = Provider::called(process).hint(&item, false, false).to_string();
+        let hint = Provider::called(process).hint(&item, Display::None, Guard::Lock).to_string();
         assert!(hint.contains(named), "{hint}");
         hints += &format!("{process:?} => {hint}\n");
     }
-    let asks = Provider::KeePassXc.hint(&item, true, true);
+    let asks = Provider::KeePassXc.hint(&item, Display::Desktop, Guard::Question);
     insta::assert_snapshot!("hints", format!("{hints}KeePassXC that asks about each use => {asks}\n"));
     let mut nowhere = String::new();
     for process in ["gnome-keyring-d", "keepassxc", "kwalletd6", "oo7-daemon"] {
-        for desktop in [false, true] {
-            let where_it_runs = if desktop { "desktop" } else { "no desktop" };
-            nowhere += &format!("{process}, {where_it_runs} => {}\n", Provider::called(process).no_collection(desktop));
+        for display in [Display::None, Display::Desktop] {
+            let where_it_runs = if display == Display::Desktop { "desktop" } else { "no desktop" };
+            nowhere += &format!("{process}, {where_it_runs} => {}\n", Provider::called(process).no_collection(display));
         }
     }
     insta::assert_snapshot!("no_collection", nowhere);
     // A desktop has somebody to ask for a password.
-    let hint = Provider::called("oo7-daemon").hint(&item, true, false).to_string();
+    let hint = Provider::called("oo7-daemon").hint(&item, Display::Desktop, Guard::Lock).to_string();
     assert_eq!(hint, "type: secret-tool lookup service 'raxx token' account a >/dev/null");
 }

@@ -61,7 +61,7 @@ impl SecretService {
                 // A service whose process cannot be seen, as from a container, says itself if it does not know the way.
                 let unnamed = Provider::Unknown(String::new());
                 if ![Provider::Gnome, unnamed].contains(&session.provider().await) {
-                    let item = items.first().cloned().unwrap_or_else(Item::nobodys);
+                    let item = items.first().cloned().unwrap_or_else(Item::probe);
                     return Err(session.locked(first, &item, &hint).await);
                 }
                 let name = |path: &OwnedObjectPath| collection_name(path);
