@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
+use super::session::Session;
 use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
 use crate::config::{self, Config, Credential, VAULT_ROW};
 use crate::files;
@@ -21,7 +22,7 @@ use crate::secret::Secret;
 use crate::source::{STORE, Stored, environment, stored};
 use crate::state;
 use crate::state::history;
-use crate::store::{self, Store, StoreError, why_not};
+use crate::store::{StoreError, why_not};
 use crate::terminal::Terminal;
 use crate::text::clean;
 
@@ -67,13 +68,13 @@ fn to_receive(config: &Config) -> String {
 
 /// Tells what is due after this run (which may be one made `again` on the same day), and gives whether everybody took it. What was not taken is kept.
 pub(super) async fn tell(
-    config: &Config,
-    store: &dyn Store,
+    session: &Session,
     report: &Report,
     began: Timestamp,
     again: bool,
     receivers: &[Receiver],
 ) -> bool {
+    let config = &session.config;
     let mut desk = Desk::open();
     let now = Timestamp::now();
     let vault = config.infisical.enabled.then_some(VAULT_ROW);
@@ -95,7 +96,7 @@ pub(super) async fn tell(
     for (to, notices) in due.into_iter().filter(|(_, notices)| !notices.is_empty()) {
         let message = Message { host: host.clone(), at: now, test: false, notices };
         sending.push(async move {
-            let result = send(config, store, report, to, &message, config.alert.retry_for).await;
+            let result = send(session, report, to, &message, config.alert.retry_for).await;
             (to, message, result)
         });
     }
@@ -193,19 +194,19 @@ impl Desk {
 /// # Errors
 /// Usage or configuration.
 pub(super) fn test() -> Result<ExitCode> {
-    let config = Config::load()?;
-    config.catalogue()?;
-    let store = store::open(&config.store);
+    let session = Session::new()?;
+    session.catalog()?;
+    let config = &session.config;
     let report = Report { rows: Vec::new(), unfinished: 0, checked_at: Timestamp::now() };
     let message = Message { host: host(), at: report.checked_at, test: true, notices: Vec::new() };
     let mut good = true;
-    for to in receivers(&config)? {
+    for to in receivers(config)? {
         let result = block_on(async {
             let mut whose = String::new();
             if to == Receiver::Slack && config.alert.slack.webhook.is_none() {
-                whose = format!("the bot is {}; ", slack(&config, &*store).await?.of(&config).who().await?);
+                whose = format!("the bot is {}; ", slack(&session).await?.of(config).who().await?);
             }
-            let sent = send(&config, &*store, &report, to, &message, Duration::ZERO).await;
+            let sent = send(&session, &report, to, &message, Duration::ZERO).await;
             sent.map(|sent| whose + &sent).map_err(|untold| untold.why)
         })?;
         let result = match to {
@@ -244,18 +245,19 @@ fn tell_test(name: &str, result: Result<String, String>) -> Result<bool> {
 }
 
 async fn send(
-    config: &Config,
-    store: &dyn Store,
+    session: &Session,
     report: &Report,
     to: Receiver,
     message: &Message,
     retry_for: Duration,
 ) -> Result<String, Untold> {
-    let alert = &config.alert;
+    let config = &session.config;
     match to {
-        Receiver::Slack => slack(config, store).await?.of(config).tell(message, retry_for).await,
+        Receiver::Slack => slack(session).await?.of(config).tell(message, retry_for).await,
         Receiver::Desktop => Ok(desktop::tell(message).await?),
-        Receiver::Command => Ok(command::tell(alert.command.as_deref().unwrap_or_default(), report, message).await?),
+        Receiver::Command => {
+            Ok(command::tell(config.alert.command.as_deref().unwrap_or_default(), report, message).await?)
+        }
     }
 }
 
@@ -274,7 +276,8 @@ impl Means {
 }
 
 /// The bot token's or the webhook's value, from the environment or the store, as any credential's.
-async fn slack(config: &Config, store: &dyn Store) -> Result<Means, String> {
+async fn slack(session: &Session) -> Result<Means, String> {
+    let (config, store) = (&session.config, session.store());
     let credential = config.alert.slack.credential();
     let name = &credential.name;
     let next = || format!("for no Slack, set enabled = false under [alert.slack]; {}", to_store(credential));

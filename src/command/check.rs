@@ -11,16 +11,16 @@ use rustix::process::getpgrp;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{alert, memory, only, prune, stamp, warn_unsaved};
+use super::session::Session;
+use super::{alert, save_last_validated, warn_unsaved};
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
-use crate::config::{self, Config};
+use crate::config;
 use crate::process::{Ends, block_on, print, say, write_whole};
 use crate::report::prometheus;
 use crate::report::{Cause, Report, Shown};
 use crate::schedule;
 use crate::state::history;
-use crate::store;
 use crate::text::output;
 
 /// The exit code of a run that Ctrl-C ended.
@@ -33,20 +33,17 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         return alert::test();
     }
     let began = Timestamp::now();
-    let config = Config::load()?;
+    let session = Session::new()?;
+    let config = &session.config;
     // Without a channel the run is still noted: the first alert that can go out has it.
-    let (receivers, unheard) = match args.alert.then(|| alert::receivers(&config)) {
+    let (receivers, unheard) = match args.alert.then(|| alert::receivers(config)) {
         None => (Vec::new(), None),
         Some(Ok(receivers)) => (receivers, None),
         Some(Err(why)) if !config.alert.slack.has_a_place() => (Vec::new(), Some(why)),
         Some(Err(why)) => return Err(why),
     };
-    let catalogue = config.catalogue()?;
-    let state = memory(true);
-    let store = store::open(&config.store);
     let mode = if args.alert || args.if_due.is_some() { Mode::Daily } else { Mode::Check };
-    let mut run = Run::new(&config, &catalogue, mode, state.as_ref(), &*store);
-    only(&mut run, &args.names)?;
+    let run = session.run_of(mode, &args.names)?;
 
     let silent = args.quiet || args.json || args.alert;
     let on_terminal = !silent && io::stdout().is_terminal() && io::stderr().is_terminal() && !is_dumb();
@@ -76,7 +73,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     if !silent && args.names.is_empty() {
         first_steps(&run, &report);
     }
-    stamp(&report, args.names.is_empty());
+    if args.names.is_empty() {
+        save_last_validated(&report);
+    }
     // Before anybody is told, which may take a minute.
     let metrics = args.prometheus.as_ref().map(|file| prometheus::write(file, &report, &config::place()));
     let mut told = true;
@@ -90,7 +89,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         let again = args.if_due.as_ref().is_some_and(schedule::again);
         let telling = async {
             tokio::select! {
-                told = alert::tell(&config, &*store, &report, began, again, &receivers) => Some(told),
+                told = alert::tell(&session, &report, began, again, &receivers) => Some(told),
                 _ = tokio::signal::ctrl_c() => None,
             }
         };
@@ -106,7 +105,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     {
         say(&format!("raxx: warning: this run is not noted: {why}"));
     }
-    prune(state.as_ref(), &config, args.prometheus.as_deref());
+    session.prune(args.prometheus.as_deref());
     metrics.transpose()?;
     if let Some(why) = unheard {
         say(&format!("raxx: {why:#}")); // also while there is nothing to tell: one day there is

@@ -7,16 +7,18 @@ use anyhow::{Result, bail};
 use clap::ValueEnum as _;
 use jiff::Timestamp;
 
+use super::session::Session;
+use super::usage::unknown;
 use crate::check::fingerprint_parts;
 use crate::cli::ExportArgs;
-use crate::config::{Config, Credential};
+use crate::config::Credential;
 use crate::process::{block_on, say, write_whole};
+use crate::provider::Catalogue;
 use crate::report::ago;
 use crate::secret::Secret;
 use crate::shell::{Changes, is_off};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
 use crate::state::{Memory, State};
-use crate::store;
 
 /// # Errors
 /// Usage or configuration, a terminal on stdout.
@@ -28,17 +30,18 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     if args.missing && is_off() {
         return Ok(ExitCode::SUCCESS);
     }
-    let config = Config::load()?;
+    let session = Session::new()?;
+    let config = &session.config;
     let mut wanted: Vec<&Credential> = config.credentials.iter().collect();
     if !args.names.is_empty() {
         let known: Vec<&str> = config.names().collect();
         if let Some(name) = args.names.iter().find(|n| !known.contains(&n.as_str())) {
-            return Err(super::unknown(name, &known));
+            return Err(unknown(name, &known));
         }
         wanted.retain(|c| args.names.contains(&c.name));
     }
 
-    let memory = Rejections::open(&config);
+    let memory = Rejections::open(&session);
     let mut changes = Changes::now();
     let mut ask_store: Vec<&Credential> = Vec::new();
     for &credential in &wanted {
@@ -62,9 +65,9 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
 
     let mut short = false;
     if !ask_store.is_empty() {
-        let store = store::open(&config.store);
+        let store = session.store();
         let limit = if args.missing { STORE_AT_START } else { STORE };
-        let values = block_on(stored(&*store, &ask_store, limit))?;
+        let values = block_on(stored(store, &ask_store, limit))?;
         for (credential, value) in ask_store.iter().zip(values) {
             let why = match value {
                 Stored::Value(secret) => match memory.rejected(credential, &secret) {
@@ -81,8 +84,8 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
                     }
                 },
                 Stored::Malformed(why) => why.to_string(),
-                Stored::Absent => without_value(credential, None, &*store).words,
-                Stored::Failed(why) => without_value(credential, Some(&why), &*store).words,
+                Stored::Absent => without_value(credential, None, store).words,
+                Stored::Failed(why) => without_value(credential, Some(&why), store).words,
             };
             short = true;
             if !args.missing {
@@ -96,23 +99,23 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
 }
 
 /// The values that a provider rejected within the last minutes.
-struct Rejections {
+struct Rejections<'s> {
     state: Option<State>,
-    catalogue: Option<crate::provider::Catalogue>,
+    catalog: Option<&'s Catalogue>,
 }
 
-impl Rejections {
-    fn open(config: &Config) -> Rejections {
-        // To read the catalogue takes longer than all the rest of a new terminal's export.
+impl Rejections<'_> {
+    fn open(session: &Session) -> Rejections<'_> {
+        // To read the catalog takes longer than all the rest of a new terminal's export.
         let state = crate::state::existing().ok().flatten();
         let state = state.filter(|dir| dir.join("verdicts").is_dir()).and_then(|_| State::open().ok());
         let state = state.filter(State::any_rejection);
-        let catalogue = state.is_some().then(|| config.catalogue().ok()).flatten();
-        Rejections { state, catalogue }
+        let catalog = state.as_ref().and_then(|_| session.catalog().ok());
+        Rejections { state, catalog }
     }
 
     fn rejected(&self, credential: &Credential, secret: &Secret) -> Option<Memory> {
-        let provider = self.catalogue.as_ref()?.get(&credential.provider)?;
+        let provider = self.catalog?.get(&credential.provider)?;
         let first = provider.first(credential.account_id.as_deref(), &|p| secret.expose().starts_with(p)).ok()?;
         let state = self.state.as_ref()?;
         state.recall(&state.fingerprint(&fingerprint_parts(credential, &first), secret))?.rejection().cloned()

@@ -4,25 +4,23 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
-use super::{credential, look};
+use super::session::{Session, recheck_command};
 use crate::cli::ForgetArgs;
-use crate::config::Config;
 use crate::process::{block_on, say, until_a_signal};
 use crate::source::environment;
-use crate::store;
 use crate::store::update::{forget, is_there};
 use crate::terminal::Terminal;
 
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
 pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
-    let config = Config::load()?;
-    let credential = credential(&config, &args.name)?;
+    let session = Session::new()?;
+    let credential = session.credential(&args.name)?;
     let item = credential.place_in_store()?;
-    let store = store::open(&config.store);
+    let store = session.store();
     let name = &credential.name;
     block_on(until_a_signal(async {
-        if !is_there(&*store, item).await? {
+        if !is_there(store, item).await? {
             say(&format!("raxx: {name} is not in the {}", store.backend_for(item).name()));
             return Ok(ExitCode::FAILURE);
         }
@@ -36,7 +34,7 @@ pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
                 None => bail!("there is no terminal to ask on: raxx forget {name} --yes"),
             }
         }
-        forget(&*store, name, item, &look(&config, name)).await?;
+        forget(store, name, item, &recheck_command(&session.config, name)).await?;
         let here = match environment(name) {
             Some(_) => format!(". This shell still has it. Type: unset {name}"),
             None => String::new(),

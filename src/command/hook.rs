@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 
-use super::{memory, prune, stamp};
+use super::save_last_validated;
+use super::session::Session;
 use crate::check::announced;
-use crate::check::{Checked, Mode, Run};
-use crate::config::{self, Config};
+use crate::check::{Checked, Mode};
+use crate::config;
 use crate::process::{block_on, detach, write_whole};
 use crate::report::{Report, Row};
 use crate::shell::{Changes, Code, is_off, say_lines};
 use crate::state::history;
-use crate::store;
 
 /// # Errors
 /// A terminal on stdout; all else is said in the snippet.
@@ -36,14 +36,11 @@ pub(crate) fn run(nested: bool) -> Result<ExitCode> {
 }
 
 fn validated(nested: bool) -> Result<Code> {
-    let config = Config::load()?;
-    if !config.check_in_terminals {
+    let session = Session::new()?;
+    if !session.config.check_in_terminals {
         return Ok(Code::default());
     }
-    let catalogue = config.catalogue()?;
-    let state = memory(false);
-    let store = store::open(&config.store);
-    let run = Run::new(&config, &catalogue, Mode::Hook, state.as_ref(), &*store);
+    let run = session.run(Mode::Hook)?;
     let mut found: Vec<Option<Checked>> = (0..run.len()).map(|_| None).collect();
     block_on(run.checks(&mut |i, checked| found[i] = Some(checked)))?;
     let found: Vec<Checked> = found.into_iter().flatten().collect();
@@ -53,13 +50,13 @@ fn validated(nested: bool) -> Result<Code> {
     // What was remembered is no validation.
     let live: Vec<Row> = found.iter().filter(|c| c.live).map(|c| c.row.clone()).collect();
     if live.len() == report.rows.len() {
-        stamp(&report, true);
+        save_last_validated(&report);
     }
     // A new terminal does not speak of it: what a person types does.
     let _ = history::note(&config::place(), &live, run.began, report.checked_at);
-    prune(state.as_ref(), &config, None);
-    let warn = config.warn_in_terminals;
-    let rows = block_on(announced::news(&found, &catalogue, nested, warn))?;
+    session.prune(None);
+    let warn = session.config.warn_in_terminals;
+    let rows = block_on(announced::news(&found, run.catalogue, nested, warn))?;
     let said = Report { rows, ..report }.condensed(warn);
     Ok(snippet(&found, &said))
 }

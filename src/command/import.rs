@@ -8,11 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 
+use super::session::{Session, recheck_command};
 use super::store::not_to_a_terminal;
-use super::{TYPED, may_be_a_value, memory, warn_unsaved};
+use super::usage::{TYPED, may_be_a_value};
+use super::warn_unsaved;
 use crate::check::{Mode, Run};
 use crate::cli::ImportArgs;
-use crate::config::{self, Config, Credential};
+use crate::config::{self, Credential};
 use crate::process::{block_on, say, until_a_signal, write_whole};
 use crate::report::Kind;
 use crate::secret::Secret;
@@ -21,7 +23,6 @@ use crate::shell::startup_files::{Line, lines_setting, usual_files};
 use crate::source::environment;
 use crate::state::history;
 use crate::store::update::{current, update_verified};
-use crate::store::{self, Store};
 use crate::terminal::Terminal;
 use crate::text::clean;
 
@@ -52,8 +53,10 @@ impl Settled {
 /// Usage, configuration, a file that was named and cannot be read.
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     not_to_a_terminal("import", args.shell)?;
-    let config = Config::load()?;
-    let catalogue = config.catalogue()?;
+    let session = Session::new()?;
+    // Providers that do not exist are refused before a file is read.
+    session.catalog()?;
+    let config = &session.config;
     let names: Vec<&str> = config.names().collect();
     let mut lines: Vec<Line> = Vec::new();
     for file in &args.files {
@@ -62,19 +65,17 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     if args.files.is_empty() {
         lines.extend(usual_files().iter().filter_map(|file| lines_setting(file, &names).ok()).flatten());
     }
-    let store = store::open(&config.store);
-    let state = memory(true);
-    let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    let run = session.run(Mode::Check)?;
     let changes = RefCell::new(Changes::now());
     let result = block_on(until_a_signal(async {
         if config.credentials.iter().any(|credential| !candidates(credential, &lines).is_empty()) {
-            super::unlock::ready_to_write(&config, Some(&mut Terminal::new())).await?;
+            super::unlock::ready_to_write(config, Some(&mut Terminal::new())).await?;
         }
         let mut settled = Vec::new();
         for credential in &config.credentials {
             let candidates = candidates(credential, &lines);
             if !candidates.is_empty() {
-                let settled_here = import(&run, &*store, credential, candidates, args.no_check).await?;
+                let settled_here = import(&run, credential, candidates, args.no_check).await?;
                 if let Some(value) = settled_here.for_the_shell(&credential.name) {
                     changes.borrow_mut().export(&credential.name, value);
                 }
@@ -152,14 +153,8 @@ fn candidates(credential: &Credential, lines: &[Line]) -> Vec<Candidate> {
 }
 
 /// Stores the first value that proves good; a stored value that works stays.
-async fn import(
-    run: &Run<'_>,
-    store: &dyn Store,
-    credential: &Credential,
-    candidates: Vec<Candidate>,
-    no_check: bool,
-) -> Result<Settled> {
-    let name = &credential.name;
+async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidate>, no_check: bool) -> Result<Settled> {
+    let (name, store) = (&credential.name, run.store);
     let mut settled = Settled::default();
     let Some(item) = &credential.store else {
         say(&format!("raxx: {name} has no place in the store: it stays where it is"));
@@ -195,7 +190,7 @@ async fn import(
             }
             proved = Some(row);
         }
-        update_verified(store, name, item, &secret, &super::look(run.config, name)).await?;
+        update_verified(store, name, item, &secret, &recheck_command(run.config, name)).await?;
         warn_unsaved(history::note_stored(&config::place(), proved, store.backend_for(item).name()));
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",

@@ -8,6 +8,8 @@ use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::session::Session;
+use super::usage::unknown;
 use crate::cli::ListArgs;
 use crate::config::{self, Config, VAULT_ROW};
 use crate::process::{print, say, write_whole};
@@ -31,19 +33,20 @@ const NOTHING: &str = "-";
 /// # Errors
 /// Usage or configuration.
 pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
-    let config = Config::load()?;
+    let session = Session::new()?;
+    let config = &session.config;
     // What is in the place of a provider's name is shown: it must be one.
-    config.catalogue()?;
+    session.catalog()?;
     let styled = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
     let now = Timestamp::now();
     if let Some(name) = &args.history {
-        return changes(&config, name, args.json, styled, now);
+        return changes(config, name, args.json, styled, now);
     }
     if let Err(why) = state::existing() {
         super::warn_without_memory(&why);
     }
-    let mut entries = entries(&config, &history::known(&config::place()), now);
-    narrow(&mut entries, &config, &args.names)?;
+    let mut entries = entries(config, &history::known(&config::place()), now);
+    narrow(&mut entries, config, &args.names)?;
     if args.json {
         write_whole(&json(&entries))?;
     } else {
@@ -57,7 +60,7 @@ fn narrow(entries: &mut Vec<Entry>, config: &Config, names: &[String]) -> Result
     let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == VAULT_ROW);
     if let Some(name) = names.iter().find(|name| !entries.iter().any(|entry| named(entry, name))) {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();
-        return Err(super::unknown(name, &known));
+        return Err(unknown(name, &known));
     }
     entries.retain(|entry| names.is_empty() || names.iter().any(|name| named(entry, name)));
     Ok(())
@@ -302,7 +305,7 @@ fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp
     // What is not configured any more may have a history all the same.
     if !configured && changes.is_empty() {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();
-        return Err(super::unknown(name, &known));
+        return Err(unknown(name, &known));
     }
     let last = history::known(&config::place()).remove(name);
     if json {

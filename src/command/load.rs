@@ -6,15 +6,15 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 use super::check::collect;
-use super::{memory, only, stamp, warn_unsaved};
-use crate::check::{Mode, Run};
+use super::session::Session;
+use super::{save_last_validated, warn_unsaved};
+use crate::check::Mode;
 use crate::cli::LoadArgs;
-use crate::config::{self, Config};
+use crate::config;
 use crate::process::{block_on, say, say_styled, write_whole};
 use crate::report::Shown;
 use crate::shell::Changes;
 use crate::state::history;
-use crate::store;
 
 /// # Errors
 /// Usage or configuration.
@@ -29,12 +29,8 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("this prints secrets, so not to a terminal. Type: raxx load");
     }
-    let config = Config::load()?;
-    let catalogue = config.catalogue()?;
-    let state = memory(true);
-    let store = store::open(&config.store);
-    let mut run = Run::new(&config, &catalogue, Mode::Load, state.as_ref(), &*store);
-    only(&mut run, &args.names)?;
+    let session = Session::new()?;
+    let run = session.run_of(Mode::Load, &args.names)?;
 
     let (report, checked) = block_on(collect(&run, false))??;
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
@@ -56,6 +52,8 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
         }
     }
     write_whole(&changes.code())?;
-    stamp(&report, args.names.is_empty());
+    if args.names.is_empty() {
+        save_last_validated(&report);
+    }
     Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -12,17 +12,16 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
+use super::session::{Session, recheck_command};
 use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven};
-use super::{credential, look, memory};
-use crate::check::{Mode, Run};
+use crate::check::Mode;
 use crate::cli::RotateArgs;
-use crate::config::{Config, VAULT_ROW};
+use crate::config::VAULT_ROW;
 use crate::process::{Ends, block_on, child, child_apart, say, say_styled, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::startup_files;
 use crate::source::environment;
-use crate::store;
 use crate::store::update::{current, update_verified};
 use crate::terminal::Terminal;
 
@@ -44,29 +43,28 @@ const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)
 /// Usage, configuration, a store that cannot be written.
 pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     not_to_a_terminal("rotate", args.shell)?;
-    let config = Config::load()?;
+    let session = Session::new()?;
+    let config = &session.config;
     if [VAULT_ROW, "infisical"].contains(&args.name.as_str()) {
         // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
         block_on(show_page(config.infisical.rotate_via.as_deref(), args.value.stdin))??;
         return Ok(ExitCode::SUCCESS);
     }
-    let catalogue = config.catalogue()?;
-    let credential = credential(&config, &args.name)?;
+    let catalog = session.catalog()?;
+    let credential = session.credential(&args.name)?;
     let name = &credential.name;
     let item = credential.place_in_store()?;
-    let look = look(&config, name);
-    let store = store::open(&config.store);
-    let state = memory(true);
-    let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    let recheck = recheck_command(config, name);
+    let run = session.run(Mode::Check)?;
     // A webhook's address is asked about in its own way, and belongs to no account.
-    let webhook = is_webhook(&config, credential);
-    let provider = catalogue.get(&credential.provider).filter(|_| !webhook);
+    let webhook = is_webhook(config, credential);
+    let provider = catalog.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
         let stored = until_a_signal(async {
             let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
-            super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
+            super::unlock::ready_to_write(config, asks(&args.value).then_some(&mut terminal)).await?;
             // A locked store is told before anybody makes a token.
-            current(&*store, &credential.name, item).await
+            current(run.store, name, item).await
         })
         .await?;
         let old = match stored {
@@ -110,7 +108,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             // what the person is told and the shell gets.
             let lines = startup_files::setting(name);
             let in_tmux = startup_files::in_tmux(name).await;
-            update_verified(&*store, name, item, &secret, &look).await?;
+            update_verified(run.store, name, item, &secret, &recheck).await?;
             terminal.restore();
             let valid = row.as_ref().is_some_and(|row| row.kind == Kind::Valid);
             let instead = environment(name).map(|_| "the old value");
@@ -128,7 +126,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
                     None => say("raxx: at last, revoke the old one at its provider"),
                 }
             } else {
-                say(&format!("raxx: the new one is not proven: keep the old one until {look} passes"));
+                say(&format!("raxx: the new one is not proven: keep the old one until {recheck} passes"));
             }
             Ok(ExitCode::SUCCESS)
         })

@@ -8,14 +8,15 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::alert::{receivers, to_store};
+use super::session::Session;
 use crate::cli::{CheckArgs, InstallArgs, ScheduleAction};
-use crate::config::{Config, Credential};
+use crate::config::Credential;
 use crate::files;
 use crate::process::{block_on, print as print_for_people, say, write_whole};
 use crate::report::distance;
-use crate::schedule::{self, At, Change, Job, Memory, Scheduler};
+use crate::schedule::{self, At, Change, Job, LastRun, Scheduler};
 use crate::source::{STORE, Stored, environment, stored};
-use crate::store::{self, StoreError};
+use crate::store::StoreError;
 use crate::text::{clean, clean_lines, plain};
 
 /// The PATH that launchd and cron start a program with.
@@ -39,7 +40,7 @@ pub(crate) fn run(action: &ScheduleAction) -> Result<ExitCode> {
 /// As `raxx check`.
 pub(crate) fn watched(args: &CheckArgs) -> Result<ExitCode> {
     let Some(at) = &args.if_due else { return super::check::run(args) };
-    let Some(_turn) = schedule::turn(at) else { return Ok(ExitCode::SUCCESS) };
+    let Some(_turn) = schedule::acquire(at) else { return Ok(ExitCode::SUCCESS) };
     super::check::run(args).inspect_err(|why| {
         let _ = schedule::note_broken(&format!("{why:#}"));
     })
@@ -64,20 +65,21 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     }
     files::refuse_foreign_home()?;
     // What is wrong with the configuration is told now, to a person, not every morning to a log.
-    let config = Config::load()?;
-    config.catalogue()?;
+    let session = Session::new()?;
+    session.catalog()?;
+    let config = &session.config;
     // A channel can be named afterwards; a person who turned everything off does not want alerts.
-    let mut unheard = receivers(&config).err();
+    let mut unheard = receivers(config).err();
     if config.alert.slack.has_a_place()
         && let Some(why) = unheard.take()
     {
         return Err(why);
     }
     // First: an agent that is started at once must not take this for a check that was missed.
-    let begun = schedule::begin().map_err(|why| anyhow!(why))?;
+    let marked = schedule::mark_installed().map_err(|why| anyhow!(why))?;
     let change = scheduler.install(&job).map_err(|why| {
-        if begun {
-            schedule::unbegin();
+        if marked {
+            schedule::unmark();
         }
         anyhow!(why)
     })?;
@@ -106,7 +108,7 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     if let Some(caveat) = scheduler.caveat(&job).filter(|_| change == Change::Made) {
         say(&format!("raxx: {caveat}"));
     }
-    unseen(&config)?;
+    unseen(&session)?;
     if change == Change::Made {
         say("raxx: to see that its messages arrive, type: raxx check --alert --test");
     }
@@ -124,12 +126,12 @@ fn other_zone() -> Option<String> {
 
 /// Says what works in this shell and will not where a scheduler starts the check: it has neither this shell's variables nor
 /// its PATH.
-fn unseen(config: &Config) -> Result<()> {
-    let store = store::open(&config.store);
+fn unseen(session: &Session) -> Result<()> {
+    let config = &session.config;
     let slack = config.alert.slack.enabled.then(|| config.alert.slack.credential());
     let here = config.credentials.iter().filter(|c| environment(&c.name).is_some());
     let asked: Vec<&Credential> = here.chain(slack).collect();
-    let found = block_on(stored(&*store, &asked, STORE))?;
+    let found = block_on(stored(session.store(), &asked, STORE))?;
     for (credential, stored) in asked.iter().zip(found) {
         // A store that is locked or slow may have it.
         if !matches!(
@@ -208,7 +210,7 @@ fn uninstall() -> Result<ExitCode> {
 
 fn status() -> Result<ExitCode> {
     let now = Timestamp::now();
-    let memory = Memory::load();
+    let last = LastRun::load();
     let mut out = String::new();
     let mut well = true;
     let mut wrong = |out: &mut String, what: String| {
@@ -216,16 +218,19 @@ fn status() -> Result<ExitCode> {
         *out += &format!("           {what}\n");
     };
     let mut time = None;
+    let mut installed = false;
     // Whether something will start it: else no time is promised.
     let mut runs = false;
     for scheduler in Scheduler::ALL {
         match scheduler.installed() {
             Ok(None) => {}
             Ok(Some((place, None))) => {
+                installed = true;
                 out += &format!("installed: {} ({place})\n", scheduler.words());
                 wrong(&mut out, "it was changed by hand; to write it anew: raxx schedule install".into());
             }
             Ok(Some((place, Some(written)))) => {
+                installed = true;
                 let when = written.at.words();
                 out += &format!("installed: {}, every day at {when} ({place})\n", scheduler.words());
                 if !written.program.is_file() {
@@ -241,12 +246,12 @@ fn status() -> Result<ExitCode> {
             Err(why) => wrong(&mut out, format!("{}: {why}", scheduler.words())),
         }
     }
-    if !out.contains("installed:") {
+    if !installed {
         well = false;
         out += "installed: no; type: raxx schedule install\n";
     }
     let at = time.unwrap_or_else(|| At::new("00:00".parse().expect("a constant"), true));
-    match &memory.ran {
+    match &last.ran {
         Some(ran) => {
             out += &format!("last run:  {} — {}\n", moment(&at, now, ran.at), ran.words());
             if !ran.answered {
@@ -258,17 +263,17 @@ fn status() -> Result<ExitCode> {
         }
         None => out += "last run:  never\n",
     }
-    if let Some(broken) = &memory.broken {
+    if let Some(broken) = &last.broken {
         well = false;
         out += &format!("           it could not run {}: {}\n", moment(&at, now, broken.at), broken.why);
     }
     if let Some(at) = &time {
-        if let Some(missed) = memory.late(at, now) {
+        if let Some(missed) = last.late(at, now) {
             well = false;
             let when = moment(at, now, missed);
             out += &format!("           it should have run at {when}, and has not: is the scheduler running?\n");
         }
-        out += &match memory.next(at, now) {
+        out += &match last.next(at, now) {
             _ if !runs => "next run:  none, because nothing starts the check\n".to_string(),
             Some(next) => format!("next run:  {}\n", moment(at, now, next)),
             None => "next run:  due, within the hour\n".to_string(),

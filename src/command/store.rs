@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow, bail};
 
-use super::{credential, freshened, look, memory, warn_unsaved};
+use super::session::{Session, recheck_command, reload_command};
+use super::warn_unsaved;
 use crate::alert::slack::prove_webhook;
 use crate::check::{Mode, Run};
 use crate::cli::StoreArgs;
@@ -18,8 +19,8 @@ use crate::secret::{Secret, StandIn};
 use crate::shell::{Changes, Shell};
 use crate::source::environment;
 use crate::state::history;
+use crate::store::Item;
 use crate::store::update::{current, repaired, update_verified};
-use crate::store::{self, Item};
 use crate::terminal::paste::{self, Pasted, Unusable};
 use crate::terminal::{self, Terminal};
 
@@ -30,27 +31,27 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// Usage, configuration, a store that cannot be written.
 pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
     not_to_a_terminal("store", args.shell)?;
-    let config = Config::load()?;
-    let catalogue = config.catalogue()?;
-    let credential = credential(&config, &args.name)?;
+    let session = Session::new()?;
+    // Providers that do not exist are refused before the name is looked up.
+    session.catalog()?;
+    let credential = session.credential(&args.name)?;
     let item = credential.place_in_store()?;
     if args.repair {
-        return repair(&config, credential);
+        return repair(&session, credential);
     }
-    let store = store::open(&config.store);
-    let state = memory(true);
-    let run = Run::new(&config, &catalogue, Mode::Check, state.as_ref(), &*store);
+    let run = session.run(Mode::Check)?;
     block_on(until_a_signal(async {
         let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
-        super::unlock::ready_to_write(&config, asks(&args.value).then_some(&mut terminal)).await?;
+        super::unlock::ready_to_write(&session.config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
-        current(&*store, &credential.name, item).await?;
+        current(run.store, &credential.name, item).await?;
         let secret = input(&mut terminal, credential, &args.value).await?;
         let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, Duration::ZERO).await?;
         if !may {
             return Ok(ExitCode::FAILURE);
         }
-        update_verified(&*store, &credential.name, item, &secret, &look(&config, &credential.name)).await?;
+        update_verified(run.store, &credential.name, item, &secret, &recheck_command(run.config, &credential.name))
+            .await?;
         terminal.restore();
         let other = environment(&credential.name).is_some_and(|held| held.as_ref() != Ok(&secret));
         stored(&run, credential, item, row, &secret, args.shell, other.then_some("another value"))?;
@@ -92,7 +93,7 @@ pub(super) fn stored(
         changes.export(name, secret);
         write_whole(&changes.code())?;
     } else if let Some(instead) = instead {
-        say(&format!("raxx: this shell still has {instead}. Type: {}", freshened(run.config, name)));
+        say(&format!("raxx: this shell still has {instead}. Type: {}", reload_command(run.config, name)));
     }
     Ok(())
 }
@@ -102,15 +103,15 @@ pub(super) fn asks(how: &crate::cli::ValueArgs) -> bool {
     !how.stdin || terminal::stdin_is_a_person()
 }
 
-fn repair(config: &Config, credential: &Credential) -> Result<ExitCode> {
-    let store = store::open(&config.store);
+fn repair(session: &Session, credential: &Credential) -> Result<ExitCode> {
+    let store = session.store();
     let item = credential.place_in_store()?;
     if store.name() != "Keychain" {
         bail!("only items of the macOS Keychain need a repair: this machine keeps values elsewhere");
     }
     say(&format!("raxx: the {} may ask now whether {} may be read: allow it once", store.name(), credential.name));
     block_on(until_a_signal(async {
-        repaired(&*store, &credential.name, item).await?;
+        repaired(store, &credential.name, item).await?;
         say(&format!("raxx: {} can be read silently from now on", credential.name));
         Ok(ExitCode::SUCCESS)
     }))?

@@ -5,14 +5,17 @@ use std::error::Error as _;
 use std::io;
 use std::process::ExitCode;
 
+use anyhow::anyhow;
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Command, CommandFactory as _, ValueEnum as _};
 
-use super::TYPED;
 use crate::cli::{Cli, Color};
 use crate::config;
-use crate::text::output;
 use crate::text::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, shown_name};
+use crate::text::{clean, output};
+
+/// What to do about a secret in the arguments.
+pub(super) const TYPED: &str = "it is in the shell's history now, so rotate it";
 
 /// No shorter word of the command line is taken for a secret.
 const LONG: usize = 16;
@@ -298,6 +301,32 @@ impl Line<'_> {
     }
 }
 
+/// Returns the error for a name that no credential has. The name is repeated only if it is nearly a known one: else it may
+/// be a value.
+pub(super) fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
+    if may_repeat(name, known)
+        && let Some(near) = nearest(name, known)
+    {
+        return anyhow!("no credential is named {name}: did you mean {near}?; type: {}", corrected(name, near));
+    }
+    let like_a_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let value = if may_be_a_value(name) && !name.chars().all(like_a_name) {
+        format!(" If it was a value, {TYPED}.")
+    } else {
+        String::new()
+    };
+    let place = clean(&config::place());
+    anyhow!(
+        "no credential has that name.{value} There are: {}. To add one: a [[credential]] in {place}",
+        known.join(", ")
+    )
+}
+
+/// Whether a word of the command line may be a secret.
+pub(super) fn may_be_a_value(word: &str) -> bool {
+    word.contains('=') || word.chars().count() >= LONG
+}
+
 /// What to type in place of this command line, with the right word for the wrong one. Words that may be secrets are not
 /// repeated: then it is the list of names.
 pub(super) fn corrected(wrong: &str, right: &str) -> String {
@@ -322,7 +351,7 @@ fn is_name(word: &str) -> bool {
 
 /// What to say if the word may be a secret.
 fn suspicion(word: &str) -> String {
-    if looks_like_a_value(word) || word.contains('=') || word.chars().count() >= LONG {
+    if looks_like_a_value(word) || may_be_a_value(word) {
         format!("; if that was a value, {TYPED}")
     } else {
         String::new()

@@ -63,7 +63,7 @@ fn current() -> Result<Option<Vec<u8>>, String> {
             }
             Err(format!("crontab -l: {}", last_words(&output)))
         }
-        other => other.must("crontab -l").map(|_| None),
+        other => other.into_result("crontab -l").map(|_| None),
     }
 }
 
@@ -131,9 +131,9 @@ fn parts(text: &[u8]) -> Result<Parts<'_>, String> {
 fn put(text: &[u8]) -> Result<(), String> {
     if text.is_empty() {
         // An empty crontab is none.
-        return call("crontab", &["-r"], b"").must("crontab -r").map(|_| ());
+        return call("crontab", &["-r"], b"").into_result("crontab -r").map(|_| ());
     }
-    call("crontab", &["-"], text).must("crontab")?;
+    call("crontab", &["-"], text).into_result("crontab")?;
     match current()? {
         Some(there) if there == text => Ok(()),
         _ => Err("crontab took the lines, but does not give them back as they are: look with crontab -l".into()),

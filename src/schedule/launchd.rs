@@ -108,7 +108,7 @@ fn read(text: &str) -> Option<Written> {
 }
 
 fn loaded() -> bool {
-    call("launchctl", &["print", &target()], b"").went()
+    call("launchctl", &["print", &target()], b"").succeeded()
 }
 
 /// Whether `launchctl` says that there is no session on the screen.
@@ -139,7 +139,7 @@ pub(super) fn install(job: &Job) -> Result<Change, String> {
     loop {
         let bootstrap = call("launchctl", &["bootstrap", &domain(), path], b"");
         // Without a session the code of `bootstrap` differs between versions of macOS, so the session is asked for as well.
-        if !bootstrap.went() && (says_no_session(&bootstrap) || (left == TRIES && nobody_at_the_screen())) {
+        if !bootstrap.succeeded() && (says_no_session(&bootstrap) || (left == TRIES && nobody_at_the_screen())) {
             say(&format!("raxx: {BEGINS_LATER}"));
             return Ok(if same { Change::None } else { Change::Made });
         }
@@ -155,7 +155,7 @@ pub(super) fn install(job: &Job) -> Result<Change, String> {
                 }
                 return Err(match call {
                     Call::Answered(output) => format!("launchctl bootstrap: {}", last_words(&output)),
-                    other => other.must("launchctl bootstrap").expect_err("it did not go"),
+                    other => other.into_result("launchctl bootstrap").expect_err("it did not go"),
                 });
             }
         }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
 pub(crate) use clock::{At, Clock, machine_zone};
-pub(crate) use last_run::{Memory, again, begin, forget, forget_alerts, note, note_broken, turn, unbegin};
+pub(crate) use last_run::{LastRun, acquire, again, forget, forget_alerts, mark_installed, note, note_broken, unmark};
 
 use crate::files::{self, shown};
 use crate::process::{block_on, child_apart};
@@ -284,12 +284,12 @@ enum Call {
 }
 
 impl Call {
-    fn went(&self) -> bool {
+    fn succeeded(&self) -> bool {
         matches!(self, Call::Answered(output) if output.status.success())
     }
 
     /// An error where it did not go well.
-    fn must(self, what: &str) -> Result<Output, String> {
+    fn into_result(self, what: &str) -> Result<Output, String> {
         match self {
             Call::Answered(output) if output.status.success() => Ok(output),
             Call::Answered(output) => Err(format!("{what}: {}", last_words(&output))),

@@ -15,7 +15,7 @@ fn timer() -> String {
 
 /// Whether the person's own manager answers; and then the directories that it reads units from.
 fn unit_path() -> Option<String> {
-    let output = call("systemctl", &["--user", "show", "--property=UnitPath", "--value"], b"").must("").ok()?;
+    let output = call("systemctl", &["--user", "show", "--property=UnitPath", "--value"], b"").into_result("").ok()?;
     String::from_utf8(output.stdout).ok()
 }
 
@@ -107,7 +107,7 @@ pub(super) fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
 
 /// Whether the timer is `active` or `enabled`.
 fn is(what: &str) -> bool {
-    call("systemctl", &["--user", &format!("is-{what}"), "--quiet", &timer()], b"").went()
+    call("systemctl", &["--user", &format!("is-{what}"), "--quiet", &timer()], b"").succeeded()
 }
 
 fn active() -> bool {
@@ -127,7 +127,7 @@ pub(super) fn install(job: &Job) -> Result<Change, String> {
         // A timer that runs already takes a new time by being started again.
         for arguments in [&["daemon-reload"][..], &["enable", &timer()], &["restart", &timer()]] {
             let all: Vec<&str> = ["--user"].iter().chain(arguments).copied().collect();
-            call("systemctl", &all, b"").must(&format!("systemctl --user {}", arguments[0]))?;
+            call("systemctl", &all, b"").into_result(&format!("systemctl --user {}", arguments[0]))?;
         }
         Ok(())
     };
@@ -202,7 +202,7 @@ pub(super) fn idle() -> Option<String> {
 
 /// Without lingering the manager ends with the last session.
 pub(super) fn caveat() -> Option<String> {
-    let user = call("id", &["-un"], b"").must("id").ok()?;
+    let user = call("id", &["-un"], b"").into_result("id").ok()?;
     let user = String::from_utf8(user.stdout).ok()?;
     let lingers = PathBuf::from("/var/lib/systemd/linger").join(user.trim()).exists();
     (!lingers).then(|| {

@@ -20,7 +20,7 @@ const LATE: SignedDuration = SignedDuration::from_mins(70);
 
 /// What the daily check remembers. Value-free.
 #[derive(Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Memory {
+pub(crate) struct LastRun {
     /// When it was installed: what was due before that is not made up for.
     since: Option<Timestamp>,
     /// The last run.
@@ -101,16 +101,16 @@ const LOCK: &str = "schedule.lock";
 /// Nothing longer is read.
 const LARGEST: u64 = 1 << 20;
 
-impl Memory {
-    /// What is remembered; nothing where it is damaged, so that a check runs rather than none.
-    pub(crate) fn load() -> Memory {
+impl LastRun {
+    /// Returns what the last run left; nothing where it is damaged, so that a check runs rather than none.
+    pub(crate) fn load() -> LastRun {
         let dir = state::existing().ok().flatten();
         let bytes = dir.and_then(|dir| files::read_own(&dir.join(MEMORY), LARGEST).ok());
-        let mut memory: Memory = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+        let mut last: LastRun = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
         // Whatever is in the file, it is printed.
-        let ran = memory.ran.iter_mut().flat_map(|ran| ran.failing.iter_mut().chain(&mut ran.warned));
-        ran.chain(memory.broken.iter_mut().map(|broken| &mut broken.why)).for_each(|text| *text = clean(text));
-        memory
+        let ran = last.ran.iter_mut().flat_map(|ran| ran.failing.iter_mut().chain(&mut ran.warned));
+        ran.chain(last.broken.iter_mut().map(|broken| &mut broken.why)).for_each(|text| *text = clean(text));
+        last
     }
 
     fn save(&self) -> Result<(), String> {
@@ -120,7 +120,7 @@ impl Memory {
     }
 
     /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.
-    fn cared_for(&self, last: Timestamp, next: Timestamp) -> bool {
+    fn is_settled(&self, last: Timestamp, next: Timestamp) -> bool {
         let ran = self.ran.as_ref().filter(|ran| ran.settled()).map(|ran| ran.at);
         // Only what lies in this period counts. A time in the future is one before the clock was set back: it is not
         // believed, so the check runs once more rather than never.
@@ -129,13 +129,13 @@ impl Memory {
 
     fn due(&self, at: &At, now: Timestamp, zone: &TimeZone) -> bool {
         let (last, next) = at.around(now, zone);
-        !self.cared_for(last, next)
+        !self.is_settled(last, next)
     }
 
     /// When the check is due next; none when it is due now.
     pub(crate) fn next(&self, at: &At, now: Timestamp) -> Option<Timestamp> {
         let (last, next) = at.around(now, &at.zone());
-        self.cared_for(last, next).then_some(next)
+        self.is_settled(last, next).then_some(next)
     }
 
     /// When it should have run, where it has not for longer than a scheduler may take.
@@ -143,7 +143,7 @@ impl Memory {
         let (last, next) = at.around(now, &at.zone());
         let tried = self.ran.as_ref().is_some_and(|ran| (last..next).contains(&ran.at))
             || self.broken.as_ref().is_some_and(|broken| (last..next).contains(&broken.at));
-        (!tried && !self.cared_for(last, next) && now.duration_since(last) > LATE).then_some(last)
+        (!tried && !self.is_settled(last, next) && now.duration_since(last) > LATE).then_some(last)
     }
 }
 
@@ -153,14 +153,14 @@ impl Memory {
 /// # Errors
 /// One line: which file, and why it could not be written.
 pub(crate) fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
-    let mut memory = Memory::load();
+    let mut last = LastRun::load();
     // One that began later, by hand, may have ended sooner.
-    if memory.ran.as_ref().is_some_and(|ran| ran.at > began && ran.at <= Timestamp::now()) {
+    if last.ran.as_ref().is_some_and(|ran| ran.at > began && ran.at <= Timestamp::now()) {
         return Ok(());
     }
-    memory.ran = Some(Ran::new(began, report, told));
-    memory.broken = None;
-    memory.save()
+    last.ran = Some(Ran::new(began, report, told));
+    last.broken = None;
+    last.save()
 }
 
 /// Notes why there was no run.
@@ -168,15 +168,15 @@ pub(crate) fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), 
 /// # Errors
 /// One line: which file, and why it could not be written.
 pub(crate) fn note_broken(why: &str) -> Result<(), String> {
-    let mut memory = Memory::load();
-    memory.broken = Some(Broken { at: Timestamp::now(), why: plain(why) });
-    memory.save()
+    let mut last = LastRun::load();
+    last.broken = Some(Broken { at: Timestamp::now(), why: plain(why) });
+    last.save()
 }
 
 /// Whether this day's check was made already, and is only made again because it heard or told nobody.
 pub(crate) fn again(at: &At) -> bool {
     let (last, next) = at.around(Timestamp::now(), &at.zone());
-    Memory::load().ran.is_some_and(|ran| (last..next).contains(&ran.at))
+    LastRun::load().ran.is_some_and(|ran| (last..next).contains(&ran.at))
 }
 
 /// The right to make the check that is due: nobody else makes it until this is dropped.
@@ -185,15 +185,15 @@ pub(crate) struct Turn {
     _lock: Option<File>,
 }
 
-/// Takes the turn where the check is due and nobody is at it. Where nothing can be remembered it always is due.
-pub(crate) fn turn(at: &At) -> Option<Turn> {
+/// Takes the turn if the check is due and no other process runs it. It is always due if nothing can be saved.
+pub(crate) fn acquire(at: &At) -> Option<Turn> {
     let lock = lock();
     if let Some(lock) = &lock
         && files::try_lock(lock).is_ok_and(|free| !free)
     {
         return None;
     }
-    Memory::load().due(at, Timestamp::now(), &at.zone()).then_some(Turn { _lock: lock })
+    LastRun::load().due(at, Timestamp::now(), &at.zone()).then_some(Turn { _lock: lock })
 }
 
 fn lock() -> Option<File> {
@@ -204,20 +204,20 @@ fn lock() -> Option<File> {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub(crate) fn begin() -> Result<bool, String> {
-    let mut memory = Memory::load();
-    if memory.since.is_some() {
+pub(crate) fn mark_installed() -> Result<bool, String> {
+    let mut last = LastRun::load();
+    if last.since.is_some() {
         return Ok(false);
     }
-    memory.since = Some(Timestamp::now());
-    memory.save().map(|()| true)
+    last.since = Some(Timestamp::now());
+    last.save().map(|()| true)
 }
 
-/// Takes [`begin`] back: nothing came of it.
-pub(crate) fn unbegin() {
-    let mut memory = Memory::load();
-    memory.since = None;
-    let _ = if memory.ran.is_some() || memory.broken.is_some() { memory.save() } else { forget() };
+/// Takes [`mark_installed`] back: nothing came of it.
+pub(crate) fn unmark() {
+    let mut last = LastRun::load();
+    last.since = None;
+    let _ = if last.ran.is_some() || last.broken.is_some() { last.save() } else { forget() };
 }
 
 /// Forgets the daily check.

@@ -15,23 +15,23 @@ fn zone(name: &str) -> TimeZone {
     TimeZone::get(name).expect("the system's time zones")
 }
 
-fn ran(when: &str) -> Memory {
+fn ran(when: &str) -> LastRun {
     let (passed, skipped, failing, warned) = (1, 0, Vec::new(), Vec::new());
     let ran = Ran { at: utc(when), passed, skipped, failing, warned, answered: true, told: true };
-    Memory { ran: Some(ran), ..Memory::default() }
+    LastRun { ran: Some(ran), ..LastRun::default() }
 }
 
 /// The times at which a check that is started once an hour really runs.
 fn runs(at: &At, zone: &TimeZone, from: &str, hours: usize, minute: i64) -> Vec<String> {
-    let mut memory = ran(from);
+    let mut last = ran(from);
     let mut done = Vec::new();
     let mut now = utc(from);
     for _ in 0..hours {
         now = now.checked_add(1.hour()).expect("a time");
         let tick = now.checked_add(minute.minutes()).expect("a time");
-        if memory.due(at, tick, zone) {
+        if last.due(at, tick, zone) {
             done.push(tick.to_string());
-            memory = ran(&tick.to_string());
+            last = ran(&tick.to_string());
         }
     }
     done
@@ -40,32 +40,32 @@ fn runs(at: &At, zone: &TimeZone, from: &str, hours: usize, minute: i64) -> Vec<
 #[test]
 fn it_is_due_once_a_day_and_made_up_for_when_it_was_missed() {
     let eight = at("08:00Z");
-    let due = |memory: &Memory, now| memory.due(&eight, utc(now), &TimeZone::UTC);
-    let memory = ran("2026-08-19T08:00:03Z");
-    assert!(!due(&memory, "2026-08-19T08:00:04Z"));
-    assert!(!due(&memory, "2026-08-20T07:59:59Z"));
-    assert!(due(&memory, "2026-08-20T08:00:00Z"));
-    assert!(due(&memory, "2026-08-25T03:00:00Z"), "the machine was off for days");
-    assert!(due(&Memory::default(), "2026-08-20T03:00:00Z"), "what is not remembered has not run");
+    let due = |last: &LastRun, now| last.due(&eight, utc(now), &TimeZone::UTC);
+    let last = ran("2026-08-19T08:00:03Z");
+    assert!(!due(&last, "2026-08-19T08:00:04Z"));
+    assert!(!due(&last, "2026-08-20T07:59:59Z"));
+    assert!(due(&last, "2026-08-20T08:00:00Z"));
+    assert!(due(&last, "2026-08-25T03:00:00Z"), "the machine was off for days");
+    assert!(due(&LastRun::default(), "2026-08-20T03:00:00Z"), "what is not remembered has not run");
     let early = ran("2026-08-20T07:59:59Z");
     assert!(due(&early, "2026-08-20T08:00:00Z"), "one a second early is yesterday's");
 }
 
 #[test]
 fn an_installation_begins_with_the_next_time() {
-    let memory = Memory { since: Some(utc("2026-08-19T15:00:00Z")), ..Memory::default() };
-    assert!(!memory.due(&at("08:00Z"), utc("2026-08-19T16:00:00Z"), &TimeZone::UTC));
-    assert!(memory.due(&at("08:00Z"), utc("2026-08-20T08:00:00Z"), &TimeZone::UTC));
+    let last = LastRun { since: Some(utc("2026-08-19T15:00:00Z")), ..LastRun::default() };
+    assert!(!last.due(&at("08:00Z"), utc("2026-08-19T16:00:00Z"), &TimeZone::UTC));
+    assert!(last.due(&at("08:00Z"), utc("2026-08-20T08:00:00Z"), &TimeZone::UTC));
 }
 
 #[test]
 fn a_run_that_heard_nobody_or_told_nobody_is_made_again() {
     for (answered, told) in [(false, true), (true, false)] {
-        let mut memory = ran("2026-08-19T08:00:03Z");
-        let ran = memory.ran.as_mut().expect("a run");
+        let mut last = ran("2026-08-19T08:00:03Z");
+        let ran = last.ran.as_mut().expect("a run");
         (ran.answered, ran.told) = (answered, told);
-        assert!(memory.due(&at("08:00Z"), utc("2026-08-19T09:00:00Z"), &TimeZone::UTC));
-        assert_eq!(memory.late(&at("08:00Z"), utc("2026-08-19T12:00:00Z")), None, "it was tried");
+        assert!(last.due(&at("08:00Z"), utc("2026-08-19T09:00:00Z"), &TimeZone::UTC));
+        assert_eq!(last.late(&at("08:00Z"), utc("2026-08-19T12:00:00Z")), None, "it was tried");
     }
 }
 
@@ -101,10 +101,10 @@ fn local_time_is_met_through_daylight_saving_time() {
 
 #[test]
 fn a_journey_neither_skips_utc_nor_repeats_it() {
-    let memory = ran("2026-08-19T08:00:00Z");
+    let last = ran("2026-08-19T08:00:00Z");
     for there in ["America/Los_Angeles", "Asia/Tokyo", "Pacific/Kiritimati", "Pacific/Pago_Pago"] {
         let clock = utc("2026-08-19T20:00:00Z").to_zoned_datetime(zone(there)).timestamp();
-        assert!(!memory.due(&at("08:00Z"), clock, &TimeZone::UTC), "{there}");
+        assert!(!last.due(&at("08:00Z"), clock, &TimeZone::UTC), "{there}");
     }
     // By the local clock it is eight in the morning once more, in New York.
     let berlin = ran("2026-08-19T06:00:00Z");
@@ -115,9 +115,9 @@ fn a_journey_neither_skips_utc_nor_repeats_it() {
 #[test]
 fn a_check_that_does_not_come_is_called_late() {
     let eight = at("08:00Z");
-    let memory = ran("2026-08-19T08:00:03Z");
-    assert_eq!(memory.late(&eight, utc("2026-08-20T09:00:00Z")), None, "the hour is not over");
-    assert_eq!(memory.late(&eight, utc("2026-08-20T09:30:00Z")), Some(utc("2026-08-20T08:00:00Z")));
-    assert_eq!(memory.next(&eight, utc("2026-08-19T12:00:00Z")), Some(utc("2026-08-20T08:00:00Z")));
-    assert_eq!(memory.next(&eight, utc("2026-08-20T09:30:00Z")), None);
+    let last = ran("2026-08-19T08:00:03Z");
+    assert_eq!(last.late(&eight, utc("2026-08-20T09:00:00Z")), None, "the hour is not over");
+    assert_eq!(last.late(&eight, utc("2026-08-20T09:30:00Z")), Some(utc("2026-08-20T08:00:00Z")));
+    assert_eq!(last.next(&eight, utc("2026-08-19T12:00:00Z")), Some(utc("2026-08-20T08:00:00Z")));
+    assert_eq!(last.next(&eight, utc("2026-08-20T09:30:00Z")), None);
 }
