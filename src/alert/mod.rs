@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) use pending::{Book, Noted, Shelf};
 
 use crate::report::Kind;
-use crate::state::history::says_nothing;
 use crate::text::clean;
 
 /// The book, in the state directory.
@@ -98,7 +97,7 @@ impl Message {
             return "a test: alerts arrive here".into();
         }
         let count = |event| self.notices.iter().filter(|n| n.event == event).count();
-        let unknown = self.notices.iter().filter(|n| n.event == Event::Failing && says_nothing(n.kind)).count();
+        let unknown = self.notices.iter().filter(|n| n.event == Event::Failing && n.kind.is_inconclusive()).count();
         let mut parts = Vec::new();
         match count(Event::Failing) - unknown {
             0 => {}
@@ -171,7 +170,7 @@ impl Message {
     pub(crate) fn said(&self, notice: &Notice) -> String {
         match notice.event {
             Event::Recovered => match self.lasted(notice.since) {
-                Some(lasted) if says_nothing(notice.kind) => {
+                Some(lasted) if notice.kind.is_inconclusive() => {
                     format!("works again, could not be checked for {lasted}")
                 }
                 Some(lasted) => format!("works again, was failing for {lasted}"),

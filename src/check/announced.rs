@@ -12,7 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use crate::check::Checked;
 use crate::files;
 use crate::provider::Catalogue;
-use crate::report::{Cause, Kind, Row, Verdict};
+use crate::report::{Cause, Kind, Outcome, Row};
 use crate::state;
 
 const FILE: &str = "said.json";
@@ -74,18 +74,18 @@ fn within_the_hour(file: &Path, now: Timestamp) -> BTreeMap<String, Timestamp> {
 /// What this verdict is about; none where a new terminal does not speak of it.
 fn topic(checked: &Checked, catalogue: &Catalogue, warn: bool) -> Option<Topic> {
     let row = &checked.row;
-    if row.verdict() != Verdict::Fail && !(warn && row.warning.is_some()) {
+    if row.outcome() != Outcome::Fail && !(warn && row.warning.is_some()) {
         return None;
     }
-    if !matches!(row.kind, Kind::Unreachable | Kind::Blocked) {
+    if !matches!(row.verdict.kind, Kind::Unreachable | Kind::Blocked) {
         // Without a value it is about the store, and the words tell which.
-        let what = checked.print.as_ref().unwrap_or(&row.words);
-        return Some(Topic { key: format!("{:?} {} {what}", row.kind, row.name), everybody: true });
+        let what = checked.print.as_ref().unwrap_or(&row.verdict.words);
+        return Some(Topic { key: format!("{:?} {} {what}", row.verdict.kind, row.name), everybody: true });
     }
-    let host = match &row.cause {
+    let host = match &row.verdict.cause {
         Some(Cause::NoResponse { host, .. }) => host.clone(),
         Some(Cause::NotAsked { why }) => why.clone(),
         _ => catalogue.get(&row.provider).map(crate::provider::Provider::host).unwrap_or_default(),
     };
-    Some(Topic { key: format!("{:?} {host}", row.kind), everybody: false })
+    Some(Topic { key: format!("{:?} {host}", row.verdict.kind), everybody: false })
 }

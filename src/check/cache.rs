@@ -5,63 +5,98 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::time::timeout_at;
 
-use super::request::Asked;
 use super::{Mode, Run};
 use crate::config::Credential;
 use crate::provider::http::Fault;
 use crate::provider::{Ask, Finding, Provider};
-use crate::report::{Kind, ago};
+use crate::report::{Kind, Verdict, ago};
 use crate::secret::Secret;
-use crate::state::{Memory, REJECTED_RESTS};
+use crate::state::{CachedVerdict, REJECTED_BACK_OFF};
 
-/// A log-in that the vault answered is not repeated by a new terminal for so long: each one counts as a use of the client
+/// A new terminal does not repeat a login that the vault answered for so long: each one counts as a use of the client
 /// secret, or towards the lock.
-const LOGIN_RESTS: Duration = Duration::from_secs(600);
+const LOGIN_BACK_OFF: Duration = Duration::from_secs(600);
+
+/// How a value is verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Method {
+    /// With a request that changes nothing.
+    Request,
+    /// With a login, which counts as a use or a failure.
+    Login,
+}
+
+/// Where a finding comes from.
+pub(super) enum Answered {
+    /// The provider was asked since this run began.
+    Asked(Finding),
+    /// The provider was asked earlier.
+    Cached(Finding),
+    /// Another raxx has been trying the same login for some time.
+    Busy,
+}
+
+impl Answered {
+    /// Whether the provider was asked for this run.
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self, Answered::Asked(_))
+    }
+
+    pub(super) fn finding(self) -> Finding {
+        match self {
+            Answered::Asked(finding) | Answered::Cached(finding) => finding,
+            Answered::Busy => {
+                let words = "not asked: another raxx has been trying the same log-in for some time";
+                Finding::new(Kind::Unreachable, words)
+            }
+        }
+    }
+}
 
 impl Run<'_> {
-    /// Runs `ask` until `end` at most, after looking into the memory where this mode has one, and keeps what comes out.
-    /// Tells also whether it was asked for this run. The first of `parts` is the row's name.
+    /// Runs `ask` until `end` at most, unless this mode takes the finding from the cache, and caches the result. The first of
+    /// `parts` is the row's name.
     pub(super) async fn remembered(
         &self,
         parts: &[&str; 4],
         secret: &Secret,
         provider: &Provider,
-        login: bool,
+        method: Method,
         end: Instant,
-        ask: impl AsyncFn(Instant) -> Asked,
-    ) -> (Asked, bool) {
+        ask: impl AsyncFn(Instant) -> Finding,
+    ) -> Answered {
         let out_of_time = || self.no_answer(provider, Fault::TimedOut);
         let Some(state) = self.state else {
-            return (timeout_at(end.into(), ask(end)).await.unwrap_or_else(|_| out_of_time()), true);
+            return Answered::Asked(timeout_at(end.into(), ask(end)).await.unwrap_or_else(|_| out_of_time()));
         };
         let print = state.fingerprint(parts, secret);
         if self.mode == Mode::Hook
-            && let Some(asked) = state.recall(&print).and_then(|memory| self.still_good(&memory, login))
+            && let Some(finding) = state.recall(&print).and_then(|cached| self.still_good(&cached, method))
         {
-            return (asked, false);
+            return Answered::Cached(finding);
         }
         let mut flight = None;
         let mut began = Timestamp::now();
         let asking = async {
-            // A log-in is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
+            // A login is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
             // so that `raxx check` keeps its deadline.
-            if self.mode == Mode::Hook || login {
-                // Not for ever: a raxx that was stopped by ^Z holds its lock. The one that asks may doubt what it hears.
+            if self.mode == Mode::Hook || method == Method::Login {
+                // Not forever: a raxx that was stopped by ^Z holds its lock. The one that asks may doubt what it hears.
                 let left = end.saturating_duration_since(Instant::now());
                 let wait = (left / 2 + provider.doubt.unwrap_or_default()).min(left * 3 / 4);
                 match tokio::time::timeout(wait, state.flight(&print)).await {
                     Ok(lock) => flight = lock,
-                    Err(_) if login => return Err((busy(), false)),
+                    Err(_) if method == Method::Login => return Err(Answered::Busy),
                     Err(_) => {}
                 }
-                if let Some(memory) = state.recall(&print) {
-                    // Somebody else asked since this run began: that is as fresh as asking now.
-                    if memory.began >= self.began && memory.age().is_some() && !memory.doubtful {
-                        return Err((Asked::from(&memory), true));
+                if let Some(cached) = state.recall(&print) {
+                    // Another process asked since this run began: that is as fresh as asking now.
+                    if cached.began >= self.began && cached.age().is_some() && !cached.doubtful {
+                        return Err(Answered::Asked(Finding::from(&cached)));
                     }
                     // Or was rejected while this one waited.
-                    if let Some(asked) = self.still_good(&memory, login).filter(|_| self.mode == Mode::Hook) {
-                        return Err((asked, false));
+                    if let Some(finding) = self.still_good(&cached, method).filter(|_| self.mode == Mode::Hook) {
+                        return Err(Answered::Cached(finding));
                     }
                 }
             } else {
@@ -71,75 +106,65 @@ impl Run<'_> {
             Ok(ask(end).await)
         };
         match timeout_at(end.into(), asking).await {
-            Ok(Err(remembered)) => remembered,
-            Ok(Ok(mut asked)) => {
+            Ok(Err(known)) => known,
+            Ok(Ok(mut finding)) => {
                 let before = state.recall(&print);
                 // A mangled paste is not the provider's fault.
-                let trusted =
-                    !login && secret.paste_artifact().is_none() && before.as_ref().is_some_and(Memory::is_trusted);
-                let doubt = provider.doubt.filter(|_| trusted && asked.finding.kind == Kind::Rejected);
+                let trusted = method == Method::Request
+                    && secret.paste_artifact().is_none()
+                    && before.as_ref().is_some_and(CachedVerdict::is_trusted);
+                let doubt = provider.doubt.filter(|_| trusted && finding.verdict.kind == Kind::Rejected);
                 let believes = !matches!(self.mode, Mode::Hook | Mode::Daily);
                 if let Some(wait) = doubt.filter(|_| !believes) {
                     tokio::time::sleep(wait).await;
                     // Another process asked in the meantime, for all of them.
-                    if let Some(memory) = state.recall(&print).filter(|m| m.began > began && !m.doubtful) {
-                        return (Asked::from(&memory), true);
+                    if let Some(cached) = state.recall(&print).filter(|c| c.began > began && !c.doubtful) {
+                        return Answered::Asked(Finding::from(&cached));
                     }
                     began = Timestamp::now();
                     let end = Instant::now() + self.config.timeout;
-                    asked = timeout_at(end.into(), ask(end)).await.unwrap_or_else(|_| out_of_time());
+                    finding = timeout_at(end.into(), ask(end)).await.unwrap_or_else(|_| out_of_time());
                 }
-                let mut memory = asked.memory(parts[0], began);
-                memory.doubtful = doubt.is_some() && believes;
-                // A disk that is full costs the memory, not the verdict.
-                let _ = state.remember(&print, &memory.after(before));
-                (asked, true)
+                let mut cached = CachedVerdict::new(parts[0], began, finding.verdict.clone(), finding.back_off);
+                cached.doubtful = doubt.is_some() && believes;
+                // If the disk is full, only the cache is lost, not the verdict.
+                let _ = state.remember(&print, &cached.after(before));
+                Answered::Asked(finding)
             }
-            Err(_) => (out_of_time(), true),
+            Err(_) => Answered::Asked(out_of_time()),
         }
     }
 
-    /// The remembered verdict, where a new terminal does not ask again.
-    fn still_good(&self, memory: &Memory, login: bool) -> Option<Asked> {
-        let memory = memory.rejection().unwrap_or(memory);
+    /// The cached finding, if a new terminal does not ask again.
+    fn still_good(&self, cached: &CachedVerdict, method: Method) -> Option<Finding> {
+        let cached = cached.rejection().unwrap_or(cached);
+        let Verdict { kind, expires, http_status, .. } = &cached.verdict;
         let now = Timestamp::now();
-        let age = memory.age()?;
-        let login = login && age < LOGIN_RESTS;
-        let rests = match memory.kind {
-            Kind::Rejected | Kind::Malformed => !memory.doubtful && age < REJECTED_RESTS,
+        let age = cached.age()?;
+        let login = method == Method::Login && age < LOGIN_BACK_OFF;
+        let holds = match kind {
+            Kind::Rejected | Kind::Malformed => !cached.doubtful && age < REJECTED_BACK_OFF,
             // A date that has come since is the provider's to judge.
-            Kind::Valid => memory.expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
-            // What stands in front let nothing through that would count.
+            Kind::Valid => expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
+            // What blocked the request let nothing through that would count.
             Kind::Blocked => false,
-            _ => (memory.rests && age < REJECTED_RESTS) || (login && memory.http_status.is_some()),
+            _ => (cached.back_off && age < REJECTED_BACK_OFF) || (login && http_status.is_some()),
         };
-        let mut asked = Asked::from(memory);
-        if memory.kind != Kind::Valid {
-            asked.finding.words += &format!(", asked {}", ago(age, now));
+        let mut finding = Finding::from(cached);
+        if *kind != Kind::Valid {
+            finding.verdict.words += &format!(", asked {}", ago(age, now));
         }
-        rests.then_some(asked)
+        holds.then_some(finding)
     }
 }
 
-impl From<&Memory> for Asked {
-    fn from(memory: &Memory) -> Asked {
-        Asked { finding: memory.finding(), status: memory.http_status, cause: memory.cause.clone() }
-    }
-}
-
-impl Asked {
-    fn memory(&self, name: &str, began: Timestamp) -> Memory {
-        Memory::new(name, began, &self.finding, self.status, self.cause.clone())
+impl From<&CachedVerdict> for Finding {
+    fn from(cached: &CachedVerdict) -> Finding {
+        Finding { back_off: cached.back_off, ..Finding::from(cached.verdict.clone()) }
     }
 }
 
 /// What a verdict is remembered under, beside the value: another account's answer is another verdict.
 pub(crate) fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
     [&credential.name, &credential.provider, first.url.as_str(), credential.account_id.as_deref().unwrap_or_default()]
-}
-
-/// A log-in is under way in another raxx, which does not come to an end.
-fn busy() -> Asked {
-    let words = "not asked: another raxx has been trying the same log-in for some time";
-    Asked { finding: Finding::new(Kind::Unreachable, words), status: None, cause: None }
 }

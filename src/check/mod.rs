@@ -14,16 +14,17 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 pub(crate) use cache::fingerprint_parts;
-use request::{Asked, Extra};
+use cache::{Answered, Method};
+use request::Extra;
 
 use crate::config::{Config, Credential, VAULT_ROW};
 use crate::provider::http::{Client, Fault};
 use crate::provider::{Catalogue, Finding};
-use crate::report::{ENVIRONMENT, Kind, Row, Verdict, distance, ends_soon, next_command};
+use crate::report::{ENVIRONMENT, Kind, Outcome, Row, distance, ends_soon, next_command};
 use crate::secret::{Malformed, Secret};
 use crate::source::infisical::{self, Access};
 use crate::source::{Stored, environment, stored, without_value};
-use crate::state::{Memory, State};
+use crate::state::{CachedVerdict, State};
 use crate::store::{Store, StoreError};
 
 /// Who asks.
@@ -144,7 +145,7 @@ impl<'a> Run<'a> {
             Err(why) => malformed(credential, *why, ENVIRONMENT),
             Ok(secret) => self.of_shell(credential, secret, end).await,
         };
-        if !checked.row.kind.is_bad() || credential.store.is_none() {
+        if !checked.row.verdict.kind.is_bad() || credential.store.is_none() {
             return checked;
         }
         // A stale environment (an old pane, a tmux server) against the store: another value there may be the rotated one.
@@ -154,16 +155,16 @@ impl<'a> Run<'a> {
         let name = credential.store.as_ref().map_or(self.store, |item| self.store.backend_for(item)).name();
         if value.is_ok_and(|value| value == secret) {
             // A new shell gets it from there again.
-            if checked.row.kind == Kind::Malformed {
-                checked.row.hint = None;
+            if checked.row.verdict.kind == Kind::Malformed {
+                checked.row.verdict.hint = None;
             }
             return checked;
         }
         let mut better = self.validated(credential, secret, name, false, end).await;
-        if better.row.verdict() != Verdict::Pass {
-            if better.row.kind == Kind::Unreachable && Instant::now() >= end {
+        if better.row.outcome() != Outcome::Pass {
+            if better.row.verdict.kind == Kind::Unreachable && Instant::now() >= end {
                 let other = "has another value, which could not be checked in time";
-                checked.row.hint = Some(format!("the {name} {other}"));
+                checked.row.verdict.hint = Some(format!("the {name} {other}"));
                 checked.row.next = next_command(Kind::Unreachable, &credential.name, &credential.provider);
                 // It may be the rotated one.
                 checked.row.rotate_via = None;
@@ -172,14 +173,14 @@ impl<'a> Run<'a> {
         }
         match self.mode {
             Mode::Check | Mode::Daily => {
-                checked.row.hint = Some(format!("the {name} has another value, which works"));
+                checked.row.verdict.hint = Some(format!("the {name} has another value, which works"));
                 checked.row.next = Some(load(credential));
                 // There is a good value: nobody needs to rotate.
                 checked.row.rotate_via = None;
                 checked
             }
             Mode::Load | Mode::Hook => {
-                better.row.words += &format!(", from the {name} (the one in this shell was bad)");
+                better.row.verdict.words += &format!(", from the {name} (the one in this shell was bad)");
                 better
             }
         }
@@ -194,7 +195,7 @@ impl<'a> Run<'a> {
         }
         let mut checked = self.validated(credential, secret.clone(), ENVIRONMENT, !secret.was_trimmed(), end).await;
         match (&mut checked.good, secret.without_spaces()) {
-            (Some(_), Some(_)) if only_looks && checked.row.kind == Kind::Valid => {
+            (Some(_), Some(_)) if only_looks && checked.row.verdict.kind == Kind::Valid => {
                 mangled(credential, secret, "not a token: works only without the spaces at its ends")
             }
             (Some(good), Some(bare)) if !only_looks => {
@@ -236,7 +237,7 @@ impl<'a> Run<'a> {
             let print = state.fingerprint(&fingerprint_parts(credential, &first), secret);
             state.forget(&print);
             // If the disk is full, only the trust is lost; the value is still stored.
-            let _ = state.remember(&print, &Memory::unchecked(&credential.name));
+            let _ = state.remember(&print, &CachedVerdict::unchecked(&credential.name));
         }
     }
 
@@ -261,33 +262,34 @@ impl<'a> Run<'a> {
         let account = credential.account_id.as_deref();
         let token = |prefix: &str| secret.expose().starts_with(prefix);
         let begun = Instant::now();
-        let (asked, live) = match provider.first(account, &token) {
-            Err(what) => (Asked { finding: Finding::new(Kind::NotConfigured, what), status: None, cause: None }, true),
+        let answered = match provider.first(account, &token) {
+            Err(what) => Answered::Asked(Finding::new(Kind::NotConfigured, what)),
             Ok(first) => {
                 let parts = fingerprint_parts(credential, &first);
                 let ask = async |end: Instant| {
-                    let mut asked = self.ask(provider, first.clone(), &secret, account, &Extra::default()).await;
-                    self.look_up_expiry(provider, &secret, end, &mut asked.finding).await;
-                    asked
+                    let mut finding = self.ask(provider, first.clone(), &secret, account, &Extra::default()).await;
+                    self.look_up_expiry(provider, &secret, end, &mut finding.verdict).await;
+                    finding
                 };
-                self.remembered(&parts, &secret, provider, false, end, ask).await
+                self.remembered(&parts, &secret, provider, Method::Request, end, ask).await
             }
         };
-        let mut row = self.row(&credential.name, &credential.provider, asked);
-        if let (Kind::Rejected, Some(paste_artifact)) = (row.kind, secret.paste_artifact()) {
-            row.kind = Kind::Malformed;
-            row.words += &format!("; {paste_artifact}");
-            row.next = next_command(row.kind, &row.name, &row.provider);
+        let live = answered.is_live();
+        let mut row = self.row(&credential.name, &credential.provider, answered.finding());
+        if let (Kind::Rejected, Some(paste_artifact)) = (row.verdict.kind, secret.paste_artifact()) {
+            row.verdict.kind = Kind::Malformed;
+            row.verdict.words += &format!("; {paste_artifact}");
+            row.next = next_command(row.verdict.kind, &row.name, &row.provider);
         }
         row.latency = live.then(|| begun.elapsed());
         row.source = Some(source.into());
         row.redacted = Some(secret.redacted());
         row.rotate_via = credential.rotate_via.clone();
         row.manage_url = provider.manage_url.clone();
-        if row.kind == Kind::Malformed {
+        if row.verdict.kind == Kind::Malformed {
             set_again(&mut row, credential, source);
         }
-        let exportable = !row.kind.is_bad();
+        let exportable = !row.verdict.kind.is_bad();
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         Checked { row, good: exportable.then_some(Good { secret, in_environment }), live, print }
     }
@@ -307,7 +309,7 @@ impl<'a> Run<'a> {
             Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
             Access::Malformed(name, why) => {
                 let mut checked = plain_row(Kind::Malformed, format!("{name} is {why}"));
-                checked.row.hint =
+                checked.row.verdict.hint =
                     Some(why.hint().map_or_else(|| format!("set {name} again, whole and on one line"), String::from));
                 return checked;
             }
@@ -327,12 +329,14 @@ impl<'a> Run<'a> {
         let body = login.as_ref().map(|id| infisical::login_body(id, &secret));
         let extra = Extra { body, headers, id: login.clone() };
         let ask = async |_| self.ask(&provider, first.clone(), &secret, None, &extra).await;
-        let (asked, live) = self.remembered(&parts, &secret, &provider, login.is_some(), self.end(), ask).await;
-        let mut row = self.row(VAULT_ROW, "infisical", asked);
+        let method = if login.is_some() { Method::Login } else { Method::Request };
+        let answered = self.remembered(&parts, &secret, &provider, method, self.end(), ask).await;
+        let live = answered.is_live();
+        let mut row = self.row(VAULT_ROW, "infisical", answered.finding());
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         // The built-in address may be anybody's but this vault's.
-        if row.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
-            row.hint = Some(format!(
+        if row.verdict.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
+            row.verdict.hint = Some(format!(
                 "asked at {}; if the vault is elsewhere: base_url under [vault.infisical]",
                 provider.host()
             ));
@@ -345,18 +349,14 @@ impl<'a> Run<'a> {
     }
 
     /// A row with what an answer says. The provider's clock counts, where it is known.
-    fn row(&self, name: &str, provider: &str, asked: Asked) -> Row {
-        let Finding { kind, words, hint, expires, told_at, owner, rests: _ } = asked.finding;
-        let mut row = Row::new(name, provider, kind, words);
-        row.hint = hint;
-        row.expires = expires;
-        row.http_status = asked.status;
-        row.cause = asked.cause;
+    fn row(&self, name: &str, provider: &str, finding: Finding) -> Row {
+        let Finding { verdict, told_at, owner, back_off: _ } = finding;
+        let mut row = Row::of(name, provider, verdict);
         row.owner = owner;
-        if let (Kind::Valid, Some(end)) = (kind, expires) {
+        if let (Kind::Valid, Some(end)) = (row.verdict.kind, row.verdict.expires) {
             let now = told_at.unwrap_or_else(Timestamp::now);
             let ends = format!("expires {}", distance(now, end));
-            row.words += &format!(", {ends}");
+            row.verdict.words += &format!(", {ends}");
             row.warning = ends_soon(now, end, self.config.warn_before(name)).then_some(ends);
         }
         row
@@ -373,7 +373,7 @@ fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {
     row.redacted = Some("(redacted)".into());
     set_again(&mut row, credential, source);
     if let Some(hint) = why.hint() {
-        row.hint = Some(hint.into());
+        row.verdict.hint = Some(hint.into());
     }
     row.rotate_via = credential.rotate_via.clone();
     Checked { row, good: None, live: true, print: None }
@@ -396,7 +396,7 @@ fn load(credential: &Credential) -> String {
 /// How a mangled value is put right, where it came from.
 fn set_again(row: &mut Row, credential: &Credential, source: &str) {
     if source == ENVIRONMENT {
-        row.hint = Some(format!("set {} again, whole and on one line", credential.name));
+        row.verdict.hint = Some(format!("set {} again, whole and on one line", credential.name));
         row.next = row.next.take().filter(|_| credential.store.is_some());
     }
 }

@@ -10,7 +10,7 @@ use super::Run;
 use crate::provider::heroku_expiry::{self, End};
 use crate::provider::http::{Client, Fault, ProxyFault, Request};
 use crate::provider::{Ask, Auth, Finding, Provider, Sent, Step};
-use crate::report::{Cause, Kind};
+use crate::report::{Cause, Kind, Verdict};
 use crate::secret::{Secret, joined};
 
 /// What the vault's requests hold beside the credential: a log-in's body, and the headers for the gate in front.
@@ -22,13 +22,6 @@ pub(super) struct Extra {
     pub(super) id: Option<Secret>,
 }
 
-/// An answer's meaning, and the status it came with.
-pub(super) struct Asked {
-    pub(super) finding: Finding,
-    pub(super) status: Option<u16>,
-    pub(super) cause: Option<Cause>,
-}
-
 impl Run<'_> {
     /// Asks, and asks again where an answer says that another probe decides.
     pub(super) async fn ask(
@@ -38,13 +31,13 @@ impl Run<'_> {
         secret: &Secret,
         account: Option<&str>,
         extra: &Extra,
-    ) -> Asked {
+    ) -> Finding {
         let client = match self.client.get_or_init(Client::new) {
             Ok(client) => client,
             Err(fault) => return self.no_answer(provider, fault.clone()),
         };
         let mut asked = Vec::new();
-        let mut before: Option<(Finding, u16)> = None;
+        let mut before: Option<Finding> = None;
         let mut ask = first;
         loop {
             let answer = match client.send(&request(&ask, secret, extra)).await {
@@ -54,18 +47,20 @@ impl Run<'_> {
             asked.push(ask.probe.clone());
             let headers = extra.headers.iter().map(|(_, value)| value.as_str());
             let also = headers.chain(extra.id.as_ref().map(Secret::expose)).collect();
-            let kind = before.as_ref().map(|(finding, _)| finding.kind);
+            let kind = before.as_ref().map(|finding| finding.verdict.kind);
             let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked, before: kind };
-            let (finding, status) = match self.catalogue.classify(provider, &answer, &sent) {
-                Step::Done(finding) => (finding, answer.status),
-                Step::Before => before.expect("there was one"),
-                Step::Then(name, finding) => {
-                    ask = provider.probe(&name, account).expect("only what can be asked is asked");
-                    before = Some((finding, answer.status));
-                    continue;
+            match self.catalogue.classify(provider, &answer, &sent) {
+                Step::Done(mut finding) => {
+                    finding.verdict.http_status = Some(answer.status);
+                    return finding;
                 }
-            };
-            return Asked { finding, status: Some(status), cause: None };
+                Step::Before => return before.expect("there was one"),
+                Step::Then(name, mut finding) => {
+                    ask = provider.probe(&name, account).expect("only what can be asked is asked");
+                    finding.verdict.http_status = Some(answer.status);
+                    before = Some(finding);
+                }
+            }
         }
     }
 
@@ -76,21 +71,21 @@ impl Run<'_> {
         provider: &Provider,
         secret: &Secret,
         end: Instant,
-        finding: &mut Finding,
+        verdict: &mut Verdict,
     ) {
-        let (Kind::Valid, None, Some(list)) = (finding.kind, finding.expires, provider.expiry_list()) else { return };
+        let (Kind::Valid, None, Some(list)) = (verdict.kind, verdict.expires, provider.expiry_list()) else { return };
         let Some(Ok(client)) = self.client.get() else { return };
         // Inside the credential's deadline: what is known to be valid must not become unreachable over it.
         let end = end.checked_sub(self.config.timeout / 10).unwrap_or(end);
         let looking = heroku_expiry::look_up(client, request(&list, secret, &Extra::default()), secret.expose());
         match timeout_at(end.into(), looking).await.unwrap_or_else(|_| Err("the list did not come in time".into())) {
-            Ok(End::At(at)) => finding.expires = Some(at),
-            Ok(End::Never) => finding.words += ", does not expire",
-            Err(why) => finding.words += &format!(", expiry not known ({why})"),
+            Ok(End::At(at)) => verdict.expires = Some(at),
+            Ok(End::Never) => verdict.words += ", does not expire",
+            Err(why) => verdict.words += &format!(", expiry not known ({why})"),
         }
     }
 
-    pub(super) fn no_answer(&self, provider: &Provider, fault: Fault) -> Asked {
+    pub(super) fn no_answer(&self, provider: &Provider, fault: Fault) -> Finding {
         let host = provider.host();
         let down = |why: &str| format!("no response (network/{} down?): {why}", provider.label);
         // Either the proxy or the provider did not answer: name both.
@@ -117,9 +112,9 @@ impl Run<'_> {
             Fault::Refused | Fault::Other(_) => {
                 (Kind::Unreachable, down(&fault.to_string()), silent(&host, fault.to_string()))
             }
-            Fault::Tls(_) | Fault::BrokeOff => (Kind::Unreachable, down(&fault.to_string()), None),
+            Fault::Tls(_) | Fault::ConnectionLost => (Kind::Unreachable, down(&fault.to_string()), None),
         };
-        Asked { finding: Finding::new(kind, words), status: None, cause }
+        Verdict { cause, ..Verdict::new(kind, words) }.into()
     }
 }
 

@@ -157,7 +157,7 @@ pub(super) async fn collect(run: &Run<'_>, shown: bool) -> Result<(Report, Vec<C
 /// On a machine where nothing is stored, the next thing to type.
 fn first_steps(run: &Run<'_>, report: &Report) {
     let rows = &report.rows[..run.credentials.len().min(report.rows.len())];
-    if rows.is_empty() || rows.iter().any(|row| !matches!(row.cause, Some(Cause::NotStored | Cause::NoStore))) {
+    if rows.is_empty() || rows.iter().any(|row| !matches!(row.verdict.cause, Some(Cause::NotStored | Cause::NoStore))) {
         return;
     }
     say("raxx: nothing is stored yet. To store what you have, type (it asks for the value, and proves it):");

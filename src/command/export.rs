@@ -18,7 +18,7 @@ use crate::report::ago;
 use crate::secret::Secret;
 use crate::shell::{Changes, is_off};
 use crate::source::{STORE, STORE_AT_START, Stored, environment, stored, without_value};
-use crate::state::{Memory, State};
+use crate::state::{CachedVerdict, State};
 
 /// # Errors
 /// Usage or configuration, a terminal on stdout.
@@ -41,14 +41,14 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
         wanted.retain(|c| args.names.contains(&c.name));
     }
 
-    let memory = Rejections::open(&session);
+    let rejections = Rejections::open(&session);
     let mut changes = Changes::now();
     let mut ask_store: Vec<&Credential> = Vec::new();
     for &credential in &wanted {
         match environment(&credential.name) {
             Some(Ok(secret)) if args.missing => {
                 // Held stale: the provider said so within the last minutes; the store may have the rotated one.
-                if memory.rejected(credential, &secret).is_some() {
+                if rejections.rejected(credential, &secret).is_some() {
                     ask_store.push(credential);
                 }
             }
@@ -70,22 +70,19 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
         let values = block_on(stored(store, &ask_store, limit))?;
         for (credential, value) in ask_store.iter().zip(values) {
             let why = match value {
-                Stored::Value(secret) => match memory.rejected(credential, &secret) {
+                Stored::Value(secret) => match rejections.rejected(credential, &secret) {
                     None => {
                         changes.export(&credential.name, &secret);
                         continue;
                     }
-                    Some(memory) => {
-                        format!(
-                            "was rejected {}: {}",
-                            ago(memory.age().unwrap_or_default(), Timestamp::now()),
-                            memory.words
-                        )
+                    Some(cached) => {
+                        let age = cached.age().unwrap_or_default();
+                        format!("was rejected {}: {}", ago(age, Timestamp::now()), cached.verdict.words)
                     }
                 },
                 Stored::Malformed(why) => why.to_string(),
-                Stored::Absent => without_value(credential, None, store).words,
-                Stored::Failed(why) => without_value(credential, Some(&why), store).words,
+                Stored::Absent => without_value(credential, None, store).verdict.words,
+                Stored::Failed(why) => without_value(credential, Some(&why), store).verdict.words,
             };
             short = true;
             if !args.missing {
@@ -114,7 +111,7 @@ impl Rejections<'_> {
         Rejections { state, catalog }
     }
 
-    fn rejected(&self, credential: &Credential, secret: &Secret) -> Option<Memory> {
+    fn rejected(&self, credential: &Credential, secret: &Secret) -> Option<CachedVerdict> {
         let provider = self.catalog?.get(&credential.provider)?;
         let first = provider.first(credential.account_id.as_deref(), &|p| secret.expose().starts_with(p)).ok()?;
         let state = self.state.as_ref()?;

@@ -69,7 +69,7 @@ fn snippet(found: &[Checked], said: &str) -> Code {
         let name = &checked.row.name;
         match &checked.good {
             Some(good) if !good.in_environment => changes.export(name, &good.secret),
-            None if checked.row.kind.is_bad() => changes.unset(name),
+            None if checked.row.verdict.kind.is_bad() => changes.unset(name),
             _ => {}
         }
     }

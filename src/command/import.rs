@@ -168,7 +168,8 @@ async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidat
             return Ok(settled);
         }
         // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
-        let dead = !no_check && matches!(run.prove(credential, &held).await.kind, Kind::Rejected | Kind::Malformed);
+        let dead =
+            !no_check && matches!(run.prove(credential, &held).await.verdict.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
             say(&format!("raxx: {name}: the {} has another value, which stays", store.backend_for(item).name()));
             settled.kept = Some(held);
@@ -181,9 +182,9 @@ async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidat
             run.trust(credential, &secret);
         } else {
             let row = run.prove(credential, &secret).await;
-            if row.kind != Kind::Valid {
-                say(&format!("raxx: {name} from {place} is not stored: {} — {}", secret.redacted(), row.words));
-                if row.kind == Kind::Rejected {
+            if row.verdict.kind != Kind::Valid {
+                say(&format!("raxx: {name} from {place} is not stored: {} — {}", secret.redacted(), row.verdict.words));
+                if row.verdict.kind == Kind::Rejected {
                     settled.dead.push(secret);
                 }
                 continue;

@@ -7,14 +7,14 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use jiff::Timestamp;
 use serde::Serialize;
+use serde::ser::SerializeStruct as _;
 
 use super::session::Session;
 use super::usage::unknown;
 use crate::cli::ListArgs;
 use crate::config::{self, Config, VAULT_ROW};
 use crate::process::{print, say, write_whole};
-use crate::report::ENVIRONMENT;
-use crate::report::{Kind, Verdict, distance, ends_soon};
+use crate::report::{ENVIRONMENT, Kind, Outcome, Verdict, distance, ends_soon};
 use crate::secret::from_environment;
 use crate::source::infisical::{self, Access};
 use crate::state;
@@ -73,20 +73,36 @@ fn terminal_width() -> Option<usize> {
 }
 
 /// One line of the list.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 struct Entry {
     name: String,
     provider: String,
     /// `env`; the store's name, if the last check had the value from it; or nothing.
     source: Option<String>,
-    verdict: Option<Verdict>,
-    kind: Option<Kind>,
-    words: Option<String>,
+    /// The last check; none if there was none.
+    last: Option<Last>,
     warning: Option<String>,
-    checked_at: Option<Timestamp>,
-    failing_since: Option<Timestamp>,
-    last_good: Option<Timestamp>,
-    expires: Option<Timestamp>,
+}
+
+/// The fields of the JSON list, in its order.
+impl Serialize for Entry {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let last = self.last.as_ref();
+        let verdict = self.verdict();
+        let mut entry = serializer.serialize_struct("Entry", 11)?;
+        entry.serialize_field("name", &self.name)?;
+        entry.serialize_field("provider", &self.provider)?;
+        entry.serialize_field("source", &self.source)?;
+        entry.serialize_field("verdict", &verdict.map(Verdict::outcome))?;
+        entry.serialize_field("kind", &verdict.map(|verdict| verdict.kind))?;
+        entry.serialize_field("words", &verdict.map(|verdict| &verdict.words))?;
+        entry.serialize_field("warning", &self.warning)?;
+        entry.serialize_field("checked_at", &last.map(|last| last.at))?;
+        entry.serialize_field("failing_since", &last.and_then(Last::failing_since))?;
+        entry.serialize_field("last_good", &last.and_then(|last| last.good))?;
+        entry.serialize_field("expires", &self.expires())?;
+        entry.end()
+    }
 }
 
 impl Entry {
@@ -100,22 +116,28 @@ impl Entry {
     ) -> Entry {
         // Another provider's verdict is another credential's.
         let last = last.filter(|last| last.provider == provider);
-        let expires = last.and_then(|last| last.expires);
-        let valid = last.is_some_and(|last| last.kind == Kind::Valid);
-        let soon = expires.filter(|end| valid && ends_soon(now, *end, config.warn_before(name)));
+        let valid = last.filter(|last| last.verdict.kind == Kind::Valid);
+        let expires = valid.and_then(|last| last.verdict.expires);
+        let soon = expires.filter(|end| ends_soon(now, *end, config.warn_before(name)));
         Entry {
             name: name.into(),
             provider: provider.into(),
             source,
-            verdict: last.map(|last| last.kind.verdict()),
-            kind: last.map(|last| last.kind),
-            words: last.map(|last| last.words.clone()),
+            last: last.cloned(),
             warning: soon.map(|end| ending(now, end)),
-            checked_at: last.map(|last| last.at),
-            failing_since: last.and_then(Last::failing_since),
-            last_good: last.and_then(|last| last.good),
-            expires,
         }
+    }
+
+    fn verdict(&self) -> Option<&Verdict> {
+        self.last.as_ref().map(|last| &last.verdict)
+    }
+
+    fn expires(&self) -> Option<Timestamp> {
+        self.verdict().and_then(|verdict| verdict.expires)
+    }
+
+    fn checked_at(&self) -> Option<Timestamp> {
+        self.last.as_ref().map(|last| last.at)
     }
 }
 
@@ -190,14 +212,13 @@ const GAP: usize = 2;
 fn cells(entries: &[Entry], now: Timestamp) -> Vec<[String; COLUMNS]> {
     let nothing = || NOTHING.to_string();
     let row = |entry: &Entry| {
-        let verdict = entry.verdict.zip(entry.kind).map_or_else(nothing, |(verdict, kind)| word(verdict, kind));
         [
             clean(&entry.name),
             clean(&entry.provider),
             entry.source.as_deref().map_or_else(nothing, clean),
-            verdict,
-            entry.checked_at.map_or_else(|| "never".into(), |at| ago(now, at)),
-            entry.expires.map_or_else(nothing, |end| distance(now, end)),
+            entry.verdict().map_or_else(nothing, |verdict| word(verdict.kind)),
+            entry.checked_at().map_or_else(|| "never".into(), |at| ago(now, at)),
+            entry.expires().map_or_else(nothing, |end| distance(now, end)),
         ]
     };
     let head = ["NAME", "PROVIDER", "SOURCE", "VERDICT", "CHECKED", "EXPIRES"].map(String::from);
@@ -238,12 +259,12 @@ fn paragraphs(entries: &[Entry], now: Timestamp, styled: bool, width: usize) -> 
     const INDENT: &str = "  ";
     let mut out = String::new();
     for entry in entries {
-        let mut parts = match entry.verdict.zip(entry.kind) {
+        let mut parts = match entry.verdict() {
             None => vec![("never checked".to_string(), None)],
-            Some((verdict, kind)) => vec![(word(verdict, kind), colour(entry, 3))],
+            Some(verdict) => vec![(word(verdict.kind), colour(entry, 3))],
         };
-        parts.extend(entry.checked_at.map(|at| (format!("checked {}", ago(now, at)), None)));
-        parts.extend(entry.expires.map(|end| (ending(now, end), colour(entry, 5))));
+        parts.extend(entry.checked_at().map(|at| (format!("checked {}", ago(now, at)), None)));
+        parts.extend(entry.expires().map(|end| (ending(now, end), colour(entry, 5))));
         parts.push((clean(&entry.provider), None));
         parts.extend(entry.source.as_deref().map(|source| (format!("from {}", clean(source)), None)));
         out += &clean(&entry.name);
@@ -269,22 +290,21 @@ fn paragraphs(entries: &[Entry], now: Timestamp, styled: bool, width: usize) -> 
 }
 
 fn colour(entry: &Entry, column: usize) -> Option<AnsiColor> {
-    match (column, entry.verdict?) {
-        (3, Verdict::Pass) => Some(AnsiColor::Green),
-        (3, Verdict::Fail) => Some(AnsiColor::Red),
-        (3, Verdict::Skip) => Some(AnsiColor::Yellow),
+    match (column, entry.verdict()?.outcome()) {
+        (3, Outcome::Pass) => Some(AnsiColor::Green),
+        (3, Outcome::Fail) => Some(AnsiColor::Red),
+        (3, Outcome::Skip) => Some(AnsiColor::Yellow),
         (5, _) if entry.warning.is_some() => Some(AnsiColor::Yellow),
         _ => None,
     }
 }
 
 /// `PASS`, `FAIL rejected`, `SKIP`.
-fn word(verdict: Verdict, kind: Kind) -> String {
-    let plain = |value| serde_json::to_value(value).ok().and_then(|v| v.as_str().map(String::from)).unwrap_or_default();
-    match verdict {
-        Verdict::Pass => "PASS".into(),
-        Verdict::Skip => "SKIP".into(),
-        Verdict::Fail => format!("FAIL {}", plain(kind)),
+fn word(kind: Kind) -> String {
+    match kind.outcome() {
+        Outcome::Pass => "PASS".into(),
+        Outcome::Skip => "SKIP".into(),
+        Outcome::Fail => format!("FAIL {}", kind.as_str()),
     }
 }
 
@@ -333,13 +353,19 @@ fn history_json(name: &str, changes: &[Change], last: Option<&Last>) -> String {
     struct Line<'a> {
         at: Timestamp,
         provider: &'a str,
-        verdict: Verdict,
+        verdict: Outcome,
         kind: Kind,
         words: &'a str,
     }
     impl<'a> From<&'a Change> for Line<'a> {
         fn from(c: &'a Change) -> Line<'a> {
-            Line { at: c.at, provider: &c.provider, verdict: c.kind.verdict(), kind: c.kind, words: &c.words }
+            Line {
+                at: c.at,
+                provider: &c.provider,
+                verdict: c.verdict.outcome(),
+                kind: c.verdict.kind,
+                words: &c.verdict.words,
+            }
         }
     }
     pretty(&Form {
@@ -354,17 +380,17 @@ fn history_json(name: &str, changes: &[Change], last: Option<&Last>) -> String {
 /// A line for each change, the newest last, and below what follows from them.
 fn history_text(changes: &[Change], last: Option<&Last>, now: Timestamp, styled: bool) -> String {
     let mut out = String::new();
-    let verdicts: Vec<String> = changes.iter().map(|c| word(c.kind.verdict(), c.kind)).collect();
+    let verdicts: Vec<String> = changes.iter().map(|c| word(c.verdict.kind)).collect();
     let width = verdicts.iter().map(String::len).max().unwrap_or(0);
     for (change, verdict) in changes.iter().zip(&verdicts) {
-        let colour = match change.kind.verdict() {
-            Verdict::Pass => AnsiColor::Green,
-            Verdict::Fail => AnsiColor::Red,
-            Verdict::Skip => AnsiColor::Yellow,
+        let colour = match change.verdict.outcome() {
+            Outcome::Pass => AnsiColor::Green,
+            Outcome::Fail => AnsiColor::Red,
+            Outcome::Skip => AnsiColor::Yellow,
         };
         let style = Style::new().fg_color(Some(colour.into()).filter(|_| styled));
         let padding = " ".repeat(width - verdict.len());
-        out += &format!("{}  {style}{verdict}{style:#}{padding}  {}\n", day(change.at), clean(&change.words));
+        out += &format!("{}  {style}{verdict}{style:#}{padding}  {}\n", day(change.at), clean(&change.verdict.words));
     }
     if let Some(last) = last {
         let at = |at: Timestamp| format!("{} ({})", day(at), ago(now, at));

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
         let name = &checked.row.name;
         match &checked.good {
             Some(good) => changes.export(name, &good.secret),
-            None if checked.row.kind.is_bad() => changes.unset(name),
+            None if checked.row.verdict.kind.is_bad() => changes.unset(name),
             None => {}
         }
     }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::config::{self, Config, VAULT_ROW};
 use crate::process::print;
-use crate::report::{Kind, Verdict, ends_soon};
+use crate::report::{Kind, Outcome, ends_soon};
 use crate::shell::is_off;
 use crate::state::history::{self, Known};
 
@@ -33,11 +33,11 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
         // Another provider's verdict is another credential's.
         let Some(last) = known.get(name).filter(|last| last.provider == provider) else { continue };
         // Without network nothing is wrong with a token, and there is nothing to do about it.
-        let unknown = history::says_nothing(last.settled);
-        let over = last.settled == Kind::Valid && last.expires.is_some_and(|end| end <= now);
-        if (last.settled.verdict() == Verdict::Fail && !unknown) || over {
+        let unknown = last.settled.is_inconclusive();
+        let over = last.settled == Kind::Valid && last.verdict.expires.is_some_and(|end| end <= now);
+        if (last.settled.outcome() == Outcome::Fail && !unknown) || over {
             failing.push(name);
-        } else if let (Kind::Valid, Some(end)) = (last.settled, last.expires)
+        } else if let (Kind::Valid, Some(end)) = (last.settled, last.verdict.expires)
             && ends_soon(now, end, config.warn_before(name))
         {
             ending.push((name, end));
@@ -67,6 +67,7 @@ fn left(now: Timestamp, end: Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Verdict;
     use crate::state::history::Last;
 
     const DAY: i64 = 86_400;
@@ -82,11 +83,9 @@ mod tests {
             let configured = config.credentials.iter().find(|c| c.name == *name);
             let last = Last {
                 provider: configured.map_or("infisical", |c| c.provider.as_str()).into(),
-                kind: *kind,
+                verdict: Verdict { expires: end.map(at), ..Verdict::new(*kind, "") },
                 settled: *settled,
-                words: String::new(),
                 source: None,
-                expires: end.map(at),
                 at: at(0),
                 began: at(0),
                 since: at(0),

@@ -100,7 +100,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             if !may {
                 return Ok(ExitCode::FAILURE);
             }
-            let proved = row.as_ref().filter(|row| row.kind == Kind::Valid && !webhook);
+            let proved = row.as_ref().filter(|row| row.verdict.kind == Kind::Valid && !webhook);
             if let (Some(old), Some(row)) = (&old, proved) {
                 compare(row, &run.prove(credential, old).await);
             }
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             let in_tmux = startup_files::in_tmux(name).await;
             update_verified(run.store, name, item, &secret, &recheck).await?;
             terminal.restore();
-            let valid = row.as_ref().is_some_and(|row| row.kind == Kind::Valid);
+            let valid = row.as_ref().is_some_and(|row| row.verdict.kind == Kind::Valid);
             let instead = environment(name).map(|_| "the old value");
             super::store::stored(&run, credential, item, row, &secret, args.shell, instead)?;
             for line in lines {
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
 
 /// Warns when the new one is somebody else's.
 fn compare(now: &Row, before: &Row) {
-    let (Kind::Valid, Some(before), Some(now)) = (before.kind, &before.owner, &now.owner) else { return };
+    let (Kind::Valid, Some(before), Some(now)) = (before.verdict.kind, &before.owner, &now.owner) else { return };
     if before == now {
         return;
     }

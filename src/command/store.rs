@@ -179,7 +179,7 @@ pub(super) async fn proven(
             run.prove(credential, secret).await
         };
         let nap = nap(asked, begun.elapsed(), patience);
-        let (Kind::Rejected, Some(nap)) = (row.kind, nap) else { break row };
+        let (Kind::Rejected, Some(nap)) = (row.verdict.kind, nap) else { break row };
         say("raxx: the provider does not know it yet; asked again in a moment");
         tokio::time::sleep(nap).await;
         asked += 1;
@@ -190,7 +190,7 @@ pub(super) async fn proven(
     shown.next = None;
     shown.warning = None;
     say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
-    let (stored, question) = match row.kind {
+    let (stored, question) = match row.verdict.kind {
         Kind::Valid => return Ok((true, Some(row))),
         Kind::Rejected | Kind::Malformed => {
             say("raxx: nothing is stored");

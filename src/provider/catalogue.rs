@@ -9,7 +9,7 @@ use super::classify::{Said, Sent, unexpected};
 use super::rule::Rule;
 use super::table::{Mistake, ProviderTable};
 use super::{Answer, Finding, Provider, Step};
-use crate::report::Kind;
+use crate::report::{Kind, Verdict};
 
 const CATALOGUE: &str = include_str!("providers.toml");
 
@@ -17,8 +17,8 @@ const CATALOGUE: &str = include_str!("providers.toml");
 #[derive(Debug, Clone)]
 pub(crate) struct Catalogue {
     providers: BTreeMap<String, Provider>,
-    front: Vec<Rule>,
-    rest: Vec<Rule>,
+    preconditions: Vec<Rule>,
+    fallback: Vec<Rule>,
 }
 
 impl Catalogue {
@@ -27,8 +27,8 @@ impl Catalogue {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Form {
-            front: Vec<Rule>,
-            rest: Vec<Rule>,
+            preconditions: Vec<Rule>,
+            fallback: Vec<Rule>,
             provider: BTreeMap<String, ProviderTable>,
         }
         let form: Form = toml::from_str(CATALOGUE).expect("the built-in catalogue is tested");
@@ -40,7 +40,7 @@ impl Catalogue {
         if let Some(infisical) = providers.get_mut("infisical") {
             *infisical = infisical.at(vault);
         }
-        Catalogue { providers, front: form.front, rest: form.rest }
+        Catalogue { providers, preconditions: form.preconditions, fallback: form.fallback }
     }
 
     /// Has a built-in provider asked at another address.
@@ -75,11 +75,11 @@ impl Catalogue {
     pub(crate) fn classify(&self, provider: &Provider, answer: &Answer, sent: &Sent<'_>) -> Step {
         let json = answer.json();
         let json = json.as_deref();
-        let mut rules = self.front.iter().chain(&provider.rules).chain(&self.rest);
+        let mut rules = self.preconditions.iter().chain(&provider.rules).chain(&self.fallback);
         let Some(rule) = rules.find(|rule| rule.holds(answer, json, sent)) else {
             let finding = unexpected(provider, answer, json);
             // A value that was recognized is not called bad by an answer that does not say why.
-            return match (finding.kind, sent.before) {
+            return match (finding.verdict.kind, sent.before) {
                 (Kind::Refused, Some(Kind::Limited)) => Step::Before,
                 _ => Step::Done(finding),
             };
@@ -91,7 +91,8 @@ impl Catalogue {
             Kind::Valid => said.accepted(words.unwrap_or_else(|| "valid".into())),
             kind => {
                 let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
-                Finding { hint, rests: rule.rests, ..Finding::new(kind, words) }
+                let verdict = Verdict { hint, ..Verdict::new(kind, words) };
+                Finding { back_off: rule.back_off, ..Finding::from(verdict) }
             }
         };
         let new = |name: &&str| !sent.asked.iter().any(|asked| asked.as_deref() == Some(name));
@@ -99,8 +100,8 @@ impl Catalogue {
             Some(name) if new(&name) && provider.probe(name, sent.account_id).is_some() => {
                 Step::Then(name.into(), finding)
             }
-            // A value that was recognised is not called bad by an answer that decides nothing.
-            Some(_) if finding.kind == Kind::Rejected && sent.before == Some(Kind::Limited) => Step::Before,
+            // A value that was recognized is not called bad by an answer that decides nothing.
+            Some(_) if finding.verdict.kind == Kind::Rejected && sent.before == Some(Kind::Limited) => Step::Before,
             _ => Step::Done(finding),
         }
     }

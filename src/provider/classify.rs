@@ -6,7 +6,7 @@ use url::Url;
 
 use super::dates::{day, jwt_end, moment};
 use super::{Answer, Finding, JWT, Provider};
-use crate::report::Kind;
+use crate::report::{Kind, Verdict};
 use crate::text::foreign;
 
 /// GitHub has been seen to send the present moment instead of the expiry of some tokens
@@ -52,7 +52,8 @@ impl Said<'_> {
         };
         if let Some(from) = date(&self.provider.not_before).filter(|from| *from > now) {
             let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
-            finding.hint = Some("the token is good from that day on: wait, or use the one before it until then".into());
+            finding.verdict.hint =
+                Some("the token is good from that day on: wait, or use the one before it until then".into());
             return finding;
         }
         let expires = date(&self.provider.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
@@ -60,7 +61,7 @@ impl Said<'_> {
         let expires = expires.filter(|e| told.is_some() || *e > now);
         if let Some(past) = expires.filter(|e| *e < now) {
             let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
-            finding.expires = Some(past);
+            finding.verdict.expires = Some(past);
             return finding;
         }
         let text_at = |at: &Option<String>| match self.json?.pointer(at.as_deref()?)? {
@@ -70,7 +71,8 @@ impl Said<'_> {
         };
         let who = text_at(&self.provider.identity);
         let owner = text_at(&self.provider.owner);
-        Finding { expires, told_at: told, owner, ..Finding::new(Kind::Valid, who.unwrap_or(words)) }
+        let verdict = Verdict { expires, ..Verdict::new(Kind::Valid, who.unwrap_or(words)) };
+        Finding { verdict, told_at: told, owner, back_off: false }
     }
 
     /// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),

@@ -26,7 +26,7 @@ pub(crate) use classify::Sent;
 use rule::Rule;
 pub(crate) use table::ProviderTable;
 
-use crate::report::Kind;
+use crate::report::{Kind, Verdict};
 
 /// `expires` of a provider whose values are JSON web tokens: they hold their own end.
 const JWT: &str = "jwt";
@@ -134,24 +134,27 @@ pub(crate) enum Step {
     Before,
 }
 
-/// A verdict's kind and words.
+/// The verdict that an answer gives, and what else the answer tells.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finding {
-    pub kind: Kind,
-    pub words: String,
-    pub hint: Option<String>,
-    pub expires: Option<Timestamp>,
+    pub verdict: Verdict,
     /// The time at the provider when it said so: its dates are counted from there.
     pub told_at: Option<Timestamp>,
     /// Whom the credential belongs to, where the provider says it.
     pub owner: Option<String>,
-    /// The provider takes nothing for a while: asking again makes it longer.
-    pub rests: bool,
+    /// The provider accepts nothing for a while: asking again makes it longer.
+    pub back_off: bool,
 }
 
 impl Finding {
     pub(crate) fn new(kind: Kind, words: impl Into<String>) -> Finding {
-        Finding { kind, words: words.into(), hint: None, expires: None, told_at: None, owner: None, rests: false }
+        Finding::from(Verdict::new(kind, words))
+    }
+}
+
+impl From<Verdict> for Finding {
+    fn from(verdict: Verdict) -> Finding {
+        Finding { verdict, told_at: None, owner: None, back_off: false }
     }
 }
 

@@ -33,8 +33,8 @@ pub(super) struct Rule {
     pub(super) words: Option<String>,
     pub(super) hint: Option<String>,
     /// A new terminal does not ask again for some minutes.
-    #[serde(default)]
-    pub(super) rests: bool,
+    #[serde(default, alias = "rests")]
+    pub(super) back_off: bool,
     /// Ask this probe; `kind` and `words` stand when it cannot be asked or was asked already.
     pub(super) then: Option<String>,
 }

@@ -30,10 +30,13 @@ fn a_date_is_compared_with_the_answers_own_clock() {
     let user = r#"{"login":"octo-op"}"#;
     let with = |expiry| answer(200, &[("github-authentication-token-expiration", expiry)], user);
     let good = classified("github", with("2026-06-14 08:00:00 UTC"));
-    assert_eq!((good.kind, good.words.as_str()), (Kind::Valid, "octo-op"));
-    assert_eq!(good.told_at.zip(good.expires).map(|(now, end)| distance(now, end)).as_deref(), Some("in 41 days"));
+    assert_eq!((good.verdict.kind, good.verdict.words.as_str()), (Kind::Valid, "octo-op"));
+    assert_eq!(
+        good.told_at.zip(good.verdict.expires).map(|(now, end)| distance(now, end)).as_deref(),
+        Some("in 41 days")
+    );
     let now = classified("github", with("2026-05-04 08:00:30 UTC"));
-    assert_eq!((now.kind, now.words.as_str(), now.expires), (Kind::Valid, "octo-op", None));
+    assert_eq!((now.verdict.kind, now.verdict.words.as_str(), now.verdict.expires), (Kind::Valid, "octo-op", None));
 }
 
 #[test]
@@ -41,7 +44,7 @@ fn a_status_alone_never_rejects() {
     for id in ["cloudflare", "heroku", "github", "infisical"] {
         for status in [400, 401, 403, 404] {
             for body in ["", "{}", "null", "[]", "<html>", "nonsense"] {
-                let kind = classified(id, answer(status, &[], body)).kind;
+                let kind = classified(id, answer(status, &[], body)).verdict.kind;
                 assert!(!matches!(kind, Kind::Rejected | Kind::Valid), "{id} {status} {body}: {kind:?}");
             }
         }
@@ -51,12 +54,12 @@ fn a_status_alone_never_rejects() {
 #[test]
 fn json_that_does_not_say_it_is_json_is_not_believed() {
     let portal = answer(200, &[("content-type", "text/plain")], r#"{"login":"octo-op"}"#);
-    assert_eq!(classified("github", portal).kind, Kind::Unreachable);
+    assert_eq!(classified("github", portal).verdict.kind, Kind::Unreachable);
 }
 
 #[test]
 fn a_providers_words_are_made_plain() {
     let body = "{\"message\":\"no\\u001b[31m SAML \\u202e\"}";
-    let words = classified("github", answer(403, &[], body)).words;
+    let words = classified("github", answer(403, &[], body)).verdict.words;
     assert_eq!(words, "HTTP 403: no[31m SAML");
 }

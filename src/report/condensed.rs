@@ -2,30 +2,32 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cause, Kind, Report, Row, Verdict};
+use super::{Cause, Kind, Outcome, Report, Row};
 use crate::text::clean;
 
 impl Report {
     /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
     /// thing to do.
     pub(crate) fn condensed(&self, warn: bool) -> String {
-        let fails: Vec<&Row> = self.rows.iter().filter(|r| r.verdict() == Verdict::Fail).collect();
+        let fails: Vec<&Row> = self.rows.iter().filter(|r| r.outcome() == Outcome::Fail).collect();
         let mut out = String::new();
         let mut said: Vec<&Cause> = Vec::new();
         let mut no_response_said = false;
         for row in &fails {
-            let together: Vec<&Row> = match &row.cause {
+            let together: Vec<&Row> = match &row.verdict.cause {
                 Some(Cause::NoResponse { .. }) => {
-                    let same = |r: &&&Row| matches!(r.cause, Some(Cause::NoResponse { .. }));
+                    let same = |r: &&&Row| matches!(r.verdict.cause, Some(Cause::NoResponse { .. }));
                     fails.iter().filter(same).copied().collect()
                 }
                 // One missing credential among good ones needs its own rotation page; a machine where nothing is
                 // stored needs one sentence.
-                Some(Cause::NotStored | Cause::NoStore) if self.rows.iter().any(|r| r.kind == Kind::Valid) => vec![row],
-                Some(cause) => fails.iter().filter(|r| r.cause.as_ref() == Some(cause)).copied().collect(),
+                Some(Cause::NotStored | Cause::NoStore) if self.rows.iter().any(|r| r.verdict.kind == Kind::Valid) => {
+                    vec![row]
+                }
+                Some(cause) => fails.iter().filter(|r| r.verdict.cause.as_ref() == Some(cause)).copied().collect(),
                 None => vec![row],
             };
-            let Some(cause) = row.cause.as_ref().filter(|_| together.len() > 1) else {
+            let Some(cause) = row.verdict.cause.as_ref().filter(|_| together.len() > 1) else {
                 out += &(row.lines(false) + "\n");
                 continue;
             };
@@ -52,25 +54,26 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
         Cause::NoResponse { why, .. } => {
             let hosts: BTreeSet<&str> = rows
                 .iter()
-                .filter_map(|r| match &r.cause {
+                .filter_map(|r| match &r.verdict.cause {
                     Some(Cause::NoResponse { host, .. }) => Some(host.as_str()),
                     _ => None,
                 })
                 .collect();
             let hosts: Vec<&str> = hosts.into_iter().collect();
-            let same = |row: &&Row| matches!(&row.cause, Some(Cause::NoResponse { why: other, .. }) if other == why);
+            let same =
+                |row: &&Row| matches!(&row.verdict.cause, Some(Cause::NoResponse { why: other, .. }) if other == why);
             let why = if rows.iter().all(same) { format!(" ({why})") } else { String::new() };
             format!("{count} credentials could not be checked: no response from {}{why}", hosts.join(", "))
         }
         Cause::NotAsked { why } => format!("{count} credentials could not be checked: {why}"),
         Cause::Store { what } => format!("{count} credentials are in {what}: {}", names.join(", ")),
         Cause::NotStored | Cause::NoStore => {
-            format!("{count} credentials are {} ({})", rows[0].words, names.join(", "))
+            format!("{count} credentials are {} ({})", rows[0].verdict.words, names.join(", "))
         }
     };
     out = format!("[FAIL] {}\n", clean(&out));
     let of_store = matches!(cause, Cause::Store { .. });
-    if let Some(hint) = rows[0].hint.as_ref().filter(|_| of_store) {
+    if let Some(hint) = rows[0].verdict.hint.as_ref().filter(|_| of_store) {
         out += &format!("       {}\n", clean(hint));
     }
     // One command opens the store for all of them; else they are checked again.
@@ -90,13 +93,13 @@ mod tests {
 
     fn unanswered(name: &str, host: &str) -> Row {
         let mut row = Row::new(name, "x", Kind::Unreachable, "no response (network/X down?)");
-        row.cause = Some(Cause::NoResponse { host: host.into(), why: "connection refused".into() });
+        row.verdict.cause = Some(Cause::NoResponse { host: host.into(), why: "connection refused".into() });
         row
     }
 
     fn not_asked(name: &str, why: &str) -> Row {
         let mut row = Row::new(name, "x", Kind::Unreachable, format!("not asked: {why}"));
-        row.cause = Some(Cause::NotAsked { why: why.into() });
+        row.verdict.cause = Some(Cause::NotAsked { why: why.into() });
         row
     }
 
@@ -106,7 +109,7 @@ mod tests {
         let one_reason = report(rows.clone()).condensed(false);
         assert!(one_reason.ends_with("type: raxx check\n") && one_reason.contains("refused"), "{one_reason}");
         // Two reasons are none to name.
-        rows[2].cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
+        rows[2].verdict.cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
         let two_reasons = report(rows).condensed(false);
         assert!(!two_reasons.contains("refused") && !two_reasons.contains("timed out"), "{two_reasons}");
         insta::assert_snapshot!("one_cause", one_reason + &two_reasons);
@@ -133,7 +136,7 @@ mod tests {
         let mut rows = Vec::new();
         for name in ["A", "B"] {
             let mut row = Row::new(name, "x", Kind::Locked, "…");
-            row.cause = Some(Cause::Store { what: "the login keychain, which is locked".into() });
+            row.verdict.cause = Some(Cause::Store { what: "the login keychain, which is locked".into() });
             row.next = Some("security unlock-keychain".into());
             rows.push(row);
         }
@@ -146,7 +149,7 @@ mod tests {
     fn an_empty_machine_is_one_line_and_a_single_gap_names_its_page() {
         let missing = |name: &str| {
             let mut row = Row::new(name, "x", Kind::Missing, "not in env or Keychain");
-            row.cause = Some(Cause::NotStored);
+            row.verdict.cause = Some(Cause::NotStored);
             row.rotate_via = Some("page.md".into());
             row
         };

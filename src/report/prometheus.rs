@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::files::{self, Target};
-use crate::report::{Report, Row, Verdict};
+use crate::report::{Outcome, Report, Row};
 use crate::text::clean;
 use crate::text::typed::shown_path;
 
@@ -22,21 +22,21 @@ const METRICS: [Metric; 3] = [
     Metric {
         name: "raxx_credential_valid",
         help: "Whether the last check of the credential was a PASS (1) or a FAIL (0).",
-        value: |row, _| match row.verdict() {
-            Verdict::Pass => Some(1),
-            Verdict::Fail => Some(0),
-            Verdict::Skip => None,
+        value: |row, _| match row.outcome() {
+            Outcome::Pass => Some(1),
+            Outcome::Fail => Some(0),
+            Outcome::Skip => None,
         },
     },
     Metric {
         name: "raxx_credential_expiry_timestamp_seconds",
         help: "When the credential expires, where the provider says so.",
-        value: |row, _| row.expires.map(jiff::Timestamp::as_second),
+        value: |row, _| row.verdict.expires.map(jiff::Timestamp::as_second),
     },
     Metric {
         name: "raxx_credential_last_check_timestamp_seconds",
         help: "When the credential was last checked.",
-        value: |row, report| (row.verdict() != Verdict::Skip).then(|| report.checked_at.as_second()),
+        value: |row, report| (row.outcome() != Outcome::Skip).then(|| report.checked_at.as_second()),
     },
 ];
 
@@ -57,10 +57,9 @@ pub(crate) fn text(report: &Report, configuration: &str) -> String {
     let name = "raxx_credential_kind";
     let _ = writeln!(out, "# HELP {name} The kind of the last verdict, as in the JSON report, in its label.");
     let _ = writeln!(out, "# TYPE {name} gauge");
-    for row in report.rows.iter().filter(|row| row.verdict() != Verdict::Skip) {
-        let kind = serde_json::to_value(row.kind).unwrap_or_default();
-        let _ =
-            writeln!(out, "{name}{{{},kind=\"{}\"}} 1", labels(row, configuration), kind.as_str().unwrap_or_default());
+    for row in report.rows.iter().filter(|row| row.outcome() != Outcome::Skip) {
+        let kind = row.verdict.kind.as_str();
+        let _ = writeln!(out, "{name}{{{},kind=\"{kind}\"}} 1", labels(row, configuration));
     }
     out
 }

@@ -52,10 +52,10 @@ pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>,
         let mut row = row(Kind::Locked, words);
         match credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item)) {
             Some(Remedy::Type(command)) => row.next = Some(command),
-            Some(Remedy::Do(words)) => row.hint = Some(words),
+            Some(Remedy::Do(words)) => row.verdict.hint = Some(words),
             None => {}
         }
-        row.cause = Some(Cause::Store { what });
+        row.verdict.cause = Some(Cause::Store { what });
         row
     };
     let Some(error) = error else {
@@ -63,14 +63,14 @@ pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>,
             Some(_) => row(Kind::Missing, format!("not in env or {name}")),
             None => row(Kind::Missing, "not in env".into()),
         };
-        row.cause = Some(Cause::NotStored);
+        row.verdict.cause = Some(Cause::NotStored);
         row.rotate_via = credential.rotate_via.clone();
         return row;
     };
     match error {
         StoreError::Unavailable(why) => {
             let mut row = row(Kind::Missing, format!("not in env or {name}: {why}"));
-            row.cause = Some(Cause::NoStore);
+            row.verdict.cause = Some(Cause::NoStore);
             row.rotate_via = credential.rotate_via.clone();
             row
         }
@@ -121,11 +121,11 @@ mod tests {
             (Some(StoreError::TimedOut), Kind::Locked),
         ] {
             let row = without_value(credential, error.as_ref(), &store);
-            assert_eq!(row.kind, kind, "{error:?}");
+            assert_eq!(row.verdict.kind, kind, "{error:?}");
             let item = credential.store.as_ref().unwrap();
             let refused = error.map_or_else(|| not_there(item, &store), |error| why_not(&error, item, &store));
             let next = row.next.map(|command| format!("; type: {command}")).unwrap_or_default();
-            all += &format!("{kind:?}: {}{next}\n=> {refused}\n\n", row.words);
+            all += &format!("{kind:?}: {}{next}\n=> {refused}\n\n", row.verdict.words);
         }
         insta::assert_snapshot!("answers_without_a_value", all);
     }

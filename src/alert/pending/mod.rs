@@ -13,8 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{Event, Notice, Receiver};
-use crate::report::{Cause, Kind, Row, Verdict};
-use crate::state::history::says_nothing;
+use crate::report::{Cause, Kind, Outcome, Row};
 use crate::text::clean;
 
 /// A book that was not opened for so long is that of a configuration that is gone.
@@ -164,7 +163,7 @@ impl Book {
             entry.keep_up(run);
         }
         // What was not asked is nothing new.
-        for row in run.rows.iter().filter(|row| row.verdict() != Verdict::Skip) {
+        for row in run.rows.iter().filter(|row| row.outcome() != Outcome::Skip) {
             if self.asked.get(&row.name).is_some_and(|at| *at > run.began) {
                 continue;
             }
@@ -186,7 +185,7 @@ impl Book {
     pub(crate) fn told(&mut self, to: Receiver, notices: &[Notice], now: Timestamp, arrived: bool) {
         for notice in notices {
             let Some(entry) = self.entries.get_mut(&notice.name) else { continue };
-            let place = if says_nothing(notice.kind) { &mut entry.silent } else { &mut entry.known };
+            let place = if notice.kind.is_inconclusive() { &mut entry.silent } else { &mut entry.known };
             match (notice.event, &mut entry.ended, place) {
                 (Event::Recovered, Some(ended), _) if arrived => drop(ended.owed.remove(&to)),
                 (Event::Recovered, Some(ended), _) => {
@@ -232,17 +231,17 @@ impl Entry {
     }
 
     fn note(&mut self, row: &Row, run: &Noted<'_>) {
-        match row.verdict() {
+        match row.outcome() {
             // Not asked: nothing new.
-            Verdict::Skip => {}
-            Verdict::Fail if says_nothing(row.kind) => {
+            Outcome::Skip => {}
+            Outcome::Fail if row.verdict.kind.is_inconclusive() => {
                 Trouble::note(&mut self.silent, row, run, run.now);
                 // It was looked at, so it may be told again.
                 if let Some(known) = &mut self.known {
                     known.seen = run.now;
                 }
             }
-            Verdict::Fail => {
+            Outcome::Fail => {
                 // Not since nobody could be asked: then it may have been good.
                 let before = self.known.as_ref().filter(|known| known.is_failure()).map(|known| known.since);
                 let elsewhere = (run.failing_since)(row).filter(|since| *since <= run.now);
@@ -251,7 +250,7 @@ impl Entry {
                 self.silent = None;
                 self.ended = None;
             }
-            Verdict::Pass => {
+            Outcome::Pass => {
                 let failed = self.known.take_if(|known| known.is_failure());
                 let was_silent = self.silent.take();
                 self.end(failed, was_silent, run);
@@ -306,8 +305,8 @@ impl Trouble {
     fn note(place: &mut Option<Trouble>, row: &Row, run: &Noted<'_>, since: Timestamp) {
         let mut before = place.take();
         let told = before.as_mut().map(|old| std::mem::take(&mut old.told)).unwrap_or_default();
-        let before = before.filter(|old| topic(old.kind) == topic(row.kind));
-        let no_answer_from = match &row.cause {
+        let before = before.filter(|old| topic(old.kind) == topic(row.verdict.kind));
+        let no_answer_from = match &row.verdict.cause {
             Some(Cause::NoResponse { host, .. }) => Some(host.clone()),
             _ => None,
         };
@@ -315,9 +314,9 @@ impl Trouble {
         let counts = before.as_ref().is_none_or(|old| !run.again && run.began >= old.seen);
         *place = Some(Trouble {
             provider: row.provider.clone(),
-            kind: row.kind,
-            words: clean(row.warning.as_ref().unwrap_or(&row.words)),
-            hint: row.hint.clone(),
+            kind: row.verdict.kind,
+            words: clean(row.warning.as_ref().unwrap_or(&row.verdict.words)),
+            hint: row.verdict.hint.clone(),
             next: row.next.clone(),
             rotate_via: row.rotate_via.clone(),
             manage_url: row.manage_url.clone(),
@@ -335,7 +334,7 @@ impl Trouble {
     }
 
     fn is_failure(&self) -> bool {
-        self.kind.verdict() == Verdict::Fail
+        self.kind.outcome() == Outcome::Fail
     }
 
     /// What was never told is due whenever; what was told is due again when a run has just found it once more.

@@ -176,7 +176,7 @@ impl Slack<'_> {
                 | Fault::Proxy { .. }
                 | Fault::NotSent(_)
                 | Fault::Other(_) => Again::Soon,
-                Fault::TimedOut | Fault::BrokeOff => Again::No,
+                Fault::TimedOut | Fault::ConnectionLost => Again::No,
             };
             refusal(again, format!("no answer from {host}: {fault}"))
         })

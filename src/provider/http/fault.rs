@@ -21,7 +21,7 @@ pub(crate) enum Fault {
     /// Certificate or protocol; the words of the TLS library.
     Tls(String),
     /// The connection ended before the answer did.
-    BrokeOff,
+    ConnectionLost,
     /// The proxy of this name answered in place of the provider, or gave no answer itself.
     Proxy {
         host: String,
@@ -58,7 +58,7 @@ impl fmt::Display for Fault {
             Fault::Dns => f.write_str("its name could not be resolved"),
             Fault::Refused => f.write_str("connection refused"),
             Fault::Tls(why) => write!(f, "TLS: {why}"),
-            Fault::BrokeOff => f.write_str("the connection broke off"),
+            Fault::ConnectionLost => f.write_str("the connection broke off"),
             Fault::Proxy { host, fault: ProxyFault::Silent(why) } => write!(f, "the proxy {host}: {why}"),
             Fault::Proxy { host, fault } => write!(f, "the proxy {host} {fault}"),
             Fault::NotSent(why) | Fault::Other(why) => f.write_str(why),
@@ -111,7 +111,7 @@ fn sorted(error: &reqwest::Error, host: &str, certificates: &Certificates) -> Fa
             match error.kind() {
                 ErrorKind::ConnectionRefused => return Fault::Refused,
                 ErrorKind::ConnectionReset | ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe => {
-                    return Fault::BrokeOff;
+                    return Fault::ConnectionLost;
                 }
                 ErrorKind::HostUnreachable => {
                     return Fault::Other(no_route(error, host, cfg!(target_os = "macos")));
@@ -124,7 +124,7 @@ fn sorted(error: &reqwest::Error, host: &str, certificates: &Certificates) -> Fa
         }
     }
     if error.is_body() || error.is_decode() || error.is_request() && !error.is_connect() {
-        return Fault::BrokeOff;
+        return Fault::ConnectionLost;
     }
     Fault::Other(if error.is_connect() { format!("no connection ({})", root(error)) } else { root(error) })
 }
@@ -246,7 +246,7 @@ mod tests {
             ("DNS", Fault::Dns),
             ("refused", Fault::Refused),
             ("TLS", Fault::Tls("(the TLS library's words)".into())),
-            ("lost", Fault::BrokeOff),
+            ("lost", Fault::ConnectionLost),
             ("proxy, 407", proxy(ProxyFault::WantsLogin)),
             ("proxy, refused", proxy(ProxyFault::Refuses)),
             ("proxy, other", proxy(ProxyFault::Silent("(why)".into()))),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{At, delete};
 use crate::files::{self, shown};
-use crate::report::{Kind, Report, Verdict};
+use crate::report::{Kind, Outcome, Report};
 use crate::state;
 use crate::text::{clean, plain};
 
@@ -57,16 +57,17 @@ impl Ran {
         let names = |wanted: &dyn Fn(&crate::report::Row) -> bool| {
             report.rows.iter().filter(|row| wanted(row)).map(|row| row.name.clone()).collect()
         };
-        let count = |verdict| report.rows.iter().filter(|row| row.verdict() == verdict).count();
+        let count = |verdict| report.rows.iter().filter(|row| row.outcome() == verdict).count();
         // A log-in page in front of the network, or a provider that is down, answers and says nothing.
-        let silent = |row: &crate::report::Row| matches!(row.kind, Kind::Unreachable | Kind::Blocked);
-        let spoke =
-            |row: &crate::report::Row| matches!(row.kind, Kind::Valid | Kind::Rejected | Kind::Refused | Kind::Limited);
+        let silent = |row: &crate::report::Row| matches!(row.verdict.kind, Kind::Unreachable | Kind::Blocked);
+        let spoke = |row: &crate::report::Row| {
+            matches!(row.verdict.kind, Kind::Valid | Kind::Rejected | Kind::Refused | Kind::Limited)
+        };
         Ran {
             at,
-            passed: count(Verdict::Pass),
-            skipped: count(Verdict::Skip),
-            failing: names(&|row| row.verdict() == Verdict::Fail),
+            passed: count(Outcome::Pass),
+            skipped: count(Outcome::Skip),
+            failing: names(&|row| row.outcome() == Outcome::Fail),
             warned: names(&|row| row.warning.is_some()),
             // Where nobody was asked (nothing is stored, the store is locked), nobody was silent either.
             answered: report.rows.iter().any(spoke) || !report.rows.iter().any(silent),

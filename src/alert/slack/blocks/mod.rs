@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::{Event, Group, Message, Notice, moment};
-use crate::state::history::says_nothing;
 use crate::text::clean;
 
 /// Slack takes 50 blocks of 3,000 characters, but refused messages of some 13,200 (slackapi/bolt-js#2509).
@@ -109,7 +108,7 @@ fn paragraph(message: &Message, group: &Group<'_>) -> String {
     let first = group.notices[0];
     let mut out = format!("{} {}{}", mark(first), names(group, 800), said(group, 500));
     if first.event == Event::Failing {
-        let still = match (says_nothing(first.kind), first.repeated) {
+        let still = match (first.kind.is_inconclusive(), first.repeated) {
             (true, _) => "could not be checked",
             (false, true) => "still failing",
             (false, false) => "failing",

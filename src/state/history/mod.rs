@@ -5,6 +5,9 @@
 //! Both are written under one lock. Entries without a configuration are those of an earlier version: they count for each
 //! configuration until one of them notes a verdict of that name.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -15,8 +18,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, shown};
-use crate::report::ENVIRONMENT;
-use crate::report::{Kind, Row, Verdict};
+use crate::report::{ENVIRONMENT, Kind, Outcome, Row, Verdict};
 use crate::state;
 use crate::text::{clean, plain};
 
@@ -46,8 +48,9 @@ pub(crate) struct Change {
     pub at: Timestamp,
     pub name: String,
     pub provider: String,
-    pub kind: Kind,
-    pub words: String,
+    /// Its kind and words alone.
+    #[serde(flatten)]
+    pub verdict: Verdict,
     /// Where the configuration is that the name is from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
@@ -57,13 +60,13 @@ pub(crate) struct Change {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Last {
     pub provider: String,
-    pub kind: Kind,
-    /// The last kind that says something of the credential itself: not that nobody answered, or that the store is locked.
+    /// Its kind, words and expiry alone.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The last kind that is conclusive: not that nobody answered, or that the store is locked.
     pub settled: Kind,
-    pub words: String,
     /// Where the value came from.
     pub source: Option<String>,
-    pub expires: Option<Timestamp>,
     /// When it was checked.
     pub at: Timestamp,
     /// When the run began that checked it: one that began before that knows less, however late it ends.
@@ -133,7 +136,7 @@ pub(crate) fn note_unattended(
 ) -> Result<(), String> {
     let known = known(configuration);
     let of_a_terminal = |row: &&Row| {
-        matches!(row.kind, Kind::Missing | Kind::NotConfigured | Kind::Locked)
+        matches!(row.verdict.kind, Kind::Missing | Kind::NotConfigured | Kind::Locked)
             && known
                 .get(&row.name)
                 .is_some_and(|last| last.provider == row.provider && last.source.as_deref() == Some(ENVIRONMENT))
@@ -161,40 +164,34 @@ impl Change {
 impl Last {
     /// Since when it fails. That nobody answered before is not part of it: then it may have been good.
     pub(crate) fn failing_since(&self) -> Option<Timestamp> {
-        (self.kind.verdict() == Verdict::Fail).then_some(self.settled_since.unwrap_or(self.since))
+        (self.verdict.outcome() == Outcome::Fail).then_some(self.settled_since.unwrap_or(self.since))
     }
 
     fn after(row: &Row, place: &str, began: Timestamp, at: Timestamp, before: Option<&Last>) -> Last {
-        let verdict = row.kind.verdict();
-        let same = before.filter(|before| before.kind.verdict() == verdict);
-        let says_nothing = says_nothing(row.kind);
-        let good = row.kind == Kind::Valid;
-        let settled_since = match (says_nothing, verdict) {
+        let Verdict { kind, words, expires, .. } = &row.verdict;
+        let outcome = kind.outcome();
+        let same = before.filter(|before| before.verdict.outcome() == outcome);
+        // An inconclusive answer leaves what was known.
+        let unchanged = before.filter(|_| kind.is_inconclusive());
+        let settled_since = match (kind.is_inconclusive(), outcome) {
             (true, _) => before.and_then(|before| before.settled_since),
-            (false, Verdict::Fail) => before.and_then(|before| before.settled_since).or(Some(at)),
-            (false, Verdict::Pass | Verdict::Skip) => None,
+            (false, Outcome::Fail) => before.and_then(|before| before.settled_since).or(Some(at)),
+            (false, Outcome::Pass | Outcome::Skip) => None,
         };
+        let expires = expires.or_else(|| unchanged.and_then(|before| before.verdict.expires));
         Last {
             provider: row.provider.clone(),
-            kind: row.kind,
-            settled: before.filter(|_| says_nothing).map_or(row.kind, |before| before.settled),
-            words: plain(&row.words),
-            source: row.source.clone().or_else(|| before.filter(|_| says_nothing).and_then(|b| b.source.clone())),
-            // What is not answered has not lost its end.
-            expires: row.expires.or_else(|| before.filter(|_| says_nothing).and_then(|b| b.expires)),
+            verdict: Verdict { expires, ..Verdict::new(*kind, plain(words)) },
+            settled: unchanged.map_or(*kind, |before| before.settled),
+            source: row.source.clone().or_else(|| unchanged.and_then(|before| before.source.clone())),
             at,
             began,
             since: same.map_or(at, |before| before.since),
             settled_since,
-            good: if good { Some(at) } else { before.and_then(|before| before.good) },
+            good: if *kind == Kind::Valid { Some(at) } else { before.and_then(|before| before.good) },
             configuration: Some(place.into()),
         }
     }
-}
-
-/// Whether this kind is about the way to the credential or its provider, not about the credential.
-pub(crate) fn says_nothing(kind: Kind) -> bool {
-    matches!(kind, Kind::Unreachable | Kind::Blocked | Kind::Locked)
 }
 
 /// The entry's place in the file.
@@ -210,7 +207,10 @@ fn known_in(dir: &Path, place: &str) -> Known {
             Some(of) => key.strip_suffix(of.as_str()).and_then(|key| key.strip_suffix(' ')).filter(|_| of == place),
         };
         let Some(name) = name else { continue };
-        [&mut last.provider, &mut last.words].into_iter().chain(&mut last.source).for_each(|text| *text = clean(text));
+        [&mut last.provider, &mut last.verdict.words]
+            .into_iter()
+            .chain(&mut last.source)
+            .for_each(|text| *text = clean(text));
         // Only an entry of this configuration replaces another one.
         if last.configuration.is_some() {
             known.insert(name.into(), last);
@@ -232,7 +232,7 @@ fn changes_in(dir: &Path) -> Vec<Change> {
     let mut changes: Vec<Change> =
         text.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
     for change in &mut changes {
-        [&mut change.provider, &mut change.words].into_iter().for_each(|text| *text = clean(text));
+        [&mut change.provider, &mut change.verdict.words].into_iter().for_each(|text| *text = clean(text));
     }
     changes
 }
@@ -261,13 +261,12 @@ fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestam
         if before.is_some_and(|before| before.began > began && before.began <= at) {
             continue;
         }
-        if before.is_none_or(|before| before.kind != row.kind) {
+        if before.is_none_or(|before| before.verdict.kind != row.verdict.kind) {
             changes.push(Change {
                 at,
                 name: row.name.clone(),
                 provider: row.provider.clone(),
-                kind: row.kind,
-                words: plain(&row.words),
+                verdict: Verdict::new(row.verdict.kind, plain(&row.verdict.words)),
                 configuration: Some(place.into()),
             });
         }
@@ -279,7 +278,7 @@ fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestam
         // Where a run ended between the two files, the change is there already.
         let there = changes_in(dir);
         let last_of = |name: &str| there.iter().rfind(|old| old.name == name && old.is_of(place));
-        changes.retain(|change| last_of(&change.name).is_none_or(|old| old.kind != change.kind));
+        changes.retain(|change| last_of(&change.name).is_none_or(|old| old.verdict.kind != change.verdict.kind));
         append(dir, &changes).map_err(|error| (CHANGES, error))?;
     }
     let written = serde_json::to_vec(&all).map_err(io::Error::from);
@@ -341,188 +340,4 @@ fn shortened(changes: &[Change]) -> Vec<u8> {
     }
     lines.reverse();
     lines.concat()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::{self, OpenOptions};
-
-    use super::*;
-
-    const HERE: &str = "/somewhere/raxx/config.toml";
-
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
-    }
-
-    fn row(name: &str, kind: Kind) -> Row {
-        Row::new(name, "github", kind, format!("{kind:?}"))
-    }
-
-    fn noted(dir: &Path, name: &str, kind: Kind, second: i64) {
-        note_in(dir, HERE, &[row(name, kind)], at(second), at(second)).unwrap();
-    }
-
-    fn kinds(dir: &Path, name: &str) -> Vec<(i64, Kind)> {
-        changes_in(dir).into_iter().filter(|c| c.name == name).map(|c| (c.at.as_second(), c.kind)).collect()
-    }
-
-    #[test]
-    fn changes_alone_are_kept_and_the_last_verdict_beside_them() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        for second in 1..=5 {
-            noted(dir, "A", Kind::Valid, second);
-        }
-        noted(dir, "B", Kind::Missing, 5);
-        noted(dir, "A", Kind::Unreachable, 6);
-        noted(dir, "A", Kind::Rejected, 7);
-        noted(dir, "A", Kind::Rejected, 8);
-        assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (6, Kind::Unreachable), (7, Kind::Rejected)]);
-        assert_eq!(kinds(dir, "B"), [(5, Kind::Missing)]);
-        let a = known_in(dir, HERE).remove("A").unwrap();
-        assert_eq!((a.failing_since(), a.good, a.at), (Some(at(7)), Some(at(5)), at(8)));
-        noted(dir, "A", Kind::Valid, 9);
-        let a = known_in(dir, HERE).remove("A").unwrap();
-        assert_eq!((a.failing_since(), a.good, a.since), (None, Some(at(9)), at(9)));
-    }
-
-    #[test]
-    fn an_outage_says_nothing_of_the_credential() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        let mut good = row("A", Kind::Valid);
-        good.expires = Some(at(1000));
-        note_in(dir, HERE, &[good], at(1), at(1)).unwrap();
-        noted(dir, "A", Kind::Unreachable, 2);
-        let a = known_in(dir, HERE).remove("A").unwrap();
-        assert_eq!((a.kind, a.settled, a.expires), (Kind::Unreachable, Kind::Valid, Some(at(1000))));
-        noted(dir, "A", Kind::Rejected, 3);
-        noted(dir, "A", Kind::Blocked, 4);
-        let a = known_in(dir, HERE).remove("A").unwrap();
-        assert_eq!((a.kind, a.settled, a.expires), (Kind::Blocked, Kind::Rejected, None));
-        assert_eq!(a.failing_since(), Some(at(3)));
-    }
-
-    #[test]
-    fn a_run_that_began_earlier_and_ends_later_changes_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        note_in(dir, HERE, &[row("A", Kind::Valid)], at(5), at(6)).unwrap();
-        note_in(dir, HERE, &[row("A", Kind::Rejected), row("B", Kind::Rejected)], at(1), at(9)).unwrap();
-        let known = known_in(dir, HERE);
-        assert_eq!((known["A"].kind, known["A"].at, known["B"].kind), (Kind::Valid, at(6), Kind::Rejected));
-        assert_eq!(kinds(dir, "A"), [(6, Kind::Valid)]);
-        note_in(dir, HERE, &[row("A", Kind::Rejected)], at(7), at(10)).unwrap();
-        assert_eq!(known_in(dir, HERE)["A"].kind, Kind::Rejected);
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_mixes_nothing_up() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        noted(dir, "A", Kind::Valid, 1000);
-        noted(dir, "A", Kind::Rejected, 500);
-        assert_eq!(kinds(dir, "A"), [(1000, Kind::Valid), (500, Kind::Rejected)]);
-        assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(500)));
-    }
-
-    #[test]
-    fn what_a_full_disk_left_is_passed_over() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        noted(dir, "A", Kind::Valid, 1);
-        let mut file = OpenOptions::new().append(true).open(dir.join(CHANGES)).unwrap();
-        file.write_all(b"{\"at\":\"1970-01-01T00:0").unwrap();
-        fs::write(dir.join(LAST), "{\"A\":").unwrap();
-        noted(dir, "A", Kind::Rejected, 2);
-        noted(dir, "B", Kind::Valid, 2);
-        assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (2, Kind::Rejected)]);
-        assert_eq!(kinds(dir, "B"), [(2, Kind::Valid)]);
-    }
-
-    #[test]
-    fn a_run_that_ended_between_the_files_is_not_told_twice() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        noted(dir, "A", Kind::Valid, 1);
-        let before = fs::read(dir.join(LAST)).unwrap();
-        noted(dir, "A", Kind::Rejected, 2);
-        fs::write(dir.join(LAST), before).unwrap();
-        noted(dir, "A", Kind::Rejected, 3);
-        assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (2, Kind::Rejected)]);
-    }
-
-    #[test]
-    fn it_does_not_grow_for_ever() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        noted(dir, "QUIET", Kind::Missing, 1);
-        let flapping: Vec<Change> = (0..3000)
-            .map(|i| {
-                let kind = if i % 2 == 0 { Kind::Valid } else { Kind::Unreachable };
-                let (name, provider, words) = ("A".into(), "x".into(), "w".repeat(60));
-                Change { at: at(i), name, provider, kind, words, configuration: None }
-            })
-            .collect();
-        append(dir, &flapping).unwrap();
-        let length = fs::metadata(dir.join(CHANGES)).unwrap().len();
-        assert!(length < LONGEST / 2, "{length}");
-        assert_eq!(kinds(dir, "QUIET"), [(1, Kind::Missing)]);
-        let a = kinds(dir, "A");
-        assert_eq!((a.len(), a[0].0, a[99].0), (KEPT, 2900, 2999));
-    }
-
-    #[test]
-    fn many_at_once_lose_nothing() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        std::thread::scope(|scope| {
-            for i in 0..8 {
-                scope.spawn(move || {
-                    for second in 0..10 {
-                        let kind = if second % 2 == 0 { Kind::Valid } else { Kind::Rejected };
-                        noted(dir, &format!("N{i}"), kind, second);
-                    }
-                });
-            }
-        });
-        for i in 0..8 {
-            assert_eq!(kinds(dir, &format!("N{i}")).len(), 10);
-        }
-        assert_eq!(known_in(dir, HERE).len(), 8);
-    }
-
-    #[test]
-    fn each_configuration_has_verdicts_of_its_own() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        noted(dir, "A", Kind::Rejected, 1);
-        let there = "/another file.toml";
-        assert!(known_in(dir, there).is_empty());
-        note_in(dir, there, &[row("A", Kind::Valid)], at(2), at(2)).unwrap();
-        assert_eq!((known_in(dir, HERE)["A"].kind, known_in(dir, there)["A"].kind), (Kind::Rejected, Kind::Valid));
-        assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(1)));
-        // A configuration that is gone is forgotten.
-        note_in(dir, HERE, &[row("B", Kind::Valid)], at(100 * 86_400), at(100 * 86_400)).unwrap();
-        assert!(known_in(dir, there).is_empty());
-        assert_eq!(known_in(dir, HERE).len(), 2);
-    }
-
-    #[test]
-    fn what_an_earlier_version_noted_is_taken_over_by_the_first_configuration_that_checks() {
-        let dir = tempfile::tempdir().unwrap();
-        let dir = dir.path();
-        noted(dir, "A", Kind::Rejected, 1);
-        let mut all = all_in(dir);
-        let mut last = all.remove(&key("A", HERE)).unwrap();
-        last.configuration = None;
-        all.insert("A".into(), last);
-        fs::write(dir.join(LAST), serde_json::to_vec(&all).unwrap()).unwrap();
-        let there = "/other.toml";
-        assert_eq!((known_in(dir, HERE)["A"].kind, known_in(dir, there)["A"].kind), (Kind::Rejected, Kind::Rejected));
-        noted(dir, "A", Kind::Rejected, 5);
-        assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(1)));
-        assert!(known_in(dir, there).is_empty());
-    }
 }
