@@ -28,7 +28,7 @@ const LOCK: &str = "history.lock";
 
 /// How long another raxx that writes is waited for: it takes a millisecond. What is not noted then is noted by the next
 /// run.
-const WAIT: Duration = Duration::from_millis(500);
+const WAIT: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 500 });
 
 /// The file of changes is cut when it is longer than this.
 const LONGEST: u64 = 256 * 1024;
