@@ -1,4 +1,4 @@
-//! The calls into macOS that `keychain.rs` decides on. Nothing is decided here.
+//! The calls into macOS that `keychain/` decides on. Nothing is decided here.
 
 #![allow(unsafe_code)] // the only calls into another language
 
@@ -14,6 +14,7 @@ use core_foundation::array::{CFArray, CFArrayRef};
 use core_foundation::base::{CFType, CFTypeRef, TCFType};
 use core_foundation::data::{CFData, CFDataRef};
 use core_foundation::string::{CFString, CFStringRef};
+use security_framework::base::Error;
 use security_framework::item::{ItemClass, ItemSearchOptions};
 use security_framework::os::macos::keychain::{KeychainUserInteractionLock, SecKeychain};
 use security_framework::passwords::{PasswordOptions, generic_password};
@@ -65,7 +66,7 @@ pub(super) struct System;
 /// Switches the Keychain's dialogs off for this process. A static is never dropped, so they stay off.
 fn dialogs_off() -> Result<(), OsStatus> {
     static OFF: OnceLock<Result<KeychainUserInteractionLock, OsStatus>> = OnceLock::new();
-    let off = OFF.get_or_init(|| SecKeychain::disable_user_interaction().map_err(|error| error.code()));
+    let off = OFF.get_or_init(|| SecKeychain::disable_user_interaction().map_err(Error::code));
     off.as_ref().map(|_| ()).map_err(|code| *code)
 }
 
@@ -79,7 +80,7 @@ impl keychain::System for System {
         dialogs_off()?;
         let mut search = ItemSearchOptions::new();
         search.class(ItemClass::generic_password()).service(&item.service).account(&item.account).load_attributes(true);
-        search.search().map(|_| ()).map_err(|error| error.code())
+        search.search().map(|_| ()).map_err(Error::code)
     }
 
     fn access(&self, item: &Item) -> Result<Access, OsStatus> {
@@ -101,7 +102,7 @@ impl keychain::System for System {
         dialogs_off()?;
         generic_password(PasswordOptions::new_generic_password(&item.service, &item.account))
             .map(Zeroizing::new)
-            .map_err(|error| error.code())
+            .map_err(Error::code)
     }
 
     fn security(&self, item: &Item, limit: Duration) -> Security {
@@ -127,7 +128,7 @@ impl keychain::System for System {
 /// With code 0, `copy` has put a Core Foundation object there that belongs to the caller, or NULL.
 unsafe fn copied(copy: impl FnOnce(*mut CFTypeRef) -> OsStatus) -> Result<CFType, OsStatus> {
     let mut object: CFTypeRef = ptr::null();
-    match copy(&mut object) {
+    match copy(&raw mut object) {
         0 if object.is_null() => Err(status::NOT_AVAILABLE),
         // SAFETY: By the contract of this function; NULL is excluded above.
         0 => Ok(unsafe { CFType::wrap_under_create_rule(object) }),
@@ -171,23 +172,24 @@ fn entries(access: &CFType, authorization: CFStringRef) -> Result<Vec<(Readers, 
 fn contents(acl: &CFType) -> Result<(Readers, String), OsStatus> {
     let (mut applications, mut description, mut prompt) = (ptr::null(), ptr::null(), 0);
     // SAFETY: `acl` is an entry of an access list, and the others outlive the call.
-    let code = unsafe { SecACLCopyContents(acl.as_CFTypeRef(), &mut applications, &mut description, &mut prompt) };
+    let code =
+        unsafe { SecACLCopyContents(acl.as_CFTypeRef(), &raw mut applications, &raw mut description, &raw mut prompt) };
     if code != 0 {
         return Err(code);
     }
-    let description = match description.is_null() {
-        true => String::new(),
+    let description = if description.is_null() {
+        String::new()
+    } else {
         // SAFETY: A string that belongs to the caller.
-        false => unsafe { CFString::wrap_under_create_rule(description) }.to_string(),
+        unsafe { CFString::wrap_under_create_rule(description) }.to_string()
     };
     // No list, unlike an empty one, means that every program is trusted.
-    let readers = match applications.is_null() {
-        true => Readers::Everybody,
-        false => {
-            // SAFETY: An array of trusted applications that belongs to the caller.
-            let applications: CFArray<CFType> = unsafe { CFArray::wrap_under_create_rule(applications) };
-            Readers::Only(applications.iter().map(|application| path_data(&application)).collect::<Result<_, _>>()?)
-        }
+    let readers = if applications.is_null() {
+        Readers::Everybody
+    } else {
+        // SAFETY: An array of trusted applications that belongs to the caller.
+        let applications: CFArray<CFType> = unsafe { CFArray::wrap_under_create_rule(applications) };
+        Readers::Only(applications.iter().map(|application| path_data(&application)).collect::<Result<_, _>>()?)
     };
     Ok((readers, description))
 }
@@ -195,7 +197,7 @@ fn contents(acl: &CFType) -> Result<(Readers, String), OsStatus> {
 fn path_data(application: &CFType) -> Result<Vec<u8>, OsStatus> {
     let mut data: CFDataRef = ptr::null();
     // SAFETY: `application` is a trusted application, and `data` outlives the call.
-    match unsafe { SecTrustedApplicationCopyData(application.as_CFTypeRef(), &mut data) } {
+    match unsafe { SecTrustedApplicationCopyData(application.as_CFTypeRef(), &raw mut data) } {
         0 if data.is_null() => Ok(Vec::new()),
         // SAFETY: Data that belongs to the caller.
         0 => Ok(unsafe { CFData::wrap_under_create_rule(data) }.bytes().to_vec()),
@@ -211,7 +213,7 @@ fn reference(keychain: Option<&CFType>) -> CFTypeRef {
 fn is_locked(keychain: Option<&CFType>) -> Result<bool, OsStatus> {
     let mut status = 0;
     // SAFETY: NULL or a keychain, and `status` outlives the call.
-    match unsafe { SecKeychainGetStatus(reference(keychain), &mut status) } {
+    match unsafe { SecKeychainGetStatus(reference(keychain), &raw mut status) } {
         0 => Ok(status & UNLOCKED == 0),
         code => Err(code),
     }
@@ -221,7 +223,7 @@ fn keychain_path(keychain: Option<&CFType>) -> PathBuf {
     let mut path = [0_u8; 1024];
     let mut length = path.len() as u32;
     // SAFETY: NULL or a keychain, and no more than `length` bytes are written to `path`.
-    let code = unsafe { SecKeychainGetPath(reference(keychain), &mut length, path.as_mut_ptr().cast()) };
+    let code = unsafe { SecKeychainGetPath(reference(keychain), &raw mut length, path.as_mut_ptr().cast()) };
     let path = if code == 0 { path.get(..length as usize).unwrap_or_default() } else { &[] };
     PathBuf::from(OsStr::from_bytes(path))
 }

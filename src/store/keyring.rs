@@ -117,15 +117,15 @@ mod none {
 
     const WHY: &str = "this system has no kernel keyring";
 
-    pub fn get(_: &str) -> Result<Option<FileKey>, String> {
+    pub(super) fn get(_: &str) -> Result<Option<FileKey>, String> {
         Err(WHY.into())
     }
 
-    pub fn put(_: &str, _: &FileKey) -> Result<(), String> {
+    pub(super) fn put(_: &str, _: &FileKey) -> Result<(), String> {
         Err(WHY.into())
     }
 
-    pub fn remove(_: &str) -> Result<bool, String> {
+    pub(super) fn remove(_: &str) -> Result<bool, String> {
         Err(WHY.into())
     }
 }

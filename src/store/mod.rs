@@ -103,7 +103,7 @@ pub(crate) trait Store {
     /// The name a person knows it by, as in `not in env or Keychain`.
     fn name(&self) -> &'static str;
 
-    /// The store that the last answer about this item came from: where two stand behind one another, each has its own
+    /// The store that the last answer about this item came from: of two stores that complement each other, each has its own
     /// name and its own way to be unlocked.
     fn backend_for(&self, item: &Item) -> &dyn Store;
 
@@ -193,7 +193,7 @@ pub(crate) enum Form {
     Passphrase(Secret),
 }
 
-/// What stands before the first write: a store file must be made.
+/// What is needed before the first write: a store file must be made.
 pub(crate) struct FirstWrite {
     file: StoreFile,
     /// The identity file of the configuration: then nobody needs to be asked for the form.

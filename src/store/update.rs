@@ -1,4 +1,4 @@
-//! Puts a proven value into the store: the one that it replaces is kept until the new one is read back and equal.
+//! Stores a verified value: the one that it replaces is kept until the new one is read back and is equal.
 
 use std::fs::File;
 use std::time::Duration;
@@ -90,7 +90,7 @@ pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &st
     .await
 }
 
-/// Makes an item readable without a question; nobody else changes the store meanwhile, however long the dialog stays. Once
+/// Makes an item readable without a dialog. No other raxx changes the store meanwhile, however long the person takes. Once
 /// begun, it is finished before a signal counts.
 ///
 /// # Errors
@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use crate::store::{Remedy, StoreFuture};
 
-    /// A store that goes wrong in the ways of its script: one step for each change, the last for ever.
+    /// A store that goes wrong in the ways of its script: one step for each change, the last one for all that follow.
     struct Scripted {
         held: RefCell<Option<Vec<u8>>>,
         script: RefCell<Vec<Step>>,

@@ -149,6 +149,7 @@ fn secret(text: &str) -> Secret {
     Secret::parse(text.as_bytes()).unwrap()
 }
 
+#[allow(clippy::unnecessary_wraps)] // it is compared with answers
 fn found(text: &str) -> Answer {
     Ok(Some(text.as_bytes().to_vec().into()))
 }

@@ -31,6 +31,7 @@ fn read(file: &StoreFile, service: &str) -> Answer {
     run(file.read(&[item(service)], LIMIT)).pop().unwrap()
 }
 
+#[allow(clippy::unnecessary_wraps)] // it is compared with answers
 fn found(value: &str) -> Answer {
     Ok(Some(value.as_bytes().to_vec().into()))
 }

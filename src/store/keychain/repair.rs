@@ -1,4 +1,4 @@
-//! Makes an item that is given out only after a dialog one that is read silently.
+//! Recreates an item that macOS guards with a dialog so that it can be read silently.
 
 use std::time::Instant;
 
@@ -14,8 +14,8 @@ pub(super) fn kept_by_repair(item: &Item) -> Item {
     Item { service: item.service.clone(), account: format!("{} (raxx repair)", item.account) }
 }
 
-/// Makes an item that is given out only after a dialog one that `security` reads silently. Its access list cannot be
-/// mended in place without the login password, so it is read once, by the dialog that a person answers, deleted and made
+/// Recreates an item that macOS guards with a dialog so that `security` reads it silently. Its access list cannot be
+/// fixed in place without the login password, so it is read once, by the dialog that a person answers, deleted and made
 /// anew. A copy keeps the value meanwhile: whenever this is broken off, doing it again goes on from there. Returns whether
 /// there is such an item.
 pub(super) fn repair(system: &impl System, name: &str, item: &Item, end: Instant) -> Result<bool, StoreError> {

@@ -157,7 +157,7 @@ impl Session {
 /// turn of its loop and answers in another: when many connect at once, as when tmux brings its panes back, it now and then
 /// looks for a caller that is not noted yet and aborts, which leaves the whole desktop with a locked keyring
 /// (omacom/omarchy#11590, basecamp/hey-cli#352). An alias that nobody has is looked up without the note, and in the very
-/// loop that takes it: once that is answered, the note is there. (A ping is answered beside the loop.)
+/// loop that takes it: once that is answered, the note is there. (A ping is answered outside the loop.)
 async fn warm_up(connection: &zbus::Connection) -> zbus::Result<()> {
     let interface = Some("org.freedesktop.Secret.Service");
     match connection.call_method(Some(PROVIDER), SERVICE, interface, "ReadAlias", &"raxx").await {

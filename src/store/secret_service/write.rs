@@ -32,7 +32,7 @@ where
     F: Future<Output = Result<T, StoreError>>,
 {
     Box::pin(async move {
-        // Without a terminal nobody is there who would answer.
+        // Without a terminal, no person can answer.
         let dialog = if Terminal::new().is_there() { DIALOG } else { limit };
         let limits = Limits { service: limit, dialog };
         apart(limit + dialog, move || work(limits)).await.unwrap_or_else(|error| Err(not_done(&error)))
@@ -59,7 +59,7 @@ pub(super) async fn write_one(
                 done => return done.map(|_| None),
             }
         } else if let Some(locked) = found.locked.first() {
-            // A second one beside it would be a duplicate as soon as that one is unlocked.
+            // A second item would be a duplicate as soon as the locked one is unlocked.
             return Err(session.locked(locked, item, hint).await);
         }
         create(&session, name, item, value, hint).await.map(|prompt| Some((session, prompt)))

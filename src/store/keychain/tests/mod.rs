@@ -13,6 +13,7 @@ pub(super) fn items<const N: usize>(services: [&str; N]) -> [Item; N] {
     services.map(item)
 }
 
+#[allow(clippy::unnecessary_wraps)] // it is compared with answers
 pub(super) fn found(value: &str) -> Answer {
     Ok(Some(value.as_bytes().to_vec().into()))
 }
