@@ -4,6 +4,7 @@
 pub(crate) mod command;
 pub(crate) mod desktop;
 mod pending;
+mod pending_file;
 pub(crate) mod slack;
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,17 +13,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-pub(crate) use pending::{Book, Noted, Shelf};
+use pending::Shelf;
+pub(crate) use pending::{Book, Noted};
+pub(crate) use pending_file::PendingFile;
 
 use crate::report::Kind;
 use crate::text::clean;
 
 /// The book, in the state directory.
-pub(crate) const BOOK: &str = "alerts.json";
+const BOOK: &str = "alerts.json";
 /// Held while the book is changed.
-pub(crate) const LOCK: &str = "alerts.lock";
+const LOCK: &str = "alerts.lock";
 /// Held while people are told: of two runs at once, the second one finds that everything is told.
-pub(crate) const SENDING: &str = "alerts.sending";
+const SENDING: &str = "alerts.sending";
 /// All of them.
 pub(crate) const FILES: [&str; 3] = [BOOK, LOCK, SENDING];
 

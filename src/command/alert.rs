@@ -1,8 +1,6 @@
 //! `raxx check --alert`: who is to be told of a run is told, now or by the next run.
 
-use std::fs::File;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -11,16 +9,14 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use super::session::Session;
-use crate::alert::{self, Book, Message, Noted, Receiver, Shelf, Untold, command, desktop, slack::Slack};
+use crate::alert::{self, Book, Message, Noted, PendingFile, Receiver, Untold, command, desktop, slack::Slack};
 use crate::config::{self, Config, Credential, VAULT_ROW};
-use crate::files;
 use crate::process::{ALSO_WITHHELD, block_on, print, say};
 use crate::provider::http::Client;
 use crate::report::prometheus;
 use crate::report::{Report, Row};
 use crate::secret::Secret;
 use crate::source::{STORE, Stored, environment, stored};
-use crate::state;
 use crate::state::history;
 use crate::store::{StoreError, why_not};
 use crate::terminal::Terminal;
@@ -28,12 +24,6 @@ use crate::text::clean;
 
 /// How much longer than its own tries a run waits for another one that is telling people.
 const WAIT: Duration = Duration::from_secs(60);
-
-/// The largest alerts file that raxx reads; it never writes a larger one.
-const LARGEST: u64 = 16 << 20;
-
-/// How long a run waits for another one that writes the book.
-const WRITING: Duration = Duration::from_secs(5);
 
 /// Who is to be told.
 ///
@@ -75,21 +65,21 @@ pub(super) async fn tell(
     receivers: &[Receiver],
 ) -> bool {
     let config = &session.config;
-    let mut desk = Desk::open();
+    let mut file = PendingFile::open();
     let now = Timestamp::now();
     let vault = config.infisical.enabled.then_some(VAULT_ROW);
     let names: Vec<&str> = config.names().chain(vault).collect();
     let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider, &config::place());
     let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };
     // Before anything is sent or waited for: a crash loses nothing.
-    desk.change(now, |book| book.note(&run)).await;
-    let Some(_alone) = desk.alone(config.alert.retry_for + WAIT).await else {
+    file.change(now, |book| book.note(&run)).await;
+    let Some(_alone) = file.lock_sending(config.alert.retry_for + WAIT).await else {
         say("raxx: nobody is told: another raxx check --alert does not come to an end");
         return false;
     };
     let repeat = config.alert.repeat;
     let due = |book: &mut Book| receivers.iter().map(|to| (*to, book.due(*to, &names, now, repeat))).collect();
-    let due: Vec<_> = desk.look(now, due);
+    let due: Vec<_> = file.read(now, due);
 
     let host = host();
     let mut sending = FuturesUnordered::new();
@@ -105,7 +95,7 @@ pub(super) async fn tell(
         let untold = result.err();
         if untold.as_ref().is_none_or(|untold| untold.doubtful) {
             let arrived = untold.is_none();
-            desk.change(now, |book| book.told(to, &message.notices, now, arrived)).await;
+            file.change(now, |book| book.told(to, &message.notices, now, arrived)).await;
         }
         let Some(Untold { why, doubtful }) = untold else { continue };
         all = false;
@@ -116,7 +106,7 @@ pub(super) async fn tell(
             format!("{name} was not told ({summary})")
         };
         let again = |book: &mut Book| !book.due(to, &names, now, repeat).is_empty();
-        let next = match (desk.kept, desk.look(now, again)) {
+        let next = match (file.is_saved(), file.read(now, again)) {
             (false, _) => "and not kept: there is no state directory".into(),
             (true, true) => "kept for the next run".into(),
             (true, false) => format!("not tried again within {}", alert::span(repeat)),
@@ -124,69 +114,6 @@ pub(super) async fn tell(
         say(&format!("raxx: {what}, {next}: {why}"));
     }
     all
-}
-
-/// The book on the disk, which other runs change too. Where there is no disk to be had it lives as long as this run, and
-/// people are told each time.
-struct Desk {
-    dir: Option<PathBuf>,
-    /// As it is on the disk, or should be.
-    shelf: Shelf,
-    configuration: String,
-    /// Whether the disk has all of it.
-    kept: bool,
-    /// Whether it was said that it has not.
-    said: bool,
-}
-
-impl Desk {
-    fn open() -> Desk {
-        // Of a directory that cannot be used somebody was told already.
-        let dir = state::directory().ok();
-        Desk { kept: dir.is_some(), dir, shelf: Shelf::default(), configuration: config::place(), said: false }
-    }
-
-    /// The lock for sending alerts, if it is free in time; not needed on a file system without locks.
-    async fn alone(&self, limit: Duration) -> Option<Option<File>> {
-        let Some(lock) = self.lock_file(alert::SENDING) else { return Some(None) };
-        let free = files::lock(&lock, limit).await.unwrap_or(true);
-        free.then_some(Some(lock))
-    }
-
-    fn lock_file(&self, name: &str) -> Option<File> {
-        files::lock_file(&self.dir.as_ref()?.join(name)).ok()
-    }
-
-    /// Looks into the book as it is now.
-    fn look<T>(&mut self, now: Timestamp, look: impl FnOnce(&mut Book) -> T) -> T {
-        // What could not be written is known here alone.
-        if let Some(dir) = self.dir.as_ref().filter(|_| self.kept) {
-            let read = files::read_own(&dir.join(alert::BOOK), LARGEST);
-            self.shelf = read.map_or_else(|_| Shelf::default(), |bytes| Shelf::read(&bytes));
-        }
-        look(self.shelf.book(&self.configuration, now))
-    }
-
-    /// Changes it, and writes it.
-    async fn change(&mut self, now: Timestamp, change: impl FnOnce(&mut Book)) {
-        let lock = self.lock_file(alert::LOCK);
-        if let Some(lock) = &lock {
-            // It is held for as long as it takes to write a file.
-            let _ = files::lock(lock, WRITING).await;
-        }
-        self.look(now, change);
-        let Some(dir) = &self.dir else { return };
-        let file = dir.join(alert::BOOK);
-        let written = files::replace(&file, &self.shelf.bytes());
-        self.kept = written.is_ok();
-        if let Err(why) = written
-            && !self.said
-        {
-            self.said = true;
-            let why = files::why(&why);
-            say(&format!("raxx: warning: who was told is not noted: {}: {why}", file.display()));
-        }
-    }
 }
 
 /// `raxx check --alert --test`: sends a test message to everybody, and says what became of it.
