@@ -9,6 +9,7 @@ pub(crate) mod hook;
 pub(crate) mod import;
 pub(crate) mod list;
 pub(crate) mod load;
+mod page;
 pub(crate) mod prompt;
 pub(crate) mod rotate;
 pub(crate) mod schedule;

@@ -1,40 +1,22 @@
 //! `raxx rotate`: from the page that tells how, to the new value in the store and in this shell.
 
-use std::io::{self, IsTerminal as _};
 use std::process::{ExitCode, Stdio};
-use std::time::Duration;
 
 use anyhow::{Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::yield_now;
-use tokio::time::timeout;
 
+use super::page::{self, Reader};
 use super::session::{Session, recheck_command};
 use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven};
 use crate::check::Mode;
 use crate::cli::RotateArgs;
 use crate::config::VAULT_ROW;
-use crate::process::{Ends, block_on, child, child_apart, say, say_styled, until_a_signal};
+use crate::process::{block_on, child_apart, say, until_a_signal};
 use crate::report::{Kind, Row};
 use crate::secret::Secret;
 use crate::shell::startup_files;
 use crate::source::environment;
 use crate::store::update::{current, update_verified};
 use crate::terminal::Terminal;
-
-/// The rotation pages, in the binary so that they are at hand on every machine.
-const PAGES: [(&str, &str); 4] = [
-    ("cloudflare-user-api-token.md", include_str!("../../docs/ops/runbooks/rotation/cloudflare-user-api-token.md")),
-    ("heroku-platform-token.md", include_str!("../../docs/ops/runbooks/rotation/heroku-platform-token.md")),
-    ("github-pat.md", include_str!("../../docs/ops/runbooks/rotation/github-pat.md")),
-    ("infisical-service-token.md", include_str!("../../docs/ops/runbooks/rotation/infisical-service-token.md")),
-];
-
-/// How long a pager may take to leave.
-const LEAVING: Duration = Duration::from_secs(1);
 
 /// Where incoming webhooks are made and taken away.
 const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)";
@@ -47,7 +29,8 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     let config = &session.config;
     if [VAULT_ROW, "infisical"].contains(&args.name.as_str()) {
         // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
-        block_on(show_page(config.infisical.rotate_via.as_deref(), args.value.stdin))??;
+        let reader = if args.value.stdin { Reader::Nobody } else { Reader::Terminal };
+        block_on(page::show(config.infisical.rotate_via.as_deref(), reader))??;
         return Ok(ExitCode::SUCCESS);
     }
     let catalog = session.catalog()?;
@@ -75,7 +58,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
         let guided = asks(&args.value);
         if guided {
             // The pager handles its own ^C.
-            show_page(credential.rotate_via.as_deref(), false).await?;
+            page::show(credential.rotate_via.as_deref(), Reader::Terminal).await?;
         }
         until_a_signal(async {
             let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
@@ -143,63 +126,6 @@ fn compare(now: &Row, before: &Row) {
     match (redacted(before), redacted(now)) {
         (before, now) if before == now => say("raxx: warning: the new one belongs to another account than the old one"),
         (before, now) => say(&format!("raxx: warning: the new one belongs to {now}, the old one to {before}")),
-    }
-}
-
-/// Shows the page on the terminal, in a pager where it is longer than that; as it is where nobody sits.
-async fn show_page(rotate_via: Option<&str>, piped: bool) -> Result<()> {
-    let Some(via) = rotate_via else { return Ok(()) };
-    let ours = via.strip_prefix("docs/ops/runbooks/rotation/");
-    let Some((_, page)) = PAGES.iter().find(|(name, _)| ours.is_some_and(|page| page.starts_with(name))) else {
-        say(&format!("raxx: how to rotate it: {via}"));
-        return Ok(());
-    };
-    if piped || !io::stderr().is_terminal() {
-        say(page.trim_end());
-        return Ok(());
-    }
-    let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    let text = if styled { termimad::MadSkin::default().term_text(page).to_string() } else { (*page).to_string() };
-    if !paged(&text).await? {
-        say_styled(text.trim_end());
-    }
-    Ok(())
-}
-
-/// Through `$PAGER`, or less where it is; tells whether that went.
-async fn paged(text: &str) -> Result<bool> {
-    let pager = std::env::var("PAGER").ok().filter(|p| !p.is_empty()).unwrap_or_else(|| "less".into());
-    let Ok(terminal) = std::fs::OpenOptions::new().write(true).open("/dev/tty") else { return Ok(false) };
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut ends = Ends::listen()?;
-    // A page that fits is left on the screen.
-    let mut command = Command::from(child("sh"));
-    command.args(["-c", &pager]).env("LESS", "FRX").stdin(Stdio::piped()).stdout(terminal).stderr(Stdio::null());
-    let Ok(mut child) = command.spawn() else { return Ok(false) };
-    if let Some(mut input) = child.stdin.take() {
-        // Who leaves the pager early has read enough.
-        let _ = input.write_all(text.as_bytes()).await;
-    }
-    loop {
-        tokio::select! {
-            biased;
-            ended = ends.next() => {
-                // Asked rather than killed: it puts the terminal right.
-                if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
-                    let _ = kill_process(pid, Signal::TERM);
-                }
-                if timeout(LEAVING, child.wait()).await.is_err() {
-                    let _ = child.start_kill();
-                }
-                return Err(ended.into());
-            }
-            _ = interrupt.recv() => {} // heard here, so that nobody hears of it later
-            // The pager's end may be seen before a signal that came earlier: one more look, so that no later question takes
-            // the pager's ^C for its own.
-            ended = async { let ended = child.wait().await; yield_now().await; ended } => {
-                return Ok(ended.is_ok_and(|status| status.success()));
-            }
-        }
     }
 }
 

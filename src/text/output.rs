@@ -80,23 +80,29 @@ fn fitted_line(line: &str, columns: usize) -> String {
         return line.into();
     }
     let (prose, command) = split_command(line);
+    let out = wrapped(&prose, INDENT, columns);
+    match command {
+        Some(command) => out + "\n" + INDENT + TYPE + command,
+        None => out,
+    }
+}
+
+/// Breaks a paragraph between words for a terminal of so many columns. `indent` begins each line after the first.
+pub(crate) fn wrapped(text: &str, indent: &str, columns: usize) -> String {
     let mut out = String::new();
     let mut width = 0;
-    for word in prose.split(' ') {
+    for word in text.split(' ') {
         let length = word.chars().count();
-        if width > INDENT.len() && width + 1 + length > columns {
-            out = out + "\n" + INDENT + word;
-            width = INDENT.len() + length;
+        if width > indent.len() && width + 1 + length > columns {
+            out = out + "\n" + indent + word;
+            width = indent.len() + length;
         } else {
             let space = if out.is_empty() { "" } else { " " };
             out = out + space + word;
             width += space.len() + length;
         }
     }
-    match command {
-        Some(command) => out + "\n" + INDENT + TYPE + command,
-        None => out,
-    }
+    out
 }
 
 /// An error as it is printed: the command to type is on a line of its own.
