@@ -117,15 +117,15 @@ mod none {
 
     const WHY: &str = "this system has no kernel keyring";
 
-    pub(super) fn get(_: &str) -> Result<Option<FileKey>, String> {
+    pub(crate) fn get(_: &str) -> Result<Option<FileKey>, String> {
         Err(WHY.into())
     }
 
-    pub(super) fn put(_: &str, _: &FileKey) -> Result<(), String> {
+    pub(crate) fn put(_: &str, _: &FileKey) -> Result<(), String> {
         Err(WHY.into())
     }
 
-    pub(super) fn remove(_: &str) -> Result<bool, String> {
+    pub(crate) fn remove(_: &str) -> Result<bool, String> {
         Err(WHY.into())
     }
 }
