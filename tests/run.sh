@@ -146,6 +146,20 @@ cargo fmt --check
 step 'cargo clippy --all-targets --locked -- -D warnings'
 cargo clippy --all-targets --locked -- -D warnings
 
+# Building cargo-deny takes longer than all tests together, so it runs where it is installed.
+if cargo deny --version >/dev/null 2>&1; then
+    step 'cargo deny --offline check bans licenses sources'
+    cargo deny --offline check bans licenses sources
+    step 'cargo deny check advisories'
+    if cargo deny fetch db >/dev/null 2>&1; then
+        cargo deny check advisories
+    else
+        not_run="$not_run, the advisories (their database could not be fetched)"
+    fi
+else
+    not_run="$not_run, cargo deny (cargo install cargo-deny)"
+fi
+
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 trap 'exit 130' INT
@@ -173,7 +187,7 @@ if [ -n "$not_run" ]; then
     printf '\n%s\n' \
         '############################################################' \
         "##  NOT RUN, because this machine does not have them:${not_run#,}" \
-        '##  Name them with RAXX_TEST_BASH32 and RAXX_TEST_ZSH51.' \
+        '##  Old shells are named with RAXX_TEST_BASH32 and RAXX_TEST_ZSH51.' \
         '############################################################'
 fi
 if [ -n "$failed" ]; then verdict=FAILED; else verdict=PASSED; fi
