@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -50,9 +50,9 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     let at = At::new(args.at, !args.local);
     let scheduler = match args.via {
         Some(scheduler) => scheduler,
-        None => Scheduler::here().map_err(|why| anyhow!(why))?,
+        None => Scheduler::here()?,
     };
-    let job = Job::new(at).map_err(|why| anyhow!(why))?;
+    let job = Job::new(at)?;
     if args.local
         && let Some(zone) = other_zone()
     {
@@ -76,12 +76,11 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
         return Err(why);
     }
     // First: an agent that is started at once must not take this for a check that was missed.
-    let marked = schedule::mark_installed().map_err(|why| anyhow!(why))?;
-    let change = scheduler.install(&job).map_err(|why| {
+    let marked = schedule::mark_installed()?;
+    let change = scheduler.install(&job).inspect_err(|_| {
         if marked {
             schedule::unmark();
         }
-        anyhow!(why)
     })?;
     let (kind, when) = (scheduler.words(), at.words());
     match change {
@@ -161,7 +160,7 @@ fn unseen(session: &Session) -> Result<()> {
 }
 
 fn print(scheduler: Scheduler, job: &Job) -> Result<ExitCode> {
-    let texts = scheduler.texts(job).map_err(|why| anyhow!(why))?;
+    let texts = scheduler.texts(job)?;
     let several = texts.len() > 1;
     let mut out = String::new();
     for (place, text) in texts {
@@ -196,12 +195,12 @@ fn uninstall() -> Result<ExitCode> {
         }
     }
     if let Some(why) = failed {
-        return Err(anyhow!(why));
+        return Err(why.into());
     }
     if found {
-        schedule::forget_alerts().map_err(|why| anyhow!(why))?;
+        schedule::forget_alerts()?;
     }
-    schedule::forget().map_err(|why| anyhow!(why))?;
+    schedule::forget()?;
     if !found {
         say("raxx: the daily check is not installed");
     }

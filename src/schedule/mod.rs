@@ -56,6 +56,30 @@ pub(crate) enum Scheduler {
     Cron,
 }
 
+/// Why a scheduler or the record of the last run cannot be used, in one line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct ScheduleError(String);
+
+impl From<String> for ScheduleError {
+    fn from(why: String) -> ScheduleError {
+        ScheduleError(why)
+    }
+}
+
+impl From<&str> for ScheduleError {
+    fn from(why: &str) -> ScheduleError {
+        ScheduleError(why.into())
+    }
+}
+
+impl std::fmt::Display for ScheduleError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ScheduleError {}
+
 /// Whether there was anything to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
@@ -88,7 +112,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: there is none.
-    pub(crate) fn here() -> Result<Scheduler, String> {
+    pub(crate) fn here() -> Result<Scheduler, ScheduleError> {
         if cfg!(target_os = "macos") {
             return Ok(Scheduler::Launchd);
         }
@@ -116,7 +140,7 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: there is no home directory.
-    pub(crate) fn texts(self, job: &Job) -> Result<Vec<(String, String)>, String> {
+    pub(crate) fn texts(self, job: &Job) -> Result<Vec<(String, String)>, ScheduleError> {
         Ok(match self {
             Scheduler::Launchd => vec![(launchd::file()?.display().to_string(), launchd::plist(job))],
             Scheduler::Systemd => {
@@ -131,36 +155,36 @@ impl Scheduler {
     ///
     /// # Errors
     /// One line: what does not work. Then nothing is installed that was not before.
-    pub(crate) fn install(self, job: &Job) -> Result<Change, String> {
-        match self {
-            Scheduler::Launchd => launchd::install(job),
-            Scheduler::Systemd => systemd::install(job),
-            Scheduler::Cron => cron::install(job),
-        }
+    pub(crate) fn install(self, job: &Job) -> Result<Change, ScheduleError> {
+        Ok(match self {
+            Scheduler::Launchd => launchd::install(job)?,
+            Scheduler::Systemd => systemd::install(job)?,
+            Scheduler::Cron => cron::install(job)?,
+        })
     }
 
     /// Takes everything out again.
     ///
     /// # Errors
     /// One line: what is left, and why.
-    pub(crate) fn uninstall(self) -> Result<Change, String> {
-        match self {
-            Scheduler::Launchd => launchd::uninstall(),
-            Scheduler::Systemd => systemd::uninstall(),
-            Scheduler::Cron => cron::uninstall(),
-        }
+    pub(crate) fn uninstall(self) -> Result<Change, ScheduleError> {
+        Ok(match self {
+            Scheduler::Launchd => launchd::uninstall()?,
+            Scheduler::Systemd => systemd::uninstall()?,
+            Scheduler::Cron => cron::uninstall()?,
+        })
     }
 
     /// Where the check is installed, and as what.
     ///
     /// # Errors
     /// One line: it cannot be told.
-    pub(crate) fn installed(self) -> Result<Option<(String, Option<Written>)>, String> {
-        match self {
-            Scheduler::Launchd => launchd::installed(),
-            Scheduler::Systemd => systemd::installed(),
-            Scheduler::Cron => cron::installed(),
-        }
+    pub(crate) fn installed(self) -> Result<Option<(String, Option<Written>)>, ScheduleError> {
+        Ok(match self {
+            Scheduler::Launchd => launchd::installed()?,
+            Scheduler::Systemd => systemd::installed()?,
+            Scheduler::Cron => cron::installed()?,
+        })
     }
 
     /// Why it does not start the check, although it is installed; none when it does.
@@ -192,7 +216,7 @@ impl Job {
     ///
     /// # Errors
     /// One line: what cannot be written down.
-    pub(crate) fn new(at: At) -> Result<Job, String> {
+    pub(crate) fn new(at: At) -> Result<Job, ScheduleError> {
         let home = files::home().ok_or("there is no home directory")?;
         let mut environment = Vec::new();
         for name in CARRIED.iter().chain(&PROXIES) {
@@ -222,7 +246,9 @@ impl Job {
         }
         let job = Job { program: program()?, at, environment, home };
         if let Some(odd) = job.words().find(|text| text.chars().any(char::is_control)) {
-            return Err(format!("a control character in {}: a scheduler cannot hold it", crate::text::plain(odd)));
+            return Err(
+                format!("a control character in {}: a scheduler cannot hold it", crate::text::plain(odd)).into()
+            );
         }
         Ok(job)
     }

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{At, delete};
+use super::{At, ScheduleError, delete};
 use crate::files::{self, shown};
 use crate::report::{Kind, Outcome, Report};
 use crate::state;
@@ -114,10 +114,10 @@ impl LastRun {
         last
     }
 
-    fn save(&self) -> Result<(), String> {
+    fn save(&self) -> Result<(), ScheduleError> {
         let path = state::directory()?.join(MEMORY);
         let write = || files::replace(&path, &serde_json::to_vec(self)?);
-        write().map_err(|error| format!("{}: {}", shown(&path), files::why(&error)))
+        write().map_err(|error| format!("{}: {}", shown(&path), files::why(&error)).into())
     }
 
     /// Whether this day's check is cared for: a run that heard nobody, or could not tell somebody, is to be made again.
@@ -153,7 +153,7 @@ impl LastRun {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub(crate) fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), String> {
+pub(crate) fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), ScheduleError> {
     let mut last = LastRun::load();
     // One that began later, by hand, may have ended sooner.
     if last.ran.as_ref().is_some_and(|ran| ran.at > began && ran.at <= Timestamp::now()) {
@@ -168,7 +168,7 @@ pub(crate) fn note(began: Timestamp, report: &Report, told: bool) -> Result<(), 
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub(crate) fn note_broken(why: &str) -> Result<(), String> {
+pub(crate) fn note_broken(why: &str) -> Result<(), ScheduleError> {
     let mut last = LastRun::load();
     last.broken = Some(Broken { at: Timestamp::now(), why: plain(why) });
     last.save()
@@ -205,7 +205,7 @@ fn lock() -> Option<File> {
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
-pub(crate) fn mark_installed() -> Result<bool, String> {
+pub(crate) fn mark_installed() -> Result<bool, ScheduleError> {
     let mut last = LastRun::load();
     if last.since.is_some() {
         return Ok(false);
@@ -225,7 +225,7 @@ pub(crate) fn unmark() {
 ///
 /// # Errors
 /// One line: which file is left, and why.
-pub(crate) fn forget() -> Result<(), String> {
+pub(crate) fn forget() -> Result<(), ScheduleError> {
     let Some(dir) = state::existing()? else { return Ok(()) };
     delete(&dir.join(MEMORY))?;
     delete(&dir.join(LOCK))?;
@@ -238,7 +238,7 @@ pub(crate) fn forget() -> Result<(), String> {
 ///
 /// # Errors
 /// One line: which file is left, and why.
-pub(crate) fn forget_alerts() -> Result<(), String> {
+pub(crate) fn forget_alerts() -> Result<(), ScheduleError> {
     let Some(directory) = state::existing()? else { return Ok(()) };
     for name in crate::alert::FILES {
         delete(&directory.join(name))?;
