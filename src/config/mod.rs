@@ -23,7 +23,7 @@ use crate::files;
 use crate::provider::base_url::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::store::{Item, StoreSettings};
-use crate::text::typed::{self, instead, shown, shown_name, shown_path};
+use crate::text::typed::{self, shown, shown_name, shown_path, suggestion};
 use file::{File, duration};
 use names::check_name;
 use paths::config_path;
@@ -338,7 +338,7 @@ impl Config {
                 let why = format!(
                     "unknown provider{}: {} (or add [provider.{table}])",
                     shown(id, &known),
-                    instead(id, &known)
+                    suggestion(id, &known)
                 );
                 return Err(self.file.error(Some(span.clone()), why));
             }

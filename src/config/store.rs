@@ -6,7 +6,7 @@ use toml::Spanned;
 use super::file::{ConfigError, File, absolute};
 use super::paths::{directory, xdg};
 use crate::store::{Backend, StoreSettings};
-use crate::text::typed::{instead, shown};
+use crate::text::typed::{shown, suggestion};
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -24,7 +24,7 @@ pub(super) fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSetti
             let word = text.get_ref().as_str();
             let Some((_, backend)) = Backend::WORDS.iter().find(|(known, _)| *known == word) else {
                 let known = Backend::WORDS.map(|(known, _)| known);
-                let why = format!("unknown backend{}: {}", shown(word, &known), instead(word, &known));
+                let why = format!("unknown backend{}: {}", shown(word, &known), suggestion(word, &known));
                 return Err(refuse(why));
             };
             if !backend.is_here() {

@@ -71,7 +71,7 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// What to type instead of an unknown word: the nearest one, or all there are.
-pub(crate) fn instead(word: &str, known: &[&str]) -> String {
+pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
     match nearest(word, known).filter(|_| !shown(word, known).is_empty()) {
         Some(near) => format!("did you mean {near}?"),
         None => format!("there are: {}", known.join(", ")),
