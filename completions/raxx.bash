@@ -185,7 +185,7 @@ _raxx() {
             return 0
             ;;
         raxx__subcmd__hook)
-            opts="-h --color --help zsh bash"
+            opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -152,7 +152,6 @@ never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand prompt" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand export" -f -a "zsh bash sh"
 complete -c raxx -n "__fish_raxx_using_subcommand init" -f -a "zsh bash"
-complete -c raxx -n "__fish_raxx_using_subcommand hook" -f -a "zsh bash"
 complete -c raxx -n "__fish_raxx_using_subcommand completions" -f -a "zsh bash fish"
 complete -c raxx -n "__fish_raxx_using_subcommand check load store rotate forget export list" -f -a "(command raxx names 2>/dev/null)"
 complete -c raxx -n "__fish_raxx_using_subcommand check load list" -f -a "infisical"

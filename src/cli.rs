@@ -46,8 +46,8 @@ fn of_the_integration(words: &[OsString]) -> Option<Command> {
         (["export", _, "--missing"], Some((_, shell))) => {
             Some(Command::Export(ExportArgs { shell, names: Vec::new(), missing: true }))
         }
-        (["hook", _], Some((shell, _))) => Some(Command::Hook { shell, nested: false }),
-        (["hook", _, "--nested"], Some((shell, _))) => Some(Command::Hook { shell, nested: true }),
+        (["hook", _], Some((shell, _))) => Some(Command::Hook { shell: Some(shell), nested: false }),
+        (["hook", _, "--nested"], Some((shell, _))) => Some(Command::Hook { shell: Some(shell), nested: true }),
         (["prompt"], None) => Some(Command::Prompt),
         _ => None,
     }
@@ -91,8 +91,9 @@ pub(crate) enum Command {
     },
     /// Check in the background; called by the shell integration
     Hook {
-        /// The shell that will evaluate it
-        shell: Shell,
+        /// The shell that will evaluate it: the same code serves all
+        #[arg(hide = true)]
+        shell: Option<Shell>,
         /// The shell inherited raxx's values: do not repeat what was said within the hour
         #[arg(long, hide = true)]
         nested: bool,
