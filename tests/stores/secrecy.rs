@@ -1,9 +1,12 @@
 //! A value stays inside raxx: not repeated in a message, not in a core dump, and not given to other programs.
 
 use std::fs;
+#[cfg(not(target_os = "macos"))]
 use std::os::unix::fs::PermissionsExt as _;
+#[cfg(not(target_os = "macos"))]
 use std::path::Path;
 use std::thread;
+#[cfg(not(target_os = "macos"))]
 use std::time::{Duration, Instant};
 
 use crate::snapshot::snapshot;

@@ -7,11 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use crate::pty::Terminal;
+#[cfg(not(target_os = "macos"))]
 use crate::snapshot::snapshot;
 use crate::support;
 use crate::support::loopback::{Answer, Loopback};
 use crate::support::{RAXX, Sandbox, text};
-use crate::token::{NAME, NEW, OLD, given, held, holds, in_time, program_first, sandbox, shown, terminal, with_input};
+#[cfg(not(target_os = "macos"))]
+use crate::token::shown;
+use crate::token::{NAME, NEW, OLD, given, held, holds, in_time, program_first, sandbox, terminal, with_input};
 
 /// Runs `raxx ARGS` between two looks at the terminal's state; `pid` has its process.
 fn watched(sandbox: &Sandbox, args: &str) -> Terminal {

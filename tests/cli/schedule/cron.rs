@@ -2,12 +2,17 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+#[cfg(not(target_os = "macos"))]
 use std::path::PathBuf;
+#[cfg(not(target_os = "macos"))]
 use std::process::{Command, Output};
 
-use super::{Machine, executable, session};
+#[cfg(not(target_os = "macos"))]
+use super::executable;
+use super::{Machine, session};
 #[cfg(target_os = "linux")]
 use super::{need, spaces};
+#[cfg(not(target_os = "macos"))]
 use crate::support;
 use crate::support::{RAXX, text};
 

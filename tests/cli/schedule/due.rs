@@ -1,6 +1,8 @@
 //! The check that a scheduler starts once an hour, and what `raxx schedule status` tells of it.
 
-use std::path::{Path, PathBuf};
+#[cfg(not(target_os = "macos"))]
+use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 use std::{fs, thread};

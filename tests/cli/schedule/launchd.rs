@@ -8,6 +8,7 @@ use std::path::Path;
 use plist::Value as Plist;
 
 use super::{LABEL, Machine, session, uid};
+#[cfg(not(target_os = "macos"))]
 use crate::snapshot::snapshot;
 use crate::support::{RAXX, text};
 

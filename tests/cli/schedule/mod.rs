@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
+#[cfg(not(target_os = "macos"))]
 use jiff::Timestamp;
 
 use crate::snapshot::transcript;

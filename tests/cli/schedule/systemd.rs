@@ -2,14 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+#[cfg(not(target_os = "macos"))]
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Machine, NAME, SLACK, TOKEN, session};
+use super::{Machine, session};
+#[cfg(not(target_os = "macos"))]
+use super::{NAME, SLACK, TOKEN};
 #[cfg(target_os = "linux")]
 use super::{need, spaces};
+#[cfg(not(target_os = "macos"))]
 use crate::support;
+#[cfg(not(target_os = "macos"))]
 use crate::support::loopback::Loopback;
+#[cfg(not(target_os = "macos"))]
 use crate::support::{RAXX, Sandbox, text};
 
 /// Splits what `--print` shows into files, by their names.

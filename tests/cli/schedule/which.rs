@@ -1,7 +1,9 @@
 //! Which scheduler is used, and what is wrong with the arguments.
 
+#[cfg(not(target_os = "macos"))]
 use std::fs;
 
+#[cfg(not(target_os = "macos"))]
 use super::cron::FOREIGN;
 #[cfg(target_os = "linux")]
 use super::executable;
