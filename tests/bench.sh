@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Measures what docs/performance.md promises, in one run, beside a serial curl script and zoxide:  bash tests/bench.sh
-# Needs hyperfine, curl, zsh, python3 and, for their rows, zoxide and gnome-keyring with secret-tool. Prints a table; what could
+# Measures what docs/performance.md promises, in one run, with a serial curl script, zoxide and direnv:  bash tests/bench.sh
+# Needs hyperfine, curl, zsh, python3 and, for their rows, zoxide, direnv, and gnome-keyring with secret-tool. Prints a table; what could
 # not be measured is named. Nothing here leaves the loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,10 +53,10 @@ median() {
   hyperfine --style none --shell none --ignore-failure --warmup 3 --runs "${runs:-30}" --export-json "$work/m.json" "$@" >/dev/null 2>&1
   python3 -c 'import json,sys; print(*["%.2f" % (r["median"]*1000) for r in json.load(open(sys.argv[1]))["results"]])' "$work/m.json"
 }
-# prompts: the median time in ms from the start of a zsh on a terminal of its own to its first prompt, without raxx and with it.
-# They take turns, so that what else the machine does falls on both.
+# prompts HOME...: the median time in ms from the start of a zsh on a terminal of its own to its first prompt, for each directory of
+# rc files. They take turns, so that what else the machine does falls on all of them.
 prompts() {
-  python3 - "$work/plain" "$work/hooked" <<'PY'
+  python3 - "$@" <<'PY'
 import os, pty, statistics, sys, time
 def start(home):
     begun = time.perf_counter()
@@ -75,22 +75,44 @@ times = [[start(home) for home in sys.argv[1:]] for _ in range(155)][5:]
 print(*["%.2f" % statistics.median(column) for column in zip(*times)])
 PY
 }
+# times PLAIN OURS PEER NAME: what the one adds to the plain shell, as a multiple of what the other adds.
+times() {
+  python3 -c 'import sys; a, b, c = map(float, sys.argv[1:4]); print("%.2f × %s (+ %.1f and + %.1f ms)" % ((b - a) / (c - a), sys.argv[4], b - a, c - a))' "$@"
+}
 # more BEFORE AFTER: the difference, in ms.
 more() { python3 -c 'import sys; print("+ %.1f ms (%s ms)" % (float(sys.argv[2]) - float(sys.argv[1]), sys.argv[2]))' "$1" "$2"; }
 row() { printf '| %s | %s | %s | %s |\n' "$@"; }
 
 printf '| figure | bound | measured | beside it |\n|---|---|---|---|\n'
 
-# The first prompt: the last precmd function ends the shell, so a run is from exec to the prompt.
+# The first prompt: the last precmd function ends the shell, so a run is from exec to the prompt. An rc file without raxx, one with
+# it, and one each with the hooks of zoxide and direnv.
 stop='precmd_stop() { exit; }; precmd_functions+=(precmd_stop)'
 echo "$stop" >"$work/plain/.zshrc"
 # shellcheck disable=SC2016 # zsh expands it
 printf 'eval "$(raxx init zsh)"\n%s\n' "$stop" >"$work/hooked/.zshrc"
+peers=()
+for peer in zoxide direnv; do
+  command -v "$peer" >/dev/null || continue
+  mkdir "$work/$peer"
+  # shellcheck disable=SC2016 # zsh expands it
+  case $peer in
+    zoxide) printf 'eval "$(zoxide init zsh)"\n%s\n' "$stop" ;;
+    direnv) printf 'eval "$(direnv hook zsh)"\n%s\n' "$stop" ;;
+  esac >"$work/$peer/.zshrc"
+  peers+=("$peer")
+done
 provider 100
 config 4 10s
-read -r plain hooked < <(prompts)
-row 'first prompt, all variables inherited, against the same shell without raxx' '+ 5 ms' "$(more "$plain" "$hooked")" \
-  "zsh alone: $plain ms"
+read -ra at < <(prompts "$work/plain" "$work/hooked" "${peers[@]/#/$work/}")
+for i in "${!peers[@]}"; do
+  bound='1.2 × zoxide'
+  [[ ${peers[i]} == zoxide ]] || bound='0.35 × direnv'
+  row "first prompt, all variables inherited: what raxx adds, against ${peers[i]}" "$bound" \
+    "$(times "${at[0]}" "${at[1]}" "${at[2 + i]}" "${peers[i]}")" "zsh alone: ${at[0]} ms"
+done
+[[ ${#peers[@]} == 2 ]] ||
+  row 'first prompt, all variables inherited: what raxx adds' '1.2 × zoxide, 0.35 × direnv' 'zoxide or direnv is missing' ''
 
 if command -v gnome-keyring-daemon secret-tool dbus-run-session >/dev/null; then
   cat >"$work/keyring.sh" <<'INNER'
@@ -113,10 +135,14 @@ INNER
   XDG_RUNTIME_DIR=$(mktemp -d -p "$work")
   export work XDG_RUNTIME_DIR
   # shellcheck disable=SC2016 # expanded inside the session
-  read -r plain hooked < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" bash -c prompts 2>/dev/null)
-  row 'first prompt, four values read from the Secret Service' '+ 20 ms' "$(more "$plain" "$hooked")" "zsh alone: $plain ms"
+  read -ra at < <(env -u DBUS_SESSION_BUS_ADDRESS dbus-run-session -- bash "$work/keyring.sh" \
+    bash -c 'prompts "$@"' bash "$work/plain" "$work/hooked" "${peers[@]/#/$work/}" 2>/dev/null)
+  against=''
+  [[ ${peers[0]-} != zoxide ]] || against="; $(times "${at[0]}" "${at[1]}" "${at[2]}" zoxide)"
+  row 'first prompt, four values read from the Secret Service' '2 × zoxide' "$(more "${at[0]}" "${at[1]}")$against" \
+    "zsh alone: ${at[0]} ms"
 else
-  row 'first prompt, four values read from the Secret Service' '+ 20 ms' 'not measured: gnome-keyring or secret-tool is missing' ''
+  row 'first prompt, four values read from the Secret Service' '2 × zoxide' 'not measured: gnome-keyring or secret-tool is missing' ''
 fi
 
 if command -v zoxide >/dev/null; then
@@ -134,7 +160,7 @@ for i in 1 2 3 4; do
 done
 E2
 read -r ours serial < <(median "$raxx check" "bash $work/serial.sh")
-row "\`raxx check\`, 4 credentials" '130 ms' "$ours ms" "serial script: $serial ms"
+row "\`raxx check\`, 4 credentials" '110 ms' "$ours ms" "serial script: $serial ms"
 
 # What needs no network: the store file with an identity, and what a prompt or a person asks of the last verdicts.
 config 4 10s file
@@ -154,7 +180,7 @@ row "\`raxx list\`" '10 ms' "$(runs=200 median "$raxx list") ms" ''
 row "\`raxx prompt\`" '2 ms' "$(runs=200 median "$raxx prompt") ms" ''
 
 config 200 10s
-row "\`raxx check\`, 200 credentials" '250 ms' "$(median "$raxx check") ms" ''
+row "\`raxx check\`, 200 credentials" '200 ms' "$(median "$raxx check") ms" ''
 memory=$(python3 -c '
 import resource, subprocess, sys
 subprocess.run([sys.argv[1], "check"], stdout=subprocess.DEVNULL)
@@ -167,5 +193,5 @@ sed -i.old 's/--max-time 10/--max-time 1/' "$work/serial.sh"
 sed -i.old "s|http://[^/]*/user|$(url)/user|" "$work/serial.sh"
 serial=$(runs=3 median "bash $work/serial.sh")
 row 'every provider hangs (a timeout of 1 s here)' 'timeout + 0.3 s' "$ours ms" "serial script: $serial ms"
-row "peak memory of \`check\`, 200 credentials" '20 MB' "$memory MB" ''
+row "peak memory of \`check\`, 200 credentials" '16 MB' "$memory MB" ''
 row 'size of the release binary' '9 MB' "$(python3 -c 'import os,sys; print("%.1f" % (os.path.getsize(sys.argv[1])/1e6))' "$raxx") MB" ''
