@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures what docs/performance.md promises, in one run, with a serial curl script, zoxide and direnv:  bash tests/bench.sh
-# Needs hyperfine, curl, zsh, python3 and, for their rows, zoxide, direnv, and gnome-keyring with secret-tool. Prints a table; what could
-# not be measured is named. Nothing here leaves the loopback.
+# Usage: bash tests/bench.sh
+# Measures the figures of docs/performance.md in one run, compared with a serial curl script, zoxide and direnv, and prints a table.
+# Needs hyperfine, curl, zsh and python3. Some rows also need zoxide, direnv, or gnome-keyring and secret-tool; without them the row
+# says what is not installed. All requests stay on loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 for program in hyperfine curl zsh python3; do
-  command -v "$program" >/dev/null || { echo "bench: $program is missing: install it first" >&2; exit 2; }
+  command -v "$program" >/dev/null || { echo "bench: $program is not installed" >&2; exit 2; }
 done
 cargo build --quiet --release
 cargo build --quiet --example provider
@@ -27,7 +28,7 @@ token() { printf 'made-up-for-the-bench-%020d' "$1"; }
 tokens=()
 for i in $(seq 200); do tokens+=("$(token "$i")"); done
 
-# provider LATENCY_MS: starts one and leaves the configuration of its address in $work/provider.toml.
+# provider LATENCY_MS: starts a provider, and writes a configuration with its address to $work/provider.toml.
 provider() {
   [[ -z $provider_pid ]] || kill "$provider_pid" 2>/dev/null || true
   rm -f "$work/provider.toml"
@@ -36,7 +37,7 @@ provider() {
   until grep -q vault "$work/provider.toml" 2>/dev/null; do sleep 0.05; done
 }
 url() { sed -n 's/^base_url = "\(.*\)\/client\/v4"$/\1/p' "$work/provider.toml"; }
-# config COUNT TIMEOUT [BACKEND]: one configuration with so many credentials, all set in the environment.
+# config COUNT TIMEOUT [BACKEND]: writes a configuration with COUNT credentials, and exports all of them.
 config() {
   { echo "timeout = \"$2\""; cat "$work/provider.toml"; } >"$work/config.toml"
   printf '[store]\nbackend = "%s"\npath = "%s"\nidentity = "%s"\n' \
@@ -48,13 +49,13 @@ config() {
   done
   export RAXX_CONFIG=$work/config.toml
 }
-# median COMMAND…: the median time of each command in ms (a dropped SYN of the loopback costs a run a whole second).
+# median COMMAND…: prints the median time of each command in ms. A mean would not do: a SYN dropped on loopback costs a whole second.
 median() {
   hyperfine --style none --shell none --ignore-failure --warmup 3 --runs "${runs:-30}" --export-json "$work/m.json" "$@" >/dev/null 2>&1
   python3 -c 'import json,sys; print(*["%.2f" % (r["median"]*1000) for r in json.load(open(sys.argv[1]))["results"]])' "$work/m.json"
 }
-# prompts HOME...: the median time in ms from the start of a zsh on a terminal of its own to its first prompt, for each directory of
-# rc files. They take turns, so that what else the machine does falls on all of them.
+# prompts HOME...: prints, for each directory of rc files, the median time in ms from the start of zsh, in its own terminal, to its
+# first prompt. They alternate, so that other load on the machine affects all of them.
 prompts() {
   python3 - "$@" <<'PY'
 import os, pty, statistics, sys, time
@@ -75,18 +76,18 @@ times = [[start(home) for home in sys.argv[1:]] for _ in range(155)][5:]
 print(*["%.2f" % statistics.median(column) for column in zip(*times)])
 PY
 }
-# times PLAIN OURS PEER NAME: what the one adds to the plain shell, as a multiple of what the other adds.
+# times PLAIN OURS PEER NAME: prints the time that raxx adds to the plain shell, as a multiple of the time that the peer adds.
 times() {
   python3 -c 'import sys; a, b, c = map(float, sys.argv[1:4]); print("%.2f × %s (+ %.1f and + %.1f ms)" % ((b - a) / (c - a), sys.argv[4], b - a, c - a))' "$@"
 }
-# more BEFORE AFTER: the difference, in ms.
+# more BEFORE AFTER: prints the difference in ms.
 more() { python3 -c 'import sys; print("+ %.1f ms (%s ms)" % (float(sys.argv[2]) - float(sys.argv[1]), sys.argv[2]))' "$1" "$2"; }
 row() { printf '| %s | %s | %s | %s |\n' "$@"; }
 
-printf '| figure | bound | measured | beside it |\n|---|---|---|---|\n'
+printf '| figure | bound | measured | compared with |\n|---|---|---|---|\n'
 
-# The first prompt: the last precmd function ends the shell, so a run is from exec to the prompt. An rc file without raxx, one with
-# it, and one each with the hooks of zoxide and direnv.
+# The first prompt, for an rc file without raxx, one with raxx, and one each with the hooks of zoxide and direnv. The last precmd
+# function exits the shell, so a run lasts from exec to the prompt.
 stop='precmd_stop() { exit; }; precmd_functions+=(precmd_stop)'
 echo "$stop" >"$work/plain/.zshrc"
 # shellcheck disable=SC2016 # zsh expands it
@@ -108,11 +109,11 @@ read -ra at < <(prompts "$work/plain" "$work/hooked" "${peers[@]/#/$work/}")
 for i in "${!peers[@]}"; do
   bound='1.2 × zoxide'
   [[ ${peers[i]} == zoxide ]] || bound='0.35 × direnv'
-  row "first prompt, all variables inherited: what raxx adds, against ${peers[i]}" "$bound" \
+  row "first prompt, all variables inherited: time that raxx adds, compared with ${peers[i]}" "$bound" \
     "$(times "${at[0]}" "${at[1]}" "${at[2 + i]}" "${peers[i]}")" "zsh alone: ${at[0]} ms"
 done
 [[ ${#peers[@]} == 2 ]] ||
-  row 'first prompt, all variables inherited: what raxx adds' '1.2 × zoxide, 0.35 × direnv' 'zoxide or direnv is missing' ''
+  row 'first prompt, all variables inherited: time that raxx adds' '1.2 × zoxide, 0.35 × direnv' 'not measured: zoxide or direnv is not installed' ''
 
 if command -v gnome-keyring-daemon secret-tool dbus-run-session >/dev/null; then
   cat >"$work/keyring.sh" <<'INNER'
@@ -142,15 +143,15 @@ INNER
   row 'first prompt, four values read from the Secret Service' '2 × zoxide' "$(more "${at[0]}" "${at[1]}")$against" \
     "zsh alone: ${at[0]} ms"
 else
-  row 'first prompt, four values read from the Secret Service' '2 × zoxide' 'not measured: gnome-keyring or secret-tool is missing' ''
+  row 'first prompt, four values read from the Secret Service' '2 × zoxide' 'not measured: gnome-keyring or secret-tool is not installed' ''
 fi
 
 if command -v zoxide >/dev/null; then
   read -r ours theirs < <(runs=200 median "$raxx init zsh" "zoxide init zsh")
-  row "\`raxx init zsh\` against \`zoxide init zsh\`" '1.2 ×' \
+  row "\`raxx init zsh\`, compared with \`zoxide init zsh\`" '1.2 ×' \
     "$(python3 -c "print('%.2f' % ($ours / $theirs))") × ($ours ms)" "zoxide: $theirs ms"
 else
-  row "\`raxx init zsh\` against \`zoxide init zsh\`" '1.2 ×' 'not measured: zoxide is missing' ''
+  row "\`raxx init zsh\`, compared with \`zoxide init zsh\`" '1.2 ×' 'not measured: zoxide is not installed' ''
 fi
 
 cat >"$work/serial.sh" <<E2
@@ -162,7 +163,7 @@ E2
 read -r ours serial < <(median "$raxx check" "bash $work/serial.sh")
 row "\`raxx check\`, 4 credentials" '110 ms' "$ours ms" "serial script: $serial ms"
 
-# What needs no network: the store file with an identity, and what a prompt or a person asks of the last verdicts.
+# Commands that need no network: export from a store file with an identity, and those that read the last verdicts.
 config 4 10s file
 for i in 1 2 3 4; do
   name=BENCH_$i
@@ -175,7 +176,7 @@ read -r empty full < <(
   mv "$work/kept.age" "$work/store.age"
   runs=200 median "$raxx export bash"
 )
-row "\`raxx export\`, four values from the unlocked store file, against none stored" '+ 5 ms' "$(more "$empty" "$full")" ''
+row "\`raxx export\`, four values from the unlocked store file, compared with none stored" '+ 5 ms' "$(more "$empty" "$full")" ''
 row "\`raxx list\`" '10 ms' "$(runs=200 median "$raxx list") ms" ''
 row "\`raxx prompt\`" '2 ms' "$(runs=200 median "$raxx prompt") ms" ''
 
@@ -192,6 +193,6 @@ ours=$(runs=3 median "$raxx check")
 sed -i.old 's/--max-time 10/--max-time 1/' "$work/serial.sh"
 sed -i.old "s|http://[^/]*/user|$(url)/user|" "$work/serial.sh"
 serial=$(runs=3 median "bash $work/serial.sh")
-row 'every provider hangs (a timeout of 1 s here)' 'timeout + 0.3 s' "$ours ms" "serial script: $serial ms"
+row "\`raxx check\` when every provider hangs (timeout of 1 s)" 'timeout + 0.3 s' "$ours ms" "serial script: $serial ms"
 row "peak memory of \`check\`, 200 credentials" '16 MB' "$memory MB" ''
 row 'size of the release binary' '9 MB' "$(python3 -c 'import os,sys; print("%.1f" % (os.path.getsize(sys.argv[1])/1e6))' "$raxx") MB" ''
