@@ -23,7 +23,7 @@ pub(crate) async fn tell(message: &Message) -> Result<String, String> {
     let command = if cfg!(target_os = "macos") {
         osascript(&title, &body)
     } else {
-        notify_send(&title, &body, message.notices.iter().any(|n| n.event == Event::Failing))
+        notify_send(&title, &body, message.alerts.iter().any(|n| n.event == Event::Failing))
     };
     let name = command.get_program().to_string_lossy().into_owned();
     let fix = "install it (Debian: libnotify-bin), or set enabled = false under [alert.desktop]";
@@ -51,8 +51,8 @@ fn body(message: &Message) -> String {
     }
     let groups = message.groups();
     let line = |group: &Group<'_>| {
-        let names: Vec<String> = group.notices.iter().take(NAMES).map(|n| clean(&n.name)).collect();
-        let more = match group.notices.len().saturating_sub(NAMES) {
+        let names: Vec<String> = group.alerts.iter().take(NAMES).map(|n| clean(&n.name)).collect();
+        let more = match group.alerts.len().saturating_sub(NAMES) {
             0 => String::new(),
             n => format!(" and {n} more"),
         };
@@ -63,12 +63,12 @@ fn body(message: &Message) -> String {
         format!("{}{more}: {}{next}", names.join(", "), group.said)
     };
     let mut lines: Vec<String> = groups.iter().take(LINES).map(line).collect();
-    let left: usize = groups.iter().skip(LINES).map(|group| group.notices.len()).sum();
+    let left: usize = groups.iter().skip(LINES).map(|group| group.alerts.len()).sum();
     if left > 0 {
         lines.push(format!("and {left} more"));
     }
     // A click on it leads nowhere useful.
-    if message.notices.iter().any(|notice| notice.event != Event::Recovered) {
+    if message.alerts.iter().any(|alert| alert.event != Event::Recovered) {
         lines.push("type: raxx check".into());
     }
     lines.join("\n")

@@ -1,4 +1,4 @@
-//! What people are told of a run: who, of what, and in which words. What they have been told already is in the [`Book`].
+//! What people are told of a run: who, of what, and in which words. What was sent already is in the [`AlertsFile`].
 //! Nothing here can hold a secret.
 
 pub(crate) mod command;
@@ -13,21 +13,20 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use pending::Shelf;
-pub(crate) use pending::{Book, Noted};
-pub(crate) use pending_file::PendingFile;
+pub(crate) use pending::{PendingAlerts, RunFacts};
+pub(crate) use pending_file::AlertsFile;
 
-use crate::report::Kind;
+use crate::report::{Kind, Verdict};
 use crate::text::clean;
 
-/// The book, in the state directory.
-const BOOK: &str = "alerts.json";
-/// Held while the book is changed.
+/// The pending alerts, in the state directory.
+const ALERTS: &str = "alerts.json";
+/// Held while that file is changed.
 const LOCK: &str = "alerts.lock";
-/// Held while people are told: of two runs at once, the second one finds that everything is told.
+/// Held while alerts are sent: of two runs at once, the second one finds that everything was sent.
 const SENDING: &str = "alerts.sending";
 /// All of them.
-pub(crate) const FILES: [&str; 3] = [BOOK, LOCK, SENDING];
+pub(crate) const FILES: [&str; 3] = [ALERTS, LOCK, SENDING];
 
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,15 +50,15 @@ impl Receiver {
 
 /// What one receiver is to be told of one credential.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub(crate) struct Notice {
+pub(crate) struct Alert {
     pub name: String,
     pub provider: String,
     pub event: Event,
-    pub kind: Kind,
-    pub words: String,
-    /// What the last run could not find out, beside what is known from before.
+    /// Its kind, words and hint alone.
+    #[serde(flatten, serialize_with = "kind_words_and_hint")]
+    pub verdict: Verdict,
+    /// Why the last run could not check it, if an older verdict is what counts.
     pub lately: Option<String>,
-    pub hint: Option<String>,
     /// The command to type next.
     #[serde(rename = "type")]
     pub next: Option<String>,
@@ -72,6 +71,17 @@ pub(crate) struct Notice {
     pub repeated: bool,
     pub rotate_via: Option<String>,
     pub manage_url: Option<String>,
+}
+
+fn kind_words_and_hint<S: serde::Serializer>(verdict: &Verdict, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Form<'a> {
+        kind: Kind,
+        words: &'a str,
+        hint: Option<&'a str>,
+    }
+    let Verdict { kind, words, hint, .. } = verdict;
+    Form { kind: *kind, words, hint: hint.as_deref() }.serialize(serializer)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -90,7 +100,8 @@ pub(crate) struct Message {
     pub at: Timestamp,
     /// Whether it is only to see that messages arrive.
     pub test: bool,
-    pub notices: Vec<Notice>,
+    #[serde(rename = "notices")]
+    pub alerts: Vec<Alert>,
 }
 
 impl Message {
@@ -99,8 +110,9 @@ impl Message {
         if self.test {
             return "a test: alerts arrive here".into();
         }
-        let count = |event| self.notices.iter().filter(|n| n.event == event).count();
-        let unknown = self.notices.iter().filter(|n| n.event == Event::Failing && n.kind.is_inconclusive()).count();
+        let count = |event| self.alerts.iter().filter(|n| n.event == event).count();
+        let unknown =
+            self.alerts.iter().filter(|n| n.event == Event::Failing && n.verdict.kind.is_inconclusive()).count();
         let mut parts = Vec::new();
         match count(Event::Failing) - unknown {
             0 => {}
@@ -126,42 +138,42 @@ impl Message {
         parts.join(", ")
     }
 
-    /// How long a trouble lasts or lasted: `3 h`; none where the clock makes no sense of it.
+    /// How long a problem lasts or lasted: `3 h`; none where the clock makes no sense of it.
     pub(crate) fn lasted(&self, since: Timestamp) -> Option<String> {
         Duration::try_from(self.at.duration_since(since)).ok().map(span)
     }
 
-    /// The notices, those together that say the same, in the order of the first of them.
+    /// The alerts, those together that say the same, in the order of the first of them.
     pub(crate) fn groups(&self) -> Vec<Group<'_>> {
         // What one network fault keeps from being checked differs by the providers' names alone.
-        let unanswered = |n: &&Notice| n.event == Event::Failing && n.no_answer_from.is_some();
-        let together = self.notices.iter().filter(unanswered).count() > 1;
+        let unanswered = |n: &&Alert| n.event == Event::Failing && n.no_answer_from.is_some();
+        let together = self.alerts.iter().filter(unanswered).count() > 1;
         let mut places = HashMap::new();
         let mut groups: Vec<Group<'_>> = Vec::new();
-        for notice in &self.notices {
-            let key = if together && unanswered(&notice) {
+        for alert in &self.alerts {
+            let key = if together && unanswered(&alert) {
                 None
             } else {
-                let says = (notice.event, self.said(notice), self.lasted(notice.since), notice.repeated);
-                Some((says, &notice.rotate_via, &notice.hint))
+                let says = (alert.event, self.said(alert), self.lasted(alert.since), alert.repeated);
+                Some((says, &alert.rotate_via, &alert.verdict.hint))
             };
             let place = *places.entry(key).or_insert(groups.len());
             if let Some(group) = groups.get_mut(place) {
-                group.notices.push(notice);
-                group.next.extend(notice.next.as_deref());
+                group.alerts.push(alert);
+                group.next.extend(alert.next.as_deref());
             } else {
-                let next = BTreeSet::from_iter(notice.next.as_deref());
-                groups.push(Group { notices: vec![notice], said: self.said(notice), since: notice.since, next });
+                let next = BTreeSet::from_iter(alert.next.as_deref());
+                groups.push(Group { alerts: vec![alert], said: self.said(alert), since: alert.since, next });
             }
         }
-        for group in groups.iter_mut().filter(|group| group.notices.len() > 1) {
-            let hosts: BTreeSet<&str> = group.notices.iter().filter_map(|n| n.no_answer_from.as_deref()).collect();
-            if unanswered(&group.notices[0]) {
+        for group in groups.iter_mut().filter(|group| group.alerts.len() > 1) {
+            let hosts: BTreeSet<&str> = group.alerts.iter().filter_map(|n| n.no_answer_from.as_deref()).collect();
+            if unanswered(&group.alerts[0]) {
                 let hosts: Vec<String> = hosts.into_iter().map(clean).collect();
                 group.said = format!("no response from {}", hosts.join(", "));
                 group.next = BTreeSet::from(["raxx check"]);
-                group.since = group.notices.iter().map(|n| n.since).min().unwrap_or(group.since);
-            } else if group.notices[0].event == Event::Recovered {
+                group.since = group.alerts.iter().map(|n| n.since).min().unwrap_or(group.since);
+            } else if group.alerts[0].event == Event::Recovered {
                 group.said = group.said.replacen("works again, was", "work again, were", 1);
                 group.said = group.said.replacen("works again", "work again", 1);
             }
@@ -169,27 +181,27 @@ impl Message {
         groups
     }
 
-    /// What a notice says after its names.
-    pub(crate) fn said(&self, notice: &Notice) -> String {
-        match notice.event {
-            Event::Recovered => match self.lasted(notice.since) {
-                Some(lasted) if notice.kind.is_inconclusive() => {
+    /// What an alert says after its names.
+    pub(crate) fn said(&self, alert: &Alert) -> String {
+        match alert.event {
+            Event::Recovered => match self.lasted(alert.since) {
+                Some(lasted) if alert.verdict.kind.is_inconclusive() => {
                     format!("works again, could not be checked for {lasted}")
                 }
                 Some(lasted) => format!("works again, was failing for {lasted}"),
                 None => "works again".into(),
             },
-            _ => match &notice.lately {
-                Some(lately) => format!("{} (at the last check: {})", clean(&notice.words), clean(lately)),
-                None => clean(&notice.words),
+            _ => match &alert.lately {
+                Some(lately) => format!("{} (at the last check: {})", clean(&alert.verdict.words), clean(lately)),
+                None => clean(&alert.verdict.words),
             },
         }
     }
 }
 
-/// Notices that say the same.
+/// Alerts that say the same.
 pub(crate) struct Group<'a> {
-    pub notices: Vec<&'a Notice>,
+    pub alerts: Vec<&'a Alert>,
     /// What they say after their names.
     pub said: String,
     pub since: Timestamp,
@@ -197,18 +209,41 @@ pub(crate) struct Group<'a> {
     pub next: BTreeSet<&'a str>,
 }
 
-/// Why a receiver has not taken a message, in a line.
+/// Why a receiver did not confirm a message, in a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Untold {
-    pub why: String,
-    /// It may have arrived all the same.
-    pub doubtful: bool,
+pub(crate) enum DeliveryError {
+    /// It was not delivered.
+    NotDelivered(String),
+    /// It may have been delivered anyway.
+    Unknown(String),
 }
 
-impl From<String> for Untold {
-    fn from(why: String) -> Untold {
-        Untold { why, doubtful: false }
+impl DeliveryError {
+    pub(crate) fn why(self) -> String {
+        match self {
+            DeliveryError::NotDelivered(why) | DeliveryError::Unknown(why) => why,
+        }
     }
+}
+
+impl From<String> for DeliveryError {
+    fn from(why: String) -> DeliveryError {
+        DeliveryError::NotDelivered(why)
+    }
+}
+
+/// What is known about a message that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Arrived,
+    Unknown,
+}
+
+/// Whether a run is the first one that is due, or repeats one that got no answer or could not deliver its alerts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    First,
+    Repeated,
 }
 
 /// The largest unit that says it: `2 days`, `3 h`, `12 min`.
@@ -240,14 +275,12 @@ mod tests {
     #[test]
     fn a_message_counts_and_groups_its_notices() {
         let at: Timestamp = "2026-05-04T08:00:00Z".parse().unwrap();
-        let notice = |name: String, event, kind: Kind| Notice {
+        let alert = |name: String, event, kind: Kind| Alert {
             name,
             provider: "heroku".into(),
             event,
-            kind,
-            words: "(words)".into(),
+            verdict: Verdict::new(kind, "(words)"),
             lately: None,
-            hint: None,
             next: None,
             since: at - Duration::from_secs(10_800),
             no_answer_from: (kind == Kind::Unreachable).then(|| "api.test".into()),
@@ -265,23 +298,23 @@ mod tests {
             (Event::Recovered, Kind::Locked),
         ] {
             for count in [1, 2] {
-                let notices = (0..count).map(|n| notice(format!("TOKEN_{n}"), event, kind)).collect();
-                let message = Message { host: "laptop".into(), at, test: false, notices };
+                let alerts = (0..count).map(|n| alert(format!("TOKEN_{n}"), event, kind)).collect();
+                let message = Message { host: "laptop".into(), at, test: false, alerts };
                 all += &format!("{}\n", message.summary());
                 for group in message.groups() {
-                    let names: Vec<&str> = group.notices.iter().map(|n| n.name.as_str()).collect();
+                    let names: Vec<&str> = group.alerts.iter().map(|n| n.name.as_str()).collect();
                     all += &format!("    {} | {}\n", names.join(", "), group.said);
                 }
             }
         }
         let each =
             [(Event::Failing, Kind::Rejected), (Event::Failing, Kind::Unreachable), (Event::Warning, Kind::Valid)];
-        let mut notices: Vec<Notice> = each.map(|(event, kind)| notice("A".into(), event, kind)).into();
-        notices[0].lately = Some("(what the last run met)".into());
-        notices.push(notice("B".into(), Event::Recovered, Kind::Missing));
-        let message = Message { host: "laptop".into(), at, test: false, notices };
+        let mut alerts: Vec<Alert> = each.map(|(event, kind)| alert("A".into(), event, kind)).into();
+        alerts[0].lately = Some("(what the last run met)".into());
+        alerts.push(alert("B".into(), Event::Recovered, Kind::Missing));
+        let message = Message { host: "laptop".into(), at, test: false, alerts };
         all += &format!("{}\n    A | {}\n", message.summary(), message.groups()[0].said);
-        let test = Message { test: true, notices: Vec::new(), ..message };
+        let test = Message { test: true, alerts: Vec::new(), ..message };
         all += &format!("{}\n", test.summary());
         insta::assert_snapshot!("summaries_and_groups", all);
     }

@@ -9,7 +9,10 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use jiff::Timestamp;
 
 use super::session::Session;
-use crate::alert::{self, Book, Message, Noted, PendingFile, Receiver, Untold, command, desktop, slack::Slack};
+use crate::alert::slack::Slack;
+use crate::alert::{
+    self, AlertsFile, Attempt, Delivery, DeliveryError, Message, PendingAlerts, Receiver, RunFacts, command, desktop,
+};
 use crate::config::{self, Config, Credential, VAULT_ROW};
 use crate::process::{ALSO_WITHHELD, block_on, print, say};
 use crate::provider::http::Client;
@@ -56,35 +59,37 @@ fn to_receive(config: &Config) -> String {
     )
 }
 
-/// Tells what is due after this run (which may be one made `again` on the same day), and gives whether everybody took it. What was not taken is kept.
+/// Sends the alerts that are due after this run. Returns whether every receiver accepted them; undelivered alerts stay queued.
 pub(super) async fn tell(
     session: &Session,
     report: &Report,
     began: Timestamp,
-    again: bool,
+    attempt: Attempt,
     receivers: &[Receiver],
 ) -> bool {
     let config = &session.config;
-    let mut file = PendingFile::open();
+    let mut file = AlertsFile::open();
     let now = Timestamp::now();
     let vault = config.infisical.enabled.then_some(VAULT_ROW);
     let names: Vec<&str> = config.names().chain(vault).collect();
     let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider, &config::place());
-    let run = Noted { rows: &report.rows, began, again, now, names: &names, receivers, failing_since: &failing_since };
+    let run =
+        RunFacts { rows: &report.rows, began, attempt, now, names: &names, receivers, failing_since: &failing_since };
     // Before anything is sent or waited for: a crash loses nothing.
-    file.change(now, |book| book.note(&run)).await;
+    file.change(now, |pending| pending.note(&run)).await;
     let Some(_alone) = file.lock_sending(config.alert.retry_for + WAIT).await else {
         say("raxx: nobody is told: another raxx check --alert does not come to an end");
         return false;
     };
     let repeat = config.alert.repeat;
-    let due = |book: &mut Book| receivers.iter().map(|to| (*to, book.due(*to, &names, now, repeat))).collect();
+    let due =
+        |pending: &mut PendingAlerts| receivers.iter().map(|to| (*to, pending.due(*to, &names, now, repeat))).collect();
     let due: Vec<_> = file.read(now, due);
 
     let host = host();
     let mut sending = FuturesUnordered::new();
-    for (to, notices) in due.into_iter().filter(|(_, notices)| !notices.is_empty()) {
-        let message = Message { host: host.clone(), at: now, test: false, notices };
+    for (to, alerts) in due.into_iter().filter(|(_, alerts)| !alerts.is_empty()) {
+        let message = Message { host: host.clone(), at: now, test: false, alerts };
         sending.push(async move {
             let result = send(session, report, to, &message, config.alert.retry_for).await;
             (to, message, result)
@@ -92,26 +97,28 @@ pub(super) async fn tell(
     }
     let mut all = true;
     while let Some((to, message, result)) = sending.next().await {
-        let untold = result.err();
-        if untold.as_ref().is_none_or(|untold| untold.doubtful) {
-            let arrived = untold.is_none();
-            file.change(now, |book| book.told(to, &message.notices, now, arrived)).await;
+        let delivery = match &result {
+            Ok(_) => Some(Delivery::Arrived),
+            Err(DeliveryError::Unknown(_)) => Some(Delivery::Unknown),
+            Err(DeliveryError::NotDelivered(_)) => None,
+        };
+        if let Some(delivery) = delivery {
+            file.change(now, |pending| pending.told(to, &message.alerts, now, delivery)).await;
         }
-        let Some(Untold { why, doubtful }) = untold else { continue };
+        let Err(error) = result else { continue };
         all = false;
         let (name, summary) = (to.name(), message.summary());
-        let what = if doubtful {
-            format!("whether {name} was told is not known ({summary})")
-        } else {
-            format!("{name} was not told ({summary})")
+        let what = match error {
+            DeliveryError::Unknown(_) => format!("whether {name} was told is not known ({summary})"),
+            DeliveryError::NotDelivered(_) => format!("{name} was not told ({summary})"),
         };
-        let again = |book: &mut Book| !book.due(to, &names, now, repeat).is_empty();
+        let again = |pending: &mut PendingAlerts| !pending.due(to, &names, now, repeat).is_empty();
         let next = match (file.is_saved(), file.read(now, again)) {
             (false, _) => "and not kept: there is no state directory".into(),
             (true, true) => "kept for the next run".into(),
             (true, false) => format!("not tried again within {}", alert::span(repeat)),
         };
-        say(&format!("raxx: {what}, {next}: {why}"));
+        say(&format!("raxx: {what}, {next}: {}", error.why()));
     }
     all
 }
@@ -125,7 +132,7 @@ pub(super) fn test() -> Result<ExitCode> {
     session.catalog()?;
     let config = &session.config;
     let report = Report { rows: Vec::new(), unfinished: 0, checked_at: Timestamp::now() };
-    let message = Message { host: host(), at: report.checked_at, test: true, notices: Vec::new() };
+    let message = Message { host: host(), at: report.checked_at, test: true, alerts: Vec::new() };
     let mut good = true;
     for to in receivers(config)? {
         let result = block_on(async {
@@ -134,7 +141,7 @@ pub(super) fn test() -> Result<ExitCode> {
                 whose = format!("the bot is {}; ", slack(&session).await?.of(config).who().await?);
             }
             let sent = send(&session, &report, to, &message, Duration::ZERO).await;
-            sent.map(|sent| whose + &sent).map_err(|untold| untold.why)
+            sent.map(|sent| whose + &sent).map_err(DeliveryError::why)
         })?;
         let result = match to {
             Receiver::Desktop => block_on(seen(result))?,
@@ -177,7 +184,7 @@ async fn send(
     to: Receiver,
     message: &Message,
     retry_for: Duration,
-) -> Result<String, Untold> {
+) -> Result<String, DeliveryError> {
     let config = &session.config;
     match to {
         Receiver::Slack => slack(session).await?.of(config).tell(message, retry_for).await,
@@ -188,22 +195,22 @@ async fn send(
     }
 }
 
-/// What Slack is spoken to with.
-struct Means {
+/// The client and the values that a request to Slack needs.
+struct SlackAuth {
     client: Client,
     secret: Secret,
     also: Vec<Secret>,
 }
 
-impl Means {
+impl SlackAuth {
     fn of<'a>(&'a self, config: &'a Config) -> Slack<'a> {
-        let Means { client, secret, also } = self;
+        let SlackAuth { client, secret, also } = self;
         Slack { settings: &config.alert.slack, client, secret, also, timeout: config.timeout }
     }
 }
 
 /// The bot token's or the webhook's value, from the environment or the store, as any credential's.
-async fn slack(session: &Session) -> Result<Means, String> {
+async fn slack(session: &Session) -> Result<SlackAuth, String> {
     let (config, store) = (&session.config, session.store());
     let credential = config.alert.slack.credential();
     let name = &credential.name;
@@ -231,7 +238,7 @@ async fn slack(session: &Session) -> Result<Means, String> {
     };
     let client = Client::new().map_err(|fault| fault.to_string())?;
     let also = config.names().chain(ALSO_WITHHELD).filter_map(|name| environment(name)?.ok()).collect();
-    Ok(Means { client, secret, also })
+    Ok(SlackAuth { client, secret, also })
 }
 
 /// What to type so that the store has it.

@@ -13,6 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::session::Session;
 use super::{alert, save_last_validated, warn_unsaved};
+use crate::alert::Attempt;
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
 use crate::config;
@@ -87,9 +88,10 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     }
     if args.alert {
         let again = args.if_due.as_ref().is_some_and(schedule::again);
+        let attempt = if again { Attempt::Repeated } else { Attempt::First };
         let telling = async {
             tokio::select! {
-                told = alert::tell(&session, &report, began, again, &receivers) => Some(told),
+                told = alert::tell(&session, &report, began, attempt, &receivers) => Some(told),
                 _ = tokio::signal::ctrl_c() => None,
             }
         };

@@ -1,6 +1,6 @@
-//! The book: what is known of every credential that is not well, and which receiver knows.
+//! What is known of every credential that is not well, and which receiver knows.
 //!
-//! It is the queue too: what a receiver does not know yet is due to it, in this run or in a later one, so that neither a
+//! It is the queue of alerts too: what a receiver does not know yet is due to it, in this run or in a later one, so that neither a
 //! crash nor a dead network loses anything. Pure: the time is passed in, and nothing here can hold a secret.
 
 #[cfg(test)]
@@ -9,30 +9,17 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Notice, Receiver};
-use crate::report::{Cause, Kind, Outcome, Row};
+use super::{Alert, Attempt, Delivery, Event, Receiver};
+use crate::report::{Cause, Kind, Outcome, Row, Verdict};
 use crate::text::clean;
-
-/// A book that was not opened for so long is that of a configuration that is gone.
-const KEPT: SignedDuration = SignedDuration::from_hours(8 * 7 * 24);
-
-/// The version of the book's form; another one is not read.
-const VERSION: u32 = 2;
-
-/// The books of this machine: one for each configuration, for each has credentials and people of its own.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Shelf {
-    version: u32,
-    books: BTreeMap<String, Book>,
-}
 
 /// What is known of every credential that is not well, and who was told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Book {
-    opened: Timestamp,
+pub(crate) struct PendingAlerts {
+    pub(super) opened: Timestamp,
     /// When the run began that was last noted, by name: one that began before that knows less, however late it ends.
     asked: BTreeMap<String, Timestamp>,
     entries: BTreeMap<String, Entry>,
@@ -41,20 +28,19 @@ pub(crate) struct Book {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Entry {
     /// What somebody said: the provider, the store, or this machine.
-    known: Option<Trouble>,
+    known: Option<Problem>,
     /// That nobody could be asked, or the store is locked. It changes nothing about what is known.
-    silent: Option<Trouble>,
+    silent: Option<Problem>,
     /// A failure that is over, until everybody knows.
     ended: Option<Ended>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Trouble {
+struct Problem {
     provider: String,
-    /// `valid` is a warning.
-    kind: Kind,
-    words: String,
-    hint: Option<String>,
+    /// Its kind (`valid` is a warning), words and hint alone.
+    #[serde(flatten)]
+    verdict: Verdict,
     /// The command to type next.
     #[serde(default)]
     next: Option<String>,
@@ -81,51 +67,24 @@ struct Sent {
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Ended {
-    was: Trouble,
+    was: Problem,
     /// Who is to be told, and what was sent already without anybody knowing whether it arrived.
     owed: BTreeMap<Receiver, Option<Sent>>,
 }
 
-/// One run, as the book needs to know it.
-pub(crate) struct Noted<'a> {
+/// What the alerts need to know about one run.
+pub(crate) struct RunFacts<'a> {
     pub rows: &'a [Row],
     pub began: Timestamp,
     pub now: Timestamp,
-    /// Whether it makes up for one that heard or told nobody: together they are one.
-    pub again: bool,
+    /// A repeated one and the one before it count as one.
+    pub attempt: Attempt,
     /// Every name that is configured, in order.
     pub names: &'a [&'a str],
     /// Who is to be told.
     pub receivers: &'a [Receiver],
     /// Since when a credential fails, where that is known from elsewhere.
     pub failing_since: &'a dyn Fn(&Row) -> Option<Timestamp>,
-}
-
-impl Default for Shelf {
-    fn default() -> Shelf {
-        Shelf { version: VERSION, books: BTreeMap::new() }
-    }
-}
-
-impl Shelf {
-    /// Reads what [`Shelf::bytes`] wrote. What cannot be read is empty: then people are told once more.
-    pub(crate) fn read(bytes: &[u8]) -> Shelf {
-        serde_json::from_slice(bytes).ok().filter(|shelf: &Shelf| shelf.version == VERSION).unwrap_or_default()
-    }
-
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("books are plain data")
-    }
-
-    /// The book of this configuration.
-    pub(crate) fn book(&mut self, configuration: &str, now: Timestamp) -> &mut Book {
-        // After a clock was set back nothing lies in the future.
-        self.books.values_mut().for_each(|book| book.opened = book.opened.min(now));
-        self.books.retain(|whose, book| whose == configuration || now.duration_since(book.opened) < KEPT);
-        let book = self.books.entry(configuration.into()).or_default();
-        book.opened = now;
-        book
-    }
 }
 
 /// What counts as one and the same thing to be told: in front of a provider or in its place, nobody answers.
@@ -140,8 +99,11 @@ fn runs_until_told(kind: Kind) -> u32 {
 }
 
 impl Sent {
-    fn new(before: Option<&Sent>, now: Timestamp, arrived: bool) -> Sent {
-        let doubts = if arrived { 0 } else { before.map_or(0, |sent| sent.doubts).saturating_add(1) };
+    fn new(before: Option<&Sent>, now: Timestamp, delivery: Delivery) -> Sent {
+        let doubts = match delivery {
+            Delivery::Arrived => 0,
+            Delivery::Unknown => before.map_or(0, |sent| sent.doubts).saturating_add(1),
+        };
         Sent { at: now, doubts }
     }
 
@@ -154,9 +116,9 @@ impl Sent {
     }
 }
 
-impl Book {
+impl PendingAlerts {
     /// Takes in what a run found.
-    pub(crate) fn note(&mut self, run: &Noted<'_>) {
+    pub(crate) fn note(&mut self, run: &RunFacts<'_>) {
         self.entries.retain(|name, _| run.names.contains(&name.as_str()));
         self.asked.retain(|name, at| run.names.contains(&name.as_str()) && *at <= run.now);
         for entry in self.entries.values_mut() {
@@ -174,29 +136,29 @@ impl Book {
     }
 
     /// What this receiver is to be told now, in the order of `names`, the failing first.
-    pub(crate) fn due(&self, to: Receiver, names: &[&str], now: Timestamp, repeat: Duration) -> Vec<Notice> {
+    pub(crate) fn due(&self, to: Receiver, names: &[&str], now: Timestamp, repeat: Duration) -> Vec<Alert> {
         let entries = names.iter().filter_map(|name| self.entries.get_key_value(*name));
-        let mut due: Vec<Notice> = entries.flat_map(|(name, entry)| entry.due(name, to, now, repeat)).collect();
-        due.sort_by_key(|notice| notice.event);
+        let mut due: Vec<Alert> = entries.flat_map(|(name, entry)| entry.due(name, to, now, repeat)).collect();
+        due.sort_by_key(|alert| alert.event);
         due
     }
 
-    /// Notes that this receiver knows; or, where it is not known whether it `arrived`, that it may.
-    pub(crate) fn told(&mut self, to: Receiver, notices: &[Notice], now: Timestamp, arrived: bool) {
-        for notice in notices {
-            let Some(entry) = self.entries.get_mut(&notice.name) else { continue };
-            let place = if notice.kind.is_inconclusive() { &mut entry.silent } else { &mut entry.known };
-            match (notice.event, &mut entry.ended, place) {
-                (Event::Recovered, Some(ended), _) if arrived => drop(ended.owed.remove(&to)),
+    /// Notes that this receiver knows; or, where it is not known whether it arrived, that it may.
+    pub(crate) fn told(&mut self, to: Receiver, alerts: &[Alert], now: Timestamp, delivery: Delivery) {
+        for alert in alerts {
+            let Some(entry) = self.entries.get_mut(&alert.name) else { continue };
+            let place = if alert.verdict.kind.is_inconclusive() { &mut entry.silent } else { &mut entry.known };
+            match (alert.event, &mut entry.ended, place) {
+                (Event::Recovered, Some(ended), _) if delivery == Delivery::Arrived => drop(ended.owed.remove(&to)),
                 (Event::Recovered, Some(ended), _) => {
                     if let Some(sent) = ended.owed.get_mut(&to) {
-                        *sent = Some(Sent::new(sent.as_ref(), now, arrived));
+                        *sent = Some(Sent::new(sent.as_ref(), now, delivery));
                     }
                 }
-                (Event::Failing | Event::Warning, _, Some(trouble)) => {
-                    let told = trouble.told.entry(to).or_default();
-                    let kind = topic(notice.kind);
-                    told.insert(kind, Sent::new(told.get(&kind), now, arrived));
+                (Event::Failing | Event::Warning, _, Some(problem)) => {
+                    let told = problem.told.entry(to).or_default();
+                    let kind = topic(alert.verdict.kind);
+                    told.insert(kind, Sent::new(told.get(&kind), now, delivery));
                 }
                 _ => {}
             }
@@ -214,14 +176,14 @@ impl Book {
 
 impl Entry {
     /// After a clock was set back, nothing lies in the future; and nothing is owed to a receiver that is gone.
-    fn keep_up(&mut self, run: &Noted<'_>) {
+    fn keep_up(&mut self, run: &RunFacts<'_>) {
         let ended = self.ended.as_mut().map(|ended| &mut ended.was);
-        for trouble in [self.known.as_mut(), self.silent.as_mut(), ended].into_iter().flatten() {
-            trouble.since = trouble.since.min(run.now);
-            trouble.told.values_mut().flat_map(BTreeMap::values_mut).for_each(|sent| sent.at = sent.at.min(run.now));
+        for problem in [self.known.as_mut(), self.silent.as_mut(), ended].into_iter().flatten() {
+            problem.since = problem.since.min(run.now);
+            problem.told.values_mut().flat_map(BTreeMap::values_mut).for_each(|sent| sent.at = sent.at.min(run.now));
             // A run from the future has not just ended.
-            if trouble.seen > run.now {
-                trouble.seen = Timestamp::UNIX_EPOCH;
+            if problem.seen > run.now {
+                problem.seen = Timestamp::UNIX_EPOCH;
             }
         }
         if let Some(ended) = &mut self.ended {
@@ -230,12 +192,12 @@ impl Entry {
         }
     }
 
-    fn note(&mut self, row: &Row, run: &Noted<'_>) {
+    fn note(&mut self, row: &Row, run: &RunFacts<'_>) {
         match row.outcome() {
             // Not asked: nothing new.
             Outcome::Skip => {}
             Outcome::Fail if row.verdict.kind.is_inconclusive() => {
-                Trouble::note(&mut self.silent, row, run, run.now);
+                Problem::note(&mut self.silent, row, run, run.now);
                 // It was looked at, so it may be told again.
                 if let Some(known) = &mut self.known {
                     known.seen = run.now;
@@ -246,7 +208,7 @@ impl Entry {
                 let before = self.known.as_ref().filter(|known| known.is_failure()).map(|known| known.since);
                 let elsewhere = (run.failing_since)(row).filter(|since| *since <= run.now);
                 let since = [before, elsewhere].into_iter().flatten().min().unwrap_or(run.now);
-                Trouble::note(&mut self.known, row, run, since);
+                Problem::note(&mut self.known, row, run, since);
                 self.silent = None;
                 self.ended = None;
             }
@@ -255,7 +217,7 @@ impl Entry {
                 let was_silent = self.silent.take();
                 self.end(failed, was_silent, run);
                 match row.warning {
-                    Some(_) => Trouble::note(&mut self.known, row, run, run.now),
+                    Some(_) => Problem::note(&mut self.known, row, run, run.now),
                     None => self.known = None,
                 }
             }
@@ -264,7 +226,7 @@ impl Entry {
 
     /// A failure is over. Who was not told of it yet is told of both at once. Of a silence only those are told who know of it:
     /// what nobody was told, and what says nothing of the credential, is no news when it is over.
-    fn end(&mut self, failed: Option<Trouble>, was_silent: Option<Trouble>, run: &Noted<'_>) {
+    fn end(&mut self, failed: Option<Problem>, was_silent: Option<Problem>, run: &RunFacts<'_>) {
         let receivers = run.receivers.iter().map(|to| (*to, None));
         let ended = match (failed, was_silent) {
             (Some(was), _) if was.lasted() => Ended { owed: receivers.collect(), was },
@@ -276,47 +238,46 @@ impl Entry {
         self.ended = Some(ended).filter(|ended| !ended.owed.is_empty()).or(self.ended.take());
     }
 
-    fn due(&self, name: &str, to: Receiver, now: Timestamp, repeat: Duration) -> Vec<Notice> {
+    fn due(&self, name: &str, to: Receiver, now: Timestamp, repeat: Duration) -> Vec<Alert> {
         let mut due = Vec::new();
         if let Some(ended) = &self.ended
             && let Some(sent) = ended.owed.get(&to)
             && sent.as_ref().is_none_or(|sent| sent.is_past(now, repeat))
         {
-            due.push(ended.was.notice(name, Event::Recovered, to));
+            due.push(ended.was.alert(name, Event::Recovered, to));
         }
-        let fails = self.known.as_ref().is_some_and(Trouble::is_failure);
+        let fails = self.known.as_ref().is_some_and(Problem::is_failure);
         if let Some(known) = self.known.as_ref().filter(|known| known.lasted() && known.is_due(to, now, repeat)) {
             let event = if fails { Event::Failing } else { Event::Warning };
-            let mut notice = known.notice(name, event, to);
-            notice.lately = self.silent.as_ref().map(|silent| clean(&silent.words));
-            due.push(notice);
+            let mut alert = known.alert(name, event, to);
+            alert.lately = self.silent.as_ref().map(|silent| clean(&silent.verdict.words));
+            due.push(alert);
         }
         // Beside a failure that is known, a silence is no further one.
         let lasting = self.silent.as_ref().filter(|silent| !fails && silent.lasted());
         if let Some(silent) = lasting.filter(|silent| silent.is_due(to, now, repeat)) {
-            due.push(silent.notice(name, Event::Failing, to));
+            due.push(silent.alert(name, Event::Failing, to));
         }
         due
     }
 }
 
-impl Trouble {
-    /// Puts what a row says into its place: the same trouble goes on, another one begins.
-    fn note(place: &mut Option<Trouble>, row: &Row, run: &Noted<'_>, since: Timestamp) {
+impl Problem {
+    /// Puts what a row says into its place: the same problem goes on, another one begins.
+    fn note(place: &mut Option<Problem>, row: &Row, run: &RunFacts<'_>, since: Timestamp) {
         let mut before = place.take();
         let told = before.as_mut().map(|old| std::mem::take(&mut old.told)).unwrap_or_default();
-        let before = before.filter(|old| topic(old.kind) == topic(row.verdict.kind));
+        let before = before.filter(|old| topic(old.verdict.kind) == topic(row.verdict.kind));
         let no_answer_from = match &row.verdict.cause {
             Some(Cause::NoResponse { host, .. }) => Some(host.clone()),
             _ => None,
         };
         // Two runs at the same time are one, too.
-        let counts = before.as_ref().is_none_or(|old| !run.again && run.began >= old.seen);
-        *place = Some(Trouble {
+        let counts = before.as_ref().is_none_or(|old| run.attempt == Attempt::First && run.began >= old.seen);
+        let words = row.warning.as_ref().unwrap_or(&row.verdict.words);
+        *place = Some(Problem {
             provider: row.provider.clone(),
-            kind: row.verdict.kind,
-            words: clean(row.warning.as_ref().unwrap_or(&row.verdict.words)),
-            hint: row.verdict.hint.clone(),
+            verdict: Verdict { hint: row.verdict.hint.clone(), ..Verdict::new(row.verdict.kind, clean(words)) },
             next: row.next.clone(),
             rotate_via: row.rotate_via.clone(),
             manage_url: row.manage_url.clone(),
@@ -330,31 +291,31 @@ impl Trouble {
 
     /// Whether enough runs have found it, one after the other.
     fn lasted(&self) -> bool {
-        self.runs >= runs_until_told(self.kind)
+        self.runs >= runs_until_told(self.verdict.kind)
     }
 
     fn is_failure(&self) -> bool {
-        self.kind.outcome() == Outcome::Fail
+        self.verdict.kind.outcome() == Outcome::Fail
     }
 
     /// What was never told is due whenever; what was told is due again when a run has just found it once more.
     fn is_due(&self, to: Receiver, now: Timestamp, repeat: Duration) -> bool {
-        let Some(sent) = self.told.get(&to).and_then(|told| told.get(&topic(self.kind))) else { return true };
+        let Some(sent) = self.told.get(&to).and_then(|told| told.get(&topic(self.verdict.kind))) else { return true };
         (self.seen == now || sent.doubts > 0) && sent.is_past(now, repeat)
     }
 
-    fn notice(&self, name: &str, event: Event, to: Receiver) -> Notice {
+    fn alert(&self, name: &str, event: Event, to: Receiver) -> Alert {
         // As in the report: only these, and warnings, send a person to rotate.
-        let rotate = matches!(self.kind, Kind::Rejected | Kind::Missing | Kind::Valid) && event != Event::Recovered;
-        Notice {
+        let rotate =
+            matches!(self.verdict.kind, Kind::Rejected | Kind::Missing | Kind::Valid) && event != Event::Recovered;
+        let hint = self.verdict.hint.as_deref().filter(|_| event != Event::Recovered).map(clean);
+        Alert {
             name: name.into(),
             provider: self.provider.clone(),
             event,
-            kind: self.kind,
             // The file may have been written by another version, or by hand.
-            words: clean(&self.words),
+            verdict: Verdict { hint, ..Verdict::new(self.verdict.kind, clean(&self.verdict.words)) },
             lately: None,
-            hint: self.hint.as_deref().filter(|_| event != Event::Recovered).map(clean),
             next: self.next.as_deref().filter(|_| event == Event::Failing).map(clean),
             since: self.since,
             no_answer_from: self.no_answer_from.clone(),

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use blocks::{blocks, text};
 
-use super::{Message, Untold, span};
+use super::{DeliveryError, Message, span};
 use crate::config::SlackSettings;
 use crate::provider::base_url::base_url;
 use crate::provider::http::{Client, Fault, Request};
@@ -43,6 +43,22 @@ enum Again {
     No,
 }
 
+/// How a message is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Blocks,
+    /// As plain and short text.
+    Text,
+}
+
+/// How a request is authorized.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Authorization {
+    Bearer,
+    /// By its address.
+    None,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 struct Refusal {
     why: String,
@@ -68,13 +84,13 @@ impl Slack<'_> {
     /// Sends the message, and for `retry_for` sends it again where Slack does not take it. Gives where it went.
     ///
     /// # Errors
-    /// What Slack says, and what to do about it, in a line; and whether it may be there all the same.
-    pub(crate) async fn tell(&self, message: &Message, retry_for: Duration) -> Result<String, Untold> {
+    /// What Slack says, and what to do about it, in a line; and whether it may be there anyway.
+    pub(crate) async fn tell(&self, message: &Message, retry_for: Duration) -> Result<String, DeliveryError> {
         let until = Instant::now() + retry_for;
-        let (mut pause, mut plainly, mut once) = (PAUSE, false, false);
+        let (mut pause, mut form, mut once) = (PAUSE, Form::Blocks, false);
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            let refusal = match self.send(message, plainly, self.timeout.max(PATIENCE.min(left))).await {
+            let refusal = match self.send(message, form, self.timeout.max(PATIENCE.min(left))).await {
                 Ok(sent) => return Ok(sent),
                 Err(refusal) => refusal,
             };
@@ -82,8 +98,8 @@ impl Slack<'_> {
                 Again::Soon => pause,
                 Again::After(time) => time.max(pause),
                 Again::Once if !once => pause,
-                Again::Plain if !plainly => Duration::ZERO,
-                Again::No => return Err(Untold { why: refusal.why, doubtful: true }),
+                Again::Plain if form == Form::Blocks => Duration::ZERO,
+                Again::No => return Err(DeliveryError::Unknown(refusal.why)),
                 Again::Once | Again::Plain => return Err(refusal.why.into()),
             };
             if wait > until.saturating_duration_since(Instant::now()) {
@@ -91,7 +107,9 @@ impl Slack<'_> {
             }
             pause = (pause * 2).min(Duration::from_secs(15));
             once |= refusal.again == Again::Once;
-            plainly |= refusal.again == Again::Plain;
+            if refusal.again == Again::Plain {
+                form = Form::Text;
+            }
             tokio::time::sleep(wait).await;
         }
     }
@@ -101,14 +119,14 @@ impl Slack<'_> {
         self.settings.channel.as_deref().unwrap_or_default()
     }
 
-    async fn send(&self, message: &Message, plainly: bool, limit: Duration) -> Result<String, Refusal> {
+    async fn send(&self, message: &Message, form: Form, limit: Duration) -> Result<String, Refusal> {
         let mut body = json!({ "text": text(message), "unfurl_links": false, "unfurl_media": false });
-        if !plainly {
+        if form == Form::Blocks {
             body["blocks"] = blocks(message);
         }
         if self.settings.webhook.is_some() {
             let address = webhook(self.secret).map_err(|why| refusal(Again::Once, why))?;
-            let answer = self.ask(address, body, false, limit).await?;
+            let answer = self.ask(address, body, Authorization::None, limit).await?;
             return webhook_answer(&answer, &self.secrets()).map(|()| "sent by the webhook".into());
         }
         body["channel"] = json!(self.channel());
@@ -135,7 +153,7 @@ impl Slack<'_> {
     async fn method(&self, name: &str, body: Value, limit: Duration) -> Result<Json, Refusal> {
         let address = format!("{}/{name}", self.settings.base_url.as_str().trim_end_matches('/'));
         let address = Url::parse(&address).expect("base_url is checked, and a method cannot spoil it");
-        let answer = self.ask(address, body, true, limit).await?;
+        let answer = self.ask(address, body, Authorization::Bearer, limit).await?;
         method_answer(&answer, self.channel(), &self.secrets())
     }
 
@@ -149,10 +167,16 @@ impl Slack<'_> {
         self.also.iter().map(Secret::expose).chain([own]).collect()
     }
 
-    async fn ask(&self, url: Url, body: Value, bearer: bool, limit: Duration) -> Result<Answer, Refusal> {
+    async fn ask(
+        &self,
+        url: Url,
+        body: Value,
+        authorization: Authorization,
+        limit: Duration,
+    ) -> Result<Answer, Refusal> {
         let host = url.host_str().unwrap_or_default().to_string();
         let mut headers = vec![("content-type".into(), Zeroizing::new("application/json; charset=utf-8".into()))];
-        if bearer {
+        if authorization == Authorization::Bearer {
             headers.push(("authorization".into(), joined(&["Bearer ", self.secret.expose()])));
         }
         let request = Request { post: true, url, headers, body: Some(Zeroizing::new(body.to_string())) };

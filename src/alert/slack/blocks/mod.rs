@@ -6,7 +6,7 @@ mod tests;
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::{Event, Group, Message, Notice, moment};
+use super::super::{Alert, Event, Group, Message, moment};
 use crate::text::clean;
 
 /// Slack takes 50 blocks of 3,000 characters, but refused messages of some 13,200 (slackapi/bolt-js#2509).
@@ -55,7 +55,7 @@ pub(super) fn text(message: &Message) -> String {
     for (i, group) in together.iter().enumerate() {
         let line = format!("\n{}", line(message, group));
         if out.chars().count() + line.chars().count() > TEXT {
-            let left: usize = together[i..].iter().map(|group| group.notices.len()).sum();
+            let left: usize = together[i..].iter().map(|group| group.alerts.len()).sum();
             return out + &format!("\n… and {left} more: raxx check");
         }
         out += &line;
@@ -63,8 +63,8 @@ pub(super) fn text(message: &Message) -> String {
     out
 }
 
-fn mark(notice: &Notice) -> &'static str {
-    match notice.event {
+fn mark(alert: &Alert) -> &'static str {
+    match alert.event {
         Event::Failing => "🔴",
         Event::Warning => "🟡",
         Event::Recovered => "🟢",
@@ -74,10 +74,10 @@ fn mark(notice: &Notice) -> &'static str {
 /// The names of a group, as many as fit.
 fn names(group: &Group<'_>, most: usize) -> String {
     let mut out = String::new();
-    for (i, notice) in group.notices.iter().enumerate() {
-        let name = format!("{}*{}*", if i == 0 { "" } else { ", " }, escaped(&notice.name, 120));
+    for (i, alert) in group.alerts.iter().enumerate() {
+        let name = format!("{}*{}*", if i == 0 { "" } else { ", " }, escaped(&alert.name, 120));
         if i > 0 && out.chars().count() + name.chars().count() > most {
-            return out + &format!(" and {} more", group.notices.len() - i);
+            return out + &format!(" and {} more", group.alerts.len() - i);
         }
         out += &name;
     }
@@ -86,13 +86,13 @@ fn names(group: &Group<'_>, most: usize) -> String {
 
 /// `A, B — said`, or `A works again, …`.
 fn said(group: &Group<'_>, most: usize) -> String {
-    let between = if group.notices[0].event == Event::Recovered { " " } else { " — " };
+    let between = if group.alerts[0].event == Event::Recovered { " " } else { " — " };
     format!("{between}{}", escaped(&group.said, most))
 }
 
 /// A group in a line.
 fn line(message: &Message, group: &Group<'_>) -> String {
-    let first = group.notices[0];
+    let first = group.alerts[0];
     let mut out = format!("{} {}{}", mark(first), names(group, 600), said(group, 160));
     if let (Event::Failing, Some(lasted)) = (first.event, message.lasted(group.since)) {
         out += &format!(" · for {lasted}");
@@ -105,10 +105,10 @@ fn line(message: &Message, group: &Group<'_>) -> String {
 
 /// A group in full.
 fn paragraph(message: &Message, group: &Group<'_>) -> String {
-    let first = group.notices[0];
+    let first = group.alerts[0];
     let mut out = format!("{} {}{}", mark(first), names(group, 800), said(group, 500));
     if first.event == Event::Failing {
-        let still = match (first.kind.is_inconclusive(), first.repeated) {
+        let still = match (first.verdict.kind.is_inconclusive(), first.repeated) {
             (true, _) => "could not be checked",
             (false, true) => "still failing",
             (false, false) => "failing",
@@ -125,7 +125,7 @@ fn paragraph(message: &Message, group: &Group<'_>) -> String {
             out += &format!(" · {make}");
         }
     }
-    if let Some(hint) = &first.hint {
+    if let Some(hint) = &first.verdict.hint {
         out += &format!("\n{}", escaped(hint, 300));
     }
     if !group.next.is_empty() {
@@ -148,7 +148,7 @@ pub(super) fn blocks(message: &Message) -> Value {
         let size = piece.chars().count() + gap.len();
         length += size;
         if length > MESSAGE {
-            let left: usize = groups[i..].iter().map(|group| group.notices.len()).sum();
+            let left: usize = groups[i..].iter().map(|group| group.alerts.len()).sum();
             sections.push(format!("… and {left} more. All of them: `raxx check`"));
             break;
         }

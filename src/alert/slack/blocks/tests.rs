@@ -1,17 +1,15 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::report::Kind;
+use crate::report::{Kind, Verdict};
 
-fn notice(name: &str, words: &str) -> Notice {
-    Notice {
+fn alert(name: &str, words: &str) -> Alert {
+    Alert {
         name: name.into(),
         provider: "heroku".into(),
         event: Event::Failing,
-        kind: Kind::Rejected,
-        words: words.into(),
+        verdict: Verdict::new(Kind::Rejected, words),
         lately: None,
-        hint: None,
         next: None,
         since: "2026-05-04T05:00:00Z".parse().unwrap(),
         no_answer_from: None,
@@ -21,9 +19,9 @@ fn notice(name: &str, words: &str) -> Notice {
     }
 }
 
-fn message(notices: Vec<Notice>) -> Message {
+fn message(alerts: Vec<Alert>) -> Message {
     let at: Timestamp = "2026-05-04T08:00:00Z".parse().unwrap();
-    Message { host: "laptop".into(), at, test: false, notices }
+    Message { host: "laptop".into(), at, test: false, alerts }
 }
 
 fn texts(blocks: &Value) -> Vec<String> {
@@ -49,10 +47,10 @@ fn assert_inside_limits(blocks: &Value, text: &str) {
 
 #[test]
 fn a_message_says_which_why_since_when_what_to_do_and_where() {
-    let mut again = notice("GITHUB_API_SECRETS_TOKEN", "");
+    let mut again = alert("GITHUB_API_SECRETS_TOKEN", "");
     again.event = Event::Recovered;
     again.rotate_via = None;
-    let message = message(vec![notice("HEROKU_API_KEY", "HTTP 401 (invalid or revoked)"), again]);
+    let message = message(vec![alert("HEROKU_API_KEY", "HTTP 401 (invalid or revoked)"), again]);
     let said = texts(&blocks(&message));
     assert_eq!(said.len(), 3);
     insta::assert_snapshot!("a_message", said.join("\n---\n"));
@@ -61,9 +59,9 @@ fn a_message_says_which_why_since_when_what_to_do_and_where() {
 
 #[test]
 fn what_a_provider_says_is_never_a_mention_or_a_link() {
-    let mut hostile = notice("A", "<!channel> & <https://evil.test|your bank>\n<@U123>\u{202e}");
+    let mut hostile = alert("A", "<!channel> & <https://evil.test|your bank>\n<@U123>\u{202e}");
     hostile.rotate_via = Some("https://a.test/?x=1&y=<!here>|b>".into());
-    hostile.hint = Some("<!everyone>".into());
+    hostile.verdict.hint = Some("<!everyone>".into());
     hostile.manage_url = Some("javascript:alert(1)".into());
     let mut message = message(vec![hostile]);
     message.host = "<!here>".into();
@@ -77,7 +75,7 @@ fn what_a_provider_says_is_never_a_mention_or_a_link() {
 
 #[test]
 fn fifty_that_fail_alike_are_a_paragraph_and_fifty_that_do_not_are_a_list() {
-    let alike = message((0..50).map(|i| notice(&format!("TOKEN_NUMBER_{i:02}"), "no response")).collect());
+    let alike = message((0..50).map(|i| alert(&format!("TOKEN_NUMBER_{i:02}"), "no response")).collect());
     let said = texts(&blocks(&alike));
     assert_inside_limits(&blocks(&alike), &text(&alike));
     assert_eq!(said.len(), 3);
@@ -90,7 +88,7 @@ fn fifty_that_fail_alike_are_a_paragraph_and_fifty_that_do_not_are_a_list() {
     assert_eq!(said[1].matches("no response").count(), 1, "{}", said[1]);
     insta::assert_snapshot!("fifty_that_fail_alike", said.join("\n---\n"));
 
-    let differ = message((0..50).map(|i| notice(&format!("TOKEN_NUMBER_{i:02}"), &format!("HTTP 4{i:02}"))).collect());
+    let differ = message((0..50).map(|i| alert(&format!("TOKEN_NUMBER_{i:02}"), &format!("HTTP 4{i:02}"))).collect());
     let said = texts(&blocks(&differ));
     assert_inside_limits(&blocks(&differ), &text(&differ));
     let all = said.join("\n");
@@ -105,8 +103,8 @@ fn fifty_that_fail_alike_are_a_paragraph_and_fifty_that_do_not_are_a_list() {
 fn no_message_is_too_long_for_slack() {
     for (count, size) in [(1, 20_000), (9, 2_000), (50, 500), (500, 100), (3_000, 20)] {
         let big = |i: usize| {
-            let mut big = notice(&format!("N{i}{}", "N".repeat(size)), &format!("{i}{}", "&<>é🔴".repeat(size)));
-            big.hint = Some("<".repeat(size));
+            let mut big = alert(&format!("N{i}{}", "N".repeat(size)), &format!("{i}{}", "&<>é🔴".repeat(size)));
+            big.verdict.hint = Some("<".repeat(size));
             big.rotate_via = Some(format!("https://a.test/{i}/{}", "&".repeat(size)));
             big.manage_url = big.rotate_via.clone();
             big.lately = Some(">".repeat(size));
