@@ -1,7 +1,7 @@
 #!/bin/sh
-# Everything that is tested, with one command: sh tests/run.sh
-# Installs what the tests need where it may; names it where it may not. Its last line begins with "run.sh: PASSED" or
-# "run.sh: FAILED". POSIX sh.
+# Usage: sh tests/run.sh
+# Runs all tests. Installs the programs that they need, or names them if it is not allowed to install. The last line begins with
+# "run.sh: PASSED" or "run.sh: FAILED". POSIX sh.
 set -eu
 cd -- "$(dirname -- "$0")/.."
 
@@ -12,7 +12,7 @@ die() {
     exit 1
 }
 
-# ---- what the tests need --------------------------------------------------------------------------------------------------------
+# ---- required programs ----------------------------------------------------------------------------------------------------------
 
 if command -v apt-get >/dev/null; then
     manager=apt-get
@@ -26,7 +26,7 @@ fi
 
 commands=
 packages=
-# need COMMAND APT DNF BREW: the package of each manager, or `-` where COMMAND comes with the system.
+# need COMMAND APT DNF BREW: notes the package to install if COMMAND is missing. `-`: COMMAND comes with the system.
 need() {
     if command -v "$1" >/dev/null; then return; fi
     commands="$commands $1"
@@ -46,23 +46,23 @@ need fish fish fish fish
 need age age age age
 need perl perl-base perl -
 need shellcheck shellcheck ShellCheck shellcheck
-# The Secret Service, for real; macOS has its Keychain.
+# A real Secret Service; macOS has the Keychain.
 if [ "$(uname -s)" != Darwin ]; then
     need dbus-run-session dbus dbus-daemon -
     need gnome-keyring-daemon gnome-keyring gnome-keyring -
     need secret-tool libsecret-tools libsecret -
     need keepassxc-cli keepassxc keepassxc -
-    # The schedulers: what is written for them is read by themselves.
+    # The schedulers, to parse what raxx writes for them.
     need crontab cron cronie -
     need systemd-analyze systemd systemd -
     need keyctl keyutils keyutils -
 fi
 
 as_root=
-may=1
+can_install=1
 if [ "$manager" != brew ] && [ "$(id -u)" -ne 0 ]; then
     as_root=sudo
-    sudo -n true 2>/dev/null || may=
+    sudo -n true 2>/dev/null || can_install=
 fi
 
 if [ -n "$packages" ]; then
@@ -71,7 +71,7 @@ if [ -n "$packages" ]; then
         apt-get) line="$manager install -y --no-install-recommends$packages" ;;
         brew) line="brew install$packages" ;;
     esac
-    [ -n "$may" ] || die "the tests need what is missing here:$commands. Type this, then run this again: ${as_root:+sudo }$line"
+    [ -n "$can_install" ] || die "the tests need programs that are not installed:$commands. Install them, then run this again: ${as_root:+sudo }$line"
     step "${as_root:+sudo }$line"
     # shellcheck disable=SC2086 # words of our own
     {
@@ -84,26 +84,26 @@ missing=
 for name in $commands; do
     command -v "$name" >/dev/null || missing="$missing $name"
 done
-[ -z "$missing" ] || die "the tests need what is missing here:$missing; install that and run this again"
+[ -z "$missing" ] || die "the tests need programs that are not installed:$missing. Install them, then run this again"
 
-# rustup was run, but this terminal is older.
+# This terminal is possibly older than the rustup installation.
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-$HOME/.cargo}/bin
 command -v cargo >/dev/null ||
-    die "the tests need cargo. Type this, then run this again: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+    die "the tests need cargo. Install it, then run this again: curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
 for part in rustfmt clippy; do
     case $part in
         rustfmt) cargo fmt --version >/dev/null 2>&1 && continue ;;
         clippy) cargo clippy --version >/dev/null 2>&1 && continue ;;
     esac
     step "rustup component add $part"
-    rustup component add "$part" || die "the tests need $part, which comes with rustup (rustup component add $part)"
+    rustup component add "$part" || die "the tests need $part, and rustup could not install it"
 done
 
 # ---- old shells -----------------------------------------------------------------------------------------------------------------
 
-# The tests go through these as well, where the machine has them.
+# The tests also run in these shells if they are installed.
 not_run=
-# old_shell VARIABLE NAME VERSION CANDIDATE...: sets VARIABLE to the first candidate of that version.
+# old_shell VARIABLE NAME VERSION CANDIDATE...: sets VARIABLE to the first candidate that has this version.
 old_shell() {
     variable=$1
     name=$2
@@ -135,7 +135,7 @@ for file in tests/*.sh; do
     [ "$file" = tests/run.sh ] || set -- "$@" "$file"
 done
 shellcheck "$@"
-# It knows no zsh; zsh itself at least reads these.
+# There is no shellcheck for zsh, but zsh itself can parse these.
 for file in shell/*.zsh; do
     zsh -n "$file"
 done
@@ -146,7 +146,7 @@ cargo fmt --check
 step 'cargo clippy --all-targets --locked -- -D warnings'
 cargo clippy --all-targets --locked -- -D warnings
 
-# Building cargo-deny takes longer than all tests together, so it runs where it is installed.
+# Building cargo-deny takes longer than all tests together, so it runs only if it is already installed.
 if cargo deny --version >/dev/null 2>&1; then
     step 'cargo deny --offline check bans licenses sources'
     cargo deny --offline check bans licenses sources
@@ -165,7 +165,7 @@ trap 'rm -f "$output"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-# Runs the tests, shows what they print as it comes, and keeps it in $output. Fails if they do.
+# Runs the tests, shows their output as it comes and saves it in $output. Fails if the tests fail.
 run_tests() {
     step "$*"
     { "$@" 2>&1 || echo "run.sh: exit code $?"; } | tee "$output"
@@ -186,8 +186,8 @@ fi
 if [ -n "$not_run" ]; then
     printf '\n%s\n' \
         '############################################################' \
-        "##  NOT RUN, because this machine does not have them:${not_run#,}" \
-        '##  Old shells are named with RAXX_TEST_BASH32 and RAXX_TEST_ZSH51.' \
+        "##  NOT RUN:${not_run#,}" \
+        '##  To set the paths of old shells: RAXX_TEST_BASH32, RAXX_TEST_ZSH51.' \
         '############################################################'
 fi
 if [ -n "$failed" ]; then verdict=FAILED; else verdict=PASSED; fi
