@@ -239,7 +239,7 @@ fn kill(sandbox: &Sandbox, at: usize) -> [usize; 3] {
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
 
-        // Not by secret-tool: so many of those at once now and then make gnome-keyring abort, see `greet`.
+        // Not by secret-tool: so many of those at once now and then make gnome-keyring abort, see `warm_up`.
         let now = exported(sandbox, &name);
         assert!(now == old || now == new, "{turn}: after {moment:?} it holds {now:?}");
         // So that about half of them come too late, also when the machine becomes busier or less so.
