@@ -3,6 +3,7 @@
 //! Never read from the current directory: a hostile repository must not be able to send tokens elsewhere.
 
 mod alert;
+mod entries;
 mod file;
 mod names;
 mod paths;
@@ -20,10 +21,10 @@ use toml::Spanned;
 use url::Url;
 
 use crate::files;
-use crate::provider::base_url::vault_url;
 use crate::provider::{Catalogue, ProviderTable};
 use crate::store::{Item, StoreSettings};
 use crate::text::typed::{self, shown, shown_name, shown_path, suggestion};
+use entries::{credential, infisical, warn_time};
 use file::{File, duration};
 use names::check_name;
 use paths::config_path;
@@ -202,7 +203,6 @@ impl Config {
         Config::parse("defaults.toml", DEFAULTS.into(), None).expect("the built-in configuration is tested")
     }
 
-    #[allow(clippy::too_many_lines)] // one key after the other
     fn parse(name: &str, text: String, defaults: Option<Config>) -> Result<Config, ConfigError> {
         let file = File { name: name.into(), text, built_in: defaults.is_none() };
         let form: Form = toml::from_str(&file.text).map_err(|e| file.mistake(&e))?;
@@ -224,67 +224,20 @@ impl Config {
             )?,
             None => base.map_or(Duration::ZERO, |b| b.recheck_after),
         };
-        let warn_time = |text: &Option<Spanned<String>>| {
-            let year = Duration::from_secs(365 * 86_400);
-            let time = |text| duration(&file, text, "warn_before", ("0s", Duration::ZERO), ("365d", year));
-            text.as_ref().map(time).transpose()
-        };
-        let warn_before = warn_time(&form.warn_before)?
+        let warn_before = warn_time(&file, form.warn_before.as_ref())?
             .unwrap_or_else(|| base.map_or(Duration::from_secs(14 * 86_400), |b| b.warn_before));
         let check_in_terminals = form.hook.enabled.or(base.map(|b| b.check_in_terminals)).unwrap_or(true);
         let warn_in_terminals = form.hook.warn.or(base.map(|b| b.warn_in_terminals)).unwrap_or(false);
         let store = store_settings(&file, &form.store)?;
-        let vault = form.vault.infisical;
-        let vault_url = match &vault.base_url {
-            Some(text) => Some(vault_url(text.get_ref()).map_err(|why| file.error(Some(text.span()), why))?),
-            None => None,
-        };
-        if let Some(text) = &vault.rotate_via {
-            file.no_secret(text.span(), "rotate_via", text.get_ref())?;
-        }
-        let infisical = Infisical {
-            enabled: vault.enabled.or(base.map(|b| b.infisical.enabled)).unwrap_or(true),
-            base_url: vault_url.or(base.map(|b| b.infisical.base_url.clone())).expect("the defaults have one"),
-            rotate_via: vault
-                .rotate_via
-                .map(Spanned::into_inner)
-                .or_else(|| base.and_then(|b| b.infisical.rotate_via.clone())),
-            warn_before: warn_time(&vault.warn_before)?,
-        };
+        let infisical = infisical(&file, form.vault.infisical, base)?;
 
         let mut credentials: Vec<Credential> = Vec::new();
         let mut provider_spans = Vec::new();
         let mut items = Items::default();
         for form in form.credentials {
             check_name(&file, &form.name, &credentials)?;
-            if let Some(id) = &form.account_id {
-                let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-                if id.get_ref().is_empty() || !id.get_ref().chars().all(plain) {
-                    let why = "account_id may contain letters, digits, - and _ only";
-                    return Err(file.error(Some(id.span()), why));
-                }
-            }
-            for (key, text) in [("rotate_via", &form.rotate_via), ("scope", &form.scope)] {
-                if let Some(text) = text {
-                    file.no_secret(text.span(), key, text.get_ref())?;
-                }
-            }
-            if let Some(item) = &form.store {
-                file.no_secret(item.span(), "store", &item.get_ref().service)?;
-                file.no_secret(item.span(), "store", &item.get_ref().account)?;
-                items.check(&file, &form.name, item)?;
-            }
-            file.no_secret(form.provider.span(), "provider", form.provider.get_ref())?;
             provider_spans.push(form.provider.span());
-            credentials.push(Credential {
-                name: form.name.into_inner(),
-                provider: form.provider.into_inner(),
-                store: form.store.map(Spanned::into_inner),
-                rotate_via: form.rotate_via.map(Spanned::into_inner),
-                scope: form.scope.map(Spanned::into_inner),
-                account_id: form.account_id.map(Spanned::into_inner),
-                warn_before: warn_time(&form.warn_before)?,
-            });
+            credentials.push(credential(&file, form, &mut items)?);
         }
         let built_in_alert = base.map(|b| b.alert.clone());
         if let (true, Some(defaults)) = (credentials.is_empty(), defaults) {
