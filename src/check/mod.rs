@@ -17,7 +17,7 @@ pub(crate) use cache::fingerprint_parts;
 use cache::{Answered, Method};
 use request::Extra;
 
-use crate::config::{Config, Credential, VAULT_ROW};
+use crate::config::{Config, Credential, Infisical, VAULT_ROW};
 use crate::provider::http::{Client, Fault};
 use crate::provider::{Catalogue, Finding};
 use crate::report::{ENVIRONMENT, Kind, Outcome, Row, distance, ends_soon, next_command};
@@ -63,8 +63,8 @@ pub(crate) struct Run<'a> {
     pub config: &'a Config,
     pub catalogue: &'a Catalogue,
     pub credentials: Vec<&'a Credential>,
-    /// Whether the vault's row is part of it.
-    pub vault: bool,
+    /// The vault, if its row is part of the run.
+    pub vault: Option<&'a Infisical>,
     pub mode: Mode,
     pub state: Option<&'a State>,
     pub store: &'a dyn Store,
@@ -85,7 +85,7 @@ impl<'a> Run<'a> {
             config,
             catalogue,
             credentials: config.credentials.iter().collect(),
-            vault: config.infisical.enabled,
+            vault: Some(&config.infisical).filter(|vault| vault.enabled),
             mode,
             state,
             store,
@@ -97,13 +97,13 @@ impl<'a> Run<'a> {
 
     /// How many rows the report will have.
     pub(crate) fn len(&self) -> usize {
-        self.credentials.len() + usize::from(self.vault)
+        self.credentials.len() + usize::from(self.vault.is_some())
     }
 
     /// The rows' names, in order.
     pub(crate) fn names(&self) -> Vec<&str> {
         let names = self.credentials.iter().map(|c| c.name.as_str());
-        names.chain(self.vault.then_some(VAULT_ROW)).collect()
+        names.chain(self.vault.map(|_| VAULT_ROW)).collect()
     }
 
     /// Runs all checks at once. `each` gets every verdict with its place in the configured order.
@@ -118,8 +118,8 @@ impl<'a> Run<'a> {
                 None => without.push((i, credential)),
             }
         }
-        if self.vault {
-            running.push(async move { (self.credentials.len(), self.vault().await) }.boxed_local());
+        if let Some(vault) = self.vault {
+            running.push(async move { (self.credentials.len(), self.vault(vault).await) }.boxed_local());
         }
         // The store is asked for all at once and while the environment's values are already on their way.
         let wanted: Vec<&Credential> = without.iter().map(|(_, c)| *c).collect();
@@ -160,7 +160,7 @@ impl<'a> Run<'a> {
             }
             return checked;
         }
-        let mut better = self.validated(credential, secret, name, false, end).await;
+        let mut better = self.validated(credential, secret, name, end).await;
         if better.row.outcome() != Outcome::Pass {
             if better.row.verdict.kind == Kind::Unreachable && Instant::now() >= end {
                 let other = "has another value, which could not be checked in time";
@@ -193,7 +193,7 @@ impl<'a> Run<'a> {
         if secret.was_trimmed() && only_looks && secret.stand_in().is_none() {
             return mangled(credential, secret, "not a token: ends with a newline");
         }
-        let mut checked = self.validated(credential, secret.clone(), ENVIRONMENT, !secret.was_trimmed(), end).await;
+        let mut checked = self.validated(credential, secret.clone(), ENVIRONMENT, end).await;
         match (&mut checked.good, secret.without_spaces()) {
             (Some(_), Some(_)) if only_looks && checked.row.verdict.kind == Kind::Valid => {
                 mangled(credential, secret, "not a token: works only without the spaces at its ends")
@@ -210,7 +210,7 @@ impl<'a> Run<'a> {
         // Of two stores behind one another, the one that gave it.
         let from = credential.store.as_ref().map_or(self.store, |item| self.store.backend_for(item)).name();
         match value {
-            Stored::Value(secret) => self.validated(credential, secret, from, false, self.end()).await,
+            Stored::Value(secret) => self.validated(credential, secret, from, self.end()).await,
             Stored::Malformed(why) => malformed(credential, why, from),
             Stored::Absent => self.without_value(credential, None),
             Stored::Failed(why) => self.without_value(credential, Some(&why)),
@@ -225,7 +225,7 @@ impl<'a> Run<'a> {
 
     /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
     pub(crate) async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
-        self.validated(credential, secret.clone(), "input", false, self.end()).await.row.cleaned()
+        self.validated(credential, secret.clone(), "input", self.end()).await.row.cleaned()
     }
 
     /// Forgets what was said of a value that a person stores unchecked: it must not be held back, and a first rejection is
@@ -247,14 +247,7 @@ impl<'a> Run<'a> {
     }
 
     /// Asks the provider about a value, until `end` at most.
-    async fn validated(
-        &self,
-        credential: &Credential,
-        secret: Secret,
-        source: &str,
-        in_environment: bool,
-        end: Instant,
-    ) -> Checked {
+    async fn validated(&self, credential: &Credential, secret: Secret, source: &str, end: Instant) -> Checked {
         if let Some(what) = secret.stand_in() {
             return malformed(credential, Malformed::StandIn(what), source);
         }
@@ -290,14 +283,16 @@ impl<'a> Run<'a> {
             set_again(&mut row, credential, source);
         }
         let exportable = !row.verdict.kind.is_bad();
+        // A shell that has a line end after the value gets the bare one.
+        let in_environment = source == ENVIRONMENT && !secret.was_trimmed();
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         Checked { row, good: exportable.then_some(Good { secret, in_environment }), live, print }
     }
 
-    async fn vault(&self) -> Checked {
-        let rotate_via = self.config.infisical.rotate_via.clone();
+    async fn vault(&self, vault: &Infisical) -> Checked {
+        let rotate_via = vault.rotate_via.clone();
         let provider = self.catalogue.get("infisical").expect("it is built in");
-        let address = match infisical::address(&self.config.infisical.base_url) {
+        let address = match infisical::address(&vault.base_url) {
             Ok(address) => address,
             Err(why) => return plain_row(Kind::Malformed, why),
         };

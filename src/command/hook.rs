@@ -12,7 +12,7 @@ use crate::check::announced;
 use crate::check::{Checked, Mode};
 use crate::config;
 use crate::process::{block_on, detach, write_whole};
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, Shown};
 use crate::shell::{Changes, Code, is_off, say_lines};
 use crate::state::history;
 
@@ -55,9 +55,9 @@ fn validated(nested: bool) -> Result<Code> {
     // A new terminal does not speak of it: what a person types does.
     let _ = history::note(&config::place(), &live, run.began, report.checked_at);
     session.prune(None);
-    let warn = session.config.warn_in_terminals;
-    let rows = block_on(announced::news(&found, run.catalogue, nested, warn))?;
-    let said = Report { rows, ..report }.condensed(warn);
+    let shown = if session.config.warn_in_terminals { Shown::FailsAndWarnings } else { Shown::Fails };
+    let rows = block_on(announced::news(&found, run.catalogue, nested, shown))?;
+    let said = Report { rows, ..report }.condensed(shown);
     Ok(snippet(&found, &said))
 }
 

@@ -84,7 +84,7 @@ impl Session {
             }
         }
         run.credentials.retain(|c| names.contains(&c.name));
-        run.vault = names.iter().any(|n| VAULT.contains(&n.as_str()));
+        run.vault = names.iter().any(|n| VAULT.contains(&n.as_str())).then_some(&run.config.infisical);
         Ok(run)
     }
 

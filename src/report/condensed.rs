@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cause, Kind, Outcome, Report, Row};
+use super::{Cause, Kind, Outcome, Report, Row, Shown};
 use crate::text::clean;
 
 impl Report {
-    /// The FAILs, and with `warn` the warnings, as a new terminal says them: what has one cause is said once, with the one
+    /// The FAILs, and the warnings if they are `shown`, as a new terminal says them: what has one cause is said once, with the one
     /// thing to do.
-    pub(crate) fn condensed(&self, warn: bool) -> String {
+    pub(crate) fn condensed(&self, shown: Shown) -> String {
         let fails: Vec<&Row> = self.rows.iter().filter(|r| r.outcome() == Outcome::Fail).collect();
         let mut out = String::new();
         let mut said: Vec<&Cause> = Vec::new();
@@ -39,7 +39,7 @@ impl Report {
             said.push(cause);
             out += &together_line(&together, cause);
         }
-        for row in self.rows.iter().filter(|row| warn && row.warning.is_some()) {
+        for row in self.rows.iter().filter(|row| shown != Shown::Fails && row.warning.is_some()) {
             out += &(row.lines(false) + "\n");
         }
         out
@@ -106,11 +106,11 @@ mod tests {
     #[test]
     fn one_cause_is_said_once() {
         let mut rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
-        let one_reason = report(rows.clone()).condensed(false);
+        let one_reason = report(rows.clone()).condensed(Shown::Fails);
         assert!(one_reason.ends_with("type: raxx check\n") && one_reason.contains("refused"), "{one_reason}");
         // Two reasons are none to name.
         rows[2].verdict.cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
-        let two_reasons = report(rows).condensed(false);
+        let two_reasons = report(rows).condensed(Shown::Fails);
         assert!(!two_reasons.contains("refused") && !two_reasons.contains("timed out"), "{two_reasons}");
         insta::assert_snapshot!("one_cause", one_reason + &two_reasons);
     }
@@ -119,14 +119,14 @@ mod tests {
     fn where_nobody_was_asked_nobody_was_silent() {
         let rows =
             vec![not_asked("A", "no certificates"), unanswered("B", "b.test"), not_asked("C", "no certificates")];
-        insta::assert_snapshot!("not_asked", report(rows).condensed(false));
+        insta::assert_snapshot!("not_asked", report(rows).condensed(Shown::Fails));
     }
 
     #[test]
     fn a_single_failure_keeps_its_own_line() {
         let rows = vec![unanswered("A", "a.test"), Row::new("B", "x", Kind::Valid, "valid")];
         assert_eq!(
-            report(rows).condensed(false),
+            report(rows).condensed(Shown::Fails),
             "[FAIL] A    no response (network/X down?)\n       type: raxx check A\n"
         );
     }
@@ -140,7 +140,7 @@ mod tests {
             row.next = Some("security unlock-keychain".into());
             rows.push(row);
         }
-        let said = report(rows).condensed(false);
+        let said = report(rows).condensed(Shown::Fails);
         assert_eq!((said.matches("[FAIL]").count(), said.matches("type: security unlock-keychain").count()), (1, 1));
         insta::assert_snapshot!("a_locked_store", said);
     }
@@ -153,10 +153,11 @@ mod tests {
             row.rotate_via = Some("page.md".into());
             row
         };
-        let empty = report(vec![missing("A"), missing("B")]).condensed(false);
+        let empty = report(vec![missing("A"), missing("B")]).condensed(Shown::Fails);
         assert_eq!((empty.matches("[FAIL]").count(), empty.matches("type: raxx check").count()), (1, 1));
         insta::assert_snapshot!("an_empty_machine", empty);
-        let gaps = report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed(false);
+        let gaps =
+            report(vec![missing("A"), missing("B"), Row::new("C", "x", Kind::Valid, "valid")]).condensed(Shown::Fails);
         assert_eq!(gaps.matches("rotate via: page.md").count(), 2, "{gaps}");
     }
 }

@@ -38,17 +38,12 @@ pub(crate) fn access() -> Access {
     // The Infisical CLI's names need no project: the log-in does not. The runbook's three belong together.
     let cli = ("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", "INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET");
     let runbook = ("INFISICAL_CLIENT_ID", "INFISICAL_CLIENT_SECRET");
-    let has = |name: &str| from_environment(name).is_some();
-    let (id, secret) = match (has(cli.0) && has(cli.1), has(runbook.0) && has(runbook.1) && has("INFISICAL_PROJECT_ID"))
-    {
-        (_, true) => runbook,
-        (true, false) => cli,
-        (false, false) => return Access::NotSet("INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set".into()),
-    };
-    match (first(&[id]), first(&[secret])) {
-        (Some((_, Ok(id))), Some((_, Ok(secret)))) => Access::Login { id, secret },
-        (Some((name, Err(why))), _) | (_, Some((name, Err(why)))) => Access::Malformed(name, why),
-        _ => Access::NotSet("INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set".into()),
+    let pair = |names: (&'static str, &'static str)| first(&[names.0]).zip(first(&[names.1]));
+    let runbook = pair(runbook).filter(|_| from_environment("INFISICAL_PROJECT_ID").is_some());
+    match runbook.or_else(|| pair(cli)) {
+        Some(((_, Ok(id)), (_, Ok(secret)))) => Access::Login { id, secret },
+        Some(((name, Err(why)), _) | (_, (name, Err(why)))) => Access::Malformed(name, why),
+        None => Access::NotSet("INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set".into()),
     }
 }
 
