@@ -1,4 +1,4 @@
-# raxx for zsh's plugin managers (antidote, zinit, oh-my-zsh), by the Zsh Plugin Standard. It does what the line of install.sh in
+# raxx for zsh's plugin managers (antidote, zinit, oh-my-zsh), by the Zsh Plugin Standard. It does what the line of `raxx setup` in
 # .zshrc does; where both are, there is still one hook. Silent where raxx is not installed.
 #
 # As in raxx.zsh, the whole file is parsed under the user's own options and aliases, hence `\builtin` and the quotes.
@@ -55,7 +55,8 @@ function raxx_plugin_unload {
 
   precmd_functions=("${(@)precmd_functions:#__raxx_*}")
   (( ${#precmd_functions} )) || \builtin \unset precmd_functions
-  preexec_functions=("${(@)preexec_functions:#__raxx_*}")
+  # Where it does not exist, the quotes would make one empty element.
+  preexec_functions=(${preexec_functions:#__raxx_*})
   (( ${#preexec_functions} )) || \builtin \unset preexec_functions
   fpath=("${(@)fpath:|__raxx_plugin_fpath}")
   if \builtin \typeset -f 'compdef' >/dev/null && [[ "${_comps[raxx]-}" == '_raxx' ]]; then
