@@ -55,6 +55,9 @@ _raxx() {
             raxx,schedule)
                 cmd="raxx__subcmd__schedule"
                 ;;
+            raxx,setup)
+                cmd="raxx__subcmd__setup"
+                ;;
             raxx,store)
                 cmd="raxx__subcmd__store"
                 ;;
@@ -80,7 +83,7 @@ _raxx() {
 
     case "${cmd}" in
         raxx)
-            opts="-h -V --color --help --version check load unset store rotate forget import unlock lock schedule export init hook completions list prompt"
+            opts="-h -V --color --help --version check load unset setup store rotate forget import unlock lock schedule export init hook completions list prompt"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -401,6 +404,28 @@ _raxx() {
                 return 0
             fi
             case "${prev}" in
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        raxx__subcmd__setup)
+            opts="-y -h --shell --yes --dry-run --undo --status --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --shell)
+                    COMPREPLY=($(compgen -W "zsh bash" -- "${cur}"))
+                    return 0
+                    ;;
                 --color)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0

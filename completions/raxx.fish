@@ -32,6 +32,7 @@ complete -c raxx -n "__fish_raxx_needs_command" -s V -l version -d 'Print versio
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "check" -d 'Ask every provider now whether its credential works'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "load" -d 'Check, then export the good values into this shell'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "unset" -d 'Clear the credentials from this shell'
+complete -c raxx -n "__fish_raxx_needs_command" -f -a "setup" -d 'Load raxx in new terminals: add a line to the rc files of zsh and bash'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "store" -d 'Prompt for a value, verify it with its provider, and store it'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "rotate" -d 'Replace a token: show how, verify the new one, store it, load it here'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "forget" -d 'Delete a value from the secret store'
@@ -64,6 +65,16 @@ always\t''
 never\t''"
 complete -c raxx -n "__fish_raxx_using_subcommand unset" -l tmux -d 'Also unset them in tmux\'s environment, so that new panes start without them'
 complete -c raxx -n "__fish_raxx_using_subcommand unset" -s h -l help -d 'Print help'
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -l shell -d 'Only this shell [default: those that are used on this machine]' -r -f -a "zsh\t''
+bash\t''"
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -l color -d 'When to use colors' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -s y -l yes -d 'Do not ask'
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -l dry-run -d 'Print what would change, and change nothing'
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -l undo -d 'Remove the lines again'
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -l status -d 'Show which rc files load raxx; exit 1 if one does not'
+complete -c raxx -n "__fish_raxx_using_subcommand setup" -s h -l help -d 'Print help'
 complete -c raxx -n "__fish_raxx_using_subcommand store" -l color -d 'When to use colors' -r -f -a "auto\t''
 always\t''
 never\t''"

@@ -65,6 +65,8 @@ pub(crate) enum Command {
         #[arg(long)]
         tmux: bool,
     },
+    /// Load raxx in new terminals: add a line to the rc files of zsh and bash
+    Setup(SetupArgs),
     /// Prompt for a value, verify it with its provider, and store it
     Store(StoreArgs),
     /// Replace a token: show how, verify the new one, store it, load it here
@@ -188,6 +190,26 @@ pub(crate) struct ListArgs {
     /// Show when the verdict of this credential changed
     #[arg(long, value_name = "NAME")]
     pub history: Option<String>,
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag
+pub(crate) struct SetupArgs {
+    /// Only this shell [default: those that are used on this machine]
+    #[arg(long)]
+    pub shell: Option<Shell>,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+    /// Print what would change, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Remove the lines again
+    #[arg(long)]
+    pub undo: bool,
+    /// Show which rc files load raxx; exit 1 if one does not
+    #[arg(long, conflicts_with_all = ["yes", "dry_run", "undo"])]
+    pub status: bool,
 }
 
 #[derive(Debug, Args)]

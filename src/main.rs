@@ -38,6 +38,7 @@ fn main() -> ExitCode {
         Command::Rotate(args) => files::refuse_foreign_home().and_then(|()| command::rotate::run(&args)),
         Command::Forget(args) => files::refuse_foreign_home().and_then(|()| command::forget::run(&args)),
         Command::Import(args) => files::refuse_foreign_home().and_then(|()| command::import::run(&args)),
+        Command::Setup(args) => command::setup::run(&args),
         Command::Unlock(args) => command::unlock::unlock(&args),
         Command::Lock => command::unlock::lock(),
         Command::Schedule { action } => command::schedule::run(&action),

@@ -14,6 +14,7 @@ pub(crate) mod prompt;
 pub(crate) mod rotate;
 pub(crate) mod schedule;
 mod session;
+pub(crate) mod setup;
 pub(crate) mod store;
 pub(crate) mod unlock;
 pub(crate) mod usage;

@@ -18,6 +18,7 @@ mod ownership;
 mod read;
 mod replace;
 mod resolve;
+mod rewrite;
 
 pub(crate) use directory::{make_directory, make_directory_of};
 pub(crate) use lock::{lock, lock_blocking, lock_file, try_lock};
@@ -25,6 +26,7 @@ pub(crate) use ownership::{belongs_to_this_user, foreign_home, refuse_foreign_ho
 pub(crate) use read::{append, open, read, read_opened, read_own};
 pub(crate) use replace::{Target, replace, sweep, sweep_named};
 pub(crate) use resolve::real;
+pub(crate) use rewrite::{obstacle, rewrite};
 
 /// The path in an environment variable. Empty and relative ones count as unset: the current directory may be anybody's.
 pub(crate) fn from_environment(variable: &str) -> Option<PathBuf> {

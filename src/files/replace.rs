@@ -140,6 +140,18 @@ impl Target {
         Ok(())
     }
 
+    /// Writes a copy of the file's bytes beside it.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(super) fn copy_of(&self, bytes: &[u8], mode: fs::Permissions) -> io::Result<PathBuf> {
+        let (mut file, path) = self.open_new()?;
+        let written = file.write_all(bytes).and_then(|()| file.set_permissions(mode)).and_then(|()| file.sync_all());
+        written.map(|()| path.clone()).inspect_err(|_| {
+            let _ = fs::remove_file(&path);
+        })
+    }
+
     fn open_new(&self) -> io::Result<(File, PathBuf)> {
         let path = if let Some(path) = &self.new {
             let _ = fs::remove_file(path);

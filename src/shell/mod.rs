@@ -1,5 +1,7 @@
 //! Shell code: quoting, exports, unsets, and the glue. `export_line` is the one place that prints a secret.
 
+pub(crate) mod rc_block;
+pub(crate) mod rc_files;
 pub(crate) mod startup_files;
 
 use std::borrow::Cow;
@@ -22,6 +24,14 @@ pub(crate) enum Shell {
 }
 
 impl Shell {
+    /// Returns the name of its program.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Shell::Zsh => "zsh",
+            Shell::Bash => "bash",
+        }
+    }
+
     /// The glue of this shell with the names put in. Constant text, no secret: users cache it.
     pub(crate) fn glue(self, names: &[String]) -> String {
         let file = match self {
