@@ -11,5 +11,8 @@ mod snapshot;
 #[path = "../support/mod.rs"]
 mod support;
 
+mod home;
 mod install;
+mod plugin;
+mod setup;
 mod terminal;
