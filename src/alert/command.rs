@@ -24,7 +24,7 @@ const HEARD: u64 = 4096;
 /// Why it did not take it, in a line.
 pub(crate) async fn tell(run: &[String], report: &Report, message: &Message) -> Result<String, String> {
     let (program, arguments) = run.split_first().ok_or("no program is configured")?;
-    let mut json: serde_json::Value = serde_json::from_str(&report.json()).expect("it was made a moment ago");
+    let mut json = serde_json::to_value(report).expect("a report is plain data");
     json["alert"] = serde_json::to_value(message).expect("a message is plain data");
     let mut command = child_apart(program);
     command.args(arguments);

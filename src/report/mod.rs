@@ -201,24 +201,20 @@ impl Report {
 
     /// The report as JSON, version 1 (docs/configuration.md has the fields).
     pub(crate) fn json(&self) -> String {
-        #[derive(Serialize)]
-        struct Form<'a> {
-            version: u32,
-            checked_at: Timestamp,
-            verdict: Option<Outcome>,
-            unfinished: usize,
-            credentials: &'a [Row],
-        }
-        let form = Form {
-            version: JSON_VERSION,
-            checked_at: self.checked_at,
-            // What an interrupted run did not get to may be bad.
-            verdict: if self.failed() { Some(Outcome::Fail) } else { (self.unfinished == 0).then_some(Outcome::Pass) },
-            unfinished: self.unfinished,
-            credentials: &self.rows,
-        };
-        let mut json = serde_json::to_string_pretty(&form).expect("a report is plain data");
-        json.push('\n');
-        json
+        serde_json::to_string_pretty(self).expect("a report is plain data") + "\n"
+    }
+}
+
+impl Serialize for Report {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // What an interrupted run did not get to may be bad.
+        let passed = (self.unfinished == 0).then_some(Outcome::Pass);
+        let mut report = serializer.serialize_struct("Report", 5)?;
+        report.serialize_field("version", &JSON_VERSION)?;
+        report.serialize_field("checked_at", &self.checked_at)?;
+        report.serialize_field("verdict", &if self.failed() { Some(Outcome::Fail) } else { passed })?;
+        report.serialize_field("unfinished", &self.unfinished)?;
+        report.serialize_field("credentials", &self.rows)?;
+        report.end()
     }
 }
