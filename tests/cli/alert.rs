@@ -1,4 +1,4 @@
-//! `raxx check --alert`: people are told of what fails, once, and nothing that was to be told is lost.
+//! `raxx check --alert`: each failure is reported once, and no alert is lost.
 
 use crate::support;
 
@@ -23,7 +23,7 @@ const BOT: &str = "xoxb-MadeUpForTheAlertTests-00000000beef";
 const POST: &str = "/slack/api/chat.postMessage";
 const TEST: &str = "/slack/api/auth.test";
 
-/// One Heroku key, and Slack, on a loopback server. `more` stands under `[alert]`, and may go on with other tables.
+/// One Heroku key, and Slack, on a loopback server. `more` is put into `[alert]` and can continue with other tables.
 fn sandbox(server: &Loopback, more: &str) -> Sandbox {
     sandbox_with(&server.config(), &format!("{}/slack/api", server.url()), more)
 }
@@ -45,7 +45,7 @@ fn sandbox_patient(providers: &str, slack: &str, retry_for: &str, more: &str) ->
     sandbox
 }
 
-/// Runs the daily check. It prints nothing on stdout, ever, and shows no value.
+/// Runs the daily check, which prints nothing to stdout and never shows a value.
 fn alert(sandbox: &Sandbox) -> Output {
     let out = sandbox.run(&["check", "--alert"]);
     assert_eq!(text(&out.stdout), "");
@@ -55,14 +55,14 @@ fn alert(sandbox: &Sandbox) -> Output {
     out
 }
 
-/// The same, where everybody takes what there is to tell.
-fn quietly(sandbox: &Sandbox) -> i32 {
+/// Runs the daily check and asserts that every alert was delivered. Returns the exit code.
+fn delivered(sandbox: &Sandbox) -> i32 {
     let out = alert(sandbox);
     assert_eq!(text(&out.stderr), "");
-    out.status.code().expect("it exits by itself")
+    out.status.code().expect("an exit code")
 }
 
-/// The messages that reached Slack, as requests and as what a person reads.
+/// The requests that posted a message to Slack.
 fn messages(server: &Loopback) -> Vec<Request> {
     server.requests().into_iter().filter(|r| r.path == POST || r.path.starts_with("/services/")).collect()
 }
@@ -75,7 +75,7 @@ fn read(message: &Request) -> String {
     whole.replace(&format!("on {} ·", host_name()), "on [HOST] ·")
 }
 
-/// All messages that reached Slack, for a snapshot.
+/// The text of all messages that reached Slack, for a snapshot.
 fn read_all(server: &Loopback) -> String {
     messages(server).iter().map(read).collect::<Vec<_>>().join("\n\n---\n\n") + "\n"
 }
@@ -84,11 +84,11 @@ fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-fn book_file(sandbox: &Sandbox) -> PathBuf {
+fn alerts_file(sandbox: &Sandbox) -> PathBuf {
     sandbox.state().join("alerts.json")
 }
 
-/// Moves every time in the book, as if so much time had gone by since.
+/// Moves every saved time into the past, as if that much time had passed.
 fn age(sandbox: &Sandbox, by: SignedDuration) {
     fn walk(value: &mut Value, by: SignedDuration) {
         match value {
@@ -110,7 +110,7 @@ fn age(sandbox: &Sandbox, by: SignedDuration) {
     }
 }
 
-/// No file that raxx keeps holds a value.
+/// Asserts that no state file contains a secret.
 fn assert_value_free(sandbox: &Sandbox) {
     let files = fs::read_dir(sandbox.state()).expect("the state").map(|e| e.unwrap().path());
     for file in files.filter(|f| f.is_file()) {
@@ -125,7 +125,7 @@ fn a_failure_is_reported_once_then_daily_and_its_recovery_once() {
     let server = Loopback::start();
     server.accept(BOT);
     let sandbox = sandbox(&server, "");
-    assert_eq!(quietly(&sandbox), 1);
+    assert_eq!(delivered(&sandbox), 1);
     let told = messages(&server);
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].header("authorization"), Some(format!("Bearer {BOT}").as_str()));
@@ -135,31 +135,31 @@ fn a_failure_is_reported_once_then_daily_and_its_recovery_once() {
     assert!(said.contains("\n🔴 *HEROKU_API_KEY* — HTTP 401 (invalid or revoked)\n"), "{said}");
     assert!(said.contains("rotate via: docs/heroku.md · <https://"), "{said}");
     assert!(said.contains("\non [HOST] · ") && !host_name().is_empty(), "{said}");
-    assert!(!told[0].holds(KEY) && !said.contains("HRKU"), "not even the ends of a value leave the machine: {said}");
+    assert!(!told[0].holds(KEY) && !said.contains("HRKU"), "no part of a value leaves the machine: {said}");
     assert_value_free(&sandbox);
 
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "told twice");
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1), "alerted twice");
     age(&sandbox, SignedDuration::from_hours(12));
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "told twice");
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1), "alerted twice");
     age(&sandbox, SignedDuration::from_hours(12));
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 2), "not repeated after a day");
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 2), "not repeated after a day");
     assert!(read(&messages(&server)[1]).contains("🔴 *HEROKU_API_KEY*"), "{}", read(&messages(&server)[1]));
 
     server.accept(KEY);
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 3));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (0, 3));
     let said = read(&messages(&server)[2]);
     assert!(said.contains("\n🟢 *HEROKU_API_KEY* ") && said.contains("24 h"), "{said}");
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 3));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (0, 3));
     snapshot!(sandbox, read_all(&server));
 }
 
 #[test]
-fn all_well_tells_nobody_and_asks_slack_nothing() {
+fn a_pass_sends_no_alert_and_no_request_to_slack() {
     let server = Loopback::start();
     server.accept(KEY);
     let mut sandbox = sandbox(&server, "");
     sandbox.unset("SLACK_BOT_TOKEN");
-    assert_eq!(quietly(&sandbox), 0);
+    assert_eq!(delivered(&sandbox), 0);
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")));
 }
 
@@ -180,7 +180,7 @@ fn a_warning_is_sent_and_exits_0() {
     ));
     sandbox.env("A", token).env("SLACK_BOT_TOKEN", BOT);
     server.accept(BOT);
-    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (0, 0));
+    assert_eq!((delivered(&sandbox), delivered(&sandbox)), (0, 0));
     assert_eq!(messages(&server).len(), 1);
     let said = read(&messages(&server)[0]);
     assert!(said.contains("\n🟡 *A* — expires in 9 days\nrotate via: docs/pat.md"), "{said}");
@@ -195,19 +195,19 @@ fn an_outage_is_reported_by_the_second_run() {
     let down = Answer::json(503, "{}");
     let sandbox = sandbox(&server, "");
     server.next("/account", down.clone());
-    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 0));
-    assert_eq!(messages(&server).len(), 0, "a laptop without network is no incident");
+    assert_eq!((delivered(&sandbox), delivered(&sandbox)), (1, 0));
+    assert_eq!(messages(&server).len(), 0, "one run without a network sends no alert");
     server.next("/account", down.clone());
     server.next("/account", down);
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 0));
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 0));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1));
     assert!(read(&messages(&server)[0]).contains("🔴 *HEROKU_API_KEY*"), "{}", read(&messages(&server)[0]));
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 2));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (0, 2));
     assert!(read(&messages(&server)[1]).contains("🟢 *HEROKU_API_KEY*"));
     snapshot!(sandbox, read_all(&server));
 }
 
-/// What Slack answers to a message that it refuses, and the command, table or page that raxx has to name.
+/// What Slack answers when it refuses a message, and the command, table or page that raxx must name.
 const REFUSALS: [(&str, &str); 14] = [
     ("invalid_auth", "type: raxx store SLACK_BOT_TOKEN"),
     ("not_authed", "type: raxx store SLACK_BOT_TOKEN"),
@@ -246,15 +246,15 @@ fn every_error_from_slack_is_explained_and_the_alert_is_kept() {
     snapshot!(sandbox, refusals + &format!("missing_scope\n  {said}"));
     assert_value_free(&sandbox);
 
-    // And then it works, by the time that the key does too.
+    // Deliver the alert, after the key works again too.
     server.accept(KEY);
     let out = alert(&sandbox);
-    assert_eq!(out.status.code(), Some(1), "who could not tell has failed");
+    assert_eq!(out.status.code(), Some(1), "an undelivered alert fails the run");
     server.react_at(POST, BOT, Answer::json(200, r#"{"ok":true,"channel":"D1","ts":"1.1"}"#));
-    assert_eq!(quietly(&sandbox), 0);
+    assert_eq!(delivered(&sandbox), 0);
     assert!(read(messages(&server).last().unwrap()).contains("🟢 *HEROKU_API_KEY*"));
     let count = messages(&server).len();
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, count));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (0, count));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn answers_that_are_not_from_slack() {
     snapshot!(sandbox, strangers);
 }
 
-/// A connection that breaks off, or an answer that does not come, may stand for a message that is there.
+/// After a dropped connection or a missing response, the message may have been posted anyway.
 #[test]
 fn an_alert_that_may_have_been_posted_is_retried_once() {
     let server = Loopback::start();
@@ -295,12 +295,12 @@ fn an_alert_that_may_have_been_posted_is_retried_once() {
         assert!(second.contains("24 h"), "{second}");
         assert_eq!((sent(), second.lines().count()), (2, 1), "{fault:?}");
         faults += &format!("{fault:?}, the first run and the second\n  {first}  {second}");
-        assert_eq!((quietly(&sandbox), sent()), (1, 2), "{fault:?}: one too many at most");
-        // It is not lost.
+        assert_eq!((delivered(&sandbox), sent()), (1, 2), "{fault:?}: posted more than twice");
+        // The alert is not lost.
         age(&sandbox, SignedDuration::from_hours(24));
         server.accept(BOT);
         server.react_at(POST, BOT, Answer::json(200, r#"{"ok":true,"channel":"D1","ts":"1.1"}"#));
-        assert_eq!((quietly(&sandbox), sent()), (1, 3), "{fault:?}");
+        assert_eq!((delivered(&sandbox), sent()), (1, 3), "{fault:?}");
     }
     snapshot!(Sandbox::new(), faults);
 }
@@ -310,15 +310,15 @@ fn a_slow_slack_is_given_more_time_than_a_provider() {
     let server = Loopback::start();
     server.accept(BOT);
     let sandbox = sandbox_patient(&server.config(), &format!("{}/slack/api", server.url()), "40s", "");
-    // A byte every tenth of a second: longer than the 2 s that a provider has.
+    // One byte every tenth of a second takes longer than the 2 s that a provider has.
     server.next(POST, Fault::DripBody);
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "told twice");
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1), "alerted twice");
 }
 
-/// A second configuration on the same machine, for another job: what is to be told of the one is not the other's.
+/// A second configuration on the same machine keeps its alerts apart from the first one's.
 #[test]
-fn two_configurations_with_one_state_directory_keep_their_own_books() {
+fn two_configurations_in_one_state_directory_have_separate_alerts() {
     let server = Loopback::start();
     server.accept(BOT);
     let mut sandbox = sandbox(&server, "");
@@ -328,28 +328,28 @@ fn two_configurations_with_one_state_directory_keep_their_own_books() {
     fs::write(&two, text_of_one.replace(NAME, "OTHER_KEY")).unwrap();
     sandbox.env("OTHER_KEY", "HRKU-MadeUpForTheAlertTests-000000005678");
     for told in [(1, 2), (2, 2), (2, 2)] {
-        assert_eq!((quietly(sandbox.env("RAXX_CONFIG", &one)), messages(&server).len()), (1, told.0));
-        assert_eq!((quietly(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, told.1));
+        assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &one)), messages(&server).len()), (1, told.0));
+        assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, told.1));
     }
-    // Even of one name: other providers, other people.
+    // The same credential name, but other providers and other receivers.
     fs::write(&two, text_of_one.replace("D0AJ7K184TV", "C0FFEE")).unwrap();
-    assert_eq!((quietly(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, 3));
+    assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, 3));
 
-    // What the one could not deliver is not lost over a run of the other.
+    // A run of one configuration does not lose the undelivered alerts of the other.
     fs::write(&two, text_of_one.replace(NAME, "OTHER_KEY")).unwrap();
     server.accept(KEY);
     server.react_at(POST, BOT, slack_error("rate_limited"));
     let out = alert(sandbox.env("RAXX_CONFIG", &one));
     assert_eq!((out.status.code(), text(&out.stderr).lines().count()), (Some(1), 1), "the key works, Slack does not");
     server.react_at(POST, BOT, Answer::json(200, r#"{"ok":true,"channel":"D1","ts":"1.1"}"#));
-    quietly(sandbox.env("RAXX_CONFIG", &two));
-    quietly(sandbox.env("RAXX_CONFIG", &one));
+    delivered(sandbox.env("RAXX_CONFIG", &two));
+    delivered(sandbox.env("RAXX_CONFIG", &one));
     assert!(read(messages(&server).last().unwrap()).contains("🟢 *HEROKU_API_KEY*"));
 }
 
-/// Of two runs the one counts that began later, whichever ends first.
+/// Of two overlapping runs, the one that started later counts, whichever finishes first.
 #[test]
-fn an_older_and_slower_run_does_not_tell_what_a_newer_one_knows_better() {
+fn an_older_slower_run_does_not_alert_after_a_newer_one() {
     let server = Loopback::start();
     server.accept(BOT);
     let mut sandbox = sandbox(&server, "");
@@ -360,30 +360,30 @@ fn an_older_and_slower_run_does_not_tell_what_a_newer_one_knows_better() {
         let older = scope.spawn(|| alert(&sandbox));
         let until = Instant::now() + Duration::from_secs(20);
         while server.attempts(KEY) == 0 {
-            assert!(Instant::now() < until, "nobody was asked");
+            assert!(Instant::now() < until, "the provider got no request");
             thread::sleep(Duration::from_millis(10));
         }
         server.latency(Duration::ZERO);
         server.accept(KEY);
-        assert_eq!(quietly(&sandbox), 0);
-        assert_eq!(older.join().unwrap().status.code(), Some(1), "it was told 401");
+        assert_eq!(delivered(&sandbox), 0);
+        assert_eq!(older.join().unwrap().status.code(), Some(1), "the older run got the 401");
     });
-    assert_eq!(messages(&server).len(), 0, "it works");
+    assert_eq!(messages(&server).len(), 0, "the newer run got a PASS");
     let listed: Value = serde_json::from_slice(&sandbox.run(&["list", "--json"]).stdout).unwrap();
     assert_eq!(listed["credentials"][0]["verdict"], "PASS");
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 0));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (0, 0));
 }
 
 #[test]
-fn one_network_fault_is_one_paragraph() {
+fn one_network_failure_is_one_paragraph() {
     let (server, closed) = (Loopback::start(), ClosedPort::new());
     server.accept(BOT);
     let more = "[[credential]]\nname = \"OTHER\"\nprovider = \"github\"\n";
     let providers = support::loopback::config(&closed.url());
     let mut sandbox = sandbox_with(&providers, &format!("{}/slack/api", server.url()), more);
     sandbox.env("OTHER", "ghp_MadeUpForTheAlertTests0000000000cdef");
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 0));
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 0));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1));
     let said = read(&messages(&server)[0]);
     assert!(said.contains("\n🔴 *HEROKU_API_KEY*, *OTHER* — ") && said.contains("127.0.0.1\n"), "{said}");
     snapshot!(sandbox, read_all(&server));
@@ -400,7 +400,7 @@ fn an_unwritable_state_directory_is_reported_once() {
     let said = text(&out.stderr);
     assert_eq!(messages(&server).len(), 1, "the alert is sent anyway");
     assert_eq!(said.matches("/alerts.json").count(), 1, "{said}");
-    assert!(!said.contains("/.tmp"), "a file that is gone again: {said}");
+    assert!(!said.contains("/.tmp"), "names a temporary file: {said}");
     snapshot!(sandbox, transcript("raxx check --alert", &out));
 }
 
@@ -408,7 +408,7 @@ fn an_unwritable_state_directory_is_reported_once() {
 fn a_rate_limit_or_an_outage_is_retried() {
     let server = Loopback::start();
     let limited = Answer::json(429, r#"{"ok":false,"error":"ratelimited"}"#);
-    // Which comes first, and how often Slack is asked.
+    // Each row: the first answer, and how many requests Slack gets.
     let patient = |retry_for| sandbox_patient(&server.config(), &format!("{}/slack/api", server.url()), retry_for, "");
     let moments: [(Answer, usize); 3] =
         [(limited.clone().with("Retry-After", "1"), 2), (Answer::json(503, ""), 2), (slack_error("invalid_auth"), 2)];
@@ -418,12 +418,12 @@ fn a_rate_limit_or_an_outage_is_retried() {
         server.accept(BOT);
         server.next(POST, first);
         let begun = Instant::now();
-        assert_eq!(quietly(&sandbox), 1);
+        assert_eq!(delivered(&sandbox), 1);
         assert_eq!(messages(&server).len() - before, times);
-        assert!(begun.elapsed() >= Duration::from_secs(1), "Slack is given no time");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "Slack was retried without a wait");
     }
 
-    // A wait that is longer than there is time for is left to the next run.
+    // If Slack asks for a longer wait than there is time, the next run sends the alert.
     let patient = patient("5s");
     server.next(POST, limited.with("Retry-After", "300"));
     let begun = Instant::now();
@@ -432,18 +432,18 @@ fn a_rate_limit_or_an_outage_is_retried() {
     snapshot!(patient, said);
     assert!(begun.elapsed() < Duration::from_secs(4));
 
-    // A dead token stays dead, however often it is sent: twice is enough.
+    // Sending a dead token again does not help: two attempts are enough.
     let before = messages(&server).len();
     server.react_at(POST, BOT, slack_error("token_revoked"));
     alert(&patient);
     assert_eq!(messages(&server).len() - before, 2);
 
-    // Text that Slack does not take as blocks is sent as text.
+    // If Slack rejects the blocks, the message is sent as plain text.
     let plain = Loopback::start();
     plain.accept(BOT);
     plain.next(POST, slack_error("invalid_blocks"));
     let sandbox = sandbox_with(&plain.config(), &format!("{}/slack/api", plain.url()), "");
-    assert_eq!(quietly(&sandbox), 1);
+    assert_eq!(delivered(&sandbox), 1);
     let second: Value = serde_json::from_slice(&messages(&plain)[1].body).unwrap();
     let said = second["text"].as_str().unwrap().replace(&host_name(), "[HOST]");
     assert!(second.get("blocks").is_none() && said.contains("*HEROKU_API_KEY*"), "{said}");
@@ -451,7 +451,7 @@ fn a_rate_limit_or_an_outage_is_retried() {
 }
 
 #[test]
-fn without_a_token_or_a_network_the_next_run_tells() {
+fn without_a_token_or_a_network_the_next_run_sends_the_alert() {
     let server = Loopback::start();
     server.accept(BOT);
     let mut sandbox = sandbox(&server, "");
@@ -470,7 +470,7 @@ fn without_a_token_or_a_network_the_next_run_tells() {
         assert!(said.contains("Secret Service") && said.contains("type: raxx store SLACK_BOT_TOKEN"), "{said}");
         snapshot!(without, "no_token_and_no_store", said);
     }
-    // What has no place in the store cannot be stored before it gets one.
+    // A credential without an item in the store needs one before `raxx store` works.
     let listed = "[[credential]]\nname = \"SLACK_BOT_TOKEN\"\nprovider = \"slack\"\n";
     let placeless = {
         let mut placeless = sandbox_with(&server.config(), &format!("{}/slack/api", server.url()), listed);
@@ -486,7 +486,7 @@ fn without_a_token_or_a_network_the_next_run_tells() {
     assert!(said.contains("SLACK_BOT_TOKEN") && !said.contains("two") && said.contains("newline"), "{said}");
     snapshot!(sandbox, "no_token_but_two_lines", said);
     sandbox.env("SLACK_BOT_TOKEN", BOT);
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1));
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1));
 
     let closed = ClosedPort::new();
     let dark = sandbox_with(&server.config(), &closed.url(), "");
@@ -496,7 +496,7 @@ fn without_a_token_or_a_network_the_next_run_tells() {
 }
 
 #[test]
-fn a_run_that_is_killed_before_it_has_sent_loses_nothing() {
+fn a_run_killed_before_sending_loses_no_alert() {
     for (signal, exit) in [(rustix::process::Signal::KILL, None), (rustix::process::Signal::INT, Some(130))] {
         let server = Loopback::start();
         let sandbox = sandbox(&server, "");
@@ -511,54 +511,54 @@ fn a_run_that_is_killed_before_it_has_sent_loses_nothing() {
             .expect("raxx starts");
         let until = Instant::now() + Duration::from_secs(20);
         while messages(&server).is_empty() {
-            assert!(Instant::now() < until, "Slack was not asked");
+            assert!(Instant::now() < until, "Slack got no request");
             thread::sleep(Duration::from_millis(10));
         }
         let pid = rustix::process::Pid::from_child(&child);
         rustix::process::kill_process(pid, signal).expect("it runs");
         assert_eq!(child.wait().expect("ended").code(), exit);
-        // By now the key works again: that there was something to tell is known all the same.
+        // The key works again by now. The next run must still report the recovery.
         server.accept(KEY);
         server.accept(BOT);
-        assert_eq!((quietly(&sandbox), messages(&server).len()), (0, 2));
+        assert_eq!((delivered(&sandbox), messages(&server).len()), (0, 2));
         assert!(read(&messages(&server)[1]).contains("🟢 *HEROKU_API_KEY*"));
     }
 }
 
 #[test]
-fn two_runs_at_once_tell_once() {
+fn two_runs_at_once_send_one_alert() {
     let server = Loopback::start();
     server.accept(BOT);
     server.latency(Duration::from_millis(300));
     let sandbox = sandbox(&server, "");
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| assert_eq!(quietly(&sandbox), 1));
+            scope.spawn(|| assert_eq!(delivered(&sandbox), 1));
         }
     });
     assert_eq!(messages(&server).len(), 1);
 }
 
 #[test]
-fn a_clock_that_is_set_back_repeats_nothing() {
+fn setting_the_clock_back_repeats_no_alert() {
     let server = Loopback::start();
     server.accept(BOT);
     let sandbox = sandbox(&server, "");
-    quietly(&sandbox);
+    delivered(&sandbox);
     age(&sandbox, SignedDuration::from_hours(-50));
-    quietly(&sandbox);
-    quietly(&sandbox);
+    delivered(&sandbox);
+    delivered(&sandbox);
     assert_eq!(messages(&server).len(), 1);
     age(&sandbox, SignedDuration::from_hours(24));
-    quietly(&sandbox);
-    assert_eq!(messages(&server).len(), 2, "silenced for ever");
-    fs::write(book_file(&sandbox), "{ half a b").unwrap();
-    quietly(&sandbox);
-    assert_eq!(messages(&server).len(), 3, "a damaged book costs one message");
+    delivered(&sandbox);
+    assert_eq!(messages(&server).len(), 2, "silenced permanently");
+    fs::write(alerts_file(&sandbox), "{ half a b").unwrap();
+    delivered(&sandbox);
+    assert_eq!(messages(&server).len(), 3, "a damaged alerts file costs one extra message");
 }
 
 #[test]
-fn fifty_failures_are_one_message_and_text_of_a_provider_is_only_text() {
+fn fifty_failures_are_one_message_with_provider_text_escaped() {
     let server = Loopback::start();
     server.accept(BOT);
     let mut sandbox = Sandbox::new();
@@ -578,7 +578,7 @@ fn fifty_failures_are_one_message_and_text_of_a_provider_is_only_text() {
         sandbox.env(format!("TOKEN_{i:02}"), token);
     }
     sandbox.config(&config).env("SLACK_BOT_TOKEN", BOT);
-    assert_eq!(quietly(&sandbox), 1);
+    assert_eq!(delivered(&sandbox), 1);
     let told = messages(&server);
     assert_eq!(told.len(), 1);
     assert!(told[0].holds("\"channel\":\"C0FFEE\""));
@@ -592,7 +592,7 @@ fn fifty_failures_are_one_message_and_text_of_a_provider_is_only_text() {
 }
 
 #[test]
-fn a_test_message_says_whose_token_it_is_and_what_slack_answered() {
+fn a_test_message_shows_the_tokens_owner_and_slacks_answer() {
     let server = Loopback::start();
     server.accept(BOT);
     let sandbox = sandbox(&server, "");
@@ -618,7 +618,7 @@ fn a_test_message_says_whose_token_it_is_and_what_slack_answered() {
     for (code, what) in REFUSALS {
         for path in [TEST, POST] {
             server.next(path, slack_error(code));
-            // A message is sent once more as text where Slack does not like its form.
+            // If Slack rejects the message's format, it is sent again as plain text.
             server.next(path, slack_error(code));
             let (said, exit) = test();
             assert!(said.starts_with("[FAIL] Slack    ") && said.contains(code) && said.contains(what), "{said}");
@@ -633,11 +633,11 @@ fn a_test_message_says_whose_token_it_is_and_what_slack_answered() {
     let (limited, exit) = test();
     assert!(limited.starts_with("[FAIL] Slack    ") && limited.contains("30 s") && exit == 1, "{limited}");
     snapshot!(sandbox, "test_lines", lines + &limited);
-    assert!(!book_file(&sandbox).exists(), "a test is no alert");
+    assert!(!alerts_file(&sandbox).exists(), "a test message is not recorded as an alert");
 }
 
 #[test]
-fn a_webhook_is_told_and_its_address_is_a_secret() {
+fn a_webhook_gets_the_alert_and_its_url_is_secret() {
     let server = Loopback::start();
     let path = "/services/T00000000/B00000000/MadeUpForTheAlertTests";
     server.accept(path);
@@ -646,7 +646,7 @@ fn a_webhook_is_told_and_its_address_is_a_secret() {
     sandbox.config(&config.replace("[alert.slack]\n", "[alert.slack]\nwebhook = \"OPS_WEBHOOK\"\n"));
     let address = format!("{}{path}", server.url());
     sandbox.unset("SLACK_BOT_TOKEN").env("OPS_WEBHOOK", &address);
-    assert_eq!(quietly(&sandbox), 1);
+    assert_eq!(delivered(&sandbox), 1);
     assert_eq!(messages(&server).len(), 1);
     assert_eq!(messages(&server)[0].header("authorization"), None);
     assert!(read(&messages(&server)[0]).contains("\n🔴 *HEROKU_API_KEY* — "));
@@ -666,7 +666,7 @@ fn a_webhook_is_told_and_its_address_is_a_secret() {
     let said = test(&sandbox);
     assert!(said.starts_with("[FAIL] Slack    ") && !said.contains("MadeUp"), "{said}");
 
-    // It is stored like any other secret, and verified by a message that is not posted.
+    // The webhook is stored like any other secret, and verified with a request that posts nothing.
     sandbox.unset("OPS_WEBHOOK");
     let mut stored = String::new();
     let mut store = |value: &str| {
@@ -712,10 +712,10 @@ fn the_bot_token_is_verified_stored_and_not_in_the_report() {
     assert!(said.contains(&format!("[PASS] {redacted}raxxbot")), "{said}");
     assert_eq!(exit, 0);
     snapshot!(sandbox, stored);
-    assert_eq!((quietly(&sandbox), messages(&server).len()), (1, 1), "it is read from the store");
+    assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1), "it is read from the store");
     let out = sandbox.run(&["check"]);
     assert!(!text(&out.stdout).contains("SLACK"), "{}", text(&out.stdout));
-    assert!(!text(&sandbox.run(&["export", "sh"]).stdout).contains("SLACK"), "no shell gets it");
+    assert!(!text(&sandbox.run(&["export", "sh"]).stdout).contains("SLACK"), "it is never exported");
 }
 
 #[test]
@@ -755,10 +755,10 @@ fn slack_is_also_a_provider() {
         verdicts += &format!("{kind}: {words}\n");
     }
     snapshot!(sandbox, verdicts);
-    assert!(server.requests().iter().all(|r| r.method == "POST"), "Slack's methods are asked by POST");
+    assert!(server.requests().iter().all(|r| r.method == "POST"), "Slack's methods require POST");
 }
 
-/// A program in the sandbox's home, and its path.
+/// Writes a program to the sandbox's home and returns its path.
 fn program(sandbox: &Sandbox, name: &str, script: &str) -> PathBuf {
     let file = sandbox.home().join(name);
     fs::write(&file, format!("#!/bin/sh\n{script}")).unwrap();
@@ -767,7 +767,7 @@ fn program(sandbox: &Sandbox, name: &str, script: &str) -> PathBuf {
 }
 
 #[test]
-fn a_command_gets_the_report_on_standard_input_and_no_secret() {
+fn a_command_gets_the_report_on_stdin_and_no_secret() {
     let server = Loopback::start();
     server.accept(BOT);
     let mut sandbox = sandbox(&server, "");
@@ -786,17 +786,17 @@ fn a_command_gets_the_report_on_standard_input_and_no_secret() {
     let said = text(&out.stderr);
     assert!(said.contains("/tell ") && said.contains("3") && said.contains("the pager is down\n"), "{said}");
     snapshot!(sandbox, "alert_command_fails", transcript("raxx check --alert", &out));
-    assert_eq!(messages(&server).len(), 1, "one receiver's fault is not the other's");
+    assert_eq!(messages(&server).len(), 1, "a failing receiver does not stop the others");
 
     fs::remove_file(home.join("down")).unwrap();
-    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 1));
+    assert_eq!((delivered(&sandbox), delivered(&sandbox)), (1, 1));
     assert_eq!(messages(&server).len(), 1);
     let given: Vec<PathBuf> = fs::read_dir(&home)
         .unwrap()
         .map(|e| e.unwrap().path())
         .filter(|p| p.file_name().unwrap().to_string_lossy().starts_with("stdin-"))
         .collect();
-    assert_eq!(given.len(), 1, "told twice");
+    assert_eq!(given.len(), 1, "alerted twice");
     let report: Value = serde_json::from_slice(&fs::read(&given[0]).unwrap()).unwrap();
     assert_eq!((&report["version"], &report["verdict"]), (&json!(1), &json!("FAIL")));
     assert_eq!(report["credentials"][0]["kind"], "rejected");
@@ -806,20 +806,20 @@ fn a_command_gets_the_report_on_standard_input_and_no_secret() {
         (&json!(NAME), &json!("failing"), &json!(false))
     );
     assert!(notice["since"].as_str().unwrap().parse::<Timestamp>().is_ok());
-    assert_eq!(fs::read_to_string(home.join("arguments")).unwrap(), "--to\n$(id)\n", "no shell reads them");
+    assert_eq!(fs::read_to_string(home.join("arguments")).unwrap(), "--to\n$(id)\n", "no shell expands the arguments");
     let environment = fs::read_to_string(home.join("environment")).unwrap();
     assert!(!environment.contains(KEY) && !environment.contains(BOT) && environment.contains("HOME="), "{environment}");
 
     let missing = sandbox_with(&server.config(), &server.url(), "[alert.command]\nrun = [\"no-such-program\"]\n");
     let said = text(&alert(&missing).stderr);
-    // Slack fails as well, and either of them can be first.
+    // Slack fails as well, and either can come first.
     let line = said.lines().find(|line| line.contains("no-such-program")).expect("a line about the program");
     snapshot!(missing, "alert_command_not_found", line);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_desktop_shows_text_as_text() {
+fn a_desktop_notification_shows_markup_as_plain_text() {
     let server = Loopback::start();
     server.react(KEY, Answer::json(403, r#"{"id":"unusual","message":"<b>&$(id)"}"#));
     let mut sandbox = sandbox(&server, "[alert.desktop]\nenabled = true\n");
@@ -832,7 +832,7 @@ fn the_desktop_shows_text_as_text() {
     let said = text(&nowhere.unwrap().stderr);
     assert!(said.contains("notify-send") && said.contains("[alert.desktop]"), "{said}");
     snapshot!(sandbox, "notifier_not_found", said);
-    assert_eq!((quietly(&sandbox), quietly(&sandbox)), (1, 1));
+    assert_eq!((delivered(&sandbox), delivered(&sandbox)), (1, 1));
     let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
     let begins = "--app-name=raxx\n--urgency=critical\n--\nraxx: ";
     assert!(shown.starts_with(begins) && shown.matches("--app-name").count() == 1, "{shown}");
@@ -846,7 +846,7 @@ fn the_desktop_shows_text_as_text() {
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "Slack is off");
 }
 
-/// No program tells whether a notification was shown, so the person is asked.
+/// No program can tell whether a notification was shown, so raxx asks the user.
 #[test]
 fn the_desktop_test_asks_whether_the_notification_appeared() {
     let mut sandbox = Sandbox::new();
@@ -913,19 +913,19 @@ fn custom_credentials_post_nowhere_without_a_channel() {
             assert!(said.ends_with("type: raxx check --alert --test\n"), "{said}");
             seen += &transcript(&format!("raxx {}", args.join(" ")), &out);
         }
-        assert!(sandbox.state().join("alerts.json").exists(), "the first alert that can go out has this run");
-        assert!(text(&sandbox.run(&["list"]).stdout).contains("FAIL"), "what was found is known");
+        assert!(sandbox.state().join("alerts.json").exists(), "the alert is kept for the next run that can send it");
+        assert!(text(&sandbox.run(&["list"]).stdout).contains("FAIL"), "the verdict is saved");
     }
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "nothing is posted");
     snapshot!(sandbox, seen);
-    // Another receiver is enough, and Slack stays out of it.
+    // With another receiver it is not an error, and Slack is not used.
     sandbox.config(&format!("{silent}[alert.command]\nrun = [\"true\"]\n"));
     assert_eq!(sandbox.run(&["check", "--alert"]).status.code(), Some(1));
     assert!(server.requests().iter().all(|r| !r.path.starts_with("/slack/")), "nothing is posted");
 }
 
 #[test]
-fn without_a_state_directory_an_alert_that_fails_is_not_kept() {
+fn without_a_state_directory_a_failed_alert_is_not_kept() {
     let server = Loopback::start();
     let mut sandbox = sandbox(&server, "");
     let in_the_way = sandbox.home().join("a-file");
@@ -939,7 +939,7 @@ fn without_a_state_directory_an_alert_that_fails_is_not_kept() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_notification_is_short_however_much_fails() {
+fn a_notification_stays_short_with_many_failures() {
     let server = Loopback::start();
     let mut sandbox = Sandbox::new();
     let url = server.url();
@@ -949,7 +949,7 @@ fn a_notification_is_short_however_much_fails() {
          [[provider.own.rule]]\nstatus = 401\njson = {{ \"/message\" = {{ present = true }} }}\nkind = \"rejected\"\n\
          words = \"{{/message}}\"\n"
     );
-    // Seven that say the same, and eight that do not.
+    // Seven failures with the same text, and eight with different ones.
     for i in 0..15 {
         let (name, token) = (format!("TOKEN_{i:02}"), format!("made-up-token-number-{i:02}-of-fifteen"));
         let words = json!({ "message": if i < 7 { "no".into() } else { format!("no {i}") } });
@@ -960,7 +960,7 @@ fn a_notification_is_short_however_much_fails() {
     program(&sandbox, "notify-send", "printf '%s\\n' \"$@\" >>\"$HOME/shown\"\n");
     let path = format!("{}:/usr/bin:/bin", sandbox.home().display());
     sandbox.config(&config).env("PATH", path);
-    assert_eq!(quietly(&sandbox), 1);
+    assert_eq!(delivered(&sandbox), 1);
     let shown = fs::read_to_string(sandbox.home().join("shown")).unwrap();
     assert!(shown.contains("TOKEN_00") && shown.ends_with("\ntype: raxx check\n"), "{shown}");
     snapshot!(sandbox, shown);

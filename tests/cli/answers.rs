@@ -1,9 +1,9 @@
-//! Every answer that a provider is known to give, and what raxx makes of it: the tables under tests/answers/.
+//! Every known answer of each provider, and the verdict that raxx derives from it: the tables in tests/answers/.
 //!
-//! A case is an answer (`status`, `headers`, `body`) at `path` to `token`, and what must come of it: its `kind`, the date it
+//! A case is an answer (`status`, `headers`, `body`) at `path` to `token`, and the expected outcome: its `kind`, the date it
 //! `expires`, whether the PASS `warns`. `then` is a second answer at another path. The verdict, the exit code, the redacted
-//! form, the page to rotate by and the command to type follow from these; the words of each report are in a snapshot. The
-//! clock of every answer says `Mon, 23 Nov 2026 07:00:00 GMT`, so that a day can be counted.
+//! form, the rotation page and the next command follow from these; the text of each report is in a snapshot. The clock of
+//! every answer is `Mon, 23 Nov 2026 07:00:00 GMT`, so that days can be counted.
 
 use crate::snapshot::snapshot;
 use crate::support;
@@ -20,7 +20,7 @@ const DATE: &str = "Mon, 23 Nov 2026 07:00:00 GMT";
 const VAULT: &str = "infisical auth (universal-auth)";
 const LOGIN: &str = "/api/v1/auth/universal-auth/login";
 
-/// A credential that stands beside the vault's row, because a list of credentials cannot be empty.
+/// A second credential besides Infisical's row, because a list of credentials must not be empty.
 const OTHER: &str = "ghp_MadeUpNeighbourOfTheVault01234567890";
 
 #[derive(Deserialize)]
@@ -56,13 +56,13 @@ struct Case {
     body: Option<String>,
     repeat: Option<Repeat>,
     hex: Option<String>,
-    /// The provider's usual headers do not stand beside these.
+    /// The answer comes without the provider's usual headers.
     #[serde(default)]
     foreign: bool,
     then: Option<Second>,
-    /// How many requests one run makes, where it is not one for each answer.
+    /// How many requests one run makes, if not one for each answer.
     requests: Option<usize>,
-    /// The status of the answer that decides, where it is not the last one.
+    /// The status of the answer that decides, if it is not the last one.
     decides: Option<u16>,
     kind: String,
     expires: Option<String>,
@@ -122,7 +122,7 @@ impl Case {
                 (0..hex.len()).step_by(2).map(byte).collect()
             }
             (None, None, None) => return None,
-            _ => panic!("{}: one of body, repeat and hex", self.name),
+            _ => panic!("{}: needs exactly one of body, repeat and hex", self.name),
         };
         let mut answer = match self.foreign {
             true => Answer { status: 0, headers: Vec::new(), body, from_provider: false },
@@ -137,7 +137,7 @@ fn dated(answer: Answer, headers: &BTreeMap<String, String>) -> Answer {
     headers.iter().fold(answer, |answer, (name, value)| answer.with(name, value)).with("Date", DATE)
 }
 
-/// What the report shows of a value.
+/// A value as the report shows it.
 fn redacted(token: &str) -> String {
     match token.len() {
         0..16 => "(redacted)".into(),
@@ -150,11 +150,11 @@ fn verdict(kind: &str) -> &'static str {
         "valid" => "PASS",
         "not-configured" => "SKIP",
         "rejected" | "refused" | "missing" | "malformed" | "limited" | "locked" | "unreachable" | "blocked" => "FAIL",
-        other => panic!("{other} is no kind"),
+        other => panic!("{other} is not a kind"),
     }
 }
 
-/// Runs one case. Returns what was not as it must be, and the report for the snapshot.
+/// Runs one case. Returns the differences from what is expected, and the report for the snapshot.
 fn differences(table: &Table, case: &Case) -> (Vec<String>, String) {
     let server = Loopback::start();
     let token = case.token.as_ref().unwrap_or(&table.token);
@@ -222,7 +222,7 @@ fn differences(table: &Table, case: &Case) -> (Vec<String>, String) {
         "rejected" => Some(format!("raxx rotate {typed}")),
         "refused" => Some(format!("raxx check {typed}, then raxx rotate {typed}")),
         "limited" | "unreachable" | "blocked" => Some(format!("raxx check {typed}")),
-        // Without a place in the store there is no command.
+        // Without an item in the store there is no command.
         "malformed" if vault => Some(format!("raxx check {typed}")),
         _ => None,
     };
@@ -233,7 +233,7 @@ fn differences(table: &Table, case: &Case) -> (Vec<String>, String) {
     let exit = i32::from(verdict == "FAIL");
     let printed = text(&out.stdout);
     expect("report", printed.clone(), neighbor.clone() + &report);
-    expect("characters that act on a terminal", acting(&printed), String::new());
+    expect("control characters", control_characters(&printed), String::new());
     expect("stderr", text(&out.stderr), String::new());
     expect("exit code", format!("{:?}", out.status.code()), format!("{:?}", Some(exit)));
 
@@ -260,10 +260,10 @@ fn differences(table: &Table, case: &Case) -> (Vec<String>, String) {
     ] {
         expect(field, row[field].to_string(), wanted.to_string());
     }
-    expect("words are text", row["words"].is_string().to_string(), "true".into());
+    expect("words is a string", row["words"].is_string().to_string(), "true".into());
     expect("a warning", row["warning"].is_string().to_string(), case.warns.to_string());
     expect(
-        "manage_url is an address",
+        "manage_url is a string",
         row["manage_url"].as_str().is_some_and(|u| u.starts_with("http")).to_string(),
         "true".into(),
     );
@@ -275,15 +275,15 @@ fn differences(table: &Table, case: &Case) -> (Vec<String>, String) {
     (wrong, format!("{}{warning}", printed.strip_prefix(&neighbor).unwrap_or(&printed)))
 }
 
-/// The characters of a report that a terminal would not print.
-fn acting(report: &str) -> String {
+/// The characters of a report that a terminal would interpret instead of printing.
+fn control_characters(report: &str) -> String {
     let acts =
         |c: &char| c.is_control() && *c != '\n' || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     report.chars().filter(acts).collect()
 }
 
-/// Runs all cases of a table; the snapshot `name` has their reports.
-fn hold(name: &str, table: &Table) {
+/// Runs all cases of a table; their reports go into the snapshot `name`.
+fn check_all(name: &str, table: &Table) {
     assert!(!table.case.is_empty());
     let mut report = String::new();
     let mut reports = Vec::new();
@@ -300,60 +300,60 @@ fn hold(name: &str, table: &Table) {
 
 #[test]
 fn cloudflare_answers() {
-    hold("cloudflare_answers", &cloudflare());
+    check_all("cloudflare_answers", &cloudflare());
 }
 
 #[test]
 fn heroku_answers() {
-    hold("heroku_answers", &heroku());
+    check_all("heroku_answers", &heroku());
 }
 
 #[test]
 fn github_answers() {
-    hold("github_answers", &github());
+    check_all("github_answers", &github());
 }
 
 #[test]
 fn slack_answers() {
-    hold("slack_answers", &slack());
+    check_all("slack_answers", &slack());
 }
 
 #[test]
 fn infisical_answers() {
-    hold("infisical_answers", &infisical());
+    check_all("infisical_answers", &infisical());
 }
 
-/// The cases of what answers in front of a provider, in the place of one provider.
-fn hold_front(mut table: Table) {
+/// Runs the cases for proxies and gateways in front of a provider, using one provider's table.
+fn check_all_in_front(mut table: Table) {
     let front: Front = toml::from_str(include_str!("../answers/front.toml")).expect("a table of cases");
     table.case = front.case;
     for case in &mut table.case {
         case.foreign = true;
     }
-    hold(&format!("answers_in_front_of_{}", table.provider), &table);
+    check_all(&format!("answers_in_front_of_{}", table.provider), &table);
 }
 
 #[test]
 fn answers_in_front_of_cloudflare() {
-    hold_front(cloudflare());
+    check_all_in_front(cloudflare());
 }
 
 #[test]
 fn answers_in_front_of_heroku() {
-    hold_front(heroku());
+    check_all_in_front(heroku());
 }
 
 #[test]
 fn answers_in_front_of_github() {
-    hold_front(github());
+    check_all_in_front(github());
 }
 
 #[test]
 fn answers_in_front_of_infisical() {
-    hold_front(infisical());
+    check_all_in_front(infisical());
 }
 
-/// A machine with all four credentials and the vault's ids, and a server that takes them all.
+/// A machine with all four credentials and Infisical's ids, and a server that accepts them all.
 fn everything() -> (Loopback, Sandbox) {
     let server = Loopback::start();
     let mut sandbox = Sandbox::new();
@@ -409,7 +409,7 @@ fn each_request_is_what_the_provider_documents() {
     let login = requests.iter().find(|r| r.path == LOGIN).expect("a login");
     assert_eq!(login.method, "POST");
     assert_eq!(login.header("content-type"), Some("application/json"));
-    assert_eq!(login.header("authorization"), None, "the secret goes in the body alone");
+    assert_eq!(login.header("authorization"), None, "the secret is sent only in the body");
     let body: Value = serde_json::from_slice(&login.body).expect("JSON");
     let env = infisical().env;
     assert_eq!(body, json!({"clientId": env["INFISICAL_CLIENT_ID"], "clientSecret": env["INFISICAL_CLIENT_SECRET"]}));
@@ -420,10 +420,9 @@ fn each_request_is_what_the_provider_documents() {
     }
 }
 
-/// Each header is there because without it the provider refuses: with a wrong one the refusal comes, and the token is not
-/// called bad.
+/// The provider requires each header. If one is wrong, the provider refuses the request, and raxx does not blame the token.
 #[test]
-fn a_wrong_header_is_not_the_tokens_fault() {
+fn a_wrong_header_is_not_reported_as_a_bad_token() {
     let mut reports = Vec::new();
     for (provider, change, kind) in [
         ("heroku", "headers = { Accept = \"application/json\" }", "unreachable"),
@@ -458,7 +457,7 @@ fn a_wrong_header_is_not_the_tokens_fault() {
 
 // ---- the vault's row ----
 
-/// One good credential, and the vault at this server.
+/// One good credential, and Infisical at this server.
 fn vault(server: &Loopback) -> Sandbox {
     server.accept(OTHER);
     let mut sandbox = Sandbox::new();
@@ -470,7 +469,7 @@ fn vault(server: &Loopback) -> Sandbox {
 fn vault_line(sandbox: &Sandbox) -> String {
     let said = text(&sandbox.run(&["check"]).stdout);
     let line = said.lines().find(|line| line.contains(VAULT));
-    line.unwrap_or_else(|| panic!("no row of the vault: {said}")).to_string()
+    line.unwrap_or_else(|| panic!("no Infisical row: {said}")).to_string()
 }
 
 fn passes(line: &str) {
@@ -481,13 +480,13 @@ const ID: &str = "01234567-89ab-cdef-0123-456789abcdef";
 const SECRET: &str = "MadeUpClientSecretForTheTests0123456789";
 
 #[test]
-fn without_all_its_ids_the_vault_is_skipped_and_not_asked() {
+fn without_all_ids_infisical_is_skipped_without_a_request() {
     let server = Loopback::start();
     let all = [("INFISICAL_CLIENT_ID", ID), ("INFISICAL_CLIENT_SECRET", SECRET), ("INFISICAL_PROJECT_ID", "p")];
     for subset in 0..7_u8 {
         let mut sandbox = vault(&server);
         for (i, (name, value)) in all.iter().enumerate() {
-            // Empty is as good as unset.
+            // An empty variable counts as unset.
             let set = subset & (1 << i) != 0;
             sandbox.env(name, if set { value } else { "" });
         }
@@ -499,7 +498,7 @@ fn without_all_its_ids_the_vault_is_skipped_and_not_asked() {
         );
         assert_eq!(out.status.code(), Some(0), "a SKIP fails no run");
     }
-    // The other spelling, halved, and one half of each.
+    // The other spelling, incomplete, and one half of each.
     for halves in [
         [("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID)].as_slice(),
         &[("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET)],
@@ -545,7 +544,7 @@ fn the_domain_is_read_as_the_infisical_cli_reads_it() {
         let paths: Vec<String> = server.requests().into_iter().map(|r| r.path).collect();
         assert_eq!(paths, [LOGIN], "{ending:?}");
     }
-    assert_eq!(trap.attempts(SECRET), 0, "the configured address is not the one");
+    assert_eq!(trap.attempts(SECRET), 0, "the ids were sent to another address");
 }
 
 #[test]
@@ -564,7 +563,7 @@ fn the_configured_address_may_have_the_clis_form() {
 }
 
 #[test]
-fn the_ids_go_to_no_domain_that_is_not_safe() {
+fn the_ids_are_never_sent_to_an_unsafe_domain() {
     let server = Loopback::start();
     let port = server.url().rsplit(':').next().expect("a port").to_string();
     for domain in [
@@ -585,16 +584,16 @@ fn the_ids_go_to_no_domain_that_is_not_safe() {
 }
 
 #[test]
-fn access_headers_open_the_vault_and_go_nowhere_else() {
+fn access_headers_are_sent_to_infisical_only() {
     let (access_id, access_secret) =
         ("madeup0123456789.access", "cfast_MadeUpForTheTests0123456789abcdefghijklmn01234567");
     let (server, mut sandbox) = everything();
     server.behind_access(access_id, access_secret, Answer::access_login("vault.example.test"));
     let blocked = vault_line(&sandbox);
     assert!(blocked.starts_with(&format!("[FAIL] {VAULT}    Cloudflare Access ")), "without the headers: {blocked}");
-    // Half a pair is refused by Access, so it is not sent.
+    // Access refuses half a pair, so it is not sent.
     sandbox.env("CF_ACCESS_CLIENT_ID", access_id);
-    assert_eq!(vault_line(&sandbox), blocked, "with half of them");
+    assert_eq!(vault_line(&sandbox), blocked, "with one of them");
     assert_eq!(server.attempts(access_id), 0);
     sandbox.env("CF_ACCESS_CLIENT_SECRET", access_secret);
     passes(&vault_line(&sandbox));
@@ -603,18 +602,18 @@ fn access_headers_open_the_vault_and_go_nowhere_else() {
         assert!(to_vault || !(request.holds(access_id) || request.holds(access_secret)), "{request:?}");
     }
     assert_eq!(server.attempts(access_secret), 1);
-    // The second factor of the same door: the held token's check passes it too.
+    // Checking an access token from the environment sends the Access headers too.
     let held = "eyJhbGciOiJIUzI1NiJ9.eyJtYWRlIjoidXAifQ.aGVsZC1hY2Nlc3MtdG9rZW4";
     server.accept(held);
     sandbox.env("INFISICAL_TOKEN", held);
     passes(&vault_line(&sandbox));
-    // A mangled pair is no pair.
+    // A mangled pair counts as unset.
     sandbox.env("CF_ACCESS_CLIENT_SECRET", "two\nlines");
     assert_eq!(vault_line(&sandbox), blocked, "with a mangled secret");
 }
 
 #[test]
-fn a_held_access_token_is_checked_without_a_login() {
+fn an_existing_access_token_is_checked_without_a_login() {
     let held = "eyJhbGciOiJIUzI1NiJ9.eyJtYWRlIjoidXAifQ.aGVsZC1hY2Nlc3MtdG9rZW4";
     for name in ["INFISICAL_TOKEN", "INFISICAL_UNIVERSAL_AUTH_ACCESS_TOKEN"] {
         let server = Loopback::start();
@@ -628,9 +627,9 @@ fn a_held_access_token_is_checked_without_a_login() {
     }
 }
 
-/// A wrong secret is tried once a run, however many terminals there are: the third try locks everybody out.
+/// A wrong secret is tried once per run, however many terminals are open: the third attempt locks the identity.
 #[test]
-fn a_wrong_secret_is_tried_once_a_run() {
+fn a_wrong_secret_is_tried_once_per_run() {
     let server = Loopback::start();
     let mut sandbox = vault(&server);
     sandbox.env("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID).env("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET);
@@ -643,7 +642,7 @@ fn a_wrong_secret_is_tried_once_a_run() {
 }
 
 #[test]
-fn each_row_that_the_vault_can_have_without_an_answer() {
+fn each_infisical_row_without_an_answer() {
     let held = ("INFISICAL_TOKEN", "eyJhbGciOiJIUzI1NiJ9.eyJtYWRlIjoidXAifQ.aGVsZC1hY2Nlc3MtdG9rZW4");
     let ids = [("INFISICAL_UNIVERSAL_AUTH_CLIENT_ID", ID), ("INFISICAL_UNIVERSAL_AUTH_CLIENT_SECRET", SECRET)];
     let with = |name, value| [ids[0], ids[1], (name, value)];
@@ -679,7 +678,7 @@ fn each_row_that_the_vault_can_have_without_an_answer() {
     snapshot!(Sandbox::new(), reports.join("\n"));
 }
 
-/// In new terminals it is tried once at all, however many are opened in one moment.
+/// New terminals try a wrong secret only once, however many open at the same moment.
 #[test]
 fn a_wrong_secret_is_tried_once_by_all_new_terminals() {
     let server = Loopback::start();

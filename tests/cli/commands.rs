@@ -1,4 +1,4 @@
-//! The commands from outside: streams, exit codes, and one clear line for everything that a person can get wrong.
+//! The commands from the outside: streams, exit codes, and one clear line for every user error.
 
 use crate::snapshot::{snapshot, transcript};
 use crate::support;
@@ -23,7 +23,7 @@ fn two(server: &Loopback) -> Sandbox {
         "{}enabled = false\n\
          [[credential]]\nname = \"HEROKU_API_KEY\"\nprovider = \"heroku\"\nrotate_via = \"heroku.md\"\n\
          [[credential]]\nname = \"GITHUB_API_SECRETS_TOKEN\"\nprovider = \"github\"\nrotate_via = \"github.md\"\n",
-        server.config(), // it ends inside the vault's table
+        server.config(), // the config ends inside Infisical's table
     ));
     server.accept(GITHUB);
     sandbox.env("HEROKU_API_KEY", HEROKU).env("GITHUB_API_SECRETS_TOKEN", GITHUB);
@@ -34,10 +34,10 @@ const FAIL: &str = "[FAIL] HEROKU_API_KEY    (redacted HRKU…1234) — HTTP 401
 const PASS: &str = "[PASS] GITHUB_API_SECRETS_TOKEN    (redacted ghp_…cdef) — octo-op\n";
 
 fn code(out: &Output) -> i32 {
-    out.status.code().expect("it exits by itself")
+    out.status.code().expect("an exit code")
 }
 
-/// One line on stderr, and below it the command to type where there is one, nothing on stdout, exit 2. Returns the
+/// Asserts one line on stderr, followed by the next command if there is one, nothing on stdout, and exit 2. Returns the
 /// transcript.
 fn refused(sandbox: &Sandbox, args: &[&str]) -> String {
     let out = sandbox.run(args);
@@ -49,7 +49,7 @@ fn refused(sandbox: &Sandbox, args: &[&str]) -> String {
     transcript(&format!("raxx {}", args.join(" ")), &out)
 }
 
-/// The command that a transcript names at its end.
+/// The command at the end of a transcript.
 fn next_command(transcript: &str) -> Option<&str> {
     transcript.lines().rev().find_map(|line| line.strip_prefix("stderr:       type: "))
 }
@@ -65,7 +65,7 @@ fn the_report_is_on_stdout_in_the_configured_order() {
 }
 
 #[test]
-fn quiet_says_only_what_fails() {
+fn quiet_shows_only_failures() {
     let server = Loopback::start();
     let sandbox = two(&server);
     assert_eq!(text(&sandbox.run(&["check", "--quiet"]).stdout), FAIL);
@@ -111,12 +111,12 @@ fn json_has_every_field_and_no_value() {
     assert!(!text(&out.stdout).contains(HEROKU));
     let docs = fs::read_to_string("docs/configuration.md").unwrap();
     for field in documented {
-        assert!(docs.contains(&format!("`{field}`")), "docs/configuration.md says nothing of {field}");
+        assert!(docs.contains(&format!("`{field}`")), "docs/configuration.md does not mention {field}");
     }
 }
 
 #[test]
-fn color_is_for_terminals_and_those_who_ask() {
+fn color_is_for_terminals_or_on_request() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     let colorful = |sandbox: &Sandbox| text(&sandbox.run(&["check"]).stdout).contains("\x1b[");
@@ -128,14 +128,14 @@ fn color_is_for_terminals_and_those_who_ask() {
 }
 
 #[test]
-fn ctrl_c_ends_at_once_with_what_is_known() {
+fn ctrl_c_stops_at_once_and_shows_the_verdicts_so_far() {
     let server = Loopback::start();
     let sandbox = two(&server);
     server.react(HEROKU, Fault::HangBeforeHeaders);
     let mut check = std::process::Command::new(RAXX);
     check.env_clear().envs(sandbox.environment().iter().cloned()).arg("check");
     let check = check.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // Both were sent, and the verdict of the one that is answered is known.
+    // Both were sent, and one has been answered.
     let verdicts = sandbox.state().join("verdicts");
     let is_verdict = |entry: &std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "json");
     let known = || std::fs::read_dir(&verdicts).is_ok_and(|found| found.flatten().any(|entry| is_verdict(&entry)));
@@ -149,7 +149,7 @@ fn ctrl_c_ends_at_once_with_what_is_known() {
 }
 
 #[test]
-fn an_unknown_name_is_answered_with_the_nearest() {
+fn an_unknown_name_gets_the_closest_suggestion() {
     let sandbox = Sandbox::new();
     let check = refused(&sandbox, &["check", "HEROKU"]);
     assert_eq!(next_command(&check), Some("raxx check HEROKU_API_KEY"));
@@ -166,7 +166,7 @@ fn an_unknown_name_is_answered_with_the_nearest() {
 }
 
 #[test]
-fn a_broken_configuration_is_one_line_with_its_place() {
+fn a_broken_configuration_is_one_line_with_file_and_line() {
     let mut sandbox = Sandbox::new();
     let place = |line: usize| format!("raxx: {}:{line}: ", sandbox.root().join("config.toml").display());
     let (second, third) = (place(2), place(3));
@@ -180,7 +180,7 @@ fn a_broken_configuration_is_one_line_with_its_place() {
         assert!(said.contains(&third) && said.contains("`providr`"), "{said}");
         transcripts.push(said);
     }
-    // A new terminal starts all the same, clears what is named there, and says it above the prompt.
+    // A new terminal starts anyway, unsets the variables that the file names, and shows the error above the prompt.
     let names = |sandbox: &Sandbox| {
         let init = sandbox.run(&["init", "zsh"]);
         assert!(init.status.success(), "{}", text(&init.stderr));
@@ -196,7 +196,7 @@ fn a_broken_configuration_is_one_line_with_its_place() {
     transcripts.push(transcript("raxx hook zsh", &hook));
     snapshot!(sandbox, transcripts.join("\n"));
 
-    // Where nothing can be understood, or a name would be code, the runbook's are cleared.
+    // If the file cannot be parsed, or a name would be code, the runbook's variables are unset.
     let built_in = "CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN";
     for unusable in ["[[credential]\n", "[[credential]]\nname = \"A'; id\"\n", "[[credential]]\nname = \"PATH\"\n", ""]
     {
@@ -206,7 +206,7 @@ fn a_broken_configuration_is_one_line_with_its_place() {
 }
 
 #[test]
-fn a_configuration_that_was_asked_for_must_be_there() {
+fn a_configuration_named_explicitly_must_exist() {
     let mut sandbox = Sandbox::new();
     let absent = sandbox.home().join("absent.toml");
     sandbox.env("RAXX_CONFIG", &absent);
@@ -240,11 +240,11 @@ fn the_configuration_is_never_read_from_the_current_directory() {
     assert!(!names(&sandbox).contains("STOLEN"));
     let mut relative = Sandbox::new();
     relative.env("XDG_CONFIG_HOME", ".");
-    assert!(!names(&relative).contains("STOLEN"), "a relative XDG_CONFIG_HOME is none");
+    assert!(!names(&relative).contains("STOLEN"), "a relative XDG_CONFIG_HOME is ignored");
 }
 
 #[test]
-fn the_users_file_is_found_where_xdg_says() {
+fn the_users_file_is_found_at_the_xdg_path() {
     let sandbox = Sandbox::new();
     fs::create_dir_all(sandbox.home().join(".config/raxx")).unwrap();
     let file = sandbox.home().join(".config/raxx/config.toml");
@@ -253,7 +253,7 @@ fn the_users_file_is_found_where_xdg_says() {
 }
 
 #[test]
-fn what_only_a_function_can_do_says_what_to_type() {
+fn commands_that_need_the_shell_function_say_what_to_type() {
     let sandbox = Sandbox::new();
     let unset = refused(&sandbox, &["unset"]);
     let names = "CLOUDFLARE_ACCESS_MGMT_TOKEN CF_WORKER_DEPLOY HEROKU_API_KEY GITHUB_API_SECRETS_TOKEN";
@@ -268,7 +268,7 @@ fn what_only_a_function_can_do_says_what_to_type() {
 }
 
 #[test]
-fn load_puts_code_on_stdout_and_the_report_on_stderr() {
+fn load_prints_code_to_stdout_and_the_report_to_stderr() {
     let server = Loopback::start();
     let sandbox = two(&server);
     let out = sandbox.run(&["load", "--shell", "bash"]);
@@ -277,13 +277,13 @@ fn load_puts_code_on_stdout_and_the_report_on_stderr() {
     assert_eq!(
         text(&out.stdout),
         code_lines,
-        "the rejected value is not exported, and the good one stays the person's"
+        "the rejected value is not exported, and the user's own good one is unchanged"
     );
     assert_eq!(code(&out), 1);
 }
 
 #[test]
-fn export_prints_what_is_found_and_says_what_is_not() {
+fn export_prints_found_values_and_reports_missing_ones() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     sandbox.unset("HEROKU_API_KEY");
@@ -299,7 +299,7 @@ fn export_prints_what_is_found_and_says_what_is_not() {
     );
     sandbox.unset("HEROKU_API_KEY");
     snapshot!(sandbox, format!("# HEROKU_API_KEY is unset\n{said}\n{mangled}"));
-    assert_eq!(code(&sandbox.run(&["export", "sh", "HEROKU_API_KEY"])), 1, "what was named must be there");
+    assert_eq!(code(&sandbox.run(&["export", "sh", "HEROKU_API_KEY"])), 1, "a named credential must exist");
     let missing = sandbox.run(&["export", "sh", "--missing"]);
     assert_eq!((text(&missing.stdout), text(&missing.stderr)), (String::new(), String::new()));
     assert!(server.requests().is_empty(), "export never touches the network");
@@ -330,7 +330,7 @@ fn a_value_that_cannot_be_a_token_is_never_sent_and_never_exported() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_not_an_error() {
     let sandbox = Sandbox::new();
     let mut completions = std::process::Command::new(RAXX);
     completions.env_clear().envs(sandbox.environment().iter().cloned()).args(["init", "zsh"]);
@@ -343,7 +343,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn a_wrong_word_is_a_usage_error() {
+fn an_unknown_word_is_a_usage_error() {
     let sandbox = Sandbox::new();
     for wrong in [vec!["chekc"], vec!["init", "tcsh"], vec!["check", "--loud"], vec![]] {
         let out = sandbox.run(&wrong);
@@ -354,7 +354,7 @@ fn a_wrong_word_is_a_usage_error() {
 }
 
 #[test]
-fn what_a_paste_left_at_the_ends_is_told_before_anybody_rotates() {
+fn paste_artifacts_are_reported_before_suggesting_rotation() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     let mut reports = Vec::new();
@@ -372,7 +372,7 @@ fn what_a_paste_left_at_the_ends_is_told_before_anybody_rotates() {
 }
 
 #[test]
-fn an_interrupted_run_is_no_pass_in_json() {
+fn an_interrupted_run_is_not_a_pass_in_json() {
     let server = Loopback::start();
     let sandbox = two(&server);
     server.always(Fault::HangBeforeHeaders);
@@ -389,7 +389,7 @@ fn an_interrupted_run_is_no_pass_in_json() {
 }
 
 #[test]
-fn plain_http_goes_through_no_proxy() {
+fn plain_http_bypasses_the_proxy() {
     let server = Loopback::start();
     let proxy = Loopback::start();
     let mut sandbox = two(&server);
@@ -398,11 +398,11 @@ fn plain_http_goes_through_no_proxy() {
     }
     let out = sandbox.run(&["check", "GITHUB_API_SECRETS_TOKEN"]);
     assert_eq!(text(&out.stdout), PASS);
-    assert!(proxy.requests().is_empty(), "the proxy saw a request in clear");
+    assert!(proxy.requests().is_empty(), "the proxy saw a plaintext request");
 }
 
 #[test]
-fn two_hundred_credentials_need_no_more_files_than_a_shell_has() {
+fn two_hundred_credentials_stay_within_the_open_file_limit() {
     let server = Loopback::start();
     let mut sandbox = Sandbox::new();
     let mut config = format!("{}enabled = false\n", server.config());
@@ -418,7 +418,7 @@ fn two_hundred_credentials_need_no_more_files_than_a_shell_has() {
 }
 
 #[test]
-fn what_a_configuration_says_cannot_act_on_the_terminal() {
+fn configured_text_cannot_control_the_terminal() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     sandbox.config(&format!(
@@ -433,7 +433,7 @@ fn what_a_configuration_says_cannot_act_on_the_terminal() {
 }
 
 #[test]
-fn mistakes_that_cost_more_than_a_word_are_refused() {
+fn ambiguous_arguments_are_refused() {
     let mut sandbox = Sandbox::new();
     let credential = "[[credential]]\nname = \"A\"\nprovider = \"x\"\n";
     let provider = format!("{credential}[provider.x]\nbase_url = \"https://x.test\"\npath = \"/\"\n");
@@ -458,7 +458,7 @@ fn mistakes_that_cost_more_than_a_word_are_refused() {
 }
 
 #[test]
-fn a_token_in_the_place_of_a_path_is_not_repeated() {
+fn a_token_in_place_of_a_path_is_not_repeated() {
     let token = "ghp_MadeUp0123456789abcdefABCDEFxyzQ";
     for place in [token.to_string(), format!("/{token}"), format!("/tmp/{token}/config.toml"), format!("./{token}")] {
         let mut sandbox = Sandbox::new();
@@ -479,9 +479,9 @@ fn a_token_in_the_place_of_a_path_is_not_repeated() {
     }
 }
 
-/// A habit or a slip is answered with what to type, and nothing is run.
+/// A habit from another tool or a typo gets a suggestion, and nothing runs.
 #[test]
-fn words_of_other_programs_are_answered_and_never_run() {
+fn commands_of_other_programs_get_a_suggestion_and_never_run() {
     let sandbox = Sandbox::new();
     let mut all = Vec::new();
     for (typed, next) in [
@@ -551,12 +551,12 @@ fn words_of_other_programs_are_answered_and_never_run() {
     assert_eq!(code(&latin), 2);
     all.push(transcript("raxx check (bytes that are not UTF-8)", &latin));
     snapshot!(sandbox, all.join("\n"));
-    // Nothing was run.
+    // Nothing ran.
     assert!(!sandbox.state().exists());
 }
 
 #[test]
-fn a_value_that_was_typed_anywhere_is_not_repeated() {
+fn a_value_typed_as_an_argument_is_not_repeated() {
     let sandbox = Sandbox::new();
     for token in ["ghp_MadeUp0123456789abcdefABCDEFxyzQ", "MadeUp-Tr0ub4dor", "sk-MadeUp_0123456789abcdef"] {
         for line in [
@@ -628,7 +628,7 @@ fn color_follows_the_option_before_the_environment() {
     assert!(!colorful(&sandbox, &["--color", "never", "check"]));
     assert!(!colorful(&sandbox, &["--color=never", "--help"]));
     sandbox.env("NO_COLOR", "1");
-    assert!(colorful(&sandbox, &["check", "--color=always"]), "what is typed counts");
+    assert!(colorful(&sandbox, &["check", "--color=always"]), "the option overrides the environment");
     assert!(!text(&sandbox.run(&["check", "--json", "--color=always"]).stdout).contains('\x1b'));
 }
 
@@ -659,7 +659,7 @@ fn a_locale_without_utf8_gets_ascii_and_json_stays_as_it_is() {
         assert!(text(&sandbox.run(&["check"]).stdout).contains("(redacted HRKU...1234) - HTTP 401"));
         assert!(text(&sandbox.run(&["check", "--json"]).stdout).contains("HRKU…1234") && json.contains("HRKU…1234"));
     }
-    // The first that is set counts, as in the C library.
+    // The first one that is set counts, as in the C library.
     sandbox.env("LC_ALL", "en_US.UTF-8").env("LC_CTYPE", "C").env("LANG", "C");
     assert!(text(&sandbox.run(&["check"]).stdout).contains("HRKU…1234"));
 }

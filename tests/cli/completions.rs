@@ -1,4 +1,4 @@
-//! The completions: what is checked in is what the binary prints, and each shell really completes with it.
+//! The completions: the checked-in files match the binary's output, and each shell completes with them.
 
 use crate::support;
 
@@ -6,7 +6,7 @@ use std::fs;
 
 use support::{Sandbox, text};
 
-/// A sandbox with one credential of its own, and the repository's completions at hand.
+/// A sandbox with one credential, and the repository's completions.
 fn sandbox() -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.config("[[credential]]\nname = \"COMPLETED_NAME\"\nprovider = \"github\"\n");
@@ -15,7 +15,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Runs a script in a shell and gives its output; a word on stderr is a failure.
+/// Runs a script in a shell and returns its output; any output on stderr is a failure.
 fn script(shell: &[&str], script: &str) -> String {
     let sandbox = sandbox();
     let out = sandbox.command(shell[0]).args(&shell[1..]).arg(script).output().expect("the shell starts");
@@ -25,7 +25,7 @@ fn script(shell: &[&str], script: &str) -> String {
 }
 
 #[test]
-fn what_is_checked_in_is_what_the_binary_prints() {
+fn the_checked_in_files_match_the_binarys_output() {
     let sandbox = Sandbox::new();
     for (shell, file) in [("zsh", "_raxx"), ("bash", "raxx.bash"), ("fish", "raxx.fish")] {
         let printed = text(&sandbox.run(&["completions", shell]).stdout);
@@ -77,9 +77,9 @@ fn fish_completes_commands_options_and_names() {
 
 #[test]
 fn zsh_completes_commands_options_and_names_after_compinit() {
-    // A zsh inside a zsh: the line editor needs a terminal, which zpty is.
+    // The line editor needs a terminal, so the test runs a zsh inside zsh with zpty.
     let typed = |line: &str| {
-        // Keys are worked off in order: what is typed, TAB, and a key that says what stands there now.
+        // Keys are processed in order: the text, TAB, and a key that prints the current line.
         let typing = format!(
             r#"
 zmodload zsh/zpty

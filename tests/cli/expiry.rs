@@ -1,5 +1,5 @@
-//! What is told of the end of a token: the warning on a PASS, what it makes of the exit code and of a new terminal, and the
-//! ends that a provider tells by a list alone.
+//! Token expiry: the warning on a PASS, its effect on the exit code and on a new terminal, and expiry dates that a provider
+//! reports only in a list.
 
 use crate::support;
 
@@ -32,8 +32,8 @@ fn github(server: &Loopback, more: &str) -> Sandbox {
     sandbox
 }
 
-/// GitHub says that the token ends so long from now, and a minute: counting it takes time.
-fn ends_in(server: &Loopback, left: SignedDuration) -> Timestamp {
+/// GitHub reports that the token expires after this time plus a minute, because counting takes time.
+fn set_expiry_in(server: &Loopback, left: SignedDuration) -> Timestamp {
     let end = Timestamp::from_second((Timestamp::now() + left).as_second() + 60).unwrap();
     let header = end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     let user = Answer::json(200, r#"{"login":"octo-op","id":1}"#);
@@ -45,14 +45,14 @@ fn days(days: i64) -> SignedDuration {
     SignedDuration::from_hours(24 * days)
 }
 
-/// How the report's line on the token begins.
+/// The start of the report's line for the token.
 const LINE: &str = "[PASS] GITHUB_API_SECRETS_TOKEN    (redacted ghp_…cdef) — octo-op, ";
 
 #[test]
 fn a_token_that_expires_soon_passes_with_a_warning() {
     let server = Loopback::start();
     let sandbox = github(&server, "");
-    let end = ends_in(&server, days(9));
+    let end = set_expiry_in(&server, days(9));
     let check = sandbox.run(&["check"]);
     let warned = text(&check.stdout);
     assert!(warned.starts_with(LINE) && warned.contains("9 days"), "{warned}");
@@ -62,7 +62,7 @@ fn a_token_that_expires_soon_passes_with_a_warning() {
     let quiet = sandbox.run(&["check", "--quiet"]);
     assert_eq!((text(&quiet.stdout), quiet.status.code()), (String::new(), Some(0)));
     let both = sandbox.run(&["check", "--quiet", "--strict"]);
-    assert_eq!((text(&both.stdout), both.status.code()), (warned.clone(), Some(1)), "it says why it fails");
+    assert_eq!((text(&both.stdout), both.status.code()), (warned.clone(), Some(1)), "the same report, with exit 1");
     let load = sandbox.run(&["load", "--shell", "bash"]);
     assert_eq!((text(&load.stderr), load.status.code()), (warned, Some(0)));
     snapshot!(sandbox, transcript("raxx check --strict", &strict) + &ran(&sandbox, &["check", "--json", "--strict"]));
@@ -78,13 +78,13 @@ fn a_token_that_expires_soon_passes_with_a_warning() {
     }
     assert_eq!(row["expires"], json!(end));
 
-    assert!(sandbox.home().join(".raxx-session-bootstrap-last-validated").exists(), "a warning is no FAIL");
+    assert!(sandbox.home().join(".raxx-session-bootstrap-last-validated").exists(), "a warning is not a FAIL");
 }
 
 #[test]
 fn a_token_that_expires_late_gives_no_warning() {
     let server = Loopback::start();
-    ends_in(&server, days(14));
+    set_expiry_in(&server, days(14));
     let sandbox = github(&server, "");
     let out = sandbox.run(&["check", "--strict"]);
     let said = text(&out.stdout);
@@ -95,18 +95,18 @@ fn a_token_that_expires_late_gives_no_warning() {
     let sandbox = github(&server, "warn_before = \"15d\"");
     assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(1));
 
-    ends_in(&server, SignedDuration::from_mins(5));
+    set_expiry_in(&server, SignedDuration::from_mins(5));
     let sandbox = github(&server, "warn_before = \"0s\"");
     assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(0), "0s never warns");
     let sandbox = github(&server, "warn_before = \"10m\"");
     assert_eq!(sandbox.run(&["check", "--strict"]).status.code(), Some(1));
 }
 
-/// What a machine renews lives for hours: it would warn for ever.
+/// A credential that is rotated automatically lives for hours: the default would always warn.
 #[test]
 fn a_credential_can_have_its_own_warn_before() {
     let server = Loopback::start();
-    ends_in(&server, days(9));
+    set_expiry_in(&server, days(9));
     let sandbox = |own: &str| {
         let mut sandbox = Sandbox::new();
         sandbox.config(&format!(
@@ -131,9 +131,9 @@ fn a_credential_can_have_its_own_warn_before() {
     snapshot!(wrong, said);
 }
 
-/// Where each log-in makes a new access token, for an hour or a day, nobody rotates it.
+/// Each login creates an access token for an hour or a day, which no one rotates.
 #[test]
-fn the_vaults_access_token_may_have_its_own_time_too() {
+fn infisicals_access_token_can_have_its_own_warn_before() {
     let server = Loopback::start();
     let encode = |json: &str| URL_SAFE_NO_PAD.encode(json);
     let end = Timestamp::now().as_second() + 3_630;
@@ -142,7 +142,7 @@ fn the_vaults_access_token_may_have_its_own_time_too() {
     server.accept(TOKEN);
     for (own, warns) in [("", true), ("warn_before = \"0s\"\n", false)] {
         let mut sandbox = Sandbox::new();
-        // The address of the vault comes last in it.
+        // The config ends inside Infisical's table.
         let list = format!("[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n");
         sandbox.config(&format!("{}{own}{list}", server.config()));
         sandbox.env(NAME, TOKEN).env("INFISICAL_TOKEN", &token);
@@ -174,7 +174,7 @@ fn errors_of_warn_before() {
 #[test]
 fn a_new_terminal_shows_warnings_only_if_configured() {
     let server = Loopback::start();
-    ends_in(&server, days(3));
+    set_expiry_in(&server, days(3));
     let sandbox = github(&server, "");
     assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "");
     let sandbox = github(&server, "[hook]\nwarn = true");
@@ -182,14 +182,14 @@ fn a_new_terminal_shows_warnings_only_if_configured() {
     assert!(said.contains(&format!("'{LINE}")) && said.contains("rotate via: page.md"), "{said}");
     assert!(!said.contains("export"), "{said}");
     snapshot!(sandbox, said);
-    ends_in(&server, days(30));
-    assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "", "nothing to warn of");
+    set_expiry_in(&server, days(30));
+    assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "", "no warning is due");
 }
 
 #[test]
 fn a_cached_pass_counts_the_days_from_now() {
     let server = Loopback::start();
-    ends_in(&server, days(20));
+    set_expiry_in(&server, days(20));
     let sandbox = github(&server, "[hook]\nwarn = true\nrecheck_after = \"168h\"");
     assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), "");
     // Seven days pass.
@@ -201,7 +201,7 @@ fn a_cached_pass_counts_the_days_from_now() {
     fs::write(&file, memory.to_string()).unwrap();
     let said = text(&sandbox.run(&["hook", "zsh"]).stdout);
     assert!(said.contains(LINE) && said.contains("13 days"), "{said}");
-    assert_eq!(server.attempts(TOKEN), 1, "it was asked again");
+    assert_eq!(server.attempts(TOKEN), 1, "the provider got a second request");
     snapshot!(sandbox, said);
 }
 
@@ -220,7 +220,7 @@ fn heroku(server: &Loopback, more: &str) -> Sandbox {
     sandbox
 }
 
-fn entry(token: &str, expires_in: Value) -> Value {
+fn authorization(token: &str, expires_in: Value) -> Value {
     json!({
         "id": "01234567-89ab-cdef-0123-456789abcdef", "description": "made up", "scope": ["global"],
         "created_at": "2026-01-01T12:00:00Z", "updated_at": "2026-01-01T12:00:00Z", "client": null, "grant": null,
@@ -232,7 +232,7 @@ fn entry(token: &str, expires_in: Value) -> Value {
 
 const LIST: &str = "/oauth/authorizations";
 
-/// The words of the PASS when the list is this answer.
+/// The text of the PASS when the list is this answer.
 fn with_list(list: impl Into<support::loopback::Reaction>) -> String {
     let server = Loopback::start();
     let sandbox = heroku(&server, "list_expiry = true");
@@ -246,26 +246,26 @@ fn with_list(list: impl Into<support::loopback::Reaction>) -> String {
 }
 
 #[test]
-fn herokus_list_is_asked_for_only_when_that_is_configured() {
+fn herokus_list_is_requested_only_if_configured() {
     let server = Loopback::start();
     server.react_at(LIST, HEROKU, Answer::json(200, "[]"));
     let sandbox = heroku(&server, "");
     assert!(text(&sandbox.run(&["check"]).stdout).ends_with(" — valid\n"));
     let sandbox = heroku(&server, "list_expiry = false");
     assert!(sandbox.run(&["check"]).status.success());
-    assert!(server.requests().iter().all(|r| r.path == "/account"), "the list was asked for");
+    assert!(server.requests().iter().all(|r| r.path == "/account"), "the list was requested");
 
     let sandbox = heroku(&server, "list_expiry = true");
     sandbox.run(&["check"]);
     let requests = server.requests();
-    let list = requests.iter().find(|r| r.path == LIST).expect("it is asked for");
+    let list = requests.iter().find(|r| r.path == LIST).expect("the list is requested");
     assert_eq!(list.method, "GET");
     assert_eq!(list.header("accept"), Some("application/vnd.heroku+json; version=3"));
     assert_eq!(list.credential().as_deref(), Some(HEROKU));
 }
 
 #[test]
-fn a_provider_without_a_list_cannot_be_asked_for_one() {
+fn a_provider_without_a_list_refuses_the_setting() {
     let mut sandbox = Sandbox::new();
     sandbox.config("[provider.github]\nlist_expiry = true\n");
     let out = sandbox.run(&["check"]);
@@ -276,15 +276,15 @@ fn a_provider_without_a_list_cannot_be_asked_for_one() {
 }
 
 #[test]
-fn herokus_list_tells_when_the_token_expires() {
+fn herokus_list_gives_the_tokens_expiry() {
     let list = |entries: &[Value]| Answer::json(200, &Value::from(entries.to_vec()).to_string());
-    let other = entry(OTHERS, json!(60));
+    let other = authorization(OTHERS, json!(60));
     let nine = json!(9 * 86_400 + 60);
-    let soon = with_list(list(&[other.clone(), entry(HEROKU, nine.clone())]));
+    let soon = with_list(list(&[other.clone(), authorization(HEROKU, nine.clone())]));
     assert!(soon.contains("9 days"), "{soon}");
     let redacted = format!("{}**********{}", &HEROKU[..8], &HEROKU[HEROKU.len() - 4..]);
-    assert_eq!(with_list(list(&[other.clone(), entry(&redacted, nine.clone())])), soon);
-    let never = with_list(list(&[other.clone(), entry(HEROKU, Value::Null)]));
+    assert_eq!(with_list(list(&[other.clone(), authorization(&redacted, nine.clone())])), soon);
+    let never = with_list(list(&[other.clone(), authorization(HEROKU, Value::Null)]));
     let unknown = with_list(list(&[other, json!({"access_token": null})]));
     assert_eq!(with_list(list(&[])), unknown);
     snapshot!(
@@ -295,7 +295,7 @@ fn herokus_list_tells_when_the_token_expires() {
 
 #[test]
 fn a_list_of_many_pages_is_followed() {
-    let page = Answer { status: 206, ..Answer::json(200, &json!([entry(OTHERS, json!(60))]).to_string()) };
+    let page = Answer { status: 206, ..Answer::json(200, &json!([authorization(OTHERS, json!(60))]).to_string()) };
     let server = Loopback::start();
     let sandbox = heroku(&server, "list_expiry = true");
     server.react_at(LIST, HEROKU, page.with("Next-Range", "]01234567-89ab-cdef-0123-456789abcdef..; max=40"));
@@ -308,7 +308,7 @@ fn a_list_of_many_pages_is_followed() {
         .filter(|r| r.path == LIST)
         .filter_map(|r| r.header("range").map(String::from))
         .collect();
-    assert_eq!(ranges.len(), 10, "a list without an end ends");
+    assert_eq!(ranges.len(), 10, "an endless list stops after ten pages");
     assert_eq!(ranges[0], "id ..; max=40");
     assert!(ranges[1..].iter().all(|r| r == "]01234567-89ab-cdef-0123-456789abcdef..; max=40"), "{ranges:?}");
 }
@@ -334,17 +334,17 @@ fn a_slow_answer_and_a_slow_list_share_one_deadline() {
     server.latency(Duration::from_millis(1200));
     server.react_at(LIST, HEROKU, Answer::json(200, "[]"));
     let sandbox = heroku(&server, "list_expiry = true");
-    // Each would be in time for a deadline of its own.
+    // Each would meet its own deadline.
     let said = text(&sandbox.run(&["check"]).stdout);
     assert!(said.starts_with("[PASS] HEROKU_API_KEY"), "{said}");
     snapshot!(sandbox, said);
 }
 
 #[test]
-fn other_tokens_of_the_list_are_kept_nowhere() {
+fn other_tokens_in_the_list_are_not_saved() {
     let server = Loopback::start();
     let sandbox = heroku(&server, "list_expiry = true");
-    let entries = json!([entry(OTHERS, json!(60)), entry(HEROKU, json!(86_400))]);
+    let entries = json!([authorization(OTHERS, json!(60)), authorization(HEROKU, json!(86_400))]);
     server.react_at(LIST, HEROKU, Answer::json(200, &entries.to_string()));
     for command in ["check", "check --json", "hook zsh", "list", "list --json", "list --history HEROKU_API_KEY"] {
         let out = sandbox.run(&command.split(' ').collect::<Vec<_>>());
@@ -361,5 +361,5 @@ fn other_tokens_of_the_list_are_kept_nowhere() {
             seen += 1;
         }
     }
-    assert!(seen >= 4, "the state was looked at");
+    assert!(seen >= 4, "the state files were searched");
 }
