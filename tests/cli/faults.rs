@@ -1,5 +1,5 @@
-//! What networks, proxies and outages do to a request, for each provider: never a word about the token, never a second
-//! try, and the credential never goes anywhere but to its provider.
+//! Network failures, proxies and outages, for each provider: raxx never blames the token, never retries, and never sends the
+//! credential anywhere but to its provider.
 
 use crate::snapshot::{snapshot, transcript};
 use crate::support;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use support::loopback::{self, Answer, ClosedPort, Fault, Loopback, Reaction, Tls};
 use support::{RAXX, Sandbox, text};
 
-/// A row: its name, what it is called when its provider is silent, its value, and the one path that may see the value.
+/// A row: its name, its label when the provider does not answer, its value, and the only path that may receive the value.
 struct Row {
     name: &'static str,
     label: &'static str,
@@ -48,10 +48,10 @@ const ROWS: [Row; 4] = [
     },
 ];
 
-/// Short enough to wait for, long enough for a busy machine to answer within.
+/// Short enough to wait for, long enough for a busy machine to answer in time.
 const TIMEOUT: &str = "1500ms";
 
-/// A machine with all four, whose providers are at `url`.
+/// A machine with all four credentials, whose providers are at `url`.
 fn machine(url: &str) -> Sandbox {
     let mut sandbox = Sandbox::new();
     let mut config = format!("timeout = \"{TIMEOUT}\"\n");
@@ -70,7 +70,7 @@ fn machine(url: &str) -> Sandbox {
     sandbox
 }
 
-/// All four are a FAIL of this kind, in text and in JSON, and each says to check it again. Returns the report.
+/// Asserts that all four are a FAIL of this kind, in text and in JSON, and that each suggests another check. Returns the report.
 fn all_fail(sandbox: &Sandbox, kind: &str) -> String {
     let out = sandbox.run(&["check"]);
     let said = text(&out.stdout);
@@ -97,38 +97,38 @@ fn all_fail(sandbox: &Sandbox, kind: &str) -> String {
         assert_eq!((row["verdict"].as_str(), row["kind"].as_str()), (Some("FAIL"), Some(kind)), "{row}");
     }
     let stamp = sandbox.home().join(".raxx-session-bootstrap-last-validated");
-    assert!(!stamp.exists(), "a run with a FAIL is not noted as good");
+    assert!(!stamp.exists(), "a run with a FAIL is not stamped");
     said
 }
 
-/// Each value came to its own path alone, once a run.
-fn sent_home_only(server: &Loopback, runs: usize) {
+/// Asserts that each value went only to its own path, once per run.
+fn sent_to_provider_only(server: &Loopback, runs: usize) {
     for row in &ROWS {
-        assert_eq!(server.attempts(row.value), runs, "{}: tried once a run", row.label);
+        assert_eq!(server.attempts(row.value), runs, "{}: tried once per run", row.label);
         for request in server.requests().iter().filter(|request| request.holds(row.value)) {
             assert_eq!(request.path, row.path);
         }
     }
 }
 
-/// The server does this in the place of every answer; the snapshot `name` has the report.
+/// Runs a check where every answer is this reaction; its report goes into the snapshot `name`.
 fn fault(name: &str, reaction: impl Into<Reaction>) {
     let server = Loopback::start();
     server.always(reaction);
     let sandbox = machine(&server.url());
     let said = all_fail(&sandbox, "unreachable");
-    sent_home_only(&server, 2);
+    sent_to_provider_only(&server, 2);
     snapshot!(sandbox, name, said);
 }
 
 #[test]
-fn no_fault_is_a_pass() {
+fn no_fault_reports_a_pass() {
     let server = Loopback::start();
     ROWS.iter().for_each(|row| server.accept(row.value));
     let sandbox = machine(&server.url());
     let out = sandbox.run(&["check"]);
     assert_eq!((out.status.code(), text(&out.stdout).matches("[PASS]").count()), (Some(0), 4), "{}", text(&out.stdout));
-    sent_home_only(&server, 1);
+    sent_to_provider_only(&server, 1);
     assert!(sandbox.home().join(".raxx-session-bootstrap-last-validated").exists());
 }
 
@@ -142,7 +142,7 @@ fn refused() {
 #[test]
 fn a_name_that_does_not_resolve() {
     let mut sandbox = machine("https://raxx-test.invalid");
-    // glibc asks no server at all then; others say no to this name by themselves.
+    // glibc sends no DNS query for this name; other systems answer locally that it does not exist.
     sandbox.env("RES_OPTIONS", "attempts:0");
     let said = all_fail(&sandbox, "unreachable");
     assert_eq!(said.matches("raxx-test.invalid").count(), ROWS.len(), "{said}");
@@ -156,11 +156,11 @@ fn a_certificate_for_another_name() {
     let mut sandbox = machine(&server.url());
     trust(&mut sandbox, &tls);
     snapshot!(sandbox, all_fail(&sandbox, "unreachable"));
-    sent_home_only(&server, 0);
+    sent_to_provider_only(&server, 0);
 }
 
 #[test]
-fn a_certificate_of_nobody_known() {
+fn a_certificate_of_an_unknown_issuer() {
     let server = Loopback::start_tls(&Tls::for_name("localhost"));
     let mut sandbox = machine(&server.url());
     trust(&mut sandbox, &Tls::for_name("localhost"));
@@ -171,31 +171,31 @@ fn a_certificate_of_nobody_known() {
     let unset = all_fail(&sandbox, "unreachable");
     assert_eq!(unset.matches("SSL_CERT_FILE").count(), ROWS.len(), "{unset}");
     snapshot!(sandbox, format!("# SSL_CERT_FILE names another authority\n{said}\n# SSL_CERT_FILE is unset\n{unset}"));
-    sent_home_only(&server, 0);
+    sent_to_provider_only(&server, 0);
 }
 
 #[test]
-fn a_certificate_whose_time_is_over() {
+fn an_expired_certificate() {
     let tls = Tls::expired("localhost");
     let server = Loopback::start_tls(&tls);
     let mut sandbox = machine(&server.url());
     trust(&mut sandbox, &tls);
     snapshot!(sandbox, all_fail(&sandbox, "unreachable"));
-    sent_home_only(&server, 0);
+    sent_to_provider_only(&server, 0);
 }
 
 #[test]
-fn a_certificate_whose_time_has_not_come_is_of_a_clock_that_is_behind() {
+fn a_certificate_that_is_not_yet_valid_suggests_a_slow_clock() {
     let tls = Tls::of_the_future("localhost");
     let server = Loopback::start_tls(&tls);
     let mut sandbox = machine(&server.url());
     trust(&mut sandbox, &tls);
     snapshot!(sandbox, all_fail(&sandbox, "unreachable"));
-    sent_home_only(&server, 0);
+    sent_to_provider_only(&server, 0);
 }
 
 #[test]
-fn a_variable_that_names_no_certificates_is_named() {
+fn a_variable_without_certificates_is_named() {
     let tls = Tls::for_name("localhost");
     let server = Loopback::start_tls(&tls);
     ROWS.iter().for_each(|row| server.accept(row.value));
@@ -203,7 +203,7 @@ fn a_variable_that_names_no_certificates_is_named() {
     trust(&mut sandbox, &tls);
     let root = sandbox.root().to_path_buf();
     let good = root.join("authority.pem");
-    std::fs::write(root.join("text"), "no certificate\n").expect("a file");
+    std::fs::write(root.join("text"), "not a certificate\n").expect("a file");
     let mut reports = Vec::new();
     for (variable, path) in [
         ("SSL_CERT_FILE", root.join("gone")),
@@ -222,8 +222,8 @@ fn a_variable_that_names_no_certificates_is_named() {
     }
     sandbox.unset("SSL_CERT_DIR");
     snapshot!(sandbox, reports.join("\n"));
-    sent_home_only(&server, 0);
-    // One of the two is enough, and an empty one is not set.
+    sent_to_provider_only(&server, 0);
+    // One of the two is enough, and an empty one counts as unset.
     for (file, directory) in
         [(good.as_path(), "/nonexistent"), (&good, ""), (Path::new("/nonexistent"), "certificates")]
     {
@@ -250,7 +250,7 @@ fn an_empty_variable_for_certificates_counts_as_unset() {
     }
 }
 
-/// Else those before could fail for any reason.
+/// Shows that the certificate tests above fail for their own reason.
 #[test]
 fn a_good_certificate_passes() {
     let tls = Tls::for_name("localhost");
@@ -260,7 +260,7 @@ fn a_good_certificate_passes() {
     trust(&mut sandbox, &tls);
     let out = sandbox.run(&["check"]);
     assert_eq!(out.status.code(), Some(0), "{}", text(&out.stdout));
-    sent_home_only(&server, 1);
+    sent_to_provider_only(&server, 1);
 }
 
 fn trust(sandbox: &mut Sandbox, tls: &Tls) {
@@ -270,11 +270,11 @@ fn trust(sandbox: &mut Sandbox, tls: &Tls) {
 }
 
 #[test]
-fn a_server_that_speaks_no_tls() {
+fn a_server_without_tls() {
     let server = Loopback::start();
     let sandbox = machine(&server.url().replace("http://127.0.0.1", "https://localhost"));
     snapshot!(sandbox, all_fail(&sandbox, "unreachable"));
-    sent_home_only(&server, 0);
+    sent_to_provider_only(&server, 0);
 }
 
 #[test]
@@ -308,8 +308,8 @@ fn resets_in_the_body() {
 }
 
 #[test]
-fn ends_too_soon() {
-    fault("ends_too_soon", Fault::Short);
+fn ends_early() {
+    fault("ends_early", Fault::Short);
 }
 
 #[test]
@@ -318,7 +318,7 @@ fn never_ends() {
     server.always(Fault::Endless);
     let sandbox = machine(&server.url());
     snapshot!(sandbox, all_fail(&sandbox, "unreachable"));
-    sent_home_only(&server, 2);
+    sent_to_provider_only(&server, 2);
 }
 
 #[test]
@@ -327,13 +327,13 @@ fn headers_never_end() {
 }
 
 #[test]
-fn speaks_no_http() {
-    fault("speaks_no_http", Fault::Noise);
+fn is_not_http() {
+    fault("is_not_http", Fault::Noise);
 }
 
-/// A provider's limit is for what it reads: 64 KiB of good JSON and not a byte more.
+/// A provider's limit applies to what raxx reads: 64 KiB of good JSON, and not a byte more.
 #[test]
-fn an_answer_that_is_too_long() {
+fn an_oversized_answer() {
     let padded = |length: usize| {
         let body = format!("{{\"login\":\"octo-op\",\"padding\":\"{}\"}}", "a".repeat(length));
         Answer::json(200, &body)
@@ -351,9 +351,9 @@ fn an_answer_that_is_too_long() {
     snapshot!(sandbox, long);
 }
 
-/// What is in front of a provider is told from its headers, however long or slow its page is.
+/// A gateway in front of a provider is recognized by its headers, however long or slow its page is.
 #[test]
-fn a_page_is_blocked_however_it_ends() {
+fn a_gateway_page_is_blocked_however_it_ends() {
     let pages: [Reaction; 5] = [
         Answer::html(200, "<html>welcome</html>").into(),
         Answer::html(200, &"welcome ".repeat(10_000)).into(),
@@ -366,15 +366,15 @@ fn a_page_is_blocked_however_it_ends() {
         let server = Loopback::start();
         server.always(page);
         reports.insert(all_fail(&machine(&server.url()), "blocked"));
-        sent_home_only(&server, 2);
+        sent_to_provider_only(&server, 2);
     }
     assert_eq!(reports.len(), 1, "{reports:#?}");
     snapshot!(Sandbox::new(), reports.pop_first().expect("a report"));
 }
 
-/// A part of an answer is no word of the provider's, good or bad.
+/// A partial answer is not the provider's verdict, good or bad.
 #[test]
-fn a_part_of_an_answer_decides_nothing() {
+fn a_partial_answer_decides_nothing() {
     let padding = "a".repeat(70 * 1024);
     for (status, body) in [
         (200, "{\"login\":\"octo-op\",\"id\":1"),
@@ -399,8 +399,8 @@ fn redirects_are_not_followed() {
         let server = Loopback::start();
         server.always(Answer { status, ..Answer::redirect(&trap.url()) });
         reports.push(all_fail(&machine(&server.url()), "unreachable"));
-        assert_eq!(trap.requests().len(), 0, "{status}: nothing went where the redirect pointed");
-        sent_home_only(&server, 2);
+        assert_eq!(trap.requests().len(), 0, "{status}: the redirect was followed");
+        sent_to_provider_only(&server, 2);
     }
     snapshot!(Sandbox::new(), reports.join("\n"));
 }
@@ -411,10 +411,10 @@ fn redirects_on_the_same_host_are_not_followed() {
     server.always(Answer::redirect("/somewhere/else"));
     let said = all_fail(&machine(&server.url()), "unreachable");
     assert!(said.contains("HTTP 302"), "{said}");
-    sent_home_only(&server, 2);
+    sent_to_provider_only(&server, 2);
 }
 
-/// A proxy gets the name of the host to connect to; what is inside the tunnel, it does not.
+/// A proxy gets the name of the host to connect to, but nothing from inside the tunnel.
 #[test]
 fn a_proxy_that_refuses_is_named_and_never_sees_a_credential() {
     let html = |status| Answer::html(status, "<html>not you</html>");
@@ -445,7 +445,7 @@ fn a_proxy_that_refuses_is_named_and_never_sees_a_credential() {
 }
 
 #[test]
-fn a_proxy_that_is_not_there_is_named() {
+fn an_unreachable_proxy_is_named() {
     let port = ClosedPort::new();
     let host = port.url().replace("http://", "");
     let mut sandbox = machine("https://raxx.example.test");
@@ -456,7 +456,7 @@ fn a_proxy_that_is_not_there_is_named() {
     snapshot!(sandbox, format!("{said}\n# in a new terminal\n{line}"));
 }
 
-/// Nobody was asked, so nobody did not answer.
+/// No request was sent, so the report does not say "no response".
 #[test]
 fn a_proxy_variable_that_raxx_cannot_use_is_named() {
     let server = Loopback::start();
@@ -499,9 +499,9 @@ fn a_proxy_that_is_silent_or_unknown_is_named_with_its_variable() {
     snapshot!(sandbox, format!("# it says nothing\n{silent}\n# its name does not resolve\n{unknown}"));
 }
 
-/// `NO_PROXY` in the forms of other programs, for a provider at an address with a port of its own.
+/// `NO_PROXY` in the forms that other programs accept, for a provider on a nonstandard port.
 #[test]
-fn what_no_proxy_excepts_is_asked_directly() {
+fn hosts_in_no_proxy_are_contacted_directly() {
     let tls = Tls::for_name("localhost");
     let server = Loopback::start_tls(&tls);
     ROWS.iter().for_each(|row| server.accept(row.value));
@@ -515,21 +515,21 @@ fn what_no_proxy_excepts_is_asked_directly() {
         let out = sandbox.run(&["check"]);
         assert_eq!(out.status.code(), Some(0), "{list}: {}", text(&out.stdout));
     }
-    // A proxy that had no part in it is not named.
+    // A proxy that was not used is not named.
     server.always(Fault::HangBeforeHeaders);
     let said = text(&sandbox.run(&["check"]).stdout);
     assert_eq!(said.matches("[FAIL] ").count(), ROWS.len(), "{said}");
     assert!(!said.contains("proxy") && !said.contains("PROXY"), "{said}");
 }
 
-/// What the hook has this shell say.
+/// The text that the hook prints in this shell.
 fn in_a_new_terminal(sandbox: &Sandbox, shell: &str) -> String {
     let code = text(&sandbox.run(&["hook", shell]).stdout);
     let out = sandbox.command(shell).args(["-c", &code]).output().expect("a shell");
     text(&out.stderr)
 }
 
-/// The same where all four have one cause: one line, and the command to type.
+/// Asserts that four failures with one cause are one line with one command. Returns the output.
 fn one_line_in_a_new_terminal(sandbox: &Sandbox, shell: &str) -> String {
     let said = in_a_new_terminal(sandbox, shell);
     assert!(said.starts_with("[FAIL] 4 credentials ") && said.ends_with("\n       type: raxx check\n"), "{said}");
@@ -537,9 +537,9 @@ fn one_line_in_a_new_terminal(sandbox: &Sandbox, shell: &str) -> String {
     said
 }
 
-/// One that hangs does not hold up the others.
+/// A provider that hangs does not delay the others.
 #[test]
-fn the_others_are_judged_while_one_hangs() {
+fn one_hanging_provider_does_not_delay_the_others() {
     let server = Loopback::start();
     ROWS.iter().for_each(|row| server.accept(row.value));
     server.react(ROWS[0].value, Fault::HangBeforeHeaders);
@@ -549,20 +549,20 @@ fn the_others_are_judged_while_one_hangs() {
 }
 
 #[test]
-fn ctrl_c_ends_at_once_with_what_is_known() {
+fn ctrl_c_stops_at_once_and_shows_the_verdicts_so_far() {
     let server = Loopback::start();
     ROWS.iter().for_each(|row| server.accept(row.value));
     server.react(ROWS[0].value, Fault::HangBeforeHeaders);
     let mut sandbox = machine(&server.url());
     let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
-    // Far beyond what the test would wait for.
+    // Far longer than the test would wait.
     sandbox.config(&config.replace(TIMEOUT, "60s"));
     let mut command = std::process::Command::new(RAXX);
     command.arg("check").env_clear().envs(sandbox.environment().iter().cloned());
     let child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("raxx starts");
     let child = Running(Some(child));
-    // The state has a verdict for each that is done.
+    // The state has a verdict for each finished check.
     let done = || {
         std::fs::read_dir(sandbox.state().join("verdicts"))
             .map_or(0, |d| d.flatten().filter(|e| e.path().extension().is_some_and(|e| e == "json")).count())
@@ -580,7 +580,7 @@ fn ctrl_c_ends_at_once_with_what_is_known() {
     assert!(!sandbox.home().join(".raxx-session-bootstrap-last-validated").exists());
 }
 
-/// A child that does not outlive a failing test.
+/// A child process that is killed if the test fails.
 struct Running(Option<Child>);
 
 impl Running {
@@ -598,19 +598,19 @@ impl Drop for Running {
     }
 }
 
-/// In a new terminal an outage takes nothing away, and is one line.
+/// In a new terminal, an outage unsets nothing and is reported in one line.
 #[test]
-fn an_outage_leaves_a_new_terminal_its_values() {
+fn an_outage_leaves_a_new_terminals_values_set() {
     let port = ClosedPort::new();
     let mut lines = std::collections::BTreeSet::new();
     for shell in ["zsh", "bash"] {
         let mut sandbox = machine(&port.url());
-        // As if raxx had put them there itself.
+        // As if raxx had exported them.
         sandbox.env("__RAXX_NAMES", ROWS[..3].iter().map(|row| row.name).collect::<Vec<_>>().join(" "));
         let code = text(&sandbox.run(&["hook", shell]).stdout);
         assert!(!code.contains("unset"), "{code}");
-        // That nobody answers is said once an hour.
-        std::fs::remove_file(sandbox.state().join("said.json")).expect("it was said");
+        // A missing response is reported once an hour.
+        std::fs::remove_file(sandbox.state().join("said.json")).expect("the report is recorded");
         lines.insert(one_line_in_a_new_terminal(&sandbox, shell));
     }
     assert_eq!(lines.len(), 1, "{lines:#?}");

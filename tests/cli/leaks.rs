@@ -1,6 +1,6 @@
-//! No value is ever seen where it has no business: every command, in good times and in bad, watched from outside. A value
-//! may stand in code that a shell evaluates and in a request to its provider, and nowhere else: not on another stream,
-//! not in any process's arguments, not in a file.
+//! No secret leaks: every command, in success and in failure, watched from the outside. A value may appear in code that a
+//! shell evaluates and in a request to its provider, and nowhere else: not on another stream, not in the arguments of any
+//! process, not in a file.
 
 use crate::support;
 
@@ -12,11 +12,11 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use support::loopback::{Answer, Fault, Loopback};
 use support::{Sandbox, text};
 
-/// How much of a value is a leak: the report shows four characters of each end.
-const TELLING: usize = 9;
+/// The shortest part of a value that counts as a leak: the report shows four characters of each end.
+const LEAK_LENGTH: usize = 9;
 
-/// What holds a secret in each sandbox, and how such a value begins.
-const PLACES: [(&str, &str); 7] = [
+/// The variables that contain a secret in each sandbox, and the prefix of each value.
+const VARIABLES: [(&str, &str); 7] = [
     ("CLOUDFLARE_ACCESS_MGMT_TOKEN", "cfut_"),
     ("CF_WORKER_DEPLOY", ""),
     ("HEROKU_API_KEY", "HRKU-AA"),
@@ -26,7 +26,7 @@ const PLACES: [(&str, &str); 7] = [
     ("INFISICAL_CLIENT_ID", ""),
 ];
 
-/// A value that stands nowhere else on this machine.
+/// A value that occurs nowhere else on this machine.
 fn fresh(prefix: &str) -> String {
     let mut value = prefix.to_string();
     while value.len() < 50 {
@@ -36,34 +36,35 @@ fn fresh(prefix: &str) -> String {
     value
 }
 
-/// The part of `value` that gives it away in `seen`.
+/// The part of `value` that leaked into `seen`.
 fn leaked<'v>(value: &'v str, seen: &[u8]) -> Option<&'v str> {
-    (0..=value.len() - TELLING).map(|at| &value[at..at + TELLING]).find(|part| {
-        // A known beginning is no secret.
-        !PLACES.iter().any(|(_, prefix)| prefix.contains(part)) && seen.windows(TELLING).any(|w| w == part.as_bytes())
+    (0..=value.len() - LEAK_LENGTH).map(|at| &value[at..at + LEAK_LENGTH]).find(|part| {
+        // A known prefix is not secret.
+        !VARIABLES.iter().any(|(_, prefix)| prefix.contains(part))
+            && seen.windows(LEAK_LENGTH).any(|w| w == part.as_bytes())
     })
 }
 
-/// A machine whose environment holds a fresh value in every place; its values.
+/// A machine with a fresh value in every variable, and the values.
 fn machine(server: &Loopback) -> (Sandbox, Vec<String>) {
     let mut sandbox = Sandbox::new();
     let mut values = Vec::new();
-    for (name, prefix) in PLACES {
+    for (name, prefix) in VARIABLES {
         let value = fresh(prefix);
         sandbox.env(name, &value);
         values.push(value);
     }
     sandbox.env("INFISICAL_PROJECT_ID", "p").env("CF_ACCESS_CLIENT_ID", "madeup.access");
-    // What makes a program talkative must not make it tell.
+    // Debug output must not contain a value.
     sandbox.env("RUST_BACKTRACE", "full").env("RUST_LOG", "trace");
-    // What is typed or piped in, and kept in a store file.
+    // The value that is typed or piped in, and kept in a store file.
     values.push(fresh("HRKU-AA"));
     let store = "[store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n";
     sandbox.config(&format!("timeout = \"2s\"\n{}{store}", server.config()));
     (sandbox, values)
 }
 
-/// Every command with every form of its output; whether its stdout is code that may hold a value.
+/// Every command with every output format, and whether its stdout is code that may contain a value.
 fn commands() -> Vec<(Vec<&'static str>, bool)> {
     let mut all: Vec<(Vec<&str>, bool)> = [
         "",
@@ -140,11 +141,11 @@ fn commands() -> Vec<(Vec<&'static str>, bool)> {
     all
 }
 
-/// Runs every command and looks at what it printed, then at every file of the machine.
+/// Runs every command and searches its output, then every file of the machine.
 fn nothing_leaks(sandbox: &Sandbox, values: &[String]) {
     let mut leaks = Vec::new();
     for (args, code) in commands() {
-        let typed = values.last().expect("the one that is typed").as_str();
+        let typed = values.last().expect("the typed value").as_str();
         let out = sandbox.raxx().args(&args).write_stdin(typed).output().expect("raxx starts");
         for value in values {
             if let Some(part) = leaked(value, &out.stderr) {
@@ -162,12 +163,12 @@ fn nothing_leaks(sandbox: &Sandbox, values: &[String]) {
             }
         }
     }
-    // One after another: the same leak shows in many places.
+    // Only the first: the same leak appears in many places.
     assert!(leaks.is_empty(), "{} leaks, the first:\n{}", leaks.len(), leaks[0]);
-    assert!(sandbox.state().join("key").exists(), "raxx did keep something, which was looked at");
+    assert!(sandbox.state().join("key").exists(), "raxx saved state, and it was searched");
 }
 
-/// Every file under here: its path and what is in it.
+/// The path and the contents of every file in this directory.
 fn files(under: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(under).expect("a directory").flatten() {
@@ -180,47 +181,47 @@ fn files(under: &Path) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-/// A new command must be looked at too.
+/// A new command must be added to this test.
 #[test]
 fn every_command_is_watched() {
     let help = text(&Sandbox::new().run(&["--help"]).stdout);
     let listed = help.split("Commands:").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("the commands");
-    // What goes on from the line before is indented further.
+    // A continuation line is indented further.
     let listed = listed.lines().filter_map(|line| line.strip_prefix("  ").filter(|line| !line.starts_with(' ')));
     let listed: Vec<&str> = listed.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(listed.contains(&"check"), "{help}");
     for command in listed {
         let watched = command == "help" || commands().iter().any(|(args, _)| args.first() == Some(&command));
-        assert!(watched, "raxx {command} is in no list of this file");
+        assert!(watched, "raxx {command} is missing from the lists in this file");
     }
 }
 
 #[test]
-fn nothing_leaks_when_all_is_well() {
+fn nothing_leaks_when_all_values_pass() {
     let server = Loopback::start();
     let (sandbox, values) = machine(&server);
     values.iter().for_each(|value| server.accept(value));
     nothing_leaks(&sandbox, &values);
-    // Else the search could not fail: the values were sent, and the code has them.
+    // The search can only fail if the values were sent and are in the code.
     assert!(server.attempts(&values[0]) > 0 && server.attempts(&values[4]) > 0 && server.attempts(&values[5]) > 0);
     let code = sandbox.run(&["export", "bash"]).stdout;
     values[..4].iter().for_each(|value| assert!(leaked(value, &code).is_some()));
 }
 
 #[test]
-fn nothing_leaks_when_all_is_rejected() {
+fn nothing_leaks_when_all_values_are_rejected() {
     let server = Loopback::start();
     let (sandbox, values) = machine(&server);
     nothing_leaks(&sandbox, &values);
     let said = text(&sandbox.run(&["check"]).stdout);
     assert!(said.contains("HTTP 401 (invalid or revoked)"), "{said}");
-    // Once it is known that they are bad, no code has them either.
+    // After the rejection, the code does not contain them either.
     let code = sandbox.run(&["load", "--shell", "bash"]).stdout;
     values.iter().for_each(|value| assert_eq!(leaked(value, &code), None));
 }
 
 #[test]
-fn nothing_leaks_when_nobody_answers() {
+fn nothing_leaks_when_no_provider_answers() {
     let server = Loopback::start();
     server.always(Fault::Reset);
     let (sandbox, values) = machine(&server);
@@ -231,20 +232,20 @@ fn nothing_leaks_when_nobody_answers() {
 fn nothing_leaks_when_the_values_are_mangled() {
     let server = Loopback::start();
     let (mut sandbox, values) = machine(&server);
-    for ((name, _), value) in PLACES.iter().zip(&values) {
+    for ((name, _), value) in VARIABLES.iter().zip(&values) {
         sandbox.env(name, format!("{value}\n{value}"));
     }
     nothing_leaks(&sandbox, &values);
-    // All but the last, which is typed whole.
-    let mangled = &values[..PLACES.len()];
-    mangled.iter().for_each(|value| assert_eq!(server.attempts(value), 0, "what cannot be a token is not sent"));
+    // All but the last one, which is typed without changes.
+    let mangled = &values[..VARIABLES.len()];
+    mangled.iter().for_each(|value| assert_eq!(server.attempts(value), 0, "a malformed value is not sent"));
     let code = sandbox.run(&["export", "bash"]).stdout;
-    mangled.iter().for_each(|value| assert_eq!(leaked(value, &code), None, "nor exported"));
+    mangled.iter().for_each(|value| assert_eq!(leaked(value, &code), None, "a malformed value is not exported"));
 }
 
-/// A provider may repeat what it was sent: in its words, in a header, in the address of a redirect, as a name.
+/// A provider can repeat what it received: in its message, in a header, in a redirect URL, as a name.
 #[test]
-fn nothing_leaks_when_a_provider_repeats_it() {
+fn nothing_leaks_when_a_provider_repeats_the_value() {
     type Repeating = fn(&str) -> Answer;
     let repeating: [(&str, Repeating); 6] = [
         ("in Cloudflare's words", |value| {
@@ -280,7 +281,7 @@ fn nothing_leaks_when_a_provider_repeats_it() {
     }
 }
 
-/// A value as somebody who means harm, or an encoder on the way, sends it back.
+/// A value as a malicious server, or an encoder in between, sends it back.
 fn echoes(value: &str) -> Vec<String> {
     let between = |c: &str| value.chars().map(String::from).collect::<Vec<_>>().join(c);
     let each = |form: fn(u8) -> String| value.bytes().map(form).collect::<String>();
@@ -303,8 +304,8 @@ fn echoes(value: &str) -> Vec<String> {
     ]
 }
 
-/// Whether `seen` has a part of the value in any of these forms.
-fn given_away(value: &str, seen: &[u8]) -> bool {
+/// Whether `seen` contains a part of the value in any of these forms.
+fn leaked_in_any_form(value: &str, seen: &[u8]) -> bool {
     let seen = String::from_utf8_lossy(seen);
     let escaped: String = value.bytes().map(|b| format!("&#{b};")).collect();
     let mut forms = vec![value.to_lowercase(), value.chars().rev().collect(), escaped.clone()];
@@ -317,14 +318,14 @@ fn given_away(value: &str, seen: &[u8]) -> bool {
     }));
     let seen = [seen.to_lowercase(), seen.to_lowercase().replace(|c: char| !c.is_ascii_graphic(), "")];
     forms.iter().any(|form| {
-        let length = if form == &escaped || form.contains('%') { 4 * TELLING } else { TELLING };
+        let length = if form == &escaped || form.contains('%') { 4 * LEAK_LENGTH } else { LEAK_LENGTH };
         let form = form.to_lowercase();
         (0..=form.len() - length).any(|at| seen.iter().any(|seen| seen.contains(&form[at..at + length])))
     })
 }
 
 #[test]
-fn no_form_of_an_echo_reaches_anybody() {
+fn no_encoded_echo_of_a_value_leaks() {
     const NAMES: [&str; 3] = ["HEROKU_API_KEY", "GITHUB_API_SECRETS_TOKEN", "SLACK_BOT_TOKEN"];
     let values = NAMES.map(|_| fresh(""));
     for i in 0..echoes(&values[0]).len() {
@@ -365,7 +366,7 @@ fn no_form_of_an_echo_reaches_anybody() {
             seen.push((args.join(" "), [ran.stdout, ran.stderr].concat()));
         }
         assert!(seen[0].1.windows(10).any(|part| part == b"(redacted)"), "{:?}", String::from_utf8_lossy(&seen[0].1));
-        assert!(received.exists(), "the alert command was told");
+        assert!(received.exists(), "the alert command got the report");
         seen.extend(files(sandbox.root()));
         for request in server.requests().into_iter().filter(|request| request.path.starts_with("/slack/")) {
             let body = request.body;
@@ -373,7 +374,7 @@ fn no_form_of_an_echo_reaches_anybody() {
         }
         for (place, bytes) in &seen {
             for value in &values {
-                assert!(!given_away(value, bytes), "echo {i}: {place}: {}", String::from_utf8_lossy(bytes));
+                assert!(!leaked_in_any_form(value, bytes), "echo {i}: {place}: {}", String::from_utf8_lossy(bytes));
             }
         }
     }
@@ -390,7 +391,7 @@ mod watched {
     use super::support::loopback::Loopback;
     use super::{commands, leaked, machine};
 
-    /// Looks at every process's arguments, again and again, until it is dropped.
+    /// Reads the arguments of every process in a loop until it is stopped.
     struct Watch {
         stop: Arc<AtomicBool>,
         seen: Arc<Mutex<BTreeSet<Vec<u8>>>>,
@@ -406,7 +407,7 @@ mod watched {
                     for process in std::fs::read_dir("/proc").expect("procfs").flatten() {
                         // Not every entry is a process, and a process may be gone by now.
                         if let Ok(arguments) = std::fs::read(process.path().join("cmdline")) {
-                            seen.lock().expect("whole").insert(arguments);
+                            seen.lock().expect("no panic").insert(arguments);
                         }
                     }
                 }
@@ -416,19 +417,19 @@ mod watched {
 
         fn end(mut self) -> BTreeSet<Vec<u8>> {
             self.stop.store(true, Ordering::Relaxed);
-            self.thread.take().expect("running").join().expect("it watched");
-            std::mem::take(&mut self.seen.lock().expect("whole"))
+            self.thread.take().expect("running").join().expect("no panic");
+            std::mem::take(&mut self.seen.lock().expect("no panic"))
         }
     }
 
     #[test]
     fn no_process_has_a_value_in_its_arguments() {
         let server = Loopback::start();
-        // Long enough to be seen at it.
+        // Long enough for the process to be seen.
         server.latency(Duration::from_millis(150));
         let (mut sandbox, values) = machine(&server);
         values.iter().for_each(|value| server.accept(value));
-        // The functions of a real shell, in a shell that has them from its rc file.
+        // The shell functions in a real shell whose rc file defines them.
         for shell in ["zsh", "bash"] {
             let rc = sandbox.home().join(format!(".{shell}rc"));
             std::fs::write(rc, format!("eval \"$(raxx init {shell})\"\n")).expect("the rc file");
@@ -447,12 +448,12 @@ mod watched {
         }
         let seen = watch.end();
         for command in ["check", "load", "hook"] {
-            let at_it = |arguments: &&Vec<u8>| {
+            let is_running = |arguments: &&Vec<u8>| {
                 let mut arguments = arguments.split(|b| *b == 0);
                 let program = arguments.next().is_some_and(|a| a == RAXX.as_bytes() || a == b"raxx");
                 program && arguments.next() == Some(command.as_bytes())
             };
-            assert!(seen.iter().any(|arguments| at_it(&arguments)), "raxx {command} was seen while it ran");
+            assert!(seen.iter().any(|arguments| is_running(&arguments)), "raxx {command} was seen while it ran");
         }
         for value in &values {
             for arguments in &seen {

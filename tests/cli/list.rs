@@ -1,4 +1,4 @@
-//! `raxx list` and `raxx prompt`: what the last runs found, told without asking anybody.
+//! `raxx list` and `raxx prompt`: the verdicts of the last runs, without a request.
 
 use crate::support;
 
@@ -18,7 +18,7 @@ const HEROKU: &str = "HEROKU_API_KEY";
 const GOOD: &str = "ghp_MadeUpForTheListTests00123456789cdef";
 const BAD: &str = "HRKU-AAMadeUpForTheListTests0123456789abcdefghijklmnopq1234";
 
-/// Two credentials, of which one is good, and a place in a store for both.
+/// Two credentials, one of them good, and an item in the store for each.
 fn machine(server: &Loopback) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.config(&format!(
@@ -50,7 +50,7 @@ fn json_of(sandbox: &Sandbox, args: &[&str]) -> Value {
     serde_json::from_str(&shown(sandbox, args)).expect("JSON")
 }
 
-/// Moves everything that is noted into the past.
+/// Moves every saved time into the past.
 fn age(sandbox: &Sandbox, by: SignedDuration) {
     let older = |value: &mut Value, fields: &[&str]| {
         for field in fields {
@@ -77,7 +77,7 @@ fn age(sandbox: &Sandbox, by: SignedDuration) {
     fs::write(&file, lines).unwrap();
 }
 
-fn ends_in(server: &Loopback, left: SignedDuration) -> Timestamp {
+fn set_expiry_in(server: &Loopback, left: SignedDuration) -> Timestamp {
     let end = Timestamp::from_second((Timestamp::now() + left).as_second() + 60).unwrap();
     let header = end.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
     let user = Answer::json(200, r#"{"login":"octo-op","id":1}"#);
@@ -101,16 +101,16 @@ fn before_the_first_check_the_list_shows_what_is_configured() {
     );
     snapshot!(sandbox, ran(&sandbox, &["list"]) + &ran(&sandbox, &["list", "--json"]));
     sandbox.unset(GITHUB);
-    assert_eq!(list(&sandbox)[1][..4], [GITHUB, "github", "-", "-"], "it has no place in the store");
-    assert!(server.requests().is_empty(), "somebody was asked");
-    assert!(!sandbox.state().exists(), "looking leaves no trace");
+    assert_eq!(list(&sandbox)[1][..4], [GITHUB, "github", "-", "-"], "no item in the store");
+    assert!(server.requests().is_empty(), "a request was sent");
+    assert!(!sandbox.state().exists(), "listing writes no state");
 }
 
 #[test]
-fn the_list_shows_the_last_verdicts_and_asks_nobody() {
+fn the_list_shows_the_last_verdicts_without_a_request() {
     let server = Loopback::start();
     let sandbox = machine(&server);
-    let end = ends_in(&server, SignedDuration::from_hours(9 * 24));
+    let end = set_expiry_in(&server, SignedDuration::from_hours(9 * 24));
     let begun = Timestamp::now();
     assert_eq!(sandbox.run(&["check"]).status.code(), Some(1));
     age(&sandbox, SignedDuration::from_mins(185));
@@ -142,7 +142,7 @@ fn the_list_shows_the_last_verdicts_and_asks_nobody() {
     let checked: Timestamp = heroku["checked_at"].as_str().unwrap().parse().unwrap();
     let noted = checked + SignedDuration::from_mins(185);
     assert!(noted >= begun && noted <= Timestamp::now(), "{noted}");
-    assert_eq!(server.requests().len(), asked, "somebody was asked");
+    assert_eq!(server.requests().len(), asked, "a request was sent");
 }
 
 #[test]
@@ -168,12 +168,12 @@ fn the_prompt_does_not_show_another_providers_verdict_either() {
     assert_eq!(shown(&sandbox, &["prompt"]), "");
 }
 
-/// Where nobody is to be told, so that the daily check can run.
+/// Alerts go to a command that does nothing, so that the daily check can run.
 const SILENT: &str = "[alert.slack]\nenabled = false\n[alert.command]\nrun = [\"true\"]\n";
 
-/// A scheduler has none of a terminal's variables: that it does not see a value is no word on the value.
+/// A scheduler does not have the terminal's variables, so a value missing there is not a verdict.
 #[test]
-fn what_only_a_terminal_has_does_not_change_with_each_scheduled_run() {
+fn scheduled_runs_keep_the_verdicts_of_terminal_only_values() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
     server.accept(BAD);
@@ -189,7 +189,7 @@ fn what_only_a_terminal_has_does_not_change_with_each_scheduled_run() {
     assert_eq!(verdicts(&sandbox), ["PASS"; 3]);
     assert_eq!(shown(&sandbox, &["prompt"]), "");
     assert_eq!(shown(&sandbox, &["list", "--history", HEROKU]).lines().count(), 2);
-    // By hand it is one.
+    // A manual check does record it.
     sandbox.run(&["check"]);
     assert_eq!(verdicts(&sandbox), ["FAIL missing", "FAIL locked", "SKIP"]);
     sandbox.run(&["check", "--alert"]);
@@ -197,7 +197,7 @@ fn what_only_a_terminal_has_does_not_change_with_each_scheduled_run() {
 }
 
 #[test]
-fn an_outage_before_a_failure_is_not_the_failure() {
+fn an_outage_before_a_failure_is_not_its_start() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     sandbox.run(&["check"]);
@@ -215,11 +215,11 @@ fn an_outage_before_a_failure_is_not_the_failure() {
     assert!(first >= begun, "{first}");
     server.next("/user", Answer::json(503, "{}"));
     sandbox.run(&["check"]);
-    assert_eq!(since(&sandbox), first, "an outage after it changes nothing");
+    assert_eq!(since(&sandbox), first, "a later outage changes nothing");
 }
 
 #[test]
-fn the_history_tells_when_it_began_to_fail_and_when_it_was_last_good() {
+fn the_history_shows_when_it_began_to_fail_and_last_passed() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     let nothing = sandbox.run(&["list", "--history", GITHUB]);
@@ -237,7 +237,7 @@ fn the_history_tells_when_it_began_to_fail_and_when_it_was_last_good() {
     sandbox.run(&["check"]);
     let told = shown(&sandbox, &["list", "--history", GITHUB]);
     let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines.len(), 3, "changes alone are kept: {told}");
+    assert_eq!(lines.len(), 3, "only changes are kept: {told}");
     assert!(lines[0].contains("  PASS ") && lines[0].ends_with("  octo-op"), "{told}");
     assert!(lines[1].contains("  FAIL rejected ") && lines[1].ends_with("  HTTP 401 (invalid or expired)"), "{told}");
     assert!(lines[2].matches(" UTC (").count() == 2 && lines[2].contains("3 days"), "{told}");
@@ -285,7 +285,7 @@ fn an_unknown_name_gets_a_suggestion() {
 }
 
 #[test]
-fn a_new_terminal_notes_what_it_asked_and_not_what_it_remembered() {
+fn a_new_terminal_records_new_verdicts_and_not_cached_ones() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     sandbox.run(&["hook", "zsh"]);
@@ -294,12 +294,12 @@ fn a_new_terminal_notes_what_it_asked_and_not_what_it_remembered() {
     sandbox.run(&["hook", "zsh"]);
     let second = json_of(&sandbox, &["list", "--json"]);
     let checked = |listed: &Value, i: usize| listed["credentials"][i]["checked_at"].as_str().unwrap().to_string();
-    assert!(checked(&second, 0) > checked(&first, 0), "the PASS was asked again");
-    assert_eq!(checked(&second, 1), checked(&first, 1), "the FAIL was remembered");
+    assert!(checked(&second, 0) > checked(&first, 0), "the PASS was not checked again");
+    assert_eq!(checked(&second, 1), checked(&first, 1), "the cached FAIL was recorded again");
 }
 
 #[test]
-fn what_is_stored_anew_fails_no_more() {
+fn a_newly_stored_value_no_longer_fails() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
     sandbox.unset(HEROKU).unset(GITHUB);
@@ -319,28 +319,28 @@ fn what_is_stored_anew_fails_no_more() {
 }
 
 #[test]
-fn the_prompt_is_silent_when_all_is_well_and_short_when_not() {
+fn the_prompt_is_empty_when_all_is_well_and_short_otherwise() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
-    assert_eq!(shown(&sandbox, &["prompt"]), "", "nothing is known");
+    assert_eq!(shown(&sandbox, &["prompt"]), "", "no verdict is saved");
     sandbox.run(&["check"]);
     assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {HEROKU}\n"));
     server.accept(BAD);
     sandbox.run(&["check"]);
     assert_eq!(shown(&sandbox, &["prompt"]), "");
-    ends_in(&server, SignedDuration::from_hours(9 * 24));
+    set_expiry_in(&server, SignedDuration::from_hours(9 * 24));
     sandbox.run(&["check"]);
     assert_eq!(shown(&sandbox, &["prompt"]), format!("! {GITHUB} 9d\n"));
     server.always(Answer::json(503, "{}"));
     sandbox.run(&["check"]);
-    assert_eq!(shown(&sandbox, &["prompt"]), format!("! {GITHUB} 9d\n"), "an outage is no word on a token");
-    // A prompt is no place for a configuration's mistakes.
+    assert_eq!(shown(&sandbox, &["prompt"]), format!("! {GITHUB} 9d\n"), "an outage is not a verdict on the token");
+    // `raxx prompt` does not report configuration errors.
     sandbox.config("timeout = 3\n");
     assert_eq!(shown(&sandbox, &["prompt"]), "");
 }
 
 #[test]
-fn the_prompt_does_not_mind_what_is_wrong() {
+fn the_prompt_ignores_broken_files() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
     sandbox.run(&["check"]);
@@ -350,34 +350,34 @@ fn the_prompt_does_not_mind_what_is_wrong() {
         assert_eq!(shown(&sandbox, &["prompt"]), "");
         assert_eq!(list(&sandbox)[2][3], "-");
     }
-    // The next check mends it.
+    // The next check repairs it.
     sandbox.run(&["check"]);
     assert_eq!(shown(&sandbox, &["prompt"]), format!("✗ {HEROKU}\n"));
     sandbox.env("XDG_STATE_HOME", "/proc/nope");
     assert_eq!(shown(&sandbox, &["prompt"]), "");
-    // Then it is the home of whoever runs the tests that is looked into: what that holds is theirs.
+    // Otherwise raxx would use the home of the user who runs the tests.
     let homeless = sandbox.unset("XDG_STATE_HOME").unset("HOME").run(&["prompt"]);
     assert_eq!((homeless.status.code(), text(&homeless.stderr)), (Some(0), String::new()));
 }
 
 #[test]
-fn a_store_that_hangs_and_providers_that_hang_hold_nothing_up() {
+fn list_and_prompt_do_not_wait_for_stores_or_providers() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
     sandbox.run(&["check"]);
     sandbox.unset(GITHUB).unset(HEROKU);
-    // A bus that takes connections and says nothing.
+    // A bus that accepts connections and never answers.
     let bus = sandbox.root().join("bus");
     let listener = std::os::unix::net::UnixListener::bind(&bus).unwrap();
     listener.set_nonblocking(true).unwrap();
     sandbox.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", bus.display()));
     shown(&sandbox, &["list"]);
     shown(&sandbox, &["prompt"]);
-    assert!(listener.accept().is_err(), "the store was asked");
+    assert!(listener.accept().is_err(), "the store was contacted");
 }
 
 #[test]
-fn what_is_noted_is_ours_alone() {
+fn the_history_is_private_to_the_user() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = Loopback::start();
     let sandbox = machine(&server);
@@ -389,7 +389,7 @@ fn what_is_noted_is_ours_alone() {
 }
 
 #[test]
-fn only_the_credentials_that_were_named_are_listed() {
+fn only_named_credentials_are_listed() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     sandbox.run(&["check"]);
@@ -409,11 +409,11 @@ fn only_the_credentials_that_were_named_are_listed() {
 fn the_list_fits_the_width_of_the_terminal() {
     let server = Loopback::start();
     let sandbox = machine(&server);
-    ends_in(&server, SignedDuration::from_hours(9 * 24));
+    set_expiry_in(&server, SignedDuration::from_hours(9 * 24));
     sandbox.run(&["check"]);
     let mut screens = String::new();
     for columns in [200, 80, 60, 40, 20] {
-        // Without the styles, which take no room.
+        // Without styles, which have no width.
         let line = format!("stty cols {columns}; NO_COLOR=1 raxx list; echo DONE-$?");
         let args = ["-c", line.as_str()];
         let terminal = Terminal::open(Path::new("/bin/sh"), &args, sandbox.environment(), &sandbox.home());
@@ -431,10 +431,10 @@ fn the_list_fits_the_width_of_the_terminal() {
 }
 
 #[test]
-fn the_list_tells_what_expired_and_what_was_never_checked() {
+fn the_list_shows_what_expired_and_what_was_never_checked() {
     let server = Loopback::start();
     let sandbox = machine(&server);
-    ends_in(&server, SignedDuration::from_hours(9 * 24));
+    set_expiry_in(&server, SignedDuration::from_hours(9 * 24));
     sandbox.run(&["check", GITHUB]);
     let known = sandbox.state().join("last.json");
     let mut verdicts: Value = serde_json::from_slice(&fs::read(&known).unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! What is remembered between runs: rejected values, one validation at a time, the stamp, and runs without a memory.
+//! State between runs: cached verdicts, concurrent validation, the stamp, and runs without a state directory.
 
 use crate::support;
 
@@ -28,24 +28,24 @@ fn one(server: &Loopback, more: &str) -> Sandbox {
     sandbox
 }
 
-/// The one remembered verdict.
-fn memory_file(sandbox: &Sandbox) -> PathBuf {
-    let entries = fs::read_dir(sandbox.state().join("verdicts")).expect("a memory");
+/// The file of the only cached verdict.
+fn verdict_file(sandbox: &Sandbox) -> PathBuf {
+    let entries = fs::read_dir(sandbox.state().join("verdicts")).expect("a cache");
     let files: Vec<PathBuf> = entries.map(|e| e.unwrap().path()).filter(|p| p.extension().unwrap() == "json").collect();
     assert_eq!(files.len(), 1, "{files:?}");
     files[0].clone()
 }
 
-/// Makes the remembered verdict older (or, negative, from the future).
+/// Makes the cached verdict older, or, if negative, dates it in the future.
 fn age(sandbox: &Sandbox, by: SignedDuration) {
-    let file = memory_file(sandbox);
+    let file = verdict_file(sandbox);
     let mut memory: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     let began: Timestamp = memory["began"].as_str().unwrap().parse().unwrap();
     memory["began"] = json!(began.checked_sub(by).unwrap());
     fs::write(file, memory.to_string()).unwrap();
 }
 
-/// What the hook says in a new terminal, were it the first one of the hour.
+/// The output of the hook in a new terminal, as the first one of the hour.
 fn hook(sandbox: &Sandbox) -> String {
     let _ = fs::remove_file(sandbox.state().join("said.json"));
     let out = sandbox.run(&["hook", "zsh"]);
@@ -65,7 +65,7 @@ fn new_terminals_do_not_send_a_rejected_value_again_for_ten_minutes() {
 
     let second = hook(&sandbox);
     assert!(second.contains(&format!("'{line}, ")), "{second}");
-    assert_eq!(server.attempts(TOKEN), 1, "the second terminal asked again");
+    assert_eq!(server.attempts(TOKEN), 1, "the second terminal sent the value again");
 
     age(&sandbox, SignedDuration::from_mins(3));
     let third = hook(&sandbox);
@@ -74,12 +74,12 @@ fn new_terminals_do_not_send_a_rejected_value_again_for_ten_minutes() {
     snapshot!(sandbox, [first, second, third].join("\n"));
 
     let check = sandbox.run(&["check"]);
-    assert!(text(&check.stdout).starts_with(&format!("{line}\n")), "a check is from scratch");
+    assert!(text(&check.stdout).starts_with(&format!("{line}\n")), "a check ignores the cache");
     assert_eq!(server.attempts(TOKEN), 2);
 
     age(&sandbox, SignedDuration::from_mins(11));
     assert!(hook(&sandbox).contains(&format!("'{line}'")));
-    assert_eq!(server.attempts(TOKEN), 3, "after ten minutes it is asked again");
+    assert_eq!(server.attempts(TOKEN), 3, "after ten minutes the value is sent again");
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn another_value_is_another_verdict() {
 }
 
 #[test]
-fn an_outage_is_asked_about_again_at_once() {
+fn an_outage_is_checked_again_at_once() {
     let server = Loopback::start();
     let sandbox = one(&server, "");
     server.react(TOKEN, Answer::json(503, "{}"));
@@ -113,7 +113,7 @@ fn an_outage_is_asked_about_again_at_once() {
     assert_eq!(server.attempts(TOKEN), 2);
 }
 
-/// GitHub's, after too many bad tokens.
+/// GitHub's answer after too many bad tokens.
 fn locked_out() -> Answer {
     Answer::json(403, r#"{"message":"Maximum number of login attempts exceeded. Please try again later."}"#)
 }
@@ -136,7 +136,7 @@ fn a_rejection_outlives_an_outage() {
             assert!(hook(&sandbox).contains(&line), "{says}");
         }
         assert_eq!(server.attempts(TOKEN), 2, "{says}: the bad value was sent again");
-        // Nor do two such answers.
+        // Two such answers do not end it either.
         sandbox.run(&["check"]);
         assert!(hook(&sandbox).contains(&line), "{says}");
         assert_eq!(server.attempts(TOKEN), 3, "{says}");
@@ -145,7 +145,7 @@ fn a_rejection_outlives_an_outage() {
 }
 
 #[test]
-fn a_rejection_ends_with_a_word_of_the_provider() {
+fn a_rejection_ends_when_the_provider_accepts_the_value() {
     let server = Loopback::start();
     let sandbox = one(&server, "");
     hook(&sandbox);
@@ -164,7 +164,7 @@ fn a_lockout_is_cached() {
     for said in [&first, &second] {
         assert!(said.contains(&format!("[FAIL] {NAME}")), "{said}");
     }
-    assert_eq!(server.attempts(TOKEN), 1, "each new terminal prolongs it");
+    assert_eq!(server.attempts(TOKEN), 1, "each new terminal sends it and prolongs the lockout");
     snapshot!(sandbox, [first, second].join("\n"));
     age(&sandbox, SignedDuration::from_mins(11));
     hook(&sandbox);
@@ -172,25 +172,25 @@ fn a_lockout_is_cached() {
 }
 
 #[test]
-fn a_pass_is_asked_again_unless_recheck_after_says_not() {
+fn a_pass_is_checked_again_unless_recheck_after_is_set() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let sandbox = one(&server, "");
     assert_eq!(hook(&sandbox), "");
     assert_eq!(hook(&sandbox), "");
-    assert_eq!(server.attempts(TOKEN), 2, "by default every terminal validates");
+    assert_eq!(server.attempts(TOKEN), 2, "by default every terminal checks");
 
     let sandbox = one(&server, "[hook]\nrecheck_after = \"1h\"\n");
     for _ in 0..3 {
         assert_eq!(hook(&sandbox), "");
     }
-    assert_eq!(server.attempts(TOKEN), 3, "a fleet asks once an hour");
+    assert_eq!(server.attempts(TOKEN), 3, "with recheck_after, one request per interval");
     assert!(sandbox.run(&["check"]).status.success());
-    assert_eq!(server.attempts(TOKEN), 4, "a check is from scratch");
+    assert_eq!(server.attempts(TOKEN), 4, "a check ignores the cache");
 }
 
 #[test]
-fn many_terminals_at_once_ask_a_few_times_and_one_at_a_time() {
+fn many_terminals_at_once_send_few_requests_one_at_a_time() {
     let server = Loopback::start();
     server.accept(TOKEN);
     server.latency(Duration::from_millis(700));
@@ -206,12 +206,12 @@ fn many_terminals_at_once_ask_a_few_times_and_one_at_a_time() {
         assert_eq!(text(&out.stdout), "");
     }
     let asked = server.attempts(TOKEN);
-    // The first asks; one that came while it asked asks again for all the others.
-    assert!((2..=4).contains(&asked), "{asked} of 10 terminals asked");
+    // The first one sends it; one that arrived meanwhile sends it again for all the others.
+    assert!((2..=4).contains(&asked), "{asked} requests of 10 terminals");
 }
 
 #[test]
-fn a_log_in_is_not_repeated_by_new_terminals() {
+fn a_login_is_not_repeated_by_new_terminals() {
     const SECRET: &str = "made-up-client-secret-0123456789";
     let server = Loopback::start();
     server.accept(SECRET);
@@ -222,13 +222,13 @@ fn a_log_in_is_not_repeated_by_new_terminals() {
     for _ in 0..3 {
         assert_eq!(hook(&sandbox), "");
     }
-    assert_eq!(server.attempts(SECRET), 1, "each log-in counts as a use of the client secret");
+    assert_eq!(server.attempts(SECRET), 1, "each login counts as a use of the client secret");
     assert!(sandbox.run(&["check"]).status.success());
-    assert_eq!(server.attempts(SECRET), 2, "a check is from scratch");
+    assert_eq!(server.attempts(SECRET), 2, "a check ignores the cache");
 }
 
-/// The ids of a log-in, in the environment.
-fn log_in(sandbox: &mut Sandbox, secret: &str) {
+/// Sets the ids of a login in the environment.
+fn set_login(sandbox: &mut Sandbox, secret: &str) {
     sandbox.env("INFISICAL_CLIENT_ID", "made-up-id").env("INFISICAL_CLIENT_SECRET", secret);
     sandbox.env("INFISICAL_PROJECT_ID", "made-up-project");
 }
@@ -240,7 +240,7 @@ fn a_failed_login_is_not_repeated() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let mut sandbox = one(&server, "");
-    log_in(&mut sandbox, SECRET);
+    set_login(&mut sandbox, SECRET);
     assert!(hook(&sandbox).contains("HTTP 401 — credentials rejected'"));
     server.react(SECRET, Answer::json(401, locked));
     let check = text(&sandbox.run(&["check", "infisical"]).stdout);
@@ -250,7 +250,7 @@ fn a_failed_login_is_not_repeated() {
         assert!(said.contains("HTTP 401 — credentials rejected, "), "{said}");
         snapshot!(sandbox, "a_login_that_failed", format!("{check}\n{said}"));
     }
-    assert_eq!(server.attempts(SECRET), 2, "each failed log-in locks the identity again for everybody");
+    assert_eq!(server.attempts(SECRET), 2, "each failed login locks the identity again for all clients");
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_login_that_the_vault_answered_is_cached() {
         server.accept(TOKEN);
         server.react(SECRET, answer);
         let mut sandbox = one(&server, "");
-        log_in(&mut sandbox, SECRET);
+        set_login(&mut sandbox, SECRET);
         let (first, second) = (hook(&sandbox), hook(&sandbox));
         assert!(first.contains("[FAIL] infisical") && second.contains("[FAIL] infisical"), "{said}");
         assert_eq!(server.attempts(SECRET), 1, "{said}");
@@ -290,18 +290,18 @@ fn a_login_that_did_not_reach_the_vault_is_retried() {
     server.accept(SECRET);
     server.behind_access("madeup.access", "cfast_MadeUpForTheTests0123456789", Answer::access_login("vault.test"));
     let mut sandbox = one(&server, "");
-    log_in(&mut sandbox, SECRET);
+    set_login(&mut sandbox, SECRET);
     let said = hook(&sandbox);
     assert!(said.contains("[FAIL] infisical") && said.contains("CF_ACCESS_CLIENT_ID"), "{said}");
     snapshot!(sandbox, said);
-    // Who does what the line says need not wait.
+    // The value is sent again at once after the user follows the suggestion.
     sandbox.env("CF_ACCESS_CLIENT_ID", "madeup.access");
     sandbox.env("CF_ACCESS_CLIENT_SECRET", "cfast_MadeUpForTheTests0123456789");
     assert_eq!(hook(&sandbox), "");
 }
 
 #[test]
-fn log_ins_are_never_tried_at_the_same_time() {
+fn logins_are_never_concurrent() {
     const SECRET: &str = "made-up-client-secret-that-is-wrong";
     let server = Loopback::start();
     server.accept(TOKEN);
@@ -321,12 +321,12 @@ fn log_ins_are_never_tried_at_the_same_time() {
         assert!(text(&out.stdout).contains("HTTP 401 — credentials rejected"), "{}", text(&out.stdout));
     }
     let tried = server.attempts(SECRET);
-    // Infisical locks the identity for everybody after three failures.
+    // Infisical locks the identity for all clients after three failures.
     assert!(tried <= 2, "the wrong secret was sent {tried} times");
 }
 
 #[test]
-fn a_whole_run_without_fail_is_stamped_and_no_other() {
+fn only_a_complete_run_without_a_fail_is_stamped() {
     let server = Loopback::start();
     let mut sandbox = one(&server, "");
     let stamp = sandbox.home().join(".raxx-session-bootstrap-last-validated");
@@ -334,7 +334,7 @@ fn a_whole_run_without_fail_is_stamped_and_no_other() {
     assert!(!stamp.exists(), "a run with a FAIL was stamped");
     server.accept(TOKEN);
     sandbox.run(&["check", NAME]);
-    assert!(!stamp.exists(), "a part of the list was stamped");
+    assert!(!stamp.exists(), "a partial run was stamped");
     sandbox.run(&["check"]);
     let written = fs::read_to_string(&stamp).unwrap();
     assert!(written.trim_end().parse::<Timestamp>().is_ok() && written.ends_with("Z\n"), "{written}");
@@ -343,7 +343,7 @@ fn a_whole_run_without_fail_is_stamped_and_no_other() {
     sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", &other);
     fs::remove_file(&stamp).unwrap();
     assert_eq!(hook(&sandbox), "");
-    assert!(other.exists() && !stamp.exists(), "a terminal's own check counts too");
+    assert!(other.exists() && !stamp.exists(), "a background check writes the stamp too");
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn a_full_disk_is_one_warning_and_keeps_the_old_stamp() {
     assert!(sandbox.run(&["check"]).status.success());
     let stamp = sandbox.home().join(".raxx-session-bootstrap-last-validated");
     let before = fs::read_to_string(&stamp).unwrap();
-    // No byte more into any file, as on a full disk.
+    // No file can grow, as on a full disk.
     let full = sandbox.command("sh").args(["-c", "trap '' XFSZ; ulimit -f 0; exec raxx check"]).output().unwrap();
     assert!(full.status.success(), "{}", text(&full.stderr));
     assert!(text(&full.stdout).starts_with("[PASS] "));
@@ -384,7 +384,7 @@ fn a_full_disk_is_one_warning_and_keeps_the_old_stamp() {
 }
 
 #[test]
-fn no_home_directory_is_no_obstacle() {
+fn raxx_works_without_a_home_directory() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let mut sandbox = one(&server, "");
@@ -396,7 +396,7 @@ fn no_home_directory_is_no_obstacle() {
 }
 
 #[test]
-fn the_state_is_ours_alone() {
+fn the_state_is_private_to_the_user() {
     use std::os::unix::fs::PermissionsExt as _;
     let server = Loopback::start();
     let sandbox = one(&server, "");
@@ -404,11 +404,11 @@ fn the_state_is_ours_alone() {
     let mode = |path: PathBuf| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(sandbox.state()), 0o700);
     assert_eq!(mode(sandbox.state().join("key")), 0o600);
-    assert_eq!(mode(memory_file(&sandbox)), 0o600);
+    assert_eq!(mode(verdict_file(&sandbox)), 0o600);
 }
 
 #[test]
-fn a_raxx_that_was_stopped_holds_nobody_up() {
+fn a_stopped_raxx_blocks_no_other_process() {
     let server = Loopback::start();
     server.accept(TOKEN);
     server.latency(Duration::from_millis(300));
@@ -424,20 +424,20 @@ fn a_raxx_that_was_stopped_holds_nobody_up() {
         assert!(sent.success());
     };
     signal("-STOP");
-    assert_eq!(hook(&sandbox), "", "a good token is called bad while another raxx sleeps");
+    assert_eq!(hook(&sandbox), "", "a good token fails while another raxx is stopped");
     signal("-CONT");
     check.wait().unwrap();
 }
 
 #[test]
-fn what_is_remembered_may_be_deleted_at_any_moment() {
+fn the_state_can_be_deleted_at_any_time() {
     let server = Loopback::start();
     let sandbox = one(&server, "");
     hook(&sandbox);
     fs::remove_dir_all(sandbox.state().join("verdicts")).unwrap();
     hook(&sandbox);
     hook(&sandbox);
-    assert_eq!(server.attempts(TOKEN), 2, "the memory is not used any more");
+    assert_eq!(server.attempts(TOKEN), 2, "the cache is no longer used");
 }
 
 #[test]
@@ -457,14 +457,14 @@ fn terminals_without_a_network_print_one_line() {
     };
     let hooks: Vec<Child> = (0..6).map(start).collect();
     let said: String = hooks.into_iter().map(|hook| text(&hook.wait_with_output().unwrap().stdout)).collect();
-    // By one of them.
+    // By one of the terminals.
     assert_eq!((said.lines().count(), said.matches("[FAIL]").count()), (2, 1), "{said}");
     assert!(said.contains("[FAIL] 4 credentials ") && said.contains("127.0.0.1"), "{said}");
     snapshot!(sandbox, said);
 }
 
 #[test]
-fn a_corrected_client_id_is_another_log_in() {
+fn a_corrected_client_id_is_another_login() {
     const SECRET: &str = "made-up-client-secret-0123456789";
     let server = Loopback::start();
     server.accept(TOKEN);
@@ -478,7 +478,7 @@ fn a_corrected_client_id_is_another_log_in() {
 }
 
 #[test]
-fn without_a_memory_no_new_terminal_logs_in() {
+fn without_a_state_directory_new_terminals_do_not_log_in() {
     const SECRET: &str = "made-up-client-secret-that-is-wrong";
     let server = Loopback::start();
     server.accept(TOKEN);
@@ -488,16 +488,16 @@ fn without_a_memory_no_new_terminal_logs_in() {
     for _ in 0..3 {
         assert_eq!(hook(&sandbox), "");
     }
-    assert_eq!(server.attempts(SECRET), 0, "three wrong log-ins lock the identity for everybody");
+    assert_eq!(server.attempts(SECRET), 0, "three failed logins lock the identity for all clients");
 }
 
 #[test]
-fn a_remembered_pass_ends_with_its_token() {
+fn a_cached_pass_ends_when_its_token_expires() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let sandbox = one(&server, "[hook]\nrecheck_after = \"1h\"\n");
     hook(&sandbox);
-    let file = memory_file(&sandbox);
+    let file = verdict_file(&sandbox);
     let mut memory: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
     memory["expires"] = json!("2020-01-01T00:00:00Z");
     fs::write(file, memory.to_string()).unwrap();
@@ -506,7 +506,7 @@ fn a_remembered_pass_ends_with_its_token() {
 }
 
 #[test]
-fn an_account_id_that_was_mended_is_asked_about_at_once() {
+fn a_corrected_account_id_is_checked_at_once() {
     let server = Loopback::start();
     let mut sandbox = one(&server, "");
     let first = format!("{}[[credential]]\nname = \"CF\"\nprovider = \"cloudflare\"\n", server.config());
@@ -516,11 +516,11 @@ fn an_account_id_that_was_mended_is_asked_about_at_once() {
     let before = server.requests().len();
     sandbox.config(&format!("{first}account_id = \"right\"\n"));
     hook(&sandbox);
-    assert!(server.requests().len() > before, "the old account's answer is taken for the new one's");
+    assert!(server.requests().len() > before, "the old account's cached answer is used for the new one");
 }
 
 #[test]
-fn the_stamp_replaces_no_device_and_no_link() {
+fn the_stamp_never_replaces_a_device_or_link() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let mut sandbox = one(&server, "");
@@ -560,7 +560,7 @@ fn a_stamp_that_is_not_a_regular_file_is_one_warning() {
     snapshot!(sandbox, warnings);
 }
 
-/// Cloudflare's word for a value that is no token.
+/// Cloudflare's answer to a malformed token.
 fn mangled() -> Answer {
     Answer::json(
         400,
@@ -582,31 +582,31 @@ fn one_stored(server: &Loopback, provider: &str, value: &str) -> Sandbox {
     sandbox
 }
 
-/// What the hook says to a shell that holds this bad value: a value that was typed meanwhile stays.
-fn taken_back(value: &str) -> String {
+/// The hook's code that unsets this bad value, unless it has changed in the meantime.
+fn unset_code(value: &str) -> String {
     format!("\\builtin test \"x${{{NAME}-}}\" != 'x{value}' || \\builtin unset {NAME}\n")
 }
 
 #[test]
-fn a_value_that_the_provider_calls_malformed_is_rejected() {
+fn a_value_that_the_provider_calls_malformed_is_a_rejection() {
     let server = Loopback::start();
     let mut sandbox = one_stored(&server, "cloudflare", TOKEN);
     server.react(TOKEN, mangled());
-    // As a new shell has it: raxx put it there, from the store.
+    // As in a new shell: raxx exported it from the store.
     let exported = text(&sandbox.run(&["export", "zsh", "--missing"]).stdout);
     assert_eq!(exported, format!("export {NAME}='{TOKEN}'\nexport __RAXX_NAMES='{NAME}'\n"));
     sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
     let first = hook(&sandbox);
-    assert!(first.starts_with(&format!("{}export __RAXX_NAMES=''\n", taken_back(TOKEN))), "{first}");
+    assert!(first.starts_with(&format!("{}export __RAXX_NAMES=''\n", unset_code(TOKEN))), "{first}");
     let again = format!("       type: raxx store {NAME}");
     assert!(first.contains(&format!("'{again}'")), "{first}");
     let second = hook(&sandbox);
     assert!(second.contains(&format!("[FAIL] {NAME}")), "{second}");
-    assert_eq!(server.attempts(TOKEN), 1, "each new terminal sends it again");
+    assert_eq!(server.attempts(TOKEN), 1, "each new terminal sent it again");
     // A new shell does not get it.
     sandbox.unset(NAME).unset("__RAXX_NAMES");
     assert_eq!(text(&sandbox.run(&["export", "zsh", "--missing"]).stdout), "");
-    // One that the person set stays theirs to fix.
+    // A value that the user set is not unset.
     let own = TOKEN.replace("cdef", "0000");
     server.react(&own, mangled());
     sandbox.env(NAME, &own);
@@ -622,7 +622,7 @@ fn a_rejected_value_with_a_quote_at_its_end() {
     let mut sandbox = one_stored(&server, "github", &quoted);
     sandbox.env(NAME, &quoted).env("__RAXX_NAMES", NAME);
     let said = hook(&sandbox);
-    assert!(said.starts_with(&taken_back(&quoted)), "{said}");
+    assert!(said.starts_with(&unset_code(&quoted)), "{said}");
     assert!(said.contains(&format!("       type: raxx store {NAME}")), "{said}");
     snapshot!(sandbox, said.replace(&quoted, "[VALUE]"));
     hook(&sandbox);
@@ -630,16 +630,16 @@ fn a_rejected_value_with_a_quote_at_its_end() {
 }
 
 #[test]
-fn load_takes_back_what_raxx_had_exported_and_is_bad() {
+fn load_unsets_bad_values_that_raxx_exported() {
     let server = Loopback::start();
     let mut sandbox = one(&server, "");
     sandbox.env("__RAXX_NAMES", format!("{NAME} OTHER"));
     let load = |sandbox: &Sandbox| text(&sandbox.run(&["load", "--shell", "zsh"]).stdout);
     assert_eq!(load(&sandbox), format!("unset {NAME}\nexport __RAXX_NAMES='OTHER'\n"));
-    // What the person set is theirs.
+    // A value that the user set is not unset.
     sandbox.env("__RAXX_NAMES", "OTHER");
     assert_eq!(load(&sandbox), "");
-    // An outage takes nothing.
+    // An outage unsets nothing.
     sandbox.env("__RAXX_NAMES", NAME);
     server.react(TOKEN, Answer::json(503, "{}"));
     assert_eq!(load(&sandbox), format!("export {NAME}='{TOKEN}'\nexport __RAXX_NAMES='{NAME}'\n"));
@@ -650,7 +650,7 @@ fn load_takes_back_what_raxx_had_exported_and_is_bad() {
 }
 
 #[test]
-fn what_a_person_exported_stays_the_persons() {
+fn a_value_that_the_user_exported_is_never_marked_as_raxxs() {
     let server = Loopback::start();
     server.accept(TOKEN);
     for value in [TOKEN.to_string(), format!("{TOKEN}\n"), format!("{TOKEN}\r\n")] {
@@ -660,7 +660,7 @@ fn what_a_person_exported_stays_the_persons() {
             let code = text(&sandbox.run(command).stdout);
             assert!(!code.contains("__RAXX_NAMES"), "{command:?}: {code}");
         }
-        // Beside one that raxx put there, too.
+        // Also together with a variable that raxx exported.
         sandbox.env("__RAXX_NAMES", "OTHER");
         for command in [&["load", "--shell", "zsh"][..], &["hook", "zsh"]] {
             let code = text(&sandbox.run(command).stdout);
@@ -676,7 +676,7 @@ fn the_environment_and_the_store_share_one_deadline() {
     server.accept(&good);
     let mut sandbox = one_stored(&server, "github", &good);
     sandbox.env(NAME, TOKEN);
-    // Each answer inside the six seconds, both together not.
+    // Each answer arrives within the six seconds, but not both one after the other.
     server.latency(Duration::from_millis(3_500));
     let said = text(&sandbox.run(&["check"]).stdout);
     let line = format!("[FAIL] {NAME}    (redacted ghp_…cdef) — HTTP 401 (invalid or expired)\n");

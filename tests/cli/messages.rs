@@ -1,5 +1,5 @@
-//! The messages that no other test shows: every page of help, every mistake in a configuration, and the rows and error
-//! lines of what keeps a value from being checked or exported.
+//! The messages that no other test shows: every help page, every configuration error, and the rows and errors for values
+//! that cannot be checked or exported.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::snapshot::{ran, snapshot, transcript};
 use crate::support::loopback::{Answer, Fault, Loopback};
 use crate::support::{RAXX, Sandbox, text};
 
-/// The subcommands that the binary itself lists.
+/// The subcommands as listed by the binary.
 fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = crate::support::text(&sandbox.run(&["--help"]).stdout);
     let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
@@ -31,13 +31,13 @@ fn every_page_of_help() {
     }
 }
 
-/// Whether a text repeats a part of what the mistakes have in the place of a secret.
+/// Whether a text repeats part of a made-up secret in the broken configurations.
 fn repeats_a_secret(said: &str) -> bool {
     ["MadeUp", "hunter2", "Tr0ub4dor", "me:word"].iter().any(|secret| said.contains(secret))
 }
 
 #[test]
-fn every_mistake_in_a_configuration_is_one_line_with_its_place() {
+fn every_configuration_error_is_one_line_with_file_and_line() {
     let mut sandbox = Sandbox::new();
     let mut all = Vec::new();
     for (configuration, line) in [
@@ -148,7 +148,10 @@ fn every_mistake_in_a_configuration_is_one_line_with_its_place() {
             (String::new(), Some(2), 1),
             "{configuration}: {said}"
         );
-        assert!(said.contains(&format!("config.toml:{line}: ")), "{configuration} is not in line {line}: {said}");
+        assert!(
+            said.contains(&format!("config.toml:{line}: ")),
+            "{configuration} is not reported in line {line}: {said}"
+        );
         assert!(!repeats_a_secret(&said), "{said}");
         let said = said.replace("raxx: ", "=> ").replace(&format!("{}/", sandbox.root().display()), "");
         all.push(format!("{configuration}\n{said}"));
@@ -160,7 +163,7 @@ const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 const TOKEN: &str = "ghp_MadeUpForTheMessages0123456789abcdef";
 const OTHER: &str = "ghp_MadeUpForTheMessages9876543210fedcba";
 
-/// A GitHub token and what else the configuration says; nothing is checked with a provider that nobody started.
+/// A GitHub token and more configuration. No provider is contacted unless the test starts one.
 fn one(server: &Loopback, more: &str) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.config(&format!(
@@ -171,15 +174,15 @@ fn one(server: &Loopback, more: &str) -> Sandbox {
     sandbox
 }
 
-/// A store file that an identity file opens.
+/// A store file that an identity file unlocks.
 const STORE: &str = "[store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n";
 
-/// Stores a value without asking about it.
+/// Stores a value without checking it.
 fn store(sandbox: &Sandbox, value: &str) {
     sandbox.raxx().args(["store", NAME, "--stdin", "--no-check"]).write_stdin(value).assert().success();
 }
 
-/// The verdict, the kind and the command to type of the first row.
+/// The verdict, the kind and the next command of the first row.
 fn row(sandbox: &Sandbox) -> (String, String, Option<String>) {
     let out = sandbox.run(&["check", "--json"]);
     let report: serde_json::Value = serde_json::from_slice(&out.stdout).expect("JSON");
@@ -188,9 +191,9 @@ fn row(sandbox: &Sandbox) -> (String, String, Option<String>) {
 }
 
 #[test]
-fn each_row_of_a_value_that_is_not_there_or_cannot_be_read() {
+fn each_row_of_a_missing_or_unreadable_value() {
     if !cfg!(target_os = "linux") {
-        return; // other systems have no backend "secret-service"
+        return; // only Linux has the backend "secret-service"
     }
     let server = Loopback::start();
     let mut all = Vec::new();
@@ -225,7 +228,7 @@ fn each_row_of_a_value_that_is_not_there_or_cannot_be_read() {
 }
 
 #[test]
-fn each_row_that_needs_something_in_the_configuration() {
+fn each_row_that_needs_more_configuration() {
     let server = Loopback::start();
     let mut sandbox = Sandbox::new();
     sandbox.env("ACCOUNT", "cfat_MadeUpForTheMessages0123456789abcdefghij").env("PATHED", TOKEN);
@@ -244,7 +247,7 @@ fn each_row_that_needs_something_in_the_configuration() {
 }
 
 #[test]
-fn a_bad_value_of_the_environment_beside_another_one_in_the_store() {
+fn a_bad_value_in_the_environment_and_another_one_in_the_store() {
     let server = Loopback::start();
     let mut all = Vec::new();
     let mut sandbox = one(&server, STORE);
@@ -252,27 +255,27 @@ fn a_bad_value_of_the_environment_beside_another_one_in_the_store() {
     sandbox.env(NAME, TOKEN);
     server.react(OTHER, Fault::HangBeforeHeaders);
     assert_eq!(row(&sandbox), ("FAIL".into(), "rejected".into(), Some(format!("raxx check {NAME}"))));
-    all.push(format!("# it could not be checked in time\n{}", ran(&sandbox, &["check"])));
+    all.push(format!("# the stored value could not be checked in time\n{}", ran(&sandbox, &["check"])));
     server.react(OTHER, Answer::json(200, r#"{"login":"octo-op","id":1}"#));
     assert_eq!(row(&sandbox), ("FAIL".into(), "rejected".into(), Some(format!("raxx load {NAME}"))));
-    all.push(format!("# it works\n{}", ran(&sandbox, &["check"])));
+    all.push(format!("# the stored value passes\n{}", ran(&sandbox, &["check"])));
     let loaded = sandbox.run(&["load", "--shell", "bash"]);
     assert!(text(&loaded.stdout).contains(&format!("export {NAME}='{OTHER}'")));
-    all.push(format!("# and is loaded\n{}", text(&loaded.stderr)));
+    all.push(format!("# and it is loaded\n{}", text(&loaded.stderr)));
     snapshot!(sandbox, all.join("\n"));
 }
 
-/// What `raxx hook` has a new terminal say, without the code around it.
-fn said_in_a_new_terminal(sandbox: &Sandbox) -> String {
+/// The text that `raxx hook` prints in a new terminal, without the code around it.
+fn printed_in_a_new_terminal(sandbox: &Sandbox) -> String {
     let code = text(&sandbox.run(&["hook", "bash"]).stdout);
     let out = sandbox.command("bash").args(["-c", &code]).output().expect("bash starts");
     text(&out.stderr)
 }
 
 #[test]
-fn in_a_new_terminal_what_has_one_cause_is_one_line() {
+fn failures_with_one_cause_are_one_line_in_a_new_terminal() {
     if !cfg!(target_os = "linux") {
-        return; // other systems have no backend "secret-service"
+        return; // only Linux has the backend "secret-service"
     }
     let server = Loopback::start();
     let credential = |name: &str| {
@@ -298,7 +301,7 @@ fn in_a_new_terminal_what_has_one_cause_is_one_line() {
             std::fs::create_dir_all(file.parent().expect("a directory")).expect("its directory");
             std::fs::write(file, "not an age file").expect("the store file");
         }
-        let said = said_in_a_new_terminal(&sandbox);
+        let said = printed_in_a_new_terminal(&sandbox);
         assert_eq!(said.matches("[FAIL] 2 credentials ").count(), 1, "{what}: {said}");
         assert!(
             said.contains("FIRST") && said.contains("SECOND") && said.contains("\n       type: raxx check"),
@@ -310,11 +313,11 @@ fn in_a_new_terminal_what_has_one_cause_is_one_line() {
 }
 
 #[test]
-fn a_value_that_was_rejected_a_moment_ago_is_not_exported() {
+fn a_recently_rejected_value_is_not_exported() {
     let server = Loopback::start();
     let mut sandbox = one(&server, STORE);
     let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
-    // A rejection by GitHub is doubted first.
+    // A rejection by GitHub is normally confirmed first.
     sandbox.config(&config.replace("provider = \"github\"", "provider = \"heroku\""));
     store(&sandbox, TOKEN);
     assert_eq!(sandbox.run(&["check"]).status.code(), Some(1));
@@ -345,7 +348,7 @@ fn an_interrupted_load_exports_nothing() {
 }
 
 #[test]
-fn a_login_that_another_run_is_waiting_for_is_not_tried_as_well() {
+fn a_login_in_progress_in_another_run_is_not_repeated() {
     let server = Loopback::start();
     server.always(Fault::HangBeforeHeaders);
     let mut sandbox = Sandbox::new();
@@ -368,9 +371,9 @@ fn a_login_that_another_run_is_waiting_for_is_not_tried_as_well() {
 }
 
 #[test]
-fn what_cannot_be_unlocked_or_locked() {
+fn stores_that_cannot_be_unlocked_or_locked() {
     if !cfg!(target_os = "linux") {
-        return; // other systems have no backend "secret-service"
+        return; // only Linux has the backend "secret-service"
     }
     let server = Loopback::start();
     let mut all = Vec::new();
@@ -388,7 +391,7 @@ fn what_cannot_be_unlocked_or_locked() {
         assert!(!text(&out.stderr).contains("MadeUp") && out.status.code() == Some(2), "{}", text(&out.stderr));
         all.push(format!("# {what}\n{}", transcript("raxx unlock --stdin", &out)));
     }
-    // Whether a store file can be locked depends on the kernel's keyring.
+    // Whether a store file can be locked depends on the kernel keyring.
     let lock = one(&server, "[store]\nbackend = \"secret-service\"\n").run(&["lock"]);
     assert_eq!(lock.status.code(), Some(2));
     all.push(transcript("raxx lock", &lock));
@@ -396,7 +399,7 @@ fn what_cannot_be_unlocked_or_locked() {
 }
 
 #[test]
-fn each_form_of_what_stands_for_a_token() {
+fn each_form_of_a_placeholder() {
     let values = [
         "op://Private/GitHub/token",
         "vault:secret/data/heroku#token",
@@ -452,7 +455,7 @@ fn each_form_of_what_stands_for_a_token() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_standard_output_that_is_full() {
+fn a_full_standard_output() {
     let sandbox = Sandbox::new();
     let mut all = Vec::new();
     for args in [&["names"][..], &["init", "zsh"], &["check", "--json"], &["--help"]] {

@@ -1,5 +1,5 @@
-//! What a person sees on a terminal that a pipe does not show: progress, colors, refusals, and a broken configuration
-//! above the first prompt.
+//! Terminal output that a pipe does not show: progress, colors, refusals, and a broken configuration above the first
+//! prompt.
 
 use crate::pty;
 use crate::snapshot::snapshot;
@@ -33,11 +33,11 @@ fn open(sandbox: &Sandbox, args: &[&str]) -> Terminal {
 }
 
 #[test]
-fn each_line_appears_as_soon_as_it_is_known_and_the_end_is_in_order() {
+fn each_verdict_appears_at_once_and_the_final_report_is_in_order() {
     let server = Loopback::start();
     let sandbox = two(&server);
     let mut terminal = open(&sandbox, &["check"]);
-    // The quick one stands there while the slow one is still under way, in its configured place.
+    // The quick verdict is shown in its configured position while the slow check is still running.
     terminal.wait_until("the quick verdict below the slow spinner", || {
         let screen = terminal.screen();
         let rows: Vec<&str> = screen.lines().collect();
@@ -53,7 +53,7 @@ fn each_line_appears_as_soon_as_it_is_known_and_the_end_is_in_order() {
 }
 
 #[test]
-fn ctrl_c_leaves_one_report_of_whole_lines() {
+fn ctrl_c_leaves_one_report_with_complete_lines() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
@@ -71,9 +71,9 @@ fn ctrl_c_leaves_one_report_of_whole_lines() {
     snapshot!(sandbox, screens.pop_first().expect("a screen"));
 }
 
-/// A shell shows `^C` only where `echoctl` is on, and does not turn it on again by itself.
+/// A shell shows `^C` only if `echoctl` is on, and never turns it on again.
 #[test]
-fn a_signal_that_ends_a_check_leaves_the_terminal_as_it_was() {
+fn a_signal_during_a_check_restores_the_terminal() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     let config = std::fs::read_to_string(sandbox.root().join("config.toml")).expect("the configuration");
@@ -92,7 +92,7 @@ fn a_signal_that_ends_a_check_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
-fn without_color_there_is_none_anywhere() {
+fn no_color_disables_all_colors() {
     let server = Loopback::start();
     let mut sandbox = two(&server);
     sandbox.env("NO_COLOR", "1");
@@ -103,7 +103,7 @@ fn without_color_there_is_none_anywhere() {
 }
 
 #[test]
-fn ctrl_c_leaves_what_is_known_on_the_screen() {
+fn ctrl_c_leaves_the_verdicts_so_far_on_the_screen() {
     let server = Loopback::start();
     let sandbox = two(&server);
     let mut terminal = open(&sandbox, &["check"]);
@@ -116,7 +116,7 @@ fn ctrl_c_leaves_what_is_known_on_the_screen() {
 }
 
 #[test]
-fn code_with_secrets_in_it_is_never_printed_to_a_terminal() {
+fn code_with_secrets_is_never_printed_to_a_terminal() {
     let server = Loopback::start();
     let sandbox = two(&server);
     let mut screens = Vec::new();
@@ -137,7 +137,7 @@ fn code_with_secrets_in_it_is_never_printed_to_a_terminal() {
 }
 
 #[test]
-fn a_broken_configuration_is_said_above_the_first_prompt_and_the_shell_starts() {
+fn a_broken_configuration_is_reported_above_the_first_prompt() {
     for (shell, rc, args) in [("zsh", ".zshrc", vec!["-i"]), ("bash", ".bashrc", vec!["-i"])] {
         let mut sandbox = Sandbox::new();
         sandbox.config("timeout = \"10s\"\nprovidr = \"x\"\n").env("TERM", "xterm").env("PS1", "ready> ");
@@ -153,17 +153,17 @@ fn a_broken_configuration_is_said_above_the_first_prompt_and_the_shell_starts() 
     }
 }
 
-/// What acts on a terminal, hides, or turns a line around: a window's title, a bell, a right-to-left mark, a tag, a filler.
+/// Text that controls a terminal, is invisible, or reorders a line: a window title, a bell, a right-to-left mark, a tag, a filler.
 const HOSTILE: &str = "\x1b]0;title\x07\u{9b}31m\u{202e}\u{e0041}\u{3164}\u{ad}";
 
-/// Any of it in what was printed.
-fn acts(printed: &[u8]) -> bool {
+/// Whether any of it was printed.
+fn is_unsafe(printed: &[u8]) -> bool {
     let printed = String::from_utf8_lossy(printed);
     HOSTILE.chars().filter(|c| !c.is_ascii_graphic()).any(|c| printed.contains(c))
 }
 
 #[test]
-fn nothing_that_the_environment_names_acts_on_the_terminal() {
+fn hostile_text_in_the_environment_cannot_control_the_terminal() {
     let server = Loopback::start();
     for variable in ["RAXX_CONFIG", "XDG_STATE_HOME", "RAXX_BOOTSTRAP_STATE_FILE", "DBUS_SESSION_BUS_ADDRESS", "HOME"] {
         let mut sandbox = two(&server);
@@ -194,13 +194,13 @@ fn nothing_that_the_environment_names_acts_on_the_terminal() {
             &["check", &format!("no{HOSTILE}")],
         ] {
             let ran = sandbox.raxx().args(args).write_stdin(SLOW).output().expect("raxx runs");
-            assert!(!acts(&ran.stdout) && !acts(&ran.stderr), "{variable}: {args:?}: {ran:?}");
+            assert!(!is_unsafe(&ran.stdout) && !is_unsafe(&ran.stderr), "{variable}: {args:?}: {ran:?}");
         }
     }
 }
 
 #[test]
-fn nothing_in_the_files_of_the_state_acts_on_the_terminal() {
+fn hostile_text_in_state_files_cannot_control_the_terminal() {
     let server = Loopback::start();
     let sandbox = two(&server);
     assert_eq!(sandbox.run(&["check", "QUICK"]).status.code(), Some(0));
@@ -218,12 +218,12 @@ fn nothing_in_the_files_of_the_state_acts_on_the_terminal() {
         changed += usize::from(text.contains("octo-op"));
         std::fs::write(&file, text.replace("octo-op", &escaped)).expect("the file");
     }
-    assert!(changed > 0, "a file of the state has the words");
+    assert!(changed > 0, "no state file contains the text");
     for args in
         [&["list"][..], &["list", "--json"], &["list", "--history", "QUICK"], &["list", "--json", "--history", "QUICK"]]
     {
         let ran = sandbox.run(args);
-        assert!(!acts(&ran.stdout) && !acts(&ran.stderr), "{args:?}: {ran:?}");
+        assert!(!is_unsafe(&ran.stdout) && !is_unsafe(&ran.stderr), "{args:?}: {ran:?}");
         assert!(!String::from_utf8_lossy(&ran.stdout).contains("\\u00"), "{args:?}: {ran:?}");
     }
 }

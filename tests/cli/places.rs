@@ -1,4 +1,4 @@
-//! Fifos, devices, other users' links and homes in the places of raxx's files.
+//! Fifos, devices, and links and homes of other users, in place of raxx's files.
 
 use crate::snapshot::{ran, snapshot, transcript};
 use crate::support;
@@ -15,7 +15,7 @@ use support::{RAXX, Sandbox, text};
 const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 const TOKEN: &str = "ghp_MadeUpForThePlacesTests0123456789cdef";
 
-/// Two users who are neither root nor whoever runs the tests.
+/// Two users who are neither root nor the user who runs the tests.
 const USER: u32 = 61_712;
 const ANOTHER: u32 = 61_713;
 
@@ -38,7 +38,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
 }
 
-/// Gives a directory and what is in it to a user.
+/// Changes the owner of a directory and everything in it.
 fn give(path: &Path, uid: u32) {
     if path.is_dir() && !path.is_symlink() {
         fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), uid));
@@ -46,7 +46,7 @@ fn give(path: &Path, uid: u32) {
     std::os::unix::fs::lchown(path, Some(uid), Some(uid)).unwrap();
 }
 
-/// Runs raxx as this user, who can reach the whole sandbox.
+/// Runs raxx as this user, who can read the whole sandbox.
 fn run_as(sandbox: &Sandbox, uid: u32, args: &[&str]) -> Output {
     let raxx = sandbox.root().join("raxx");
     if !raxx.exists() {
@@ -58,7 +58,7 @@ fn run_as(sandbox: &Sandbox, uid: u32, args: &[&str]) -> Output {
 }
 
 #[test]
-fn no_command_waits_for_what_is_in_the_place_of_a_file() {
+fn no_command_blocks_on_a_fifo_or_device_in_place_of_a_file() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).assert().success();
@@ -103,7 +103,7 @@ fn no_command_waits_for_what_is_in_the_place_of_a_file() {
             for args in always.iter().chain(rarely.iter().filter(|_| kind == "fifo")) {
                 let begun = Instant::now();
                 let mut command = sandbox.command("sh");
-                // What reads without end does not get far.
+                // Limits the memory, so that an endless read fails early.
                 command.args(["-c", "ulimit -v 4000000; exec raxx \"$@\"", "sh"]).args(*args);
                 if args[0] == "export" {
                     command.env_remove(NAME);
@@ -151,7 +151,7 @@ fn another_users_link_in_a_shared_directory_is_not_written_through() {
     let metrics = transcript(&format!("raxx check --prometheus {link_name}"), &metrics);
     snapshot!(sandbox, format!("{metrics}\n{}", transcript("raxx check", &stamp)));
     assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
-    // Their own links work as ever.
+    // A user's own links still work.
     let own = shared.join("own");
     symlink(sandbox.home().join("stamp"), &own).unwrap();
     std::os::unix::fs::lchown(&own, Some(USER), Some(USER)).unwrap();
@@ -161,7 +161,7 @@ fn another_users_link_in_a_shared_directory_is_not_written_through() {
 }
 
 #[test]
-fn a_state_directory_that_others_can_write_to_is_closed_and_said_and_not_used() {
+fn a_state_directory_that_others_can_write_to_is_locked_down_and_not_used() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     let state = sandbox.state();
@@ -178,12 +178,12 @@ fn a_state_directory_that_others_can_write_to_is_closed_and_said_and_not_used() 
     open();
     let hook = sandbox.run(&["hook", "zsh"]);
     assert_eq!((text(&hook.stdout), text(&hook.stderr)), (String::new(), String::new()), "a new terminal is silent");
-    assert!(!state.join("verdicts").exists(), "it was used");
+    assert!(!state.join("verdicts").exists(), "the directory was used");
     let mut reports = Vec::new();
     for args in [&["check"][..], &["list"]] {
         open();
         let said = text(&sandbox.run(args).stderr);
-        // Only root can plant the links, which cause more lines.
+        // Only root can create the links, which cause more lines.
         let line = said.lines().next().unwrap();
         assert!(line.ends_with(&format!("chmod 700 {}", state.display())), "{said}");
         assert_eq!(fs::metadata(&state).unwrap().mode() & 0o777, 0o700);
@@ -194,7 +194,7 @@ fn a_state_directory_that_others_can_write_to_is_closed_and_said_and_not_used() 
 }
 
 #[test]
-fn in_another_users_home_nothing_is_written_and_it_is_said_once() {
+fn nothing_is_written_in_another_users_home_and_one_line_says_so() {
     if !is_root() {
         return;
     }
@@ -234,14 +234,14 @@ fn in_another_users_home_nothing_is_written_and_it_is_said_once() {
     reports.push(transcript(&format!("raxx check --prometheus {}", metrics.display()), &out));
     snapshot!(sandbox, reports.join("\n"));
     assert_eq!(below(&home), before);
-    // What an earlier run left there as root's is not written to either.
+    // Files that an earlier run left behind as root are not written to either.
     let left = sandbox.state();
     fs::create_dir_all(&left).unwrap();
     fs::set_permissions(&left, fs::Permissions::from_mode(0o700)).unwrap();
     chown(&left, Some(0), None).unwrap();
     sandbox.run(&["check"]);
     assert_eq!(fs::read_dir(&left).unwrap().count(), 0);
-    // The user's own run is as ever.
+    // The user's own run is not affected.
     fs::remove_dir(&left).unwrap();
     give(&home, USER);
     sandbox.env("RAXX_BOOTSTRAP_STATE_FILE", "/dev/null");
@@ -265,7 +265,7 @@ fn below(dir: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn only_absolute_paths_of_the_environment_count() {
+fn only_absolute_paths_in_the_environment_count() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
     let hostile = sandbox.root().join("hostile");
@@ -295,7 +295,7 @@ fn only_absolute_paths_of_the_environment_count() {
 }
 
 #[test]
-fn what_killed_runs_left_is_removed_and_what_lives_stays() {
+fn leftovers_of_killed_runs_are_removed_and_other_files_stay() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     sandbox.raxx().arg("check").assert().success();
@@ -309,25 +309,25 @@ fn what_killed_runs_left_is_removed_and_what_lives_stays() {
     let mut old: Vec<PathBuf> = dirs.iter().map(|dir| new(dir, "0000000000000000")).collect();
     old.extend([verdicts.join("abcd.lock"), verdicts.join(".tmpAbCdEf"), state.join(".tmpGhIjKl")]);
     let mut kept: Vec<PathBuf> = dirs.iter().map(|dir| new(dir, "1111111111111111")).collect();
-    kept.extend([home.join(".tmpNotOfRaxx"), verdicts.join("young.lock")]);
+    kept.extend([home.join(".tmpOtherProgram"), verdicts.join("young.lock")]);
     let long_ago = std::time::SystemTime::now() - Duration::from_secs(7200);
     for path in old.iter().chain(&kept) {
         fs::write(path, "").unwrap();
     }
-    for path in old.iter().chain([&home.join(".tmpNotOfRaxx")]) {
+    for path in old.iter().chain([&home.join(".tmpOtherProgram")]) {
         fs::File::options().append(true).open(path).unwrap().set_modified(long_ago).unwrap();
     }
     sandbox.run(&["check", "--prometheus", metrics.to_str().unwrap()]);
     for path in old {
-        assert!(!path.exists(), "{} is left", path.display());
+        assert!(!path.exists(), "{} was not removed", path.display());
     }
     for path in kept {
-        assert!(path.exists(), "{} is gone", path.display());
+        assert!(path.exists(), "{} was removed", path.display());
     }
 }
 
 #[test]
-fn a_history_that_cannot_be_saved_is_said() {
+fn a_history_that_cannot_be_saved_is_reported() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     fs::create_dir_all(sandbox.state().join("history.lock")).unwrap();
@@ -343,7 +343,7 @@ fn a_history_that_cannot_be_saved_is_said() {
 }
 
 #[test]
-fn list_and_prompt_tell_of_the_configuration_that_is_used() {
+fn list_and_prompt_show_the_configuration_in_use() {
     let server = Loopback::start();
     let mut sandbox = machine(&server);
     let first = sandbox.root().join("config.toml");
@@ -367,7 +367,7 @@ fn list_and_prompt_tell_of_the_configuration_that_is_used() {
 }
 
 #[test]
-fn a_mounted_secret_of_roots_opens_the_store_file_for_a_user_unless_others_can_write_to_it() {
+fn an_identity_owned_by_root_works_unless_others_can_write_to_it() {
     if !is_root() {
         return;
     }
@@ -385,7 +385,10 @@ fn a_mounted_secret_of_roots_opens_the_store_file_for_a_user_unless_others_can_w
     }
     fs::set_permissions(&identity, fs::Permissions::from_mode(0o400)).unwrap();
     chown(&identity, Some(ANOTHER), Some(USER)).unwrap();
-    assert!(!text(&run_as(&sandbox, USER, &["export", "sh"]).stdout).contains(TOKEN), "another user's identity");
+    assert!(
+        !text(&run_as(&sandbox, USER, &["export", "sh"]).stdout).contains(TOKEN),
+        "another user's identity was used"
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `raxx check --prometheus FILE`, read by a parser of the format.
+//! `raxx check --prometheus FILE`, parsed by a parser of the format.
 
 use crate::support;
 
@@ -43,7 +43,7 @@ fn check(sandbox: &Sandbox, more: &[&str]) -> std::process::Output {
     sandbox.raxx().arg("check").args(more).arg("--prometheus").arg(path).output().unwrap()
 }
 
-/// The samples of one metric by the credential's name; each is a gauge.
+/// The samples of one metric by credential name. Each must be a gauge.
 fn samples(scrape: &Scrape, metric: &str) -> BTreeMap<String, f64> {
     let of = scrape.samples.iter().filter(|s| s.metric == metric);
     of.map(|s| match s.value {
@@ -71,12 +71,12 @@ fn a_real_parser_reads_the_verdicts() {
     let out = check(&sandbox, &[]);
     let done = Timestamp::now().as_second() as f64;
     assert_eq!(out.status.code(), Some(1), "{}", text(&out.stderr));
-    assert!(text(&out.stdout).starts_with("[PASS] GOOD"), "the report is printed all the same");
+    assert!(text(&out.stdout).starts_with("[PASS] GOOD"), "the report is printed anyway");
 
     let scrape = parsed(&sandbox);
     let named = |list: &[(&str, f64)]| list.iter().map(|(n, v)| (n.to_string(), *v)).collect::<BTreeMap<_, _>>();
     let valid = samples(&scrape, "raxx_credential_valid");
-    assert_eq!(valid, named(&[("GOOD", 1.0), ("BAD", 0.0), ("GONE", 0.0), ("DOWN", 0.0)]), "SKIP is left out");
+    assert_eq!(valid, named(&[("GOOD", 1.0), ("BAD", 0.0), ("GONE", 0.0), ("DOWN", 0.0)]), "a SKIP has no sample");
     let expiry = samples(&scrape, "raxx_credential_expiry_timestamp_seconds");
     assert_eq!(expiry, named(&[("GOOD", end.as_second() as f64)]));
     let checked = samples(&scrape, "raxx_credential_last_check_timestamp_seconds");
@@ -101,7 +101,7 @@ fn a_real_parser_reads_the_verdicts() {
     }
 }
 
-/// The rules of `promtool check metrics`, and of the format where the parser is lenient.
+/// The rules of `promtool check metrics`, and the format's rules that the parser does not enforce.
 #[test]
 fn every_metric_has_help_and_type() {
     let server = Loopback::start();
@@ -114,10 +114,10 @@ fn every_metric_has_help_and_type() {
     while let Some(line) = lines.next() {
         if let Some(help) = line.strip_prefix("# HELP ") {
             family = help.split(' ').next().unwrap().to_string();
-            assert!(!seen.contains(&family), "{family} is there twice");
+            assert!(!seen.contains(&family), "{family} is defined twice");
             assert_eq!(lines.next(), Some(format!("# TYPE {family} gauge").as_str()));
             seen.push(family.clone());
-            // What promtool asks of names: no type in them, no colon, a base unit at the end.
+            // promtool's rules for names: no type in them, no colon, a base unit at the end.
             assert!(family.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{family}");
             assert!(!family.ends_with("_total") && !family.contains("gauge"), "{family}");
             continue;
@@ -130,7 +130,7 @@ fn every_metric_has_help_and_type() {
 }
 
 #[test]
-fn the_file_is_replaced_whole_and_others_may_read_it() {
+fn the_file_is_replaced_atomically_and_readable_for_others() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     let path = file(&sandbox);
@@ -138,10 +138,10 @@ fn the_file_is_replaced_whole_and_others_may_read_it() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let reader = fs::File::open(&path).unwrap();
     check(&sandbox, &["--quiet"]);
-    assert_eq!(std::io::read_to_string(reader).unwrap(), "old", "it was written into, not replaced");
-    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644, "node_exporter is another user");
-    let beside = |e: fs::DirEntry| e.file_name().to_string_lossy().contains("tmp") && e.path().is_file();
-    assert!(!fs::read_dir(sandbox.root()).unwrap().flatten().any(beside), "half a file is left");
+    assert_eq!(std::io::read_to_string(reader).unwrap(), "old", "the old file was overwritten, not replaced");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644, "node_exporter runs as another user");
+    let is_leftover = |e: fs::DirEntry| e.file_name().to_string_lossy().contains("tmp") && e.path().is_file();
+    assert!(!fs::read_dir(sandbox.root()).unwrap().flatten().any(is_leftover), "a temporary file is left");
 
     let link = sandbox.root().join("link.prom");
     std::os::unix::fs::symlink(&path, &link).unwrap();
@@ -163,7 +163,7 @@ fn a_file_that_cannot_be_written_is_one_line_and_exit_2() {
     assert_eq!(out.status.code(), Some(2));
     snapshot!(sandbox, "no_directory", said);
 
-    // As on a full disk: the old file stays whole.
+    // As on a full disk: the old file stays complete.
     let path = file(&sandbox);
     fs::write(&path, "old").unwrap();
     let line = format!("trap '' XFSZ; ulimit -f 0; exec raxx check --quiet --prometheus {}", path.display());
@@ -187,7 +187,7 @@ fn a_fifo_is_refused() {
 }
 
 #[test]
-fn the_report_is_not_replaced_where_it_goes_to_a_file() {
+fn the_metrics_do_not_replace_the_redirected_report() {
     let server = Loopback::start();
     let sandbox = machine(&server);
     for device in ["/dev/stdout", "/proc/self/fd/1"] {
@@ -219,17 +219,21 @@ fn the_daily_check_writes_the_configured_file() {
     };
     assert_eq!(run(&["check"]), (1, String::new()));
     assert_eq!(run(&["check", "--alert", "GOOD"]), (1 - 1, String::new()));
-    assert!(!path.exists(), "only the daily check writes it, and only whole");
-    assert_eq!(run(&["check", "--alert"]), (1, String::new()), "it is a receiver like the others");
+    assert!(!path.exists(), "only a complete daily check writes it");
+    assert_eq!(run(&["check", "--alert"]), (1, String::new()), "the file is a receiver like the others");
     assert_eq!(samples(&parsed(&sandbox), "raxx_credential_valid")["BAD"], 0.0);
     server.accept(BAD);
     run(&["check", "--alert"]);
-    assert_eq!(samples(&parsed(&sandbox), "raxx_credential_valid")["BAD"], 1.0, "a state, not what is new");
+    assert_eq!(
+        samples(&parsed(&sandbox), "raxx_credential_valid")["BAD"],
+        1.0,
+        "the file has the state, not only changes"
+    );
     let out = sandbox.run(&["check", "--alert", "--test"]);
     assert!(out.status.success() && text(&out.stdout).starts_with("[PASS] Prometheus    "), "{}", text(&out.stdout));
     let mut seen = transcript("raxx check --alert --test", &out);
 
-    // Who is not told by it is told an hour later, as with any other receiver.
+    // If this receiver fails, the alert is sent again an hour later, as with any other receiver.
     let nowhere = sandbox.root().join("nowhere/raxx.prom");
     sandbox.config(&alert(nowhere.to_str().unwrap()));
     let out = sandbox.run(&["check", "--alert"]);

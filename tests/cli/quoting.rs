@@ -1,4 +1,4 @@
-//! Values that a shell could take for code: through `raxx export` and a real shell's `eval`, and equal on the other side.
+//! Values that look like code to a shell: they go through `raxx export` and the `eval` of a real shell, and arrive unchanged.
 
 use crate::snapshot::snapshot;
 use crate::support;
@@ -13,7 +13,7 @@ use support::{Sandbox, text};
 
 const SHELLS: [(&str, &str); 3] = [("bash", "bash"), ("zsh", "zsh"), ("dash", "sh")];
 
-/// A machine with a credential for each of these values; nobody is asked about them.
+/// A machine with a credential for each of these values. No provider is contacted.
 fn machine(values: &[Vec<u8>]) -> Sandbox {
     let mut sandbox = Sandbox::new();
     let mut config = String::new();
@@ -25,13 +25,13 @@ fn machine(values: &[Vec<u8>]) -> Sandbox {
     sandbox
 }
 
-/// Evaluates `code` in a shell that has none of the values, under the options that catch most mistakes, and gives back
-/// what the variables then hold. What the shell says is an error.
+/// Evaluates `code` in a shell that has none of the values, with the options that catch most mistakes. Returns the variables'
+/// values. Any output of the shell is an error.
 fn evaluated(sandbox: &Sandbox, shell: &str, code: &[u8], names: &[String]) -> Vec<Option<Vec<u8>>> {
     let file = sandbox.root().join("code");
     std::fs::write(&file, code).expect("the code");
-    // Through $( … ), as the glue does it; the file is only the test's way to hand the bytes over unchanged. What is
-    // exported, and nothing else, is what another program sees.
+    // Evaluated through $( … ), as in the shell integration. The file only passes the bytes on unchanged, and another program
+    // prints the variables, because that shows whether they are exported.
     let script = "set -eu\neval \"$(cat \"$1\")\"\nexec sh -c \"$2\"";
     let show = |name: &String| {
         format!("if [ -n \"${{{name}+x}}\" ]; then printf '+%s\\0' \"${name}\"; else printf '%s\\0' -; fi\n")
@@ -50,7 +50,7 @@ fn evaluated(sandbox: &Sandbox, shell: &str, code: &[u8], names: &[String]) -> V
     said.into_iter().map(|value| value.strip_prefix(b"+").map(Vec::from)).collect()
 }
 
-/// Each value arrives as it is, in every shell.
+/// Checks that each value arrives unchanged in every shell.
 fn arrives(values: &[Vec<u8>]) -> Result<(), String> {
     let sandbox = machine(values);
     let names: Vec<String> = (0..values.len()).map(|i| format!("VALUE_{i}")).collect();
@@ -188,7 +188,7 @@ fn a_very_long_value_arrives() {
     arrives(&[long]).unwrap();
 }
 
-/// One line end is the pipe's or the file's that the value came through, not the value's.
+/// One line end belongs to the pipe or file that the value came through, not to the value.
 #[test]
 fn one_line_end_is_dropped() {
     let sandbox = machine(&[b"token\n".to_vec(), b"token\r\n".to_vec()]);
@@ -199,9 +199,9 @@ fn one_line_end_is_dropped() {
     }
 }
 
-/// What cannot be a token: said so, never exported, never sent.
+/// A malformed value is reported, never exported and never sent.
 #[test]
-fn what_cannot_be_a_token_is_not_exported() {
+fn a_malformed_value_is_not_exported() {
     let mut values: Vec<Vec<u8>> = vec![
         b"two\nlines".to_vec(),
         b"a\n\n".to_vec(),
@@ -212,7 +212,7 @@ fn what_cannot_be_a_token_is_not_exported() {
         "a\u{85}b".into(),
         "a\u{9b}31mb".into(),
     ];
-    // A variable cannot contain NUL; it can contain all the others.
+    // A variable can contain every control character except NUL.
     for control in (1..0x20_u8).chain([0x7f]).filter(|c| !b"\r\n".contains(c)) {
         values.push(vec![b'a', control, b'b']);
     }
@@ -233,13 +233,13 @@ fn what_cannot_be_a_token_is_not_exported() {
         assert!(line.starts_with(&format!("[FAIL] {name}    (redacted) — ")), "{line}");
         assert!(!line.contains(char::is_control), "{line:?}");
     }
-    assert!(!said.contains("rotate via"), "it is to be stored again, not rotated");
+    assert!(!said.contains("rotate via"), "a malformed value needs no rotation");
     snapshot!(sandbox, said);
 }
 
-/// What a provider says, and what a configuration says, stands in the code of a new terminal: as text alone.
+/// Text from a provider or a configuration appears in a new terminal's code only as quoted text.
 #[test]
-fn what_is_said_is_no_code() {
+fn messages_are_never_run_as_code() {
     let words = "it's '$(touch pwned)' `touch pwned` \\' ; touch pwned # %s %n !! {a,b} =ls ~ * \\";
     let server = Loopback::start();
     let body = serde_json::json!({"message": words}).to_string();
@@ -276,21 +276,21 @@ fn what_is_said_is_no_code() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, failure_persistence: None, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
-    /// Any text without a control character, forty at a time.
+    /// Any text without control characters, forty at a time.
     #[test]
     fn any_value_arrives(values in proptest::collection::vec("[^\\pC]{1,40}", 40)) {
         let values: Vec<Vec<u8>> = values.into_iter().map(String::into_bytes).collect();
         prop_assert_eq!(arrives(&values), Ok(()));
     }
 
-    /// The characters that mean something to a shell, in any order.
+    /// Shell syntax in any order.
     #[test]
     fn any_shell_syntax_arrives(values in proptest::collection::vec("['\"`$(){}\\[\\]<>|&;*?!~#=%\\\\^ @:/,.+a0-]{1,16}", 40)) {
         let values: Vec<Vec<u8>> = values.into_iter().map(String::into_bytes).collect();
         prop_assert_eq!(arrives(&values), Ok(()));
     }
 
-    /// Any bytes: they arrive as they are, or they are no token and do not arrive at all.
+    /// Any bytes: they arrive unchanged, or they are not a token and do not arrive at all.
     #[test]
     fn any_bytes_arrive_or_do_not(values in proptest::collection::vec(proptest::collection::vec(1..=255_u8, 1..6), 40)) {
         let sandbox = machine(&values);

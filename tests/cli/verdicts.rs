@@ -1,4 +1,4 @@
-//! What a value is before anybody is asked, what a refusal without a reason is, and a provider's mistake that passes.
+//! Malformed values, rejections without a reason, and a provider's temporary mistake.
 
 use crate::snapshot::{snapshot, transcript};
 use crate::support;
@@ -29,8 +29,8 @@ fn one(server: &Loopback, more: &str) -> Sandbox {
     sandbox
 }
 
-/// The same where GitHub's doubt takes no time.
-fn doubting(server: &Loopback) -> Sandbox {
+/// The same machine with a short delay before a rejection by GitHub is confirmed.
+fn with_short_doubt(server: &Loopback) -> Sandbox {
     let sandbox = one(server, "");
     let file = sandbox.root().join("config.toml");
     let config = fs::read_to_string(&file).unwrap();
@@ -70,7 +70,7 @@ fn a_value_with_a_line_end_is_malformed_until_it_is_loaded() {
         let said = text(&sandbox.run(&["check"]).stdout);
         assert!(said.ends_with(&format!("\n       type: raxx load {NAME}\n")), "{said}");
         reports.insert(said);
-        assert_eq!(server.attempts(TOKEN), 0, "{end:?}: a check sends it");
+        assert_eq!(server.attempts(TOKEN), 0, "{end:?}: a check sent it");
     }
     let loaded = text(&sandbox.run(&["load", "--shell", "bash"]).stdout);
     assert!(loaded.contains(&format!("export {NAME}='{TOKEN}'\n")), "{loaded}");
@@ -80,11 +80,11 @@ fn a_value_with_a_line_end_is_malformed_until_it_is_loaded() {
 }
 
 #[test]
-fn what_a_provider_accepts_only_without_its_spaces_is_malformed_until_it_is_loaded() {
+fn a_value_accepted_only_without_its_spaces_is_malformed_until_it_is_loaded() {
     let server = Loopback::start();
     let mut reports = std::collections::BTreeSet::new();
     for spaced in [format!("{TOKEN} "), format!("{TOKEN}  ")] {
-        // As servers do that drop the spaces.
+        // Like servers that drop the spaces.
         server.react(&spaced, Answer::json(200, r#"{"login":"octo-op","id":1}"#));
         server.react(TOKEN, Answer::json(200, r#"{"login":"octo-op","id":1}"#));
         let mut sandbox = one(&server, "");
@@ -100,7 +100,7 @@ fn what_a_provider_accepts_only_without_its_spaces_is_malformed_until_it_is_load
 }
 
 #[test]
-fn what_stands_for_a_token_is_never_sent_stored_or_exported() {
+fn a_placeholder_is_never_sent_stored_or_exported() {
     let server = Loopback::start();
     let mut sandbox = one(&server, "");
     let mut reports = Vec::new();
@@ -142,12 +142,12 @@ fn what_stands_for_a_token_is_never_sent_stored_or_exported() {
     }
     assert!(server.requests().is_empty(), "{:#?}", server.requests());
     sandbox.unset(NAME);
-    assert_eq!(text(&sandbox.run(&["export", "sh"]).stdout), "", "something is stored");
+    assert_eq!(text(&sandbox.run(&["export", "sh"]).stdout), "", "a value was stored");
     snapshot!(sandbox, reports.join("\n"));
 }
 
 #[test]
-fn a_reference_in_the_environment_makes_room_for_the_stored_value() {
+fn a_reference_in_the_environment_is_replaced_by_the_stored_value() {
     let server = Loopback::start();
     server.accept(TOKEN);
     let mut sandbox = one(&server, "");
@@ -159,7 +159,7 @@ fn a_reference_in_the_environment_makes_room_for_the_stored_value() {
     snapshot!(sandbox, text(&sandbox.run(&["check"]).stdout));
 }
 
-/// A provider of which nothing but its good answer is known.
+/// A provider of which only the good answer is configured.
 fn terse(server: &Loopback) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.config(&format!(
@@ -175,7 +175,7 @@ fn terse(server: &Loopback) -> Sandbox {
 }
 
 #[test]
-fn a_refusal_without_a_reason_keeps_the_value() {
+fn a_rejection_without_a_reason_keeps_the_value() {
     let server = Loopback::start();
     server.react(TOKEN, Answer::json(401, r#"{"error":"unauthorized"}"#));
     let mut sandbox = terse(&server);
@@ -185,7 +185,7 @@ fn a_refusal_without_a_reason_keeps_the_value() {
     assert!(said.ends_with("\n       type: raxx check NPM_TOKEN, then raxx rotate NPM_TOKEN\n"), "{said}");
     assert_eq!((said.lines().count(), out.status.code()), (2, Some(1)));
     snapshot!(sandbox, said);
-    // A new terminal says it, keeps the value, and asks again.
+    // A new terminal reports it, keeps the value, and checks again.
     sandbox.env("__RAXX_NAMES", "NPM_TOKEN");
     for _ in 0..2 {
         let said = hook(&sandbox);
@@ -209,7 +209,7 @@ fn a_refusal_without_a_reason_keeps_the_value() {
 }
 
 #[test]
-fn a_refusal_without_a_reason_is_told_when_a_second_run_finds_it() {
+fn a_rejection_without_a_reason_is_reported_by_the_second_run() {
     let server = Loopback::start();
     server.react(TOKEN, Answer::json(401, r#"{"error":"unauthorized"}"#));
     let sandbox = terse(&server);
@@ -224,20 +224,20 @@ fn a_refusal_without_a_reason_is_told_when_a_second_run_finds_it() {
 }
 
 #[test]
-fn github_is_asked_twice_before_a_value_that_passed_is_called_bad() {
+fn a_rejection_of_a_good_value_by_github_is_confirmed_first() {
     let server = Loopback::start();
     server.accept(TOKEN);
-    let mut sandbox = doubting(&server);
+    let mut sandbox = with_short_doubt(&server);
     sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
     assert_eq!(hook(&sandbox), "");
     server.next("/user", bad_credentials());
-    assert_eq!(hook(&sandbox), "", "a mistake that passed was told");
+    assert_eq!(hook(&sandbox), "", "a temporary mistake was reported");
     assert_eq!(server.attempts(TOKEN), 3);
-    // In the daily check as well.
+    // In the daily check too.
     server.next("/user", bad_credentials());
     assert!(sandbox.run(&["check", "--alert"]).status.success());
     assert_eq!(server.attempts(TOKEN), 5);
-    // Twice is believed, and then not doubted again.
+    // A confirmed rejection is not confirmed again.
     server.revoke(TOKEN);
     let said = hook(&sandbox);
     assert!(said.contains("HTTP 401 (invalid or expired)'") && said.contains("unset"), "{said}");
@@ -245,7 +245,7 @@ fn github_is_asked_twice_before_a_value_that_passed_is_called_bad() {
     let remembered = hook(&sandbox);
     assert!(remembered.contains(&format!("[FAIL] {NAME}    ")), "{remembered}");
     assert_eq!(server.attempts(TOKEN), 7);
-    // The rest is code, with the value in it.
+    // The other lines are code that contains the value.
     let said: Vec<&str> = remembered.lines().filter(|line| line.starts_with("builtin printf ")).collect();
     snapshot!(sandbox, said.join("\n"));
     sandbox.run(&["check", "--alert"]);
@@ -253,20 +253,20 @@ fn github_is_asked_twice_before_a_value_that_passed_is_called_bad() {
 }
 
 #[test]
-fn what_a_check_is_told_about_a_value_that_passed_is_asked_once_more_by_the_next_terminal() {
+fn a_rejection_of_a_good_value_in_a_check_is_confirmed_by_the_next_terminal() {
     let server = Loopback::start();
     server.accept(TOKEN);
-    let mut sandbox = doubting(&server);
+    let mut sandbox = with_short_doubt(&server);
     assert!(sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).output().unwrap().status.success());
     let missing = |sandbox: &Sandbox| text(&sandbox.run(&["export", "bash", "--missing"]).stdout);
     server.next("/user", bad_credentials());
-    assert!(text(&sandbox.run(&["check"]).stdout).contains("invalid or expired"), "what a person asks is answered");
+    assert!(text(&sandbox.run(&["check"]).stdout).contains("invalid or expired"), "a manual check reports it");
     assert_eq!(server.attempts(TOKEN), 2);
-    assert!(missing(&sandbox).contains(TOKEN), "an unconfirmed rejection takes the value away");
+    assert!(missing(&sandbox).contains(TOKEN), "an unconfirmed rejection removed the value");
     sandbox.env(NAME, TOKEN).env("__RAXX_NAMES", NAME);
     assert_eq!(hook(&sandbox), "");
     assert_eq!(server.attempts(TOKEN), 3);
-    // A later PASS by anybody ends the rest of a rejection that was believed.
+    // A later PASS in any run ends a confirmed rejection.
     server.revoke(TOKEN);
     hook(&sandbox);
     sandbox.unset(NAME).unset("__RAXX_NAMES");
@@ -277,19 +277,19 @@ fn what_a_check_is_told_about_a_value_that_passed_is_asked_once_more_by_the_next
 }
 
 #[test]
-fn a_value_that_never_passed_is_asked_about_once() {
+fn a_rejection_of_a_value_that_never_passed_is_not_confirmed() {
     let server = Loopback::start();
-    let mut sandbox = doubting(&server);
+    let mut sandbox = with_short_doubt(&server);
     sandbox.env(NAME, TOKEN);
     hook(&sandbox);
     assert_eq!(server.attempts(TOKEN), 1);
 }
 
 #[test]
-fn a_pass_of_yesterday_is_no_reason_to_doubt() {
+fn a_rejection_a_day_after_the_last_pass_is_not_confirmed() {
     let server = Loopback::start();
     server.accept(TOKEN);
-    let mut sandbox = doubting(&server);
+    let mut sandbox = with_short_doubt(&server);
     sandbox.env(NAME, TOKEN);
     hook(&sandbox);
     let verdicts = fs::read_dir(sandbox.state().join("verdicts")).unwrap().map(|entry| entry.unwrap().path());
@@ -303,10 +303,10 @@ fn a_pass_of_yesterday_is_no_reason_to_doubt() {
 }
 
 #[test]
-fn a_value_that_was_stored_unchecked_is_doubted_too() {
+fn a_rejection_of_a_value_stored_unchecked_is_confirmed_too() {
     let server = Loopback::start();
     server.accept(TOKEN);
-    let sandbox = doubting(&server);
+    let sandbox = with_short_doubt(&server);
     let stored = sandbox.raxx().args(["store", NAME, "--stdin", "--no-check"]).write_stdin(TOKEN).output().unwrap();
     assert!(stored.status.success());
     server.next("/user", bad_credentials());
@@ -314,7 +314,7 @@ fn a_value_that_was_stored_unchecked_is_doubted_too() {
     assert!(text(&sandbox.run(&["export", "bash", "--missing"]).stdout).contains(TOKEN));
 }
 
-/// Starts twelve terminals with a value that is revoked by now; how often it was sent to a provider of this latency.
+/// Starts twelve terminals with a revoked value. Returns how often a provider with this latency received it.
 fn sent_by_twelve(sandbox: &mut Sandbox, server: &Loopback, latency: Duration) -> usize {
     server.accept(TOKEN);
     sandbox.env(NAME, TOKEN);
@@ -335,16 +335,16 @@ fn sent_by_twelve(sandbox: &mut Sandbox, server: &Loopback, latency: Duration) -
 }
 
 #[test]
-fn many_terminals_doubt_once() {
+fn many_terminals_confirm_a_rejection_once() {
     let server = Loopback::start();
-    let mut sandbox = doubting(&server);
+    let mut sandbox = with_short_doubt(&server);
     assert_eq!(sent_by_twelve(&mut sandbox, &server, Duration::ZERO), 2, "more than one terminal sent it");
 }
 
 #[test]
-fn the_others_wait_for_a_doubt_however_slow_the_provider() {
+fn other_terminals_wait_for_the_confirmation_of_a_slow_provider() {
     let server = Loopback::start();
-    let mut sandbox = doubting(&server);
+    let mut sandbox = with_short_doubt(&server);
     let file = sandbox.root().join("config.toml");
     let config = fs::read_to_string(&file).unwrap();
     fs::write(file, config.replace("doubt = \"10ms\"", "doubt = \"6s\"")).unwrap();
@@ -353,10 +353,10 @@ fn the_others_wait_for_a_doubt_however_slow_the_provider() {
 }
 
 #[test]
-fn a_store_asks_once_about_a_value_that_was_just_typed() {
+fn storing_a_typed_value_sends_it_once() {
     let server = Loopback::start();
     server.accept(TOKEN);
-    let sandbox = doubting(&server);
+    let sandbox = with_short_doubt(&server);
     let store = || sandbox.raxx().args(["store", NAME, "--stdin"]).write_stdin(TOKEN).output().unwrap();
     assert!(store().status.success());
     server.revoke(TOKEN);
@@ -364,15 +364,15 @@ fn a_store_asks_once_about_a_value_that_was_just_typed() {
     assert_eq!(server.attempts(TOKEN), 2);
 }
 
-/// The hook of a shell that inherited raxx's values.
+/// The hook in a shell that inherited raxx's values.
 fn nested(sandbox: &Sandbox) -> String {
     let out = sandbox.run(&["hook", "bash", "--nested"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
     text(&out.stdout)
 }
 
-/// Makes all that was said older by so much.
-fn age_what_was_said(sandbox: &Sandbox, by: SignedDuration) {
+/// Moves the time of every report into the past.
+fn age_reports(sandbox: &Sandbox, by: SignedDuration) {
     let file = sandbox.state().join("said.json");
     let said: std::collections::BTreeMap<String, Timestamp> =
         serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
@@ -381,7 +381,7 @@ fn age_what_was_said(sandbox: &Sandbox, by: SignedDuration) {
 }
 
 #[test]
-fn that_nobody_answers_is_said_once_an_hour() {
+fn an_outage_is_reported_once_an_hour() {
     let server = Loopback::start();
     let mut sandbox = one(&server, "");
     sandbox.env(NAME, TOKEN);
@@ -395,11 +395,11 @@ fn that_nobody_answers_is_said_once_an_hour() {
         reports.push(said);
         assert_eq!(hook(&sandbox), "");
         assert_eq!(nested(&sandbox), "");
-        assert!(text(&sandbox.run(&["check"]).stdout).contains(words), "a person who asks is told");
-        age_what_was_said(&sandbox, SignedDuration::from_mins(61));
+        assert!(text(&sandbox.run(&["check"]).stdout).contains(words), "a manual check reports it");
+        age_reports(&sandbox, SignedDuration::from_mins(61));
         assert!(hook(&sandbox).contains(words));
-        age_what_was_said(&sandbox, SignedDuration::from_hours(-5));
-        assert!(hook(&sandbox).contains(words), "what was said in the future is not believed");
+        age_reports(&sandbox, SignedDuration::from_hours(-5));
+        assert!(hook(&sandbox).contains(words), "a report dated in the future does not count");
     }
     // Another host is another cause.
     let other = Loopback::start();
@@ -412,16 +412,16 @@ fn that_nobody_answers_is_said_once_an_hour() {
 }
 
 #[test]
-fn a_bad_value_is_said_in_every_terminal_but_not_again_in_a_shell_inside_one() {
+fn a_bad_value_is_reported_in_every_terminal_but_not_again_in_a_nested_shell() {
     let server = Loopback::start();
     let mut sandbox = one(&server, "");
     sandbox.env(NAME, TOKEN);
-    assert!(nested(&sandbox).contains("invalid or expired"), "nobody has said it yet");
+    assert!(nested(&sandbox).contains("invalid or expired"), "not reported before");
     for _ in 0..2 {
         assert!(hook(&sandbox).contains("invalid or expired"));
         assert_eq!(nested(&sandbox), "");
     }
-    // Another value, and another kind, are news.
+    // Another value and another kind are reported again.
     sandbox.env(NAME, TOKEN.replace("cdef", "0000"));
     assert!(nested(&sandbox).contains("invalid or expired"));
     sandbox.env(NAME, "op://Private/GitHub/credential");
@@ -432,7 +432,7 @@ fn a_bad_value_is_said_in_every_terminal_but_not_again_in_a_shell_inside_one() {
 }
 
 #[test]
-fn of_twenty_terminals_at_once_one_says_that_nobody_answers() {
+fn one_of_twenty_concurrent_terminals_reports_an_outage() {
     let server = Loopback::start();
     server.react(TOKEN, Answer::json(503, "{}"));
     let mut sandbox = one(&server, "");
