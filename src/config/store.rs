@@ -31,7 +31,7 @@ pub(super) fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSetti
                 let here: Vec<&str> =
                     Backend::WORDS.iter().filter(|(_, b)| b.is_here()).map(|(known, _)| *known).collect();
                 let os = std::env::consts::OS;
-                return Err(refuse(format!("{os} has no backend \"{word}\": there are: {}", here.join(", "))));
+                return Err(refuse(format!("{os} has no backend \"{word}\": use one of {}", here.join(", "))));
             }
             *backend
         }

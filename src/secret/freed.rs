@@ -1,6 +1,6 @@
-//! Watches what is given back to the allocator: a value must not be in it.
+//! Inspects every block of memory that is freed: it must not contain a value.
 
-#![allow(unsafe_code)] // an allocator
+#![allow(unsafe_code)] // for the allocator
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -18,22 +18,22 @@ thread_local! {
     static FOUND: Cell<usize> = const { Cell::new(0) };
 }
 
-/// The system's allocator, which looks through each block that comes back. To grow is to give one back.
+/// The system allocator, which also inspects each block before it is freed. A `Vec` that grows frees its old block.
 struct Watching;
 
 #[global_allocator]
 static ALLOCATOR: Watching = Watching;
 
-// SAFETY: every call goes to the system's allocator with the same layout.
+// SAFETY: every call goes to the system allocator with the same layout.
 unsafe impl GlobalAlloc for Watching {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as the caller promises. Zeroed, so that all of a block can be looked at.
+        // SAFETY: as the caller promises. Zeroed so that the whole block can be read in `dealloc`.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         if WATCHING.get() {
-            // SAFETY: the block is still allocated, and was zeroed when it was made.
+            // SAFETY: the block is still allocated, and was zeroed when it was allocated.
             let bytes = unsafe { std::slice::from_raw_parts(block, layout.size()) };
             let part = &VALUE.as_bytes()[8..24];
             if bytes.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part)) {
@@ -45,8 +45,8 @@ unsafe impl GlobalAlloc for Watching {
     }
 }
 
-/// How many blocks with the value in them are given back while this runs.
-fn left_by(work: impl FnOnce()) -> usize {
+/// Returns how many blocks that contain the value are freed while `work` runs.
+fn leaked_by(work: impl FnOnce()) -> usize {
     FOUND.set(0);
     WATCHING.set(true);
     work();
@@ -59,24 +59,24 @@ fn secret() -> Secret {
 }
 
 #[test]
-fn the_watch_sees_what_is_left() {
-    assert_eq!(left_by(|| drop(VALUE.to_string())), 1);
-    assert_eq!(left_by(|| drop(VALUE.to_ascii_uppercase())), 1);
-    assert!(left_by(|| drop(format!("Bearer {VALUE}"))) > 0);
+fn an_unwiped_copy_is_detected() {
+    assert_eq!(leaked_by(|| drop(VALUE.to_string())), 1);
+    assert_eq!(leaked_by(|| drop(VALUE.to_ascii_uppercase())), 1);
+    assert!(leaked_by(|| drop(format!("Bearer {VALUE}"))) > 0);
 }
 
 #[test]
-fn what_is_made_of_a_value_leaves_no_copy() {
-    assert_eq!(left_by(|| drop(secret().clone())), 0);
-    assert_eq!(left_by(|| drop(joined(&["Bearer ", secret().expose()]))), 0);
-    assert_eq!(left_by(|| drop(infisical::login_body(&secret(), &secret()))), 0);
-    assert_eq!(left_by(|| drop(shell::export_line("NAME", &secret()))), 0);
-    let said = "HTTP 401: this token is not known to us, 0123456789";
-    assert_eq!(left_by(|| drop(redact(said, &[VALUE, "another-value-0123456789"]))), 0);
+fn functions_that_take_a_value_leave_no_copy() {
+    assert_eq!(leaked_by(|| drop(secret().clone())), 0);
+    assert_eq!(leaked_by(|| drop(joined(&["Bearer ", secret().expose()]))), 0);
+    assert_eq!(leaked_by(|| drop(infisical::login_body(&secret(), &secret()))), 0);
+    assert_eq!(leaked_by(|| drop(shell::export_line("NAME", &secret()))), 0);
+    let message = "HTTP 401: this token is not known to us, 0123456789";
+    assert_eq!(leaked_by(|| drop(redact(message, &[VALUE, "another-value-0123456789"]))), 0);
 }
 
 #[test]
-fn an_answer_that_repeats_a_value_leaves_no_copy() {
+fn a_response_that_repeats_a_value_leaves_no_copy() {
     let answer = Answer {
         host: "api.test".into(),
         status: 200,
@@ -88,5 +88,5 @@ fn an_answer_that_repeats_a_value_leaves_no_copy() {
         let json = answer.json().unwrap();
         assert_eq!(json["accessToken"].as_str(), Some(VALUE));
     };
-    assert_eq!(left_by(read), 0);
+    assert_eq!(leaked_by(read), 0);
 }

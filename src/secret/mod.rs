@@ -8,14 +8,14 @@ use zeroize::Zeroizing;
 
 pub(crate) use stand_in::StandIn;
 
-/// Values shorter than this are shown as `(redacted)` alone: eight characters of them would be too many.
+/// Values shorter than this are shown only as `(redacted)`: eight characters would reveal too much of them.
 const SHOWN_FROM: usize = 32;
 
-/// The value of a credential. `Debug` and `Display` give the redacted form; only [`Secret::expose`] gives the value.
+/// The value of a credential. `Debug` and `Display` write the redacted form; only [`Secret::expose`] returns the value.
 #[derive(Clone)]
 pub(crate) struct Secret {
     value: Zeroizing<Box<str>>,
-    /// Whether a line end was dropped from its end.
+    /// Whether a trailing newline or a space at either end was removed.
     trimmed: bool,
 }
 
@@ -27,12 +27,12 @@ pub(crate) enum Malformed {
     Nul,
     Newline,
     Control,
-    /// A value that stands for another one.
+    /// A reference, a placeholder, or another text in place of a token.
     StandIn(StandIn),
 }
 
 impl fmt::Display for Malformed {
-    /// Writes the words of the report.
+    /// Writes the text of the report line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Malformed::Empty => "not a token: it is empty",
@@ -46,7 +46,7 @@ impl fmt::Display for Malformed {
 }
 
 impl Malformed {
-    /// What to do about it, where the words alone do not tell.
+    /// Returns what to do about it, if the message alone does not say.
     pub(crate) fn hint(self) -> Option<&'static str> {
         match self {
             Malformed::StandIn(what) => Some(what.hint()),
@@ -56,11 +56,8 @@ impl Malformed {
 }
 
 impl Secret {
-    /// Takes the bytes of a source. One line end at the very end is the file's or the pipe's, not the token's, and is
-    /// dropped; nothing else is trimmed, so that what comes out is what was stored.
-    ///
-    /// # Errors
-    /// [`Malformed`] when the bytes cannot be a token.
+    /// Parses the bytes of a source. One trailing newline belongs to the file or the pipe and is removed. Nothing else is
+    /// trimmed: the value is used as it was stored.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Secret, Malformed> {
         let whole = bytes;
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
@@ -81,18 +78,12 @@ impl Secret {
         Ok(Secret { value: Zeroizing::new(text.into()), trimmed: text.len() < whole.len() })
     }
 
-    /// Takes the bytes of a token: besides what [`Secret::parse`] refuses, it is no reference and no placeholder.
-    ///
-    /// # Errors
-    /// [`Malformed`] when the bytes cannot be a token.
+    /// Parses like [`Secret::parse`], and also rejects references and placeholders.
     pub(crate) fn parse_token(bytes: &[u8]) -> Result<Secret, Malformed> {
         Secret::parse(bytes)?.token()
     }
 
-    /// The value, if it is not a reference or a placeholder.
-    ///
-    /// # Errors
-    /// [`Malformed`] when it is one.
+    /// Returns the value, unless it is a reference or a placeholder.
     pub(crate) fn token(self) -> Result<Secret, Malformed> {
         match self.stand_in() {
             Some(what) => Err(Malformed::StandIn(what)),
@@ -100,29 +91,29 @@ impl Secret {
         }
     }
 
-    /// What it is instead of a token, where it is none.
+    /// Returns what the value is, if it is not a token.
     pub(crate) fn stand_in(&self) -> Option<StandIn> {
         StandIn::of(self.expose().trim())
     }
 
-    /// Whether its source has a line end after it, which other programs take for a part of the token.
+    /// Returns whether the source has a trailing newline, which other programs treat as part of the token.
     pub(crate) fn was_trimmed(&self) -> bool {
         self.trimmed
     }
 
-    /// The value without the spaces at its ends, where it has any: HTTP drops them, so a provider has never seen them.
+    /// Returns the value without leading and trailing spaces, if it has any: HTTP drops them, so no provider sees them.
     pub(crate) fn without_spaces(&self) -> Option<Secret> {
         let (value, token) = (self.expose(), self.expose().trim());
         (token.len() < value.len()).then(|| Secret { value: Zeroizing::new(token.into()), trimmed: true })
     }
 
-    /// The value itself. Every call is a place where it can leave the process.
+    /// Returns the value itself. Every call is a place where it can leave the process.
     pub(crate) fn expose(&self) -> &str {
         &self.value
     }
 
-    /// `(redacted gith…cdef)`: enough to tell two tokens apart, too little to use. Only plain characters are shown: a
-    /// value may hold right-to-left marks that would make the line lie.
+    /// Returns `(redacted gith…cdef)`: enough to tell two tokens apart, too little to use. A value with other characters
+    /// than visible ASCII is not shown at all: a right-to-left mark could change how the line reads.
     pub(crate) fn redacted(&self) -> String {
         let value = self.expose();
         if value.len() < SHOWN_FROM || !value.bytes().all(|b| b.is_ascii_graphic()) {
@@ -131,24 +122,24 @@ impl Secret {
         format!("(redacted {}…{})", &value[..4], &value[value.len() - 4..])
     }
 
-    /// What a paste has probably left at its ends. Such a value is sent as it is; when the provider then rejects it, this
-    /// is more likely than a dead token.
+    /// Returns what a paste probably added to the token. The value is sent unchanged; if the provider rejects it, the
+    /// paste is a more likely reason than a dead token.
     pub(crate) fn paste_artifact(&self) -> Option<&'static str> {
         let value = self.expose();
         let ends = [value.chars().next()?, value.chars().next_back()?];
         if value.starts_with("Bearer ") || value.starts_with("token ") {
-            return Some("it begins with a word that belongs to the header, not to the token");
+            return Some("it starts with \"Bearer\" or \"token\"; paste only the token");
         }
         if ends.iter().any(|c| c.is_whitespace()) {
-            return Some("it begins or ends with a blank");
+            return Some("it starts or ends with a space");
         }
         if ends.iter().any(|c| matches!(c, '"' | '\'' | '`' | '<' | '>')) {
-            return Some("it begins or ends with a quote");
+            return Some("it starts or ends with a quote or an angle bracket");
         }
-        (!value.is_ascii()).then_some("it holds characters that are in no token")
+        (!value.is_ascii()).then_some("it contains non-ASCII characters")
     }
 
-    /// Whether these bytes are this very value.
+    /// Returns whether these bytes are exactly this value.
     pub(crate) fn is(&self, bytes: &[u8]) -> bool {
         bytes == self.expose().as_bytes()
     }
@@ -172,16 +163,15 @@ impl fmt::Display for Secret {
     }
 }
 
-/// The parts in one text that is wiped when it is dropped. It has its size from the start: `format!` grows, and leaves
-/// copies of what it had.
+/// Joins the parts to one text that is wiped when dropped. It is allocated at its final size: `format!` grows its buffer
+/// and leaves unwiped copies.
 pub(crate) fn joined(parts: &[&str]) -> Zeroizing<String> {
     let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
     parts.iter().for_each(|part| text.push_str(part));
     text
 }
 
-/// The bytes of an environment variable, or nothing when it is unset or empty: `export NAME=` means "not set" to every
-/// tool that reads tokens.
+/// Returns the bytes of an environment variable. An empty variable counts as unset, as in every tool that reads tokens.
 pub(crate) fn from_environment(name: &str) -> Option<Zeroizing<Vec<u8>>> {
     use std::os::unix::ffi::OsStringExt;
     let value = Zeroizing::new(std::env::var_os(name)?.into_vec());
@@ -196,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shows_four_and_four_of_a_long_value_and_nothing_of_a_short_one() {
+    fn a_long_value_shows_four_characters_at_each_end_and_a_short_one_none() {
         let show = |v: &str| Secret::parse(v.as_bytes()).unwrap().redacted();
         assert_eq!(show("github_pat_0123456789abcdef01234"), "(redacted gith…1234)");
         assert_eq!(show("0123456789abcdef0123456789abcdef"), "(redacted 0123…cdef)");
@@ -214,26 +204,26 @@ mod tests {
     }
 
     #[test]
-    fn drops_one_line_end_and_refuses_what_cannot_be_a_token() {
+    fn one_trailing_newline_is_removed_and_bytes_that_cannot_be_a_token_are_rejected() {
         assert_eq!(Secret::parse(b"token\n").unwrap().expose(), "token");
         assert_eq!(Secret::parse(b"token\r\n").unwrap().expose(), "token");
         assert_eq!(Secret::parse(b" token ").unwrap().expose(), " token ");
-        let refused = |v: &[u8]| Secret::parse(v).unwrap_err();
-        assert_eq!(refused(b""), Malformed::Empty);
-        assert_eq!(refused(b"\n"), Malformed::Empty);
-        assert_eq!(refused(b"to\nken"), Malformed::Newline);
-        assert_eq!(refused(b"token\n\n"), Malformed::Newline);
-        assert_eq!(refused(b"to\0ken"), Malformed::Nul);
-        assert_eq!(refused(b"to\x1bken"), Malformed::Control);
-        assert_eq!(refused("to\u{85}ken".as_bytes()), Malformed::Control);
-        assert_eq!(refused(b"\xfftoken"), Malformed::NotUtf8);
+        let rejected = |v: &[u8]| Secret::parse(v).unwrap_err();
+        assert_eq!(rejected(b""), Malformed::Empty);
+        assert_eq!(rejected(b"\n"), Malformed::Empty);
+        assert_eq!(rejected(b"to\nken"), Malformed::Newline);
+        assert_eq!(rejected(b"token\n\n"), Malformed::Newline);
+        assert_eq!(rejected(b"to\0ken"), Malformed::Nul);
+        assert_eq!(rejected(b"to\x1bken"), Malformed::Control);
+        assert_eq!(rejected("to\u{85}ken".as_bytes()), Malformed::Control);
+        assert_eq!(rejected(b"\xfftoken"), Malformed::NotUtf8);
     }
 
     #[test]
-    fn what_other_programs_take_for_a_part_of_the_token_is_known() {
+    fn trailing_newlines_and_surrounding_spaces_are_detected() {
         let trimmed = |v: &str| Secret::parse_token(v.as_bytes()).unwrap().was_trimmed();
-        for line_end in ["to-ken\n", "to-ken\r\n", "to-ken\r"] {
-            assert!(trimmed(line_end), "{line_end:?}");
+        for value in ["to-ken\n", "to-ken\r\n", "to-ken\r"] {
+            assert!(trimmed(value), "{value:?}");
         }
         assert!(!trimmed("to-ken") && !trimmed(" to-ken"));
         let spaced = |v: &str| Secret::parse_token(v.as_bytes()).unwrap().without_spaces();
@@ -241,7 +231,7 @@ mod tests {
             assert_eq!(spaced(value).unwrap().expose(), "to-ken", "{value:?}");
         }
         assert!(spaced("to-ken\n").is_none());
-        let refused = |v: &str| Secret::parse_token(v.as_bytes()).unwrap_err();
-        assert_eq!(refused("op://a/b/c\n"), refused(" op://a/b/c"));
+        let rejected = |v: &str| Secret::parse_token(v.as_bytes()).unwrap_err();
+        assert_eq!(rejected("op://a/b/c\n"), rejected(" op://a/b/c"));
     }
 }

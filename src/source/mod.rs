@@ -9,18 +9,18 @@ use crate::report::{Cause, Kind, Row};
 use crate::secret::{Malformed, Secret, from_environment};
 use crate::store::{Remedy, Store, StoreError};
 
-/// How long the store may take while a shell starts: a person waits for it.
+/// The time limit for the store while a shell starts and a person waits.
 pub(crate) const STORE_AT_START: Duration = Duration::from_millis(300);
 
-/// How long it may take else.
+/// The time limit for the store in all other cases.
 pub(crate) const STORE: Duration = Duration::from_millis(1_500);
 
-/// The variable's value; none when it is unset or empty.
+/// Returns the value of the variable, unless it is unset or empty.
 pub(crate) fn environment(name: &str) -> Option<Result<Secret, Malformed>> {
     from_environment(name).map(|bytes| Secret::parse(&bytes))
 }
 
-/// What the store has for one credential.
+/// The store's answer for one credential.
 pub(crate) enum Stored {
     Value(Secret),
     Malformed(Malformed),
@@ -28,7 +28,7 @@ pub(crate) enum Stored {
     Failed(StoreError),
 }
 
-/// Asks the store for these credentials, in one go. Those without a place in it come back as absent.
+/// Reads these credentials from the store in one request. A credential without a store item is absent.
 pub(crate) async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Duration) -> Vec<Stored> {
     let items: Vec<_> = wanted.iter().filter_map(|c| c.store.clone()).collect();
     let mut answers = if items.is_empty() { Vec::new() } else { store.read(&items, limit).await }.into_iter();
@@ -43,12 +43,12 @@ pub(crate) async fn stored(store: &dyn Store, wanted: &[&Credential], limit: Dur
     wanted.iter().map(one).collect()
 }
 
-/// The row of a credential that is in no source, or in a store that could not be read, and why.
+/// Returns the row of a credential that no source has, or whose store could not be read.
 pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>, store: &dyn Store) -> Row {
     let store = credential.store.as_ref().map_or(store, |item| store.backend_for(item));
     let name = store.name();
     let row = |kind, words: String| Row::new(&credential.name, &credential.provider, kind, words);
-    let of_store = |words: String, what: String, hint: bool| {
+    let store_failed = |words: String, what: String, hint: bool| {
         let mut row = row(Kind::Locked, words);
         match credential.store.as_ref().filter(|_| hint).map(|item| store.unlock_hint(item)) {
             Some(Remedy::Type(command)) => row.next = Some(command),
@@ -75,18 +75,18 @@ pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>,
             row
         }
         StoreError::Locked(what) => {
-            of_store(format!("in {what}, which is locked"), format!("{what}, which is locked"), true)
+            store_failed(format!("in {what}, which is locked"), format!("{what}, which is locked"), true)
         }
         StoreError::Consent(why) => {
-            let what = format!("the {name}, which wants consent: {why}");
-            of_store(format!("in {what}"), what, true)
+            let what = format!("the {name}, which needs your permission: {why}");
+            store_failed(format!("in {what}"), what, true)
         }
-        StoreError::Unreachable(why) | StoreError::Broken(why) | StoreError::Unfit(why) => of_store(
+        StoreError::Unreachable(why) | StoreError::Broken(why) | StoreError::Unfit(why) => store_failed(
             format!("not in env; the {name} does not work: {why}"),
             format!("the {name}, which does not work: {why}"),
             false,
         ),
-        StoreError::TimedOut => of_store(
+        StoreError::TimedOut => store_failed(
             format!("not in env; the {name} did not answer in time"),
             format!("the {name}, which did not answer in time"),
             false,
@@ -100,9 +100,9 @@ mod tests {
     use crate::config::Config;
     use crate::store::{Backend, StoreSettings, not_there, store_file, why_not};
 
-    /// The row of the report, and what a command says that changes the store.
+    /// Shows the row of the report, and the error of a command that changes the store.
     #[test]
-    fn each_answer_of_a_store_without_a_value_has_its_kind_and_words() {
+    fn each_store_error_has_its_kind_and_message() {
         let place = tempfile::tempdir().unwrap();
         let path = Some(place.path().join("store.age"));
         let settings = StoreSettings { backend: Backend::File, path, identity: None, offered_identity: None };

@@ -1,6 +1,6 @@
-//! The calls into macOS that `keychain/` decides on. Nothing is decided here.
+//! The calls into macOS, without any decisions: those are made in `keychain/`.
 
-#![allow(unsafe_code)] // the only calls into another language
+#![allow(unsafe_code)] // for calls into C
 
 use std::ffi::{OsStr, c_char, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -26,7 +26,7 @@ use super::keychain::security::{self, Security};
 use super::keychain::status::{self, OsStatus};
 use super::keychain::{self, State};
 
-// Stable since 10.2, exported to this day, and in no crate that raxx uses.
+// Stable since macOS 10.2, still exported, and not in a crate that raxx uses.
 #[link(name = "Security", kind = "framework")]
 unsafe extern "C" {
     fn SecKeychainGetStatus(keychain: CFTypeRef, status: *mut u32) -> OsStatus;
@@ -63,7 +63,7 @@ const SECURITY: &str = "/usr/bin/security";
 /// This Mac.
 pub(super) struct System;
 
-/// Switches the Keychain's dialogs off for this process. A static is never dropped, so they stay off.
+/// Turns the Keychain's dialogs off for this process. A static is never dropped, so they stay off.
 fn dialogs_off() -> Result<(), OsStatus> {
     static OFF: OnceLock<Result<KeychainUserInteractionLock, OsStatus>> = OnceLock::new();
     let off = OFF.get_or_init(|| SecKeychain::disable_user_interaction().map_err(Error::code));
@@ -122,10 +122,10 @@ impl keychain::System for System {
     }
 }
 
-/// The object that a call of the "Copy" kind puts where it is told to.
+/// Returns the object that a "Copy" function of Core Foundation stores through its pointer.
 ///
 /// # Safety
-/// With code 0, `copy` has put a Core Foundation object there that belongs to the caller, or NULL.
+/// If `copy` returns 0, it must have stored NULL or a Core Foundation object that belongs to the caller.
 unsafe fn copied(copy: impl FnOnce(*mut CFTypeRef) -> OsStatus) -> Result<CFType, OsStatus> {
     let mut object: CFTypeRef = ptr::null();
     match copy(&raw mut object) {
@@ -136,11 +136,11 @@ unsafe fn copied(copy: impl FnOnce(*mut CFTypeRef) -> OsStatus) -> Result<CFType
     }
 }
 
-/// The first such item in the search list, as for `security`. Its value is not asked for.
+/// Returns the first matching item in the search list, as `security` finds it, without its value.
 fn find(item: &Item) -> Result<CFType, OsStatus> {
     let length = |text: &str| u32::try_from(text.len()).map_err(|_| status::INVALID_PARAMETER);
     let (service, account) = (length(&item.service)?, length(&item.account)?);
-    // SAFETY: The lengths are those of the texts; without a place for the password only the item is looked for.
+    // SAFETY: The lengths are those of the texts; without pointers for the password, only the item is returned.
     unsafe {
         copied(|found| {
             SecKeychainFindGenericPassword(
@@ -157,7 +157,7 @@ fn find(item: &Item) -> Result<CFType, OsStatus> {
     }
 }
 
-/// The entries of an access list for this authorization: which programs each trusts, and its description.
+/// Returns the entries of an access list for this authorization: the programs that each trusts, and its description.
 fn entries(access: &CFType, authorization: CFStringRef) -> Result<Vec<(Readers, String)>, OsStatus> {
     // SAFETY: `access` is an access list and `authorization` a constant of the framework; the array belongs to the caller.
     let list = unsafe { SecAccessCopyMatchingACLList(access.as_CFTypeRef(), authorization) };
@@ -183,9 +183,9 @@ fn contents(acl: &CFType) -> Result<(Readers, String), OsStatus> {
         // SAFETY: A string that belongs to the caller.
         unsafe { CFString::wrap_under_create_rule(description) }.to_string()
     };
-    // No list, unlike an empty one, means that every program is trusted.
+    // A missing list, unlike an empty one, means that every program is trusted.
     let readers = if applications.is_null() {
-        Readers::Everybody
+        Readers::Everyone
     } else {
         // SAFETY: An array of trusted applications that belongs to the caller.
         let applications: CFArray<CFType> = unsafe { CFArray::wrap_under_create_rule(applications) };
@@ -205,7 +205,7 @@ fn path_data(application: &CFType) -> Result<Vec<u8>, OsStatus> {
     }
 }
 
-/// NULL, for the default keychain, or the given one.
+/// Returns the given keychain, or NULL for the default one.
 fn reference(keychain: Option<&CFType>) -> CFTypeRef {
     keychain.map_or(ptr::null(), TCFType::as_CFTypeRef)
 }

@@ -235,7 +235,7 @@ pub(crate) fn why_not(error: &StoreError, item: &Item, store: &dyn Store) -> Str
     let name = store.name();
     match error {
         StoreError::Locked(what) => format!("{what} is locked; {}", store.unlock_hint(item)),
-        StoreError::Consent(why) => format!("the {name} wants consent: {why}; {}", store.unlock_hint(item)),
+        StoreError::Consent(why) => format!("the {name} needs your permission: {why}; {}", store.unlock_hint(item)),
         StoreError::Unavailable(why) => format!("there is no {name} here: {why}"),
         StoreError::Unreachable(why) | StoreError::Broken(why) => format!("the {name} does not work: {why}"),
         StoreError::Unfit(why) => format!("the {name} cannot keep this value: {why}"),

@@ -29,7 +29,7 @@ pub(crate) async fn current(store: &dyn Store, name: &str, item: &Item) -> Resul
         Ok(value) => Ok(value),
         // An item of the old runbook: with consent for one time the next one would ask again.
         Err(StoreError::Consent(why)) if store.backend_for(item).name() == "Keychain" => {
-            bail!("the Keychain wants consent: {why}; type: raxx store --repair {name}")
+            bail!("the Keychain needs your permission: {why}; type: raxx store --repair {name}")
         }
         Err(why) => bail!("{}", why_not(&why, item, store)),
     }

@@ -1,41 +1,41 @@
-//! What is written for people: in the characters that their locale has, and in lines that end between words.
+//! Adapts text for people: to the characters of their locale, and to the width of their terminal.
 //!
-//! Code for a shell and JSON do not pass through here: they are the same everywhere.
+//! Shell code and JSON do not pass through here: they are the same everywhere.
 
 use std::borrow::Cow;
 use std::io;
 use std::os::fd::AsFd;
 
-/// How far a line goes on under the first one, which begins with `raxx: `.
+/// The indentation of continuation lines after a first line that starts with `raxx: `.
 const INDENT: &str = "      ";
 
-/// What a command to type comes after.
+/// The label of a command to type.
 const TYPE: &str = "type: ";
 
-/// The narrowest terminal that lines are broken for.
+/// The narrowest terminal, in columns, for which lines are wrapped.
 const NARROWEST: usize = 20;
 
-/// Whether the locale's characters are UTF-8, by the rules of the C library: the first of these variables that is not
-/// empty, and `C` without any.
+/// Returns whether the locale uses UTF-8, by the rules of the C library: the first of these variables that is not empty
+/// counts; without any, the locale is `C`.
 pub(crate) fn is_utf8() -> bool {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set);
     locale.is_some_and(|locale| names_utf8(&locale.to_string_lossy()))
 }
 
-/// Whether it is the name of a locale with UTF-8: `en_US.UTF-8`, `C.utf8`, `de_DE.UTF-8@euro`, and macOS's `UTF-8`.
+/// Returns whether a locale of this name uses UTF-8: `en_US.UTF-8`, `C.utf8`, `de_DE.UTF-8@euro`, and macOS's `UTF-8`.
 fn names_utf8(locale: &str) -> bool {
     let codeset = locale.split_once('.').map_or(locale, |(_, codeset)| codeset);
     let codeset = codeset.split('@').next().unwrap_or_default();
     codeset.eq_ignore_ascii_case("UTF-8") || codeset.eq_ignore_ascii_case("UTF8")
 }
 
-/// The text in the characters that the person's locale has.
+/// Returns the text in characters that the person's locale can show.
 pub(crate) fn for_people(text: &str) -> Cow<'_, str> {
     if text.is_ascii() || is_utf8() { Cow::Borrowed(text) } else { Cow::Owned(ascii(text)) }
 }
 
-/// The text without anything but ASCII.
+/// Replaces every character that is not ASCII.
 fn ascii(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -59,17 +59,17 @@ fn ascii(text: &str) -> String {
     out
 }
 
-/// What may be said after the command, and is not to be typed with it.
+/// A sentence that can follow the command and is not part of it.
 const UNCHANGED: &str = "; nothing is changed";
 
-/// How many columns a terminal has; none where it is not one.
+/// Returns the width of the terminal, unless it is not a terminal or is too narrow to wrap for.
 pub(crate) fn columns(of: impl AsFd) -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(of).ok()?;
     Some(usize::from(size.ws_col)).filter(|columns| *columns >= NARROWEST)
 }
 
-/// What raxx says, for a terminal of so many columns. Only lines that begin with `raxx: ` are broken: a report's lines and
-/// commands to type stay whole.
+/// Wraps a message for a terminal of this width. Only lines that start with `raxx: ` are wrapped: report lines and commands
+/// to type stay on one line.
 pub(crate) fn fitted(text: &str, columns: usize) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| fitted_line(line, columns)).collect();
     lines.join("\n")
@@ -87,7 +87,7 @@ fn fitted_line(line: &str, columns: usize) -> String {
     }
 }
 
-/// Breaks a paragraph between words for a terminal of so many columns. `indent` begins each line after the first.
+/// Wraps a paragraph between words for a terminal of this width. Each line after the first starts with `indent`.
 pub(crate) fn wrapped(text: &str, indent: &str, columns: usize) -> String {
     let mut out = String::new();
     let mut width = 0;
@@ -105,7 +105,7 @@ pub(crate) fn wrapped(text: &str, indent: &str, columns: usize) -> String {
     out
 }
 
-/// An error as it is printed: the command to type is on a line of its own.
+/// Returns an error as it is printed: with the command to type on its own line.
 pub(crate) fn error(text: &str) -> String {
     match split_command(text) {
         (prose, Some(command)) => format!("{prose}\n{INDENT}{TYPE}{command}"),
@@ -113,7 +113,7 @@ pub(crate) fn error(text: &str) -> String {
     }
 }
 
-/// What a message says, and the command that it ends with.
+/// Splits a message into its text and the command to type at its end.
 fn split_command(text: &str) -> (Cow<'_, str>, Option<&str>) {
     let (text, after) = match text.strip_suffix(UNCHANGED) {
         Some(text) => (text, UNCHANGED),
@@ -128,7 +128,7 @@ fn split_command(text: &str) -> (Cow<'_, str>, Option<&str>) {
     ([text, after].concat().into(), None)
 }
 
-/// Writes a line to stderr, broken between words where that is a terminal.
+/// Writes a line to stderr, wrapped if stderr is a terminal.
 pub(crate) fn to_stderr(text: &str) {
     use io::Write as _;
     let text = for_people(text);
@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_locales_name_tells_its_characters_as_the_c_library_reads_it() {
+    fn utf8_locales_are_recognized_by_name() {
         for utf8 in ["C.UTF-8", "en_US.UTF-8", "en_US.utf8", "de_DE.UTF-8@euro", "UTF-8", "C.utf8"] {
             assert!(names_utf8(utf8), "{utf8}");
         }
@@ -154,17 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn what_ascii_lacks_becomes_what_it_has() {
+    fn characters_outside_ascii_are_replaced() {
         assert_eq!(ascii("HRKU…1234 — ✗ “x” é"), "HRKU...1234 - x \"x\" ?");
     }
 
     #[test]
-    fn a_line_is_broken_between_words_and_never_in_a_name_or_a_command() {
+    fn lines_wrap_between_words_and_never_within_a_name_or_a_command() {
         let line = "raxx: no credential is named CLOUDFLARE_ACCESS_MGMT_TOKEN_OF_MINE; type: raxx check A B C D E F G H I J K L";
         let wanted = "raxx: no credential is named\n      CLOUDFLARE_ACCESS_MGMT_TOKEN_OF_MINE\n      type: raxx check A B C D E F G H I J K L";
         assert_eq!(fitted(line, 40), wanted);
         assert_eq!(fitted("raxx: short; type: raxx x", 40), "raxx: short; type: raxx x");
-        let report = "[FAIL] A    (not in env or store file, which is said in a long line of the report)";
+        let report = "[FAIL] A    (not in env or store file, in a line that is longer than the terminal)";
         assert_eq!(fitted(report, 40), report);
     }
 

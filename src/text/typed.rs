@@ -1,17 +1,17 @@
-//! What a person typed into a command, a variable or the configuration, and whether a message may repeat it.
+//! Decides whether a message can repeat what a person typed into a command, a variable or the configuration.
 //!
-//! A secret that was put into the wrong place must not reach a screen or a log. So a message repeats a word only if it is
-//! one of a closed set, nearly one of it, or so short and plain that no secret looks like it.
+//! A secret in the wrong place must not reach a screen or a log. So a message repeats a word only if it is a known word,
+//! close to a known word, or so short and plain that no secret looks like it.
 
 use std::path::Path;
 
-/// The most letters of a word that is repeated whatever it is.
+/// The length up to which a plain lower-case word is always repeated.
 const SHORT: usize = 12;
 
-/// The fewest characters of what is taken for a value.
+/// The length from which a word can look like a value.
 const LONG: usize = 16;
 
-/// How the tokens of well-known providers begin.
+/// The prefixes of well-known providers' tokens.
 const PREFIXES: &[&str] = &[
     "ghp_",
     "gho_",
@@ -38,28 +38,28 @@ const PREFIXES: &[&str] = &[
     "aiza",
 ];
 
-/// Whether no secret looks like it: short, and of lower-case letters.
+/// Returns whether the word is too short and plain to be a secret: only lower-case letters, dashes and underscores.
 pub(crate) fn is_harmless(word: &str) -> bool {
     (1..=SHORT).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_lowercase() || matches!(b, b'-' | b'_'))
 }
 
-/// Whether a message may repeat a word where one of `known` is expected.
+/// Returns whether a message can repeat a word where one of `known` is expected.
 pub(crate) fn may_repeat(word: &str, known: &[&str]) -> bool {
     is_harmless(word) || known.contains(&word) || (!looks_like_a_value(word) && nearest(word, known).is_some())
 }
 
-/// A variable's name in a message; none where it is not of the usual form, in capitals, as a password might be a name too.
+/// Returns a variable's name if a message can show it. A name that is not in the usual capitals could be a password.
 pub(crate) fn shown_name(name: &str) -> Option<&str> {
     let usual = name.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
     (usual && !looks_like_a_value(name)).then_some(name).or_else(|| is_harmless(name).then_some(name))
 }
 
-/// The word in quotes with a space before it where a message may repeat it, else nothing.
+/// Returns a space and the quoted word if a message can repeat it, or an empty string.
 pub(crate) fn shown(word: &str, known: &[&str]) -> String {
     if may_repeat(word, known) { format!(" \"{word}\"") } else { String::new() }
 }
 
-/// The nearest known word: one that holds this one, or else one that is a slip of the fingers away.
+/// Returns the closest known word: one that contains this word, or one that is a typo away.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let far = |k: &str| strsim::damerau_levenshtein(&word, &k.to_ascii_lowercase());
@@ -70,19 +70,19 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     (far(best) <= best.len().max(word.len()) / 3).then_some(*best)
 }
 
-/// What to type instead of an unknown word: the nearest one, or all there are.
+/// Returns what to type instead of an unknown word: the closest known word, or all of them.
 pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
     match nearest(word, known).filter(|_| !shown(word, known).is_empty()) {
         Some(near) => format!("did you mean {near}?"),
-        None => format!("there are: {}", known.join(", ")),
+        None => format!("use one of {}", known.join(", ")),
     }
 }
 
-/// Whether a word looks like a secret and not like a name or a path: it has a long part in which digits and letters are
-/// mixed, begins like the tokens of a well-known provider, or is a UUID.
+/// Returns whether a word looks like a secret rather than a name or a path: it has a long part that mixes digits and
+/// letters, starts with a well-known token prefix, or contains a UUID.
 pub(crate) fn looks_like_a_value(word: &str) -> bool {
     let digits = |part: &str| part.bytes().filter(u8::is_ascii_digit).count();
-    // Most words are names and paths: each new terminal asks this of every text of the configuration.
+    // Fast path: every new terminal checks every string in the configuration, and most are names and paths.
     if word.len() < LONG - 1 {
         return false;
     }
@@ -107,7 +107,7 @@ pub(crate) fn looks_like_a_value(word: &str) -> bool {
         || is_uuid(word)
 }
 
-/// Whether there is an address with a password in it: `https://user:password@host`.
+/// Returns whether the text contains a URL with a password: `https://user:password@host`.
 pub(crate) fn has_a_password(text: &str) -> bool {
     text.split("://").skip(1).any(|after| {
         let authority = after.split(|c: char| matches!(c, '/' | '?' | '#') || c.is_whitespace()).next();
@@ -115,9 +115,9 @@ pub(crate) fn has_a_password(text: &str) -> bool {
     })
 }
 
-/// Whether there is a UUID in it.
+/// Returns whether the word contains a UUID.
 fn is_uuid(word: &str) -> bool {
-    /// Of its 32 digits and 4 dashes.
+    /// 32 digits and 4 dashes.
     const LENGTH: usize = 36;
     if word.len() < LENGTH {
         return false;
@@ -132,7 +132,7 @@ fn is_uuid(word: &str) -> bool {
     })
 }
 
-/// The path in a message; none where a part of it may be a secret.
+/// Returns the path as a message can show it, unless a part of it looks like a secret.
 pub(crate) fn shown_path(path: &Path) -> Option<String> {
     let text = path.display().to_string();
     (!looks_like_a_value(&text)).then(|| crate::text::clean(&text))
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_be_a_secret_is_told_from_names_and_paths() {
+    fn secrets_are_distinguished_from_names_and_paths() {
         for value in [
             "ghp_MadeUp0123456789abcdefABCDEFxyzQ",
             "github_pat_11AAAAAAA0abcdefghijklm_nopq",
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_with_a_password_is_told_from_others() {
+    fn urls_with_a_password_are_detected() {
         for text in ["https://me:hunter2@wiki.example/x", "see http://:hunter2@h", "a://b, c://d:e@f@g"] {
             assert!(has_a_password(text), "{text}");
         }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_repeated_if_it_is_known_nearly_known_or_harmless() {
+    fn a_word_is_repeated_if_it_is_known_or_close_to_known_or_harmless() {
         let known = ["github", "GITHUB_API_SECRETS_TOKEN"];
         for word in ["github", "gihtub", "GITHUB_API_SECRET_TOKEN", "soon", "keyring"] {
             assert!(may_repeat(word, &known), "{word}");

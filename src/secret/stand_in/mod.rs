@@ -1,11 +1,11 @@
-//! Values that stand for a token and are none: references that nothing has resolved, and placeholders.
+//! Text that is set in place of a token: unresolved references, placeholders, and the like.
 
 /// What a value is instead of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StandIn {
-    /// `op://Private/GitHub/token`, `vault:secret/data/x#y`: the address of a value in a secret manager.
+    /// `op://Private/GitHub/token`, `vault:secret/data/x#y`: a reference to a value in a secret manager.
     Reference(&'static str),
-    /// `${NAME}`, `%NAME%`, `{{ name }}`: a template's variable.
+    /// `${NAME}`, `%NAME%`, `{{ name }}`: a template variable.
     Variable,
     /// `$(op read …)`, `op read …`: a command that prints the value.
     Command,
@@ -13,11 +13,11 @@ pub(crate) enum StandIn {
     Encrypted,
     /// `<your-token>`, `changeme`, `ghp_xxxxxxxx`.
     Placeholder,
-    /// `ghp_…cdef`, `****`, `[REDACTED]`: the form that a program shows in place of a value.
+    /// `ghp_…cdef`, `****`, `[REDACTED]`: a form that programs show instead of a value.
     Masked,
 }
 
-/// How references begin that are told from tokens by that alone, in lower case, and whose they are.
+/// Prefixes, in lower case, that only references have; and the message for each.
 const REFERENCES: &[(&str, &str)] = &[
     ("op://", "not a token: an unresolved 1Password reference (op://…)"),
     ("vault:", "not a token: an unresolved Vault reference (vault:…)"),
@@ -28,23 +28,23 @@ const REFERENCES: &[(&str, &str)] = &[
     ("keychain:", "not a token: an unresolved Keychain reference (keychain:…)"),
     ("arn:aws", "not a token: the name of an AWS resource (arn:aws…)"),
     ("@microsoft.keyvault(", "not a token: an unresolved Azure reference (@Microsoft.KeyVault(…))"),
-    ("/run/secrets/", "not a token: the path of a file (/run/secrets/…)"),
-    ("/var/run/secrets/", "not a token: the path of a file (/var/run/secrets/…)"),
-    ("process.env", "not a token: the name of a variable (process.env…)"),
-    ("import.meta.env", "not a token: the name of a variable (import.meta.env…)"),
-    ("os.environ", "not a token: the name of a variable (os.environ…)"),
-    ("os.getenv(", "not a token: the name of a variable (os.getenv(…))"),
-    ("system.getenv(", "not a token: the name of a variable (System.getenv(…))"),
-    ("getenv(", "not a token: the name of a variable (getenv(…))"),
-    ("env(", "not a token: the name of a variable (env(…))"),
-    ("env[", "not a token: the name of a variable (ENV[…])"),
-    ("env.fetch(", "not a token: the name of a variable (ENV.fetch(…))"),
-    ("$env:", "not a token: the name of a variable ($env:…)"),
-    ("$env{", "not a token: the name of a variable ($ENV{…})"),
+    ("/run/secrets/", "not a token: a file path (/run/secrets/…)"),
+    ("/var/run/secrets/", "not a token: a file path (/var/run/secrets/…)"),
+    ("process.env", "not a token: a variable name (process.env…)"),
+    ("import.meta.env", "not a token: a variable name (import.meta.env…)"),
+    ("os.environ", "not a token: a variable name (os.environ…)"),
+    ("os.getenv(", "not a token: a variable name (os.getenv(…))"),
+    ("system.getenv(", "not a token: a variable name (System.getenv(…))"),
+    ("getenv(", "not a token: a variable name (getenv(…))"),
+    ("env(", "not a token: a variable name (env(…))"),
+    ("env[", "not a token: a variable name (ENV[…])"),
+    ("env.fetch(", "not a token: a variable name (ENV.fetch(…))"),
+    ("$env:", "not a token: a variable name ($env:…)"),
+    ("$env{", "not a token: a variable name ($ENV{…})"),
 ];
 
-/// What schemes of references are called, whole or between `+`, `-` and `.`: those of secret managers, and of files,
-/// variables and programs that a value is read from. Databases' and webhooks' own schemes are not among them.
+/// The schemes of references, either whole or as a part between `+`, `-` and `.`: secret managers, and files, variables and
+/// programs that a value is read from. Schemes of databases and webhooks are not listed: such a URL can be the secret.
 const SCHEMES: &[&str] = &[
     "op",
     "bw",
@@ -97,10 +97,10 @@ const SCHEMES: &[&str] = &[
     "aws",
 ];
 
-/// The same for a part of a scheme's name.
+/// Words that mark a scheme as a reference wherever they occur in it.
 const IN_SCHEMES: &[&str] = &["secret", "vault", "pass", "keyring", "keychain"];
 
-/// Programs that print a value, with the words that follow.
+/// Commands that print a value, up to their first arguments.
 const COMMANDS: &[&str] = &[
     "op read ",
     "op item ",
@@ -153,7 +153,7 @@ const COMMANDS: &[&str] = &[
     "printenv ",
 ];
 
-/// Whole values that nobody's token is, in lower case.
+/// Values, in lower case, that are never a token.
 const WORDS: &[&str] = &[
     "changeme",
     "changeit",
@@ -179,7 +179,7 @@ const WORDS: &[&str] = &[
     "%!s(<nil>)",
 ];
 
-/// What is in placeholders, with words around it, and by chance in no token.
+/// Text that occurs in placeholders and is too long to occur in a token by chance.
 const IN_PLACEHOLDERS: &[&str] = &[
     "xxxxxxxx",
     "your_token",
@@ -202,11 +202,11 @@ const IN_PLACEHOLDERS: &[&str] = &[
     "replace-me",
 ];
 
-/// What the last word of such a variable's name is.
+/// The last words of variable names that a token is kept in.
 const NAMES: [&str; 5] = ["token", "key", "secret", "password", "pat"];
 
 impl StandIn {
-    /// What this value is, where it is no token.
+    /// Returns what this value is, if it is not a token.
     pub(crate) fn of(value: &str) -> Option<StandIn> {
         let lower = zeroize::Zeroizing::new(value.to_ascii_lowercase());
         if let Some((_, words)) = REFERENCES.iter().find(|(start, _)| lower.starts_with(start)) {
@@ -220,19 +220,17 @@ impl StandIn {
         }
         if let Some(scheme) = scheme(value, &lower) {
             let what = match scheme {
-                "file" => "not a token: the address of a file (file:…)",
+                "file" => "not a token: a file URL (file:…)",
                 "op" | "onepassword" | "1password" => "not a token: an unresolved 1Password reference",
                 _ => "not a token: an unresolved reference to a secret manager",
             };
             return Some(StandIn::Reference(what));
         }
         if lower.starts_with("https://") && lower.contains(".vault.azure.net/secrets/") {
-            return Some(StandIn::Reference(
-                "not a token: the address of an Azure secret (https://….vault.azure.net/…)",
-            ));
+            return Some(StandIn::Reference("not a token: the URL of an Azure secret (https://….vault.azure.net/…)"));
         }
         if is_tag(value) {
-            return Some(StandIn::Reference("not a token: an unresolved YAML tag, as in !secret NAME"));
+            return Some(StandIn::Reference("not a token: an unresolved YAML tag such as !secret NAME"));
         }
         let between = |start: &str, end: &str| value.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
         if between("$(", ")").or(between("`", "`")).is_some() || COMMANDS.iter().any(|start| lower.starts_with(start)) {
@@ -250,14 +248,14 @@ impl StandIn {
         if encrypted.iter().any(|start| lower.starts_with(start)) {
             return Some(StandIn::Encrypted);
         }
-        // `ghp_${SUFFIX}` is a template; a passphrase with spaces that happens to hold `${x}` is not.
+        // `ghp_${SUFFIX}` is a template; a passphrase with spaces that happens to contain `${x}` is not.
         let token = value.strip_prefix("Bearer ").unwrap_or(value);
         let in_braces = |start: &str, end: &str| {
             let cut = token.split_once(start).and_then(|(before, rest)| Some((before, rest.split_once(end)?.1)));
             cut.is_some_and(|(before, after)| before.bytes().chain(after.bytes()).all(|b| b.is_ascii_graphic()))
         };
         let named = between("%", "%").or(between("@@", "@@")).is_some_and(is_variable);
-        let quoted = |sign: &str| between(sign, sign).is_some_and(|name| is_variable(name) && has_one_case(name));
+        let quoted = |mark: &str| between(mark, mark).is_some_and(|name| is_variable(name) && has_one_case(name));
         if [("${", "}"), ("{{", "}}"), ("((", "))"), ("#{", "}"), ("%{", "}"), ("%(", ")s")]
             .iter()
             .any(|(start, end)| in_braces(start, end))
@@ -267,7 +265,7 @@ impl StandIn {
         {
             return Some(StandIn::Variable);
         }
-        // `{env:NAME}`, `{vault://…}`: the text of an object has quotes.
+        // `{env:NAME}`, `{vault://…}`; a JSON object has quotes and can be a secret.
         if between("{", "}").is_some_and(|inside| inside.contains([':', '$', '.']) && !inside.contains('"')) {
             return Some(StandIn::Variable);
         }
@@ -280,28 +278,28 @@ impl StandIn {
         is_placeholder(value, &lower).then_some(StandIn::Placeholder)
     }
 
-    /// The words of the report.
+    /// Returns the text of the report line.
     pub(crate) fn words(self) -> &'static str {
         match self {
             StandIn::Reference(words) => words,
-            StandIn::Variable => "not a token: an unresolved variable, as in ${NAME}",
-            StandIn::Command => "not a token: a command that was not run, as in $(op read …)",
+            StandIn::Variable => "not a token: an unresolved variable such as ${NAME}",
+            StandIn::Command => "not a token: a command that was not run, such as $(op read …)",
             StandIn::Encrypted => "not a token: a value that is still encrypted",
-            StandIn::Placeholder => "not a token: a placeholder, as in YOUR_KEY",
-            StandIn::Masked => "not a token: a shortened or masked form of one",
+            StandIn::Placeholder => "not a token: a placeholder such as YOUR_KEY",
+            StandIn::Masked => "not a token: a token that was shortened or masked",
         }
     }
 
-    /// What to do about it.
+    /// Returns what to do about it.
     pub(crate) fn hint(self) -> &'static str {
         match self {
             StandIn::Reference(_) => {
-                "nothing resolved it: start this shell through the secret manager (as in op run), or store the value itself"
+                "nothing resolved it: start this shell through the secret manager (for example with op run), or store the value itself"
             }
-            StandIn::Variable => "the program that set it expands no variables: set the value itself",
-            StandIn::Command => "the program that set it runs no commands: set the value itself",
-            StandIn::Encrypted => "decrypt it before it is set, or store the value itself",
-            StandIn::Placeholder | StandIn::Masked => "set the token itself in its place",
+            StandIn::Variable => "the program that set it does not expand variables: set the value itself",
+            StandIn::Command => "the program that set it does not run commands: set the value itself",
+            StandIn::Encrypted => "decrypt it before you set it, or store the value itself",
+            StandIn::Placeholder | StandIn::Masked => "replace it with the token",
         }
     }
 }
@@ -312,13 +310,13 @@ fn is_variable(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }
 
-/// A variable's name is in capitals, or small letters alone; some providers' tokens begin with a dollar sign and mix more.
+/// Variable names are all capitals or all lower case; tokens that start with a dollar sign mix cases and digits.
 fn has_one_case(name: &str) -> bool {
     let any = |is: fn(&u8) -> bool| name.as_bytes().iter().any(is);
     name.len() <= 64 && (!any(u8::is_ascii_lowercase) || !(any(u8::is_ascii_uppercase) || any(u8::is_ascii_digit)))
 }
 
-/// A value as programs show it: `****`, `ghp_…cdef`, `sk-...`, `[REDACTED]`.
+/// Returns whether it is a value as programs show it: `****`, `ghp_…cdef`, `sk-...`, `[REDACTED]`.
 fn is_masked(value: &str, lower: &str) -> bool {
     let word = lower.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     value.contains("...")
@@ -327,7 +325,7 @@ fn is_masked(value: &str, lower: &str) -> bool {
         || matches!(word, "redacted" | "masked" | "hidden" | "sensitive" | "sensitive value" | "removed")
 }
 
-/// The scheme of a reference: `bws://…`, or `pass:github/token`, where words follow the colon and not a password.
+/// Returns the scheme of a reference: `bws://…`, or `pass:github/token` if the part after the colon does not look random.
 fn scheme<'a>(value: &str, lower: &'a str) -> Option<&'a str> {
     let (scheme, path) = lower.split_once(':')?;
     let has = |is: fn(&u8) -> bool| value.as_bytes()[scheme.len()..].iter().any(is);
@@ -338,7 +336,7 @@ fn scheme<'a>(value: &str, lower: &'a str) -> Option<&'a str> {
     (is_path && is_scheme && scheme.split(['+', '-', '.', '_']).any(known)).then_some(scheme)
 }
 
-/// `!secret NAME`, `!vault |`, `!reference [a, b]`.
+/// Returns whether it is a YAML tag: `!secret NAME`, `!vault |`, `!reference [a, b]`.
 fn is_tag(value: &str) -> bool {
     let tag = value.strip_prefix('!').and_then(|rest| rest.split_once(' '));
     tag.is_some_and(|(tag, _)| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphabetic() || b"_:./".contains(&b)))
@@ -348,7 +346,7 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
     if WORDS.contains(&lower) || IN_PLACEHOLDERS.iter().any(|part| lower.contains(part)) {
         return true;
     }
-    // `xxx`, `---`, `***`: one character over and over; `XXXX-XXXX`, `sk-xxxx`.
+    // `xxx`, `---`, `***`: one repeated character; then `XXXX-XXXX`, `sk-xxxx`.
     let mut characters = lower.chars();
     if let Some(first) = characters.next()
         && matches!(first, 'x' | '*' | '-' | '_' | '.' | '?' | '#')
@@ -362,7 +360,7 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
     if last >= 4 || last == 3 && (lower.len() <= 10 || parts.iter().all(|part| crosses(part) > 0)) {
         return true;
     }
-    // Words, and a number among them: `YOUR_API_KEY_2`.
+    // Words and at most a short number: `YOUR_API_KEY_2`.
     let plain = |text: &str| {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         digits <= 3
@@ -376,11 +374,11 @@ fn is_placeholder(value: &str, lower: &str) -> bool {
     {
         return true;
     }
-    // `YOUR_KEY`, `sk-your-key-here`, `insert token here`, `change-me`: words alone, and one of these among them.
+    // `YOUR_KEY`, `sk-your-key-here`, `insert token here`, `change-me`: only words, at least one of them telling.
     let words: Vec<&str> = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let has = |word: &str| words.contains(&word);
     let is_name = |word: Option<&&str>| word.is_some_and(|word| NAMES.contains(word));
-    // The name of a variable in the place of its value.
+    // A variable's name in place of its value.
     let named =
         value.contains('_') && value.bytes().all(|b| b.is_ascii_uppercase() || b == b'_') && is_name(words.last());
     plain(value)

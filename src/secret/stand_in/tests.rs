@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 #[allow(clippy::too_many_lines)] // a table
-fn what_stands_for_a_token_is_told_from_one() {
+fn each_kind_of_stand_in_is_recognized() {
     for reference in [
         "op://Private/GitHub/token",
         "OP://vault/item/field?attribute=otp",
@@ -168,8 +168,8 @@ fn what_stands_for_a_token_is_told_from_one() {
     }
 }
 
-/// How the tokens of providers begin, and values of other shapes that are in use.
-const BEGINNINGS: &[&str] = &[
+/// Prefixes of providers' tokens, and the beginnings of secrets of other shapes.
+const PREFIXES: &[&str] = &[
     "",
     "sk-proj-",
     "sk-svcacct-",
@@ -314,7 +314,7 @@ const BEGINNINGS: &[&str] = &[
 ];
 
 #[test]
-fn a_passphrase_that_holds_the_signs_of_a_template_is_a_value() {
+fn a_passphrase_that_contains_template_syntax_is_a_value() {
     for value in ["correct ${horse} battery staple", "ü€ ${x:=y} 0123456789", "a {{b}} c", "two $(words) `here` 1"] {
         assert_eq!(StandIn::of(value), None, "{value}");
     }
@@ -324,7 +324,7 @@ fn a_passphrase_that_holds_the_signs_of_a_template_is_a_value() {
 }
 
 #[test]
-fn no_token_of_a_provider_is_taken_for_a_stand_in() {
+fn tokens_of_providers_are_not_stand_ins() {
     let alphabets = [
         "0123456789abcdef",
         "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
@@ -332,7 +332,7 @@ fn no_token_of_a_provider_is_taken_for_a_stand_in() {
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_",
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+/=.",
     ];
-    // A fixed sequence, so that a failure is found again.
+    // A fixed seed, so that a failure can be reproduced.
     let mut seed = 0x2545_f491_4f6c_dd1d_u64;
     let mut next = |below: usize| {
         seed ^= seed << 13;
@@ -340,12 +340,12 @@ fn no_token_of_a_provider_is_taken_for_a_stand_in() {
         seed ^= seed << 17;
         (seed % below as u64) as usize
     };
-    for beginning in BEGINNINGS {
+    for prefix in PREFIXES {
         for alphabet in alphabets.map(str::as_bytes) {
             for length in [16, 20, 32, 36, 40, 64, 90] {
                 for _ in 0..8 {
                     let body: String = (0..length).map(|_| alphabet[next(alphabet.len())] as char).collect();
-                    let token = format!("{beginning}{}", body.replace("...", "."));
+                    let token = format!("{prefix}{}", body.replace("...", "."));
                     assert_eq!(StandIn::of(&token), None, "{token}");
                 }
             }
@@ -359,7 +359,7 @@ fn no_token_of_a_provider_is_taken_for_a_stand_in() {
         "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy",
         "correct-horse-battery-staple",
         "hunter2hunter2hunter2",
-        // What servers of one's own are set up with.
+        // Values that self-hosted servers are set up with.
         "EMPTY",
         "test",
         "my-secret-token",

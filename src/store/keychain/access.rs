@@ -1,36 +1,37 @@
-//! Whether `security` reads an item without a dialog, from the item's access list.
+//! Decides from an item's access list whether `security` can read the item without a dialog.
 
 use std::path::PathBuf;
 
 use zeroize::Zeroizing;
 
-/// The program whose trust counts.
+/// The program that must be trusted.
 const SECURITY: &[u8] = b"/usr/bin/security";
 
-/// The partition that macOS puts it in.
+/// The partition to which macOS assigns `security`.
 const PARTITION: &str = "apple-tool:";
 
 /// Which programs an entry of an access list trusts.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::store) enum Readers {
-    Everybody,
-    /// The data of each trusted program: its path, and a NUL.
+    Everyone,
+    /// The data of each trusted program: its path and a NUL.
     Only(Vec<Vec<u8>>),
 }
 
-/// What an item's access list says about reading.
+/// The part of an item's access list that concerns reading.
 #[derive(Debug, Clone, Default)]
 pub(in crate::store) struct Access {
-    /// One for each entry that allows to decrypt the value.
+    /// One for each entry that grants decryption of the value.
     pub readers: Vec<Readers>,
-    /// The description of each entry about partitions: a property list, in hex digits.
+    /// The description of each partition entry: a property list in hex digits.
     pub partitions: Vec<String>,
     /// The file of the keychain that the item is in, if that keychain is locked.
     pub locked: Option<PathBuf>,
 }
 
 impl Access {
-    /// Every entry must agree: macOS may ask about the first one that does not.
+    /// Returns whether `security` can read the item without a dialog. Every entry must permit it: macOS can open a dialog
+    /// for the first entry that does not.
     pub(crate) fn silent(&self) -> bool {
         self.locked.is_none()
             && !self.readers.is_empty()
@@ -42,14 +43,14 @@ impl Access {
 impl Readers {
     fn trust_security(&self) -> bool {
         match self {
-            Self::Everybody => true,
+            Self::Everyone => true,
             Self::Only(programs) => programs.iter().any(|data| data.split(|byte| *byte == 0).next() == Some(SECURITY)),
         }
     }
 }
 
-/// Whether this description, `{Partitions = (…)}` as an XML property list in hex digits, names the partition of
-/// `security`. One that cannot be read names none.
+/// Returns whether this description, `{Partitions = (…)}` as an XML property list in hex digits, names the partition of
+/// `security`. A description that cannot be parsed names none.
 fn has_our_partition(description: &str) -> bool {
     let Some(bytes) = from_hex(description.trim().as_bytes()) else { return false };
     let Ok(list) = str::from_utf8(&bytes) else { return false };
@@ -58,10 +59,10 @@ fn has_our_partition(description: &str) -> bool {
     list.split("<string>").skip(1).filter_map(|rest| rest.split_once("</string>")).any(|(name, _)| name == PARTITION)
 }
 
-/// The bytes that pairs of hex digits stand for.
+/// Decodes pairs of hex digits.
 pub(super) fn from_hex(digits: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    // Made large enough at once: a `Vec` that grows leaves copies behind.
+    // Allocated at its final size: a `Vec` that grows leaves unwiped copies.
     let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
     for pair in digits.chunks(2) {
         bytes.push((digit(pair[0])? << 4) | digit(*pair.get(1)?)?);
@@ -97,7 +98,7 @@ mod tests {
     #[test]
     fn an_item_that_trusts_security_is_silent() {
         let ours = partitions(&["apple-tool:"]);
-        for readers in [only(&["/usr/bin/security"]), only(&["/bin/bash", "/usr/bin/security"]), Readers::Everybody] {
+        for readers in [only(&["/usr/bin/security"]), only(&["/bin/bash", "/usr/bin/security"]), Readers::Everyone] {
             assert!(silent([&readers], [&ours]), "{readers:?}");
             // Items from before macOS 10.12 have no partitions.
             assert!(silent([&readers], []), "{readers:?}");
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_trusts_others_is_not() {
+    fn an_item_that_trusts_only_other_programs_is_not_silent() {
         let ours = partitions(&["apple-tool:"]);
         for readers in [
             only(&["/bin/bash"]),
@@ -118,13 +119,13 @@ mod tests {
             only(&["\0/usr/bin/security"]),
         ] {
             assert!(!silent([&readers], [&ours]), "{readers:?}");
-            assert!(!silent([&Readers::Everybody, &readers], [&ours]));
+            assert!(!silent([&Readers::Everyone, &readers], [&ours]));
         }
-        assert!(!silent([], [&ours]), "nothing allows to read it");
+        assert!(!silent([], [&ours]), "no entry grants reading");
     }
 
     #[test]
-    fn an_item_of_another_partition_is_not() {
+    fn an_item_in_another_partition_is_not_silent() {
         let readers = only(&["/usr/bin/security"]);
         let ours = partitions(&["apple-tool:"]);
         for description in [
@@ -132,7 +133,7 @@ mod tests {
             partitions(&["apple:"]),
             partitions(&["cdhash:0123456789abcdef"]),
             partitions(&["unsigned:", "teamid:apple-tool:"]),
-            // What cannot be read.
+            // Descriptions that cannot be parsed.
             String::new(),
             "raxx-heroku-api-key".into(),
             ours[..ours.len() - 1].into(),
@@ -146,14 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn an_item_of_a_locked_keychain_is_not() {
-        let access = Access { readers: vec![Readers::Everybody], ..Access::default() };
+    fn an_item_in_a_locked_keychain_is_not_silent() {
+        let access = Access { readers: vec![Readers::Everyone], ..Access::default() };
         assert!(access.silent());
         assert!(!Access { locked: Some("/Users/op/work.keychain-db".into()), ..access }.silent());
     }
 
     #[test]
-    fn hex_digits_are_read_in_pairs() {
+    fn hex_digits_are_decoded_in_pairs() {
         let bytes = |digits: &str| from_hex(digits.as_bytes()).map(|bytes| bytes.to_vec());
         assert_eq!(bytes("00ffAb"), Some(vec![0, 255, 0xab]));
         assert_eq!(bytes(""), Some(vec![]));

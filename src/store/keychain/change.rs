@@ -1,4 +1,4 @@
-//! Changing items through `security`, whatever raxx was built and signed with.
+//! Writes and deletes items through `security`, which works however raxx was built and signed.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::status::{
 use super::{SECURITY_LEAST, System};
 use crate::store::{Item, StoreError};
 
-/// The codes that `security add-generic-password` and `delete-generic-password` are known to end with.
+/// The known result codes of `security add-generic-password` and `delete-generic-password`.
 const CHANGE_EXITS: [OsStatus; 12] = [
     ITEM_NOT_FOUND,
     AUTH_FAILED,
@@ -27,8 +27,8 @@ const CHANGE_EXITS: [OsStatus; 12] = [
     DISK_FULL,
 ];
 
-/// Nothing is started on a locked keychain: `security` would ask for its password.
-pub(super) fn unlocked(system: &impl System) -> Result<(), StoreError> {
+/// Fails if the keychain is locked: `security` would then prompt for its password.
+pub(super) fn check_unlocked(system: &impl System) -> Result<(), StoreError> {
     match system.state() {
         Ok(state) if state.locked => Err(StoreError::Locked(state.name)),
         Ok(_) => Ok(()),
@@ -43,8 +43,8 @@ pub(super) fn add(system: &impl System, line: &[u8], end: Instant) -> Result<(),
     }
 }
 
-/// Deletes the item and returns whether there was one.
-pub(super) fn delete_if_there(system: &impl System, item: &Item, end: Instant) -> Result<bool, StoreError> {
+/// Deletes the item and returns whether it existed.
+pub(super) fn delete_if_exists(system: &impl System, item: &Item, end: Instant) -> Result<bool, StoreError> {
     match system.search(item) {
         Ok(()) => match run_change(system, end, |limit| system.delete(item, limit))? {
             Change::Done => Ok(true),
@@ -55,10 +55,10 @@ pub(super) fn delete_if_there(system: &impl System, item: &Item, end: Instant) -
     }
 }
 
-/// What `security` says after a change.
+/// The outcome of a change through `security`.
 enum Change {
     Done,
-    /// It did not find the item.
+    /// `security` did not find the item.
     NoItem,
 }
 
@@ -76,7 +76,7 @@ fn run_change(
         Security::Exit(exit, _) => match CHANGE_EXITS.iter().find(|code| *code & 0xff == exit) {
             Some(&ITEM_NOT_FOUND) => Ok(Change::NoItem),
             Some(code) => Err(meaning(system, *code)),
-            None => Err(StoreError::Broken(format!("`security` ended with exit code {exit}"))),
+            None => Err(StoreError::Broken(format!("`security` failed with exit code {exit}"))),
         },
         Security::TimedOut => Err(locked_or(system, StoreError::TimedOut)),
         Security::Failed(why) => Err(StoreError::Broken(why)),

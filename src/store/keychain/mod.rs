@@ -1,12 +1,13 @@
-//! What to ask the macOS Keychain and what its answers mean. No call into macOS is made here: see `keychain_macos.rs`.
+//! The macOS Keychain: how to read and change its items, and what its result codes mean. The calls into macOS are in
+//! `keychain_macos.rs`.
 //!
-//! Two readers are tried. raxx itself reads first, with dialogs switched off for the whole process. An item that was made
-//! by `/usr/bin/security` is refused to it, as every program but `security` is outside that item's partition; `security`
-//! reads such an item silently. But `security` has no switch against dialogs, so it is started only for an item whose
-//! access list, read in this process, shows that it will not ask.
+//! raxx first reads an item itself, with dialogs turned off for the whole process. macOS refuses this for an item that
+//! `/usr/bin/security` created, because only `security` is in that item's partition; `security` reads such an item
+//! silently. But dialogs cannot be turned off for `security`, so raxx starts it only for an item whose access list shows
+//! that there will be no dialog.
 //!
-//! Whoever writes an item becomes the program that reads it silently. So `security` writes as well, whatever raxx was
-//! built and signed with: a new build of raxx is another program to the Keychain.
+//! The program that creates an item is the one that can read it silently. raxx therefore also writes through `security`:
+//! to the Keychain, each new build of raxx is a different program.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -27,35 +28,35 @@ pub(super) mod security;
 pub(super) mod status;
 
 use access::Access;
-use change::{add, delete_if_there, unlocked};
+use change::{add, check_unlocked, delete_if_exists};
 use read::look_up;
-use repair::{kept_by_repair, repair};
+use repair::{repair, repair_copy};
 use security::{Security, add_line};
 use status::{KEYCHAIN_AT, OsStatus};
 
-/// How long a dialog that a person asked for may wait for an answer.
+/// How long to wait for the answer to a dialog that the user's command opened.
 const DIALOG_LIMIT: Duration = Duration::from_secs(120);
 
-/// Less than this is not worth starting a process for.
+/// If less time than this is left, `security` is not started.
 const SECURITY_LEAST: Duration = Duration::from_millis(20);
 
-/// The calls that need a Mac.
+/// The calls that require macOS.
 pub(super) trait System: Send + Sync + 'static {
-    /// The default keychain's name and whether it is locked; asks nobody.
+    /// Returns the default keychain's name and whether it is locked, without a dialog.
     fn state(&self) -> Result<State, OsStatus>;
-    /// Is there such an item? Reads its attributes only, which are not protected.
+    /// Checks that the item exists. Reads only its attributes, which are not protected.
     fn search(&self, item: &Item) -> Result<(), OsStatus>;
-    /// Who may read the item's value without a dialog; asks nobody.
+    /// Returns which programs can read the value without a dialog. Does not open a dialog itself.
     fn access(&self, item: &Item) -> Result<Access, OsStatus>;
-    /// Reads the value with dialogs off.
+    /// Reads the value with dialogs turned off.
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus>;
-    /// Has `security` print the value, and kills it at `limit`.
+    /// Runs `security` to print the value, and kills it after `limit`.
     fn security(&self, item: &Item, limit: Duration) -> Security;
-    /// Has `security` show the value in its marked form, and kills it at `limit`.
+    /// Runs `security` to print the value in the form that marks hex digits, and kills it after `limit`.
     fn shown(&self, item: &Item, limit: Duration) -> Security;
-    /// Has `security -i` do what the line says, and kills it at `limit`.
+    /// Runs `security -i` with this command line as its input, and kills it after `limit`.
     fn add(&self, line: &[u8], limit: Duration) -> Security;
-    /// Has `security` delete the item, and kills it at `limit`.
+    /// Runs `security` to delete the item, and kills it after `limit`.
     fn delete(&self, item: &Item, limit: Duration) -> Security;
 }
 
@@ -69,8 +70,8 @@ pub(super) struct State {
 /// The Keychain as a store.
 pub(super) struct Keychain<S> {
     system: Arc<S>,
-    /// The items whose keychain was locked when they were last asked for, and what it is called: unlocking and consenting
-    /// are different commands.
+    /// The items whose keychain was locked at the last access, with its name: unlocking a keychain and permitting access to
+    /// an item are different commands.
     locked: RefCell<Vec<(Item, String)>>,
 }
 
@@ -87,7 +88,7 @@ impl<S: System> Keychain<S> {
         }
     }
 
-    /// Does `work` inside `limit`. It is given the time at which it has to be through.
+    /// Runs `work` within `limit`. `work` receives the time at which it must be done.
     fn change<'a, T: Send + 'static>(
         &'a self,
         item: &'a Item,
@@ -98,15 +99,15 @@ impl<S: System> Keychain<S> {
             let deadline = Instant::now() + limit;
             let (send, receive) = tokio::sync::oneshot::channel();
             let system = self.system.clone();
-            let end = end_of_work(deadline, limit);
-            // As in reading: what hangs must not hold the end of the runtime.
+            let end = work_deadline(deadline, limit);
+            // A separate thread, as in `read`: a call that hangs must not block the shutdown of the runtime.
             let thread = thread::Builder::new().name("keychain".into());
             if let Err(error) = thread.spawn(move || send.send(work(&system, end))) {
-                return Err(StoreError::Broken(format!("no thread to ask the Keychain on: {error}")));
+                return Err(StoreError::Broken(format!("could not start a thread: {error}")));
             }
             let done = match tokio::time::timeout_at(deadline.into(), receive).await {
                 Ok(Ok(done)) => done,
-                Ok(Err(_)) => Err(StoreError::Broken("the thread that asks the Keychain ended early".into())),
+                Ok(Err(_)) => Err(StoreError::Broken("the Keychain thread ended early".into())),
                 Err(_) => Err(StoreError::TimedOut),
             };
             self.remember_lock(item, done.as_ref().err());
@@ -115,9 +116,9 @@ impl<S: System> Keychain<S> {
     }
 }
 
-/// The work stops a little before the deadline, so that `security`, if it still runs, is killed and does not outlive raxx
-/// with a dialog on the screen.
-fn end_of_work(deadline: Instant, limit: Duration) -> Instant {
+/// Returns a time shortly before the deadline, so that a `security` that still runs is killed and does not outlive raxx with
+/// a dialog on the screen.
+fn work_deadline(deadline: Instant, limit: Duration) -> Instant {
     deadline.checked_sub((limit / 10).min(Duration::from_millis(50))).unwrap_or(deadline)
 }
 
@@ -137,7 +138,7 @@ impl<S: System> Store for Keychain<S> {
                 None => "security unlock-keychain".into(),
             });
         }
-        // `security` then asks in its dialog; with "Always Allow" it never asks for this item again.
+        // `security` opens its dialog; after "Always Allow" there is no dialog for this item again.
         let (service, account) = (quoted(&item.service), quoted(&item.account));
         Remedy::Type(format!("security find-generic-password -s {service} -a {account} -w >/dev/null"))
     }
@@ -148,12 +149,12 @@ impl<S: System> Store for Keychain<S> {
             let mut answers: Vec<_> = items.iter().map(|_| Err(StoreError::TimedOut)).collect();
             let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
             let (system, wanted) = (self.system.clone(), items.to_vec());
-            // A thread of its own, not the runtime's pool: the end of a runtime waits for its pool, and a call into the
-            // Keychain that hangs cannot be broken off.
-            let end = end_of_work(deadline, limit);
+            // A separate thread instead of the runtime's pool: the runtime waits for its pool at shutdown, and a call into
+            // the Keychain that hangs cannot be canceled.
+            let end = work_deadline(deadline, limit);
             let work = move || look_up(&*system, &wanted, end, |at, answer| send.send((at, answer)).is_ok());
             if let Err(error) = thread::Builder::new().name("keychain".into()).spawn(work) {
-                let why = format!("no thread to ask the Keychain on: {error}");
+                let why = format!("could not start a thread: {error}");
                 answers.fill_with(|| Err(StoreError::Broken(why.clone())));
                 return answers;
             }
@@ -170,7 +171,7 @@ impl<S: System> Store for Keychain<S> {
     fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
         match add_line(name, item, value.expose().as_bytes()) {
             Ok(line) => self.change(item, limit, move |system, end| {
-                unlocked(system)?;
+                check_unlocked(system)?;
                 add(system, &line, end)
             }),
             Err(why) => Box::pin(async { Err(why) }),
@@ -178,13 +179,12 @@ impl<S: System> Store for Keychain<S> {
     }
 
     fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool> {
-        let doomed = item.clone();
+        let target = item.clone();
         self.change(item, limit, move |system, end| {
-            unlocked(system)?;
-            let kept = kept_by_repair(&doomed);
-            // The copy first: a repair must not bring back what was deleted.
-            let copy = delete_if_there(system, &kept, end)?;
-            let found = delete_if_there(system, &doomed, end)?;
+            check_unlocked(system)?;
+            // The copy first, so that a later repair does not restore the deleted value.
+            let copy = delete_if_exists(system, &repair_copy(&target), end)?;
+            let found = delete_if_exists(system, &target, end)?;
             Ok(copy || found)
         })
     }

@@ -1,4 +1,5 @@
-//! Reading: first raxx itself with dialogs switched off, then `security` for what only it may read silently.
+//! Reads items: first in this process with dialogs turned off, then through `security` for the items that only it can read
+//! silently.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,20 +15,25 @@ use super::{SECURITY_LEAST, System};
 use crate::store::{Answer, Item, StoreError};
 use crate::text::clean;
 
-/// The codes that `security find-generic-password` is known to end with.
+/// The known result codes of `security find-generic-password`.
 const EXITS: [OsStatus; 6] =
     [ITEM_NOT_FOUND, AUTH_FAILED, INTERACTION_NOT_ALLOWED, USER_CANCELED, MISSING_ENTITLEMENT, IN_DARK_WAKE];
 
-/// How long `security` may take to read a value. It needs tens of milliseconds, more while many terminals ask at once.
+/// The time limit for `security` to read a value. It needs tens of milliseconds, and more while many terminals start.
 pub(super) const SECURITY_LIMIT: Duration = Duration::from_secs(5);
 
-/// How many `security` processes may run at once.
+/// The maximum number of `security` processes that run at once.
 pub(super) const AT_ONCE: usize = 8;
 
-/// Looks the items up and tells each answer as it comes: first what raxx may read itself, then, all at once, what only
-/// `security` may. Stops when nobody listens any more; an item that is not told about was not answered in time.
-pub(super) fn look_up(system: &impl System, items: &[Item], end: Instant, tell: impl Fn(usize, Answer) -> bool + Sync) {
-    // The lock first: while it is on, every other answer is about the lock and not about the item.
+/// Reads the items and reports each answer as it arrives: first the items that raxx can read itself, then, in parallel, those
+/// that only `security` can read. Stops when `report` returns false. An item without a report was not answered in time.
+pub(super) fn look_up(
+    system: &impl System,
+    items: &[Item],
+    end: Instant,
+    report: impl Fn(usize, Answer) -> bool + Sync,
+) {
+    // The lock first: in a locked keychain, every other answer is about the lock and not about the item.
     let problem = match system.state() {
         Ok(state) if state.locked => Some(Err(state.name)),
         Ok(_) => None,
@@ -51,31 +57,31 @@ pub(super) fn look_up(system: &impl System, items: &[Item], end: Instant, tell: 
                 },
             },
         };
-        if !tell(at, answer) {
+        if !report(at, answer) {
             return;
         }
     }
     let next = AtomicUsize::new(0);
     let work = || {
         while let Some(&at) = for_security.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if !tell(at, by_security(system, &items[at], end)) {
+            if !report(at, by_security(system, &items[at], end)) {
                 return;
             }
         }
     };
     thread::scope(|scope| {
         for _ in 1..for_security.len().min(AT_ONCE) {
-            // This thread works too, so without another one it only takes longer.
+            // This thread works too, so if no other thread starts, the work only takes longer.
             _ = thread::Builder::new().name("keychain".into()).spawn_scoped(scope, work);
         }
         work();
     });
 }
 
-/// What raxx itself learns about an item.
+/// The result of reading an item in this process.
 pub(super) enum InProcess {
     Answer(Answer),
-    /// raxx may not read it without a dialog; `security` perhaps may.
+    /// raxx cannot read it without a dialog, but perhaps `security` can.
     Refused,
 }
 
@@ -90,15 +96,15 @@ pub(super) fn in_process(system: &impl System, item: &Item) -> InProcess {
     }
 }
 
-/// Why `security` can be started for an item, or need not be.
+/// Whether to start `security` for an item.
 pub(super) enum Silent {
-    /// It will read the item without a dialog.
+    /// `security` will read the item without a dialog.
     Yes,
     /// The item was deleted a moment ago.
     NoItem,
 }
 
-/// Checks that `security` will read the item without a dialog; if not, says why.
+/// Checks whether `security` will read the item without a dialog. The error says why not.
 pub(super) fn silent(system: &impl System, item: &Item) -> Result<Silent, StoreError> {
     match system.access(item) {
         Ok(Access { locked: Some(path), .. }) => {
@@ -111,22 +117,24 @@ pub(super) fn silent(system: &impl System, item: &Item) -> Result<Silent, StoreE
     }
 }
 
-/// Checks that an item is missing that was found a moment ago. A sandbox that denies the Keychain also makes `security` say
-/// that it is missing, so this counts only if the search agrees.
+/// Confirms that an item found a moment ago is now missing. In a sandbox that denies access to the Keychain, `security` also
+/// reports the item as missing, so a search must agree.
 pub(super) fn confirm_missing(system: &impl System, item: &Item) -> Result<(), StoreError> {
     match system.search(item) {
-        Ok(()) => Err(StoreError::Broken("the item is there, but this process may not use it (a sandbox?)".into())),
+        Ok(()) => {
+            Err(StoreError::Broken("the item exists, but this process is not allowed to use it (a sandbox?)".into()))
+        }
         Err(ITEM_NOT_FOUND) => Ok(()),
         Err(code) => Err(meaning(system, code)),
     }
 }
 
-/// What the exit code of a reading `security` means.
-pub(super) fn exited(system: &impl System, item: &Item, exit: i32) -> Answer {
+/// Translates the exit code of a `security` that was to read an item.
+pub(super) fn exit_answer(system: &impl System, item: &Item, exit: i32) -> Answer {
     match EXITS.iter().find(|code| *code & 0xff == exit) {
         Some(&ITEM_NOT_FOUND) => confirm_missing(system, item).map(|()| None),
         Some(code) => Err(meaning(system, *code)),
-        None => Err(StoreError::Broken(format!("`security` ended with exit code {exit}"))),
+        None => Err(StoreError::Broken(format!("`security` failed with exit code {exit}"))),
     }
 }
 
@@ -140,7 +148,7 @@ pub(super) fn look_up_one(system: &impl System, item: &Item, end: Instant) -> An
     }
 }
 
-/// The value, from `security`. Only for an item that is [`silent`].
+/// Reads the value through `security`. Only for an item that is [`silent`].
 pub(super) fn by_security(system: &impl System, item: &Item, end: Instant) -> Answer {
     let left = end.saturating_duration_since(Instant::now());
     if left < SECURITY_LEAST {
@@ -148,13 +156,13 @@ pub(super) fn by_security(system: &impl System, item: &Item, end: Instant) -> An
     }
     match system.security(item, left.min(SECURITY_LIMIT)) {
         Security::Exit(0, mut value) => {
-            // It adds one newline of its own. Any other belongs to the value.
+            // `security` adds one newline. Any other belongs to the value.
             if value.last() == Some(&b'\n') {
                 value.pop();
             }
             Ok(Some(value.into()))
         }
-        Security::Exit(exit, _) => exited(system, item, exit),
+        Security::Exit(exit, _) => exit_answer(system, item, exit),
         Security::TimedOut => Err(locked_or(system, StoreError::TimedOut)),
         Security::Failed(why) => Err(StoreError::Broken(why)),
     }

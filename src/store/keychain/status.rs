@@ -1,4 +1,4 @@
-//! The result codes of the Keychain, and what they mean for the person.
+//! The result codes of the Keychain, and their messages.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::System;
 use crate::store::{Answer, StoreError};
 use crate::text::clean;
 
-/// Security.framework's result code. `security` ends with its lowest eight bits.
+/// A result code of Security.framework. The exit code of `security` is its lowest eight bits.
 pub(in crate::store) type OsStatus = i32;
 
 pub(super) const ITEM_NOT_FOUND: OsStatus = -25300;
@@ -22,40 +22,40 @@ pub(super) const DUPLICATE_ITEM: OsStatus = -25299;
 pub(super) const READ_ONLY: OsStatus = -25292;
 pub(super) const DISK_FULL: OsStatus = -34;
 pub(in crate::store) const INVALID_PARAMETER: OsStatus = -50;
-/// `errno` 1, not permitted, as Security.framework reports it.
+/// `EPERM`, as Security.framework reports it.
 pub(super) const NOT_PERMITTED: OsStatus = 100_001;
 
-/// The answer to a read that ended with this code.
+/// Returns the answer to a read that failed with this code.
 pub(super) fn answer(system: &impl System, code: OsStatus) -> Answer {
     if code == ITEM_NOT_FOUND { Ok(None) } else { Err(meaning(system, code)) }
 }
 
-/// What a code means for the person.
+/// Translates a result code.
 pub(super) fn meaning(system: &impl System, code: OsStatus) -> StoreError {
     match code {
-        ITEM_NOT_FOUND => StoreError::Broken("it is not there".into()),
-        AUTH_FAILED => refused(system, "it is given out only after a dialog"),
+        ITEM_NOT_FOUND => StoreError::Broken("the item was not found".into()),
+        AUTH_FAILED => refused(system, "macOS shows a dialog before it releases this item"),
         INTERACTION_NOT_ALLOWED => refused(system, "this session cannot show the dialog (ssh, cron, background agent)"),
-        USER_CANCELED => refused(system, "the dialog was cancelled"),
-        IN_DARK_WAKE => refused(system, "the Mac is asleep and shows no dialog (dark wake)"),
-        // What a sandbox that denies the Keychain gives. The item may still exist, so it is not missing.
-        NOT_AVAILABLE | INVALID_PARAMETER | NOT_PERMITTED => {
-            StoreError::Broken(format!("this process may not use it (a sandbox, or no session; error {code})"))
-        }
+        USER_CANCELED => refused(system, "the dialog was canceled"),
+        IN_DARK_WAKE => refused(system, "the Mac is asleep and cannot show the dialog (dark wake)"),
+        // The result in a sandbox that denies access to the Keychain. The item can still exist, so it is not "missing".
+        NOT_AVAILABLE | INVALID_PARAMETER | NOT_PERMITTED => StoreError::Broken(format!(
+            "this process is not allowed to use it (a sandbox, or no login session; error {code})"
+        )),
         NO_DEFAULT_KEYCHAIN => StoreError::Unavailable("this user has no default keychain".into()),
-        NO_SUCH_KEYCHAIN => StoreError::Broken("the file of the default keychain is missing".into()),
-        // `security` could not change the item, took it for missing and then found that it is there.
-        DUPLICATE_ITEM => StoreError::Broken("the item is there and could not be changed (error -25299)".into()),
+        NO_SUCH_KEYCHAIN => StoreError::Broken("the default keychain's file is missing".into()),
+        // `security` failed to change the item, tried to create it instead, and found that it exists.
+        DUPLICATE_ITEM => StoreError::Broken("the item exists but could not be changed (error -25299)".into()),
         READ_ONLY => StoreError::Broken("the keychain is read-only".into()),
         DISK_FULL => StoreError::Broken("the disk is full".into()),
         MISSING_ENTITLEMENT => {
-            StoreError::Broken(format!("error {code}, it wants an entitlement that raxx does not have"))
+            StoreError::Broken(format!("it requires an entitlement that raxx does not have (error {code})"))
         }
         _ => StoreError::Broken(format!("error {code}")),
     }
 }
 
-/// A refusal. A keychain that was locked since it was asked refuses in the same words, so its state is asked again.
+/// Returns the error of a refusal. A keychain that was just locked refuses with the same code, so its state is read again.
 pub(super) fn refused(system: &impl System, why: &str) -> StoreError {
     locked_or(system, StoreError::Consent(why.into()))
 }
@@ -67,10 +67,10 @@ pub(super) fn locked_or(system: &impl System, answer: StoreError) -> StoreError 
     }
 }
 
-/// How a keychain that is not the default one is called: `security` unlocks it by its path.
+/// The prefix of the name of a keychain other than the default one, before its path: `security` unlocks it by its path.
 pub(super) const KEYCHAIN_AT: &str = "the keychain ";
 
-/// "the login keychain", from the path of its file.
+/// Returns a keychain's name, such as "the login keychain", from the path of its file.
 pub(in crate::store) fn keychain_name(path: &Path) -> String {
     let file = path.file_name().unwrap_or_default().to_string_lossy();
     let name = file.strip_suffix("-db").unwrap_or(&file);

@@ -1,8 +1,8 @@
-//! Takes secrets out of text that came back from somebody who was sent them.
+//! Removes secrets from the responses of services that received them.
 //!
-//! An echo is looked for as runs of characters, not as the whole value: it can be cut short, split, in another letter case,
-//! reversed, or encoded. The text is compared without its separators and at every level of escaping; the value in each form
-//! in which it is sent or encoded.
+//! An echo of a secret can be cut short, split, reversed, encoded, or in another letter case, so the search is for runs of
+//! characters, not for the whole value. The text is compared without separators and at every level of escaping, with each
+//! form in which the value is sent or encoded.
 
 use std::ops::Range;
 
@@ -10,24 +10,24 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
-/// What stands in the place of an echo.
+/// The replacement for an echo.
 const REDACTED: &str = "(redacted)";
 
-/// A run of a value that is this long is an echo; shorter ones happen to be in words and numbers.
+/// The length of a run of a value that counts as an echo; shorter runs occur in words and numbers by chance.
 const RUN: usize = 8;
 
-/// The shortest value that is looked for: a shorter one is in too many words, and is no secret.
+/// The shortest value that is searched for. A shorter one occurs in too many words and is not a secret.
 const SHORTEST: usize = 4;
 
-/// How many times escaping is undone: `%2541` is `%41` is `A`.
+/// How many levels of escaping are undone: `%2541` is `%41` is `A`.
 const LEVELS: usize = 4;
 
 /// Which characters of a text are compared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Alphabet {
-    /// Letters and digits: separators between them, and the signs in which the kinds of Base64 differ, do not count.
+    /// Letters and digits: separators, and the characters in which Base64 variants differ, do not count.
     Alphanumeric,
-    /// All that is not a space, for values that are made of other signs.
+    /// All characters except whitespace, for values that consist mostly of punctuation.
     Graphic,
 }
 
@@ -40,10 +40,10 @@ impl Alphabet {
     }
 }
 
-/// A character of a text, and the bytes of the text that it is written with.
+/// A character, and the range of bytes in the text that encodes it.
 type Written = (char, Range<usize>);
 
-/// `text` without anything that gives away one of `secrets`. The text is clean: what is not seen has been taken out.
+/// Returns `text` without anything that reveals one of `secrets`. The text must be clean: without invisible characters.
 pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     let needles = Needles::of(secrets);
     if needles.is_empty() {
@@ -76,7 +76,7 @@ pub(crate) fn redact(text: &str, secrets: &[&str]) -> String {
     out + &text[done..]
 }
 
-/// The word that an echo is in: the first and the last character of an encoding hold a few bits of it too.
+/// Extends an echo to the word around it: the first and the last character of an encoding contain a few of its bits too.
 fn word_around(text: &str, echo: &Range<usize>) -> Range<usize> {
     let in_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-');
     let before = text.as_bytes()[..echo.start].iter().rev().take_while(|b| in_word(b)).count();
@@ -84,9 +84,9 @@ fn word_around(text: &str, echo: &Range<usize>) -> Range<usize> {
     echo.start - before..echo.end + after
 }
 
-/// What is looked for.
+/// What to search for.
 struct Needles {
-    /// Every run of each form, sorted; of the two alphabets.
+    /// Every run of each form of the secrets, sorted, for each alphabet.
     runs: [Zeroizing<Vec<u64>>; 2],
     /// Values that are shorter than a run; compared whole.
     short: Vec<Zeroizing<Vec<u8>>>,
@@ -94,7 +94,7 @@ struct Needles {
 
 impl Needles {
     fn of(secrets: &[&str]) -> Needles {
-        // Of its final size from the start: growing would leave copies of the values behind.
+        // Allocated at its final size: growing would leave unwiped copies of the values.
         let room: usize = secrets.iter().map(|secret| secret.len() * 9 + 3).sum();
         let mut runs = [(); 2].map(|()| Zeroizing::new(Vec::with_capacity(room)));
         let mut short = Vec::new();
@@ -126,7 +126,7 @@ impl Needles {
         self.short.is_empty() && self.runs.iter().all(|runs| runs.is_empty())
     }
 
-    /// Adds the places in the text where a run or a short value is.
+    /// Adds the ranges of the text that contain a run or a short value.
     fn find(&self, text: &[Written], alphabet: Alphabet, found: &mut Vec<Range<usize>>) {
         let (mut bytes, mut places) = (Vec::with_capacity(text.len()), Vec::with_capacity(text.len()));
         for (c, place) in text.iter().filter(|(c, _)| alphabet.has(*c)) {
@@ -155,7 +155,7 @@ impl Needles {
     }
 }
 
-/// The characters that are compared, in lower case.
+/// Returns the characters that are compared, in lower case.
 fn compared(text: impl Iterator<Item = char>, most: usize, alphabet: Alphabet) -> Zeroizing<Vec<u8>> {
     let mut out = Zeroizing::new(Vec::with_capacity(most));
     for c in text.filter(|c| alphabet.has(*c)) {
@@ -173,23 +173,23 @@ fn number(run: &[u8]) -> u64 {
     run.iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-/// The part of a Base64 text that depends on `secret` alone, where `before` other bytes come first: of a header's pair, or
-/// of a whole JSON text.
+/// Returns the part of a Base64 text that depends only on `secret`, if `before` other bytes are encoded before it: those of
+/// a header's pair, or of a JSON text.
 fn base64(secret: &str, before: usize) -> Zeroizing<Vec<u8>> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(before + secret.len()));
     bytes.resize(before, 0);
     bytes.extend(secret.bytes());
     let mut out = Zeroizing::new(vec![0; bytes.len().div_ceil(3) * 4]);
     let length = STANDARD_NO_PAD.encode_slice(&*bytes, &mut out).unwrap_or_default();
-    // The first and the last character hold bits of the neighbors.
+    // The first and the last character also contain bits of the bytes around the secret.
     let first = (before * 8).div_ceil(6);
     let last = length - usize::from(bytes.len() % 3 != 0);
     let own = out.get(first..last.max(first)).unwrap_or_default();
     compared(own.iter().copied().map(char::from), own.len(), Alphabet::Alphanumeric)
 }
 
-/// The text with one level of escaping undone: `%41`, `=41`, `\u0041`, `\x41`, `\/`, `&#65;`, `&#x41;`. A named entity is
-/// never a letter or a digit: it is taken for a separator.
+/// Undoes one level of escaping: `%41`, `=41`, `\u0041`, `\x41`, `\/`, `&#65;`, `&#x41;`. A named entity is never a letter
+/// or a digit, so it counts as a separator.
 fn unescape(text: &[Written]) -> Vec<Written> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
@@ -213,7 +213,7 @@ fn unescape(text: &[Written]) -> Vec<Written> {
     out
 }
 
-/// The character that exactly `digits` digits name.
+/// Returns the character whose code is written in exactly `digits` digits.
 fn number_of(text: &[Written], digits: usize, radix: u32) -> Option<char> {
     let digits = text.get(..digits)?;
     let number =
@@ -221,7 +221,7 @@ fn number_of(text: &[Written], digits: usize, radix: u32) -> Option<char> {
     char::from_u32(number)
 }
 
-/// The character of an HTML entity, after its `&`, and how long the rest of it is. Browsers read numbers without the `;` too.
+/// Returns the character of an HTML entity and the entity's length after its `&`. Browsers accept numbers without the `;`.
 fn entity(text: &[Written]) -> Option<(char, usize)> {
     const LONGEST: usize = 10;
     let at = |i: usize| text.get(i).map(|(c, _)| *c);

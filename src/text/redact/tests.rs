@@ -3,8 +3,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 
 const VALUE: &str = "ghp_Q7zLm2XvR9tKw4NbY6sHd3JfPc8GaE1uT5oi";
 
-/// What may stay: what the report shows of a value anyway.
-fn gives_away(seen: &str, value: &str) -> bool {
+/// Returns whether `seen` contains a run of the value, compared as letters and digits.
+fn reveals(seen: &str, value: &str) -> bool {
     let plain = |text: &str| text.replace(|c: char| !c.is_ascii_alphanumeric(), "").to_lowercase();
     let (seen, value) = (plain(seen), plain(value));
     (0..=value.len() - RUN).any(|at| seen.contains(&value[at..at + RUN]))
@@ -18,7 +18,7 @@ fn escaped(text: &str, each: impl Fn(u8) -> String) -> String {
     text.bytes().map(each).collect()
 }
 
-/// A value as it may come back.
+/// Returns the forms in which a service could repeat the value.
 fn echoes(value: &str) -> Vec<String> {
     let between = |separator: &str| value.chars().map(String::from).collect::<Vec<_>>().join(separator);
     let mut all = vec![
@@ -68,7 +68,7 @@ fn echoes(value: &str) -> Vec<String> {
     all
 }
 
-/// Every way back from an encoding: what an attacker would try.
+/// Returns every decoding of the text that an attacker would try.
 fn decoded(text: &str) -> Vec<String> {
     let mut all = vec![text.to_string(), text.chars().rev().collect()];
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && !"+/-_".contains(c));
@@ -83,7 +83,7 @@ fn decoded(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_form_of_a_value_comes_through() {
+fn every_form_of_a_value_is_redacted() {
     let values = [
         VALUE,
         "0123456789012345678901234567890123456789",
@@ -97,7 +97,7 @@ fn no_form_of_a_value_comes_through() {
                 let shown = redact(&text, &[value]);
                 assert!(shown.contains(REDACTED), "{text} -> {shown}");
                 for seen in decoded(&shown) {
-                    assert!(!gives_away(&seen, value), "{text} -> {shown} -> {seen}");
+                    assert!(!reveals(&seen, value), "{text} -> {shown} -> {seen}");
                 }
             }
         }
@@ -105,7 +105,7 @@ fn no_form_of_a_value_comes_through() {
 }
 
 #[test]
-fn a_value_of_other_signs_is_found_too() {
+fn a_value_of_punctuation_is_redacted() {
     let value = "p@$$-!!w_%%q^^(())zz##[[]]";
     let percent = escaped(value, |b| format!("%{b:02X}"));
     let cut = format!("{}…", &value[..20]);
@@ -117,7 +117,7 @@ fn a_value_of_other_signs_is_found_too() {
 }
 
 #[test]
-fn what_is_not_seen_and_the_cut_hide_nothing() {
+fn invisible_characters_and_the_cut_hide_no_part_of_a_value() {
     for c in ["\u{200b}", "\u{ad}", "\0", "\x1b", "\u{202e}", "\u{feff}", "\r", "\u{e0041}", "\u{3164}", "\u{fe0f}"] {
         let split = VALUE.chars().map(String::from).collect::<Vec<_>>().join(c);
         for echo in [split, format!("{}{c}{}", &VALUE[..12], &VALUE[12..])] {
@@ -129,7 +129,7 @@ fn what_is_not_seen_and_the_cut_hide_nothing() {
 }
 
 #[test]
-fn the_rest_of_the_text_stays() {
+fn the_rest_of_the_text_is_unchanged() {
     assert_eq!(redact(&format!("HTTP 401: {VALUE} is bad"), &[VALUE]), "HTTP 401: (redacted) is bad");
     assert_eq!(redact(&format!("{VALUE}, {VALUE}"), &[VALUE]), "(redacted), (redacted)");
     for text in
@@ -141,7 +141,7 @@ fn the_rest_of_the_text_stays() {
 }
 
 #[test]
-fn a_short_value_is_taken_out_whole_and_no_part_of_it() {
+fn a_short_value_is_redacted_only_as_a_whole() {
     assert_eq!(
         redact("user Hunter2 is unknown, hunter is not", &["hunter2"]),
         "user (redacted) is unknown, hunter is not"
@@ -150,14 +150,14 @@ fn a_short_value_is_taken_out_whole_and_no_part_of_it() {
 }
 
 #[test]
-fn several_values_are_taken_out_at_once() {
+fn several_values_are_redacted_at_once() {
     let other = "sk-proj-Zz9Yy8Xx7Ww6Vv5Uu4Tt3Ss2Rr1";
     assert_eq!(redact(&format!("a {VALUE} b {other} c"), &[VALUE, other, "x"]), "a (redacted) b (redacted) c");
 }
 
 proptest::proptest! {
     #[test]
-    fn any_text_and_any_value_are_taken(text in "\\PC{0,80}", value in "[!-~]{1,50}", echo in proptest::bool::ANY) {
+    fn any_text_and_any_value_are_accepted(text in "\\PC{0,80}", value in "[!-~]{1,50}", echo in proptest::bool::ANY) {
         let text = if echo { format!("{text}{value}{text}") } else { text };
         let shown = redact(&text, &[&value]);
         if value.len() >= RUN {

@@ -8,8 +8,8 @@ fn item(service: &str) -> Item {
     Item { service: service.into(), account: "claude-bootstrap".into() }
 }
 
-/// A program in place of `security`. Another process writes it: a file that this one, or a child that another test is
-/// about to start, holds open for writing cannot be executed.
+/// Creates a program to run in place of `security`. Another process writes the file: it cannot be executed while this process,
+/// or a child that another test is about to start, has it open for writing.
 fn program(directory: &Path, script: &str) -> std::path::PathBuf {
     let path = directory.join("security");
     let write = r#"printf '#!/bin/sh\n%s\n' "$2" > "$1" && chmod 755 "$1""#;
@@ -25,7 +25,7 @@ fn run_script(script: &str, limit: Duration) -> Security {
 const LONG: Duration = Duration::from_secs(20);
 
 #[test]
-fn security_gets_its_arguments_and_no_input() {
+fn security_receives_its_arguments_and_no_input() {
     let Security::Exit(0, output) = run_script(r#"printf '%s|' "$@"; if read line; then echo input; fi"#, LONG) else {
         panic!()
     };
@@ -34,7 +34,7 @@ fn security_gets_its_arguments_and_no_input() {
 }
 
 #[test]
-fn the_marked_form_is_read_from_its_stderr() {
+fn the_form_that_marks_hex_digits_is_read_from_stderr() {
     let directory = tempfile::tempdir().unwrap();
     let path = program(directory.path(), r#"echo attributes; printf '%s|' "$@" >&2; exit 0"#);
     let Security::Exit(0, output) = run_security_shown(&path, &item("-s v c"), LONG) else { panic!() };
@@ -57,7 +57,7 @@ fn the_marked_form_is_read_from_its_stderr() {
 }
 
 #[test]
-fn the_exit_code_and_all_of_the_output_come_back() {
+fn the_exit_code_and_all_output_are_returned() {
     let Security::Exit(44, output) = run_script("echo lost >&2; exit 44", LONG) else { panic!() };
     assert!(output.is_empty());
     let Security::Exit(0, output) = run_script("head -c 300000 /dev/zero; exit 0", LONG) else { panic!() };
@@ -65,7 +65,7 @@ fn the_exit_code_and_all_of_the_output_come_back() {
 }
 
 #[test]
-fn a_security_that_does_not_end_is_killed() {
+fn a_security_that_hangs_is_killed() {
     let directory = tempfile::tempdir().unwrap();
     let pid = directory.path().join("pid");
     for wait in ["exec sleep 60", "exec sleep 60 >&-"] {
@@ -75,12 +75,12 @@ fn a_security_that_does_not_end_is_killed() {
         assert!(started.elapsed() < Duration::from_secs(10), "{wait}");
         let pid = fs::read_to_string(&pid).unwrap();
         let alive = Command::new("kill").args(["-0", pid.trim()]).stderr(Stdio::null()).status().unwrap();
-        assert!(!alive.success(), "{wait}: {pid} still runs");
+        assert!(!alive.success(), "{wait}: {pid} is still running");
     }
 }
 
 #[test]
-fn a_security_that_cannot_be_run_is_told() {
+fn a_security_that_cannot_be_run_is_an_error() {
     let Security::Failed(why) = run_security(Path::new("/nonexistent/security"), &item("x"), LONG) else { panic!() };
     insta::assert_snapshot!("a_security_that_is_not_there", why);
     let Security::Failed(why) = run_script("kill -9 $$", LONG) else { panic!() };
@@ -89,7 +89,7 @@ fn a_security_that_cannot_be_run_is_told() {
 }
 
 #[test]
-fn security_gets_the_line_on_its_input_and_nothing_in_its_arguments() {
+fn security_receives_the_line_as_input_and_not_in_its_arguments() {
     let directory = tempfile::tempdir().unwrap();
     let seen = directory.path().join("seen");
     let script = format!("{{ printf '%s|' \"$@\"; echo; cat; ps -o args= -p $$; }} > '{}'; exit 45", seen.display());
@@ -105,7 +105,7 @@ fn security_gets_the_line_on_its_input_and_nothing_in_its_arguments() {
 }
 
 #[test]
-fn security_is_told_what_to_delete() {
+fn security_receives_the_item_to_delete() {
     let directory = tempfile::tempdir().unwrap();
     let path = program(directory.path(), r#"printf '%s|' "$@"; exit 44"#);
     let Security::Exit(44, output) = run_security_delete(&path, &item("-s v c"), LONG) else { panic!() };
@@ -113,7 +113,7 @@ fn security_is_told_what_to_delete() {
 }
 
 #[test]
-fn a_security_that_does_not_read_its_input_says_why_by_its_code() {
+fn the_exit_code_counts_even_if_security_does_not_read_its_input() {
     let line = vec![b'x'; LINE_MAX];
     let directory = tempfile::tempdir().unwrap();
     let path = program(directory.path(), "exec <&-; exit 36");

@@ -1,4 +1,4 @@
-//! What is written, deleted and repaired.
+//! Writing, deleting and repairing items.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -8,17 +8,17 @@ use super::super::repair::repair;
 use super::super::security::{LINE_MAX, add_line};
 use super::*;
 
-/// A keychain made up for a test, with items that `security` reads silently or only after a dialog.
+/// A fake keychain with items that `security` reads silently or only after a dialog.
 #[derive(Default)]
-struct Chain {
+struct FakeKeychain {
     items: Mutex<HashMap<String, Entry>>,
     locked: bool,
-    /// What happens instead of the n-th run of `security` that changes something.
+    /// What goes wrong in the n-th run of `security` that changes something.
     accident: Option<(usize, Accident)>,
     /// How many runs changed something.
     changes: Mutex<usize>,
     lines: Mutex<Vec<String>>,
-    /// Whether somebody sits there and allows what the dialog asks.
+    /// Whether a person answers the dialog and allows the access.
     person: bool,
     dialogs: Mutex<usize>,
 }
@@ -34,9 +34,9 @@ enum Accident {
     Exit(i32),
     Hangs,
     Fails,
-    /// raxx is killed here.
+    /// raxx is killed before this run changes anything.
     Killed,
-    /// raxx is killed right after it.
+    /// raxx is killed right after this run.
     KilledAfter,
 }
 
@@ -47,8 +47,8 @@ fn entry(value: &str, silent: bool) -> Entry {
     Entry { value: value.into(), silent }
 }
 
-impl Chain {
-    fn holding(items: &[(&str, &str, bool)]) -> Self {
+impl FakeKeychain {
+    fn with_items(items: &[(&str, &str, bool)]) -> Self {
         let items = items.iter().map(|(at, value, silent)| ((*at).to_owned(), entry(value, *silent))).collect();
         Self { items: Mutex::new(items), person: true, ..Self::default() }
     }
@@ -59,8 +59,8 @@ impl Chain {
         items
     }
 
-    /// What `security` prints of an item, in the form that is told whether the value is printable.
-    fn given(&self, item: &Item, limit: Duration, form: impl FnOnce(&str, bool) -> String) -> Security {
+    /// Returns what `security` prints for an item. `form` receives the value and whether it is printable.
+    fn printed(&self, item: &Item, limit: Duration, form: impl FnOnce(&str, bool) -> String) -> Security {
         let Some(entry) = self.items.lock().unwrap().get(&at(item)).cloned() else {
             return Security::Exit(44, Zeroizing::default());
         };
@@ -98,7 +98,7 @@ fn at(item: &Item) -> String {
     format!("{}/{}", item.service, item.account)
 }
 
-impl System for Chain {
+impl System for FakeKeychain {
     fn state(&self) -> Result<State, OsStatus> {
         Ok(State { name: "the login keychain".into(), locked: self.locked })
     }
@@ -114,13 +114,13 @@ impl System for Chain {
         Ok(Access { readers: vec![Readers::Only(vec![program.to_vec()])], ..Access::default() })
     }
 
-    /// As on every Mac whose raxx is not signed with a certificate of its own.
+    /// Fails as on every Mac on which raxx is not signed with a developer certificate.
     fn read(&self, item: &Item) -> Result<Zeroizing<Vec<u8>>, OsStatus> {
         self.search(item).and(Err(AUTH_FAILED))
     }
 
     fn security(&self, item: &Item, limit: Duration) -> Security {
-        self.given(item, limit, |value, plain| {
+        self.printed(item, limit, |value, plain| {
             if plain {
                 format!("{value}\n")
             } else {
@@ -130,7 +130,7 @@ impl System for Chain {
     }
 
     fn shown(&self, item: &Item, limit: Duration) -> Security {
-        self.given(item, limit, |value, plain| {
+        self.printed(item, limit, |value, plain| {
             if plain && !value.contains('\\') {
                 format!("password: \"{value}\"\n")
             } else {
@@ -140,7 +140,7 @@ impl System for Chain {
         })
     }
 
-    /// Understands the very form that raxx writes, and no other.
+    /// Accepts only the exact form that raxx writes.
     fn add(&self, line: &[u8], _: Duration) -> Security {
         let line = std::str::from_utf8(line).unwrap();
         self.lines.lock().unwrap().push(line.into());
@@ -152,7 +152,7 @@ impl System for Chain {
         let value = (0..value.len()).step_by(2).map(|at| u8::from_str_radix(&value[at..at + 2], 16).unwrap());
         let value = String::from_utf8(value.collect()).unwrap();
         self.changed(|items| {
-            // An item keeps its access list when it is changed; a new one trusts its maker.
+            // An item keeps its access list when it is changed; a new item trusts the program that created it.
             let silent = items.get(&format!("{service}/{account}")).is_none_or(|entry| entry.silent);
             items.insert(format!("{service}/{account}"), Entry { value, silent });
             0
@@ -172,18 +172,18 @@ fn token() -> Item {
     item("raxx token")
 }
 
-fn write(keychain: &Keychain<Chain>, value: &str) -> Result<(), StoreError> {
+fn write(keychain: &Keychain<FakeKeychain>, value: &str) -> Result<(), StoreError> {
     let value = Secret::parse(value.as_bytes()).unwrap();
     block_on(keychain.write("TOKEN", &token(), &value, Duration::from_secs(20)))
 }
 
-fn delete(keychain: &Keychain<Chain>) -> Result<bool, StoreError> {
+fn delete(keychain: &Keychain<FakeKeychain>) -> Result<bool, StoreError> {
     block_on(keychain.delete(&token(), Duration::from_secs(20)))
 }
 
 #[test]
-fn a_value_is_written_by_one_line_that_security_reads() {
-    let keychain = Keychain::new(Chain::default());
+fn a_value_is_written_with_one_input_line() {
+    let keychain = Keychain::new(FakeKeychain::default());
     assert_eq!(write(&keychain, "to\"k'e\\n $x"), Ok(()));
     let line = "add-generic-password -U -s \"raxx token\" -a \"claude-bootstrap\" -l \"TOKEN\" \
                 -X 746f226b27655c6e202478\n";
@@ -194,7 +194,7 @@ fn a_value_is_written_by_one_line_that_security_reads() {
 }
 
 #[test]
-fn what_the_line_cannot_hold_is_refused_before_anything_is_run() {
+fn values_that_do_not_fit_the_line_are_rejected_before_security_runs() {
     let line = |name: &str, service: &str, account: &str, value: &str| {
         let item = Item { service: service.into(), account: account.into() };
         add_line(name, &item, value.as_bytes()).map(|line| line.to_vec())
@@ -225,20 +225,20 @@ fn what_the_line_cannot_hold_is_refused_before_anything_is_run() {
     insta::assert_snapshot!("a_value_that_is_too_long", why);
     assert!(line("N", &"s".repeat(5000), "a", "v").is_err());
 
-    let keychain = Keychain::new(Chain::default());
+    let keychain = Keychain::new(FakeKeychain::default());
     assert!(matches!(write(&keychain, &"v".repeat(most)), Err(StoreError::Unfit(_))));
     assert!(keychain.system.lines.lock().unwrap().is_empty());
 }
 
 #[test]
-fn the_line_of_a_value_never_moves_in_memory() {
-    // What a growing `Vec` leaves behind is not wiped.
+fn the_line_is_never_reallocated() {
+    // A `Vec` that grows leaves unwiped copies.
     let line = add_line("N", &item("s"), &[b'v'; 1900]).unwrap();
     assert_eq!(line.capacity(), LINE_MAX + 2);
 }
 
 #[test]
-fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
+fn each_exit_code_of_a_change_has_its_message_and_nothing_changes() {
     let mut all = String::new();
     for (exit, wanted) in [
         (51, "consent"),
@@ -256,8 +256,10 @@ fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
         (2, "broken"),
         (99, "broken"),
     ] {
-        let chain =
-            || Chain { accident: Some((1, Accident::Exit(exit))), ..Chain::holding(&[(OURS_NOW, "old", true)]) };
+        let chain = || FakeKeychain {
+            accident: Some((1, Accident::Exit(exit))),
+            ..FakeKeychain::with_items(&[(OURS_NOW, "old", true)])
+        };
         for (what, change) in [
             ("write", (|keychain| write(keychain, "new")) as fn(&_) -> _),
             ("delete", |keychain| delete(keychain).map(drop)),
@@ -273,15 +275,15 @@ fn each_exit_code_of_a_change_has_its_meaning_and_changes_nothing() {
 }
 
 #[test]
-fn a_security_that_hangs_or_fails_is_told() {
-    let chain = |accident| Keychain::new(Chain { accident: Some((1, accident)), ..Chain::default() });
+fn a_security_that_hangs_or_fails_is_an_error() {
+    let chain = |accident| Keychain::new(FakeKeychain { accident: Some((1, accident)), ..FakeKeychain::default() });
     assert_eq!(write(&chain(Accident::Hangs), "v"), Err(StoreError::TimedOut));
     assert_eq!(write(&chain(Accident::Fails), "v"), Err(StoreError::Broken("no such file".into())));
 }
 
 #[test]
-fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
-    let keychain = Keychain::new(Chain { locked: true, ..Chain::holding(&[(OURS_NOW, "old", true)]) });
+fn a_locked_keychain_is_not_changed_and_shows_no_dialog() {
+    let keychain = Keychain::new(FakeKeychain { locked: true, ..FakeKeychain::with_items(&[(OURS_NOW, "old", true)]) });
     let locked = StoreError::Locked("the login keychain".into());
     assert_eq!(write(&keychain, "new"), Err(locked.clone()));
     assert_eq!(keychain.unlock_hint(&token()).to_string(), "type: security unlock-keychain");
@@ -291,9 +293,9 @@ fn a_locked_keychain_is_not_written_and_not_asked_for_its_password() {
 }
 
 #[test]
-fn an_item_that_asks_opens_no_dialog_however_long_it_is_waited_for() {
+fn a_guarded_item_opens_no_dialog_whatever_the_limit() {
     for limit in [300, 1_500, 60_000].map(Duration::from_millis) {
-        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, "old", false)]));
+        let keychain = Keychain::new(FakeKeychain::with_items(&[(OURS_NOW, "old", false)]));
         let [answer] = &block_on(keychain.read(&[token()], limit))[..] else { panic!() };
         assert_eq!(kind(answer), "consent", "{limit:?}");
         assert_eq!(*keychain.system.dialogs.lock().unwrap(), 0, "{limit:?}");
@@ -301,8 +303,8 @@ fn an_item_that_asks_opens_no_dialog_however_long_it_is_waited_for() {
 }
 
 #[test]
-fn deleting_takes_what_a_repair_left_as_well() {
-    let keychain = Keychain::new(Chain::holding(&[
+fn deleting_also_removes_the_copy_of_a_repair() {
+    let keychain = Keychain::new(FakeKeychain::with_items(&[
         (OURS_NOW, "a", true),
         (COPY, "b", true),
         ("raxx token/another", "stays", true),
@@ -313,29 +315,29 @@ fn deleting_takes_what_a_repair_left_as_well() {
 }
 
 #[test]
-fn a_repair_asks_once_and_never_again() {
-    let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, "old", false)]));
+fn after_a_repair_there_is_no_dialog() {
+    let keychain = Keychain::new(FakeKeychain::with_items(&[(OURS_NOW, "old", false)]));
     assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(true));
     assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry("old", true))]);
     let read = block_on(keychain.read(&[token()], Duration::from_secs(5)));
     assert_eq!(read, [found("old")]);
     assert_eq!(*keychain.system.dialogs.lock().unwrap(), 1);
 
-    let gone = Keychain::new(Chain::default());
+    let gone = Keychain::new(FakeKeychain::default());
     assert_eq!(block_on(gone.repair("TOKEN", &token())), Ok(false));
 }
 
 #[test]
 fn a_repair_writes_the_value_and_never_its_hex_digits() {
     for value in ["0123456789abcdef", "74c3b66bc3a96e", "plain \"quoted\" 'text'", "back\\slash", "\\\\"] {
-        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
+        let keychain = Keychain::new(FakeKeychain::with_items(&[(OURS_NOW, value, false)]));
         assert_eq!(block_on(keychain.repair("TOKEN", &token())), Ok(true), "{value}");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, true))]);
     }
-    // What cannot be told, or not be written, is left as it is.
+    // Values that cannot be read exactly, or cannot be written, stay unchanged.
     let mut all = String::new();
     for value in ["t\u{f6}k\u{e9}n", "two\nlines", "a\\ and\ta tab"] {
-        let keychain = Keychain::new(Chain::holding(&[(OURS_NOW, value, false)]));
+        let keychain = Keychain::new(FakeKeychain::with_items(&[(OURS_NOW, value, false)]));
         let Err(StoreError::Unfit(why)) = block_on(keychain.repair("TOKEN", &token())) else { panic!("{value}") };
         all += &format!("{value:?} => {why}\n");
         assert_eq!(keychain.system.items(), [(OURS_NOW.into(), entry(value, false))]);
@@ -345,8 +347,9 @@ fn a_repair_writes_the_value_and_never_its_hex_digits() {
 }
 
 #[test]
-fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
-    let keychain = Keychain::new(Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) });
+fn a_guarded_item_exists_and_its_hint_is_the_repair() {
+    let keychain =
+        Keychain::new(FakeKeychain { person: false, ..FakeKeychain::with_items(&[(OURS_NOW, "old", false)]) });
     let looked = async {
         let there = crate::store::update::is_there(&keychain, &token()).await.unwrap();
         (there, crate::store::update::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
@@ -359,26 +362,26 @@ fn an_item_that_wants_consent_is_there_and_its_hint_is_the_repair() {
 }
 
 #[test]
-fn a_value_that_cannot_be_kept_is_not_blamed_on_the_keychain() {
-    let keychain = Keychain::new(Chain::default());
+fn the_error_for_an_unsuitable_value_names_the_value() {
+    let keychain = Keychain::new(FakeKeychain::default());
     let why = write(&keychain, "t\u{f6}k\u{e9}n").unwrap_err();
     let said = crate::store::why_not(&why, &token(), &keychain);
     insta::assert_snapshot!("a_value_that_the_keychain_cannot_keep", said);
 }
 
 #[test]
-fn a_repair_that_is_not_allowed_changes_nothing() {
-    let chain = Chain { person: false, ..Chain::holding(&[(OURS_NOW, "old", false)]) };
+fn a_repair_without_permission_changes_nothing() {
+    let chain = FakeKeychain { person: false, ..FakeKeychain::with_items(&[(OURS_NOW, "old", false)]) };
     let end = Instant::now() + Duration::from_secs(20);
     let Err(StoreError::Consent(why)) = repair(&chain, "TOKEN", &token(), end) else { panic!() };
     insta::assert_snapshot!("a_repair_without_an_answer", why);
     assert_eq!((chain.items(), *chain.changes.lock().unwrap()), (vec![(OURS_NOW.into(), entry("old", false))], 0));
 }
 
-/// Copy, delete, write, delete the copy: whatever step goes wrong, and however, the value is somewhere, and the same
-/// command brings it back.
+/// Copy, delete, write, delete the copy: whichever step fails, and however, the value still exists and the same command
+/// restores it.
 #[test]
-fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
+fn a_repair_that_fails_at_any_step_loses_nothing() {
     let mut all = String::new();
     for step in 1..=4 {
         for accident in [
@@ -389,12 +392,12 @@ fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
             Accident::Killed,
             Accident::KilledAfter,
         ] {
-            let chain = Chain::holding(&[(OURS_NOW, "old", false), ("raxx token/another", "stays", true)]);
-            let mut chain = Chain { accident: Some((step, accident)), ..chain };
+            let chain = FakeKeychain::with_items(&[(OURS_NOW, "old", false), ("raxx token/another", "stays", true)]);
+            let mut chain = FakeKeychain { accident: Some((step, accident)), ..chain };
             let end = Instant::now() + Duration::from_secs(20);
             let went =
                 std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| repair(&chain, "TOKEN", &token(), end)));
-            assert!(!matches!(went, Ok(Ok(_))), "step {step} went well");
+            assert!(!matches!(went, Ok(Ok(_))), "step {step} succeeded");
             let items = chain.items();
             assert!(items.iter().any(|(at, item)| [OURS_NOW, COPY].contains(&&**at) && item.value == "old"));
             if let Ok(Err(StoreError::Broken(why))) = &went
@@ -416,10 +419,10 @@ fn a_repair_that_goes_wrong_anywhere_loses_nothing() {
 }
 
 #[test]
-fn a_change_that_hangs_holds_nobody_longer_than_the_limit() {
-    let keychain = Keychain::new(Chain::default());
+fn a_change_that_hangs_ends_at_the_limit() {
+    let keychain = Keychain::new(FakeKeychain::default());
     let started = Instant::now();
-    let work = |_: &Chain, _| {
+    let work = |_: &FakeKeychain, _| {
         thread::sleep(Duration::from_secs(10));
         Ok(())
     };

@@ -13,12 +13,12 @@ pub(super) fn items<const N: usize>(services: [&str; N]) -> [Item; N] {
     services.map(item)
 }
 
-#[allow(clippy::unnecessary_wraps)] // it is compared with answers
+#[allow(clippy::unnecessary_wraps)] // compared with answers
 pub(super) fn found(value: &str) -> Answer {
     Ok(Some(value.as_bytes().to_vec().into()))
 }
 
-/// Only what kind of answer it is; the words are looked at where they matter.
+/// Returns the kind of an answer, without its text.
 pub(super) fn kind(answer: &Answer) -> &'static str {
     match answer {
         Ok(Some(_)) => "found",
@@ -39,7 +39,7 @@ pub(super) fn error_kind(error: &StoreError) -> &'static str {
     }
 }
 
-/// What it says, for a snapshot; its kind where it says nothing.
+/// Returns the text of an answer for a snapshot, or its kind if it has no text.
 pub(super) fn words(answer: &Answer) -> &str {
     match answer {
         Ok(_) => kind(answer),

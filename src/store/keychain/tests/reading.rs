@@ -1,4 +1,4 @@
-//! What is read, and by whom.
+//! Reading items, in this process and through `security`.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,15 +7,15 @@ use std::sync::{Condvar, Mutex};
 use super::super::access::Readers;
 use super::*;
 
-/// A Mac made up for a test: an item's service says which script answers for it.
-struct Mac {
-    /// The answers to "is it locked?", the last one for ever.
+/// A fake Mac: each item, by its service, has a script of answers.
+struct FakeMac {
+    /// The successive answers to whether the keychain is locked; the last one repeats.
     states: Vec<Result<bool, OsStatus>>,
     items: HashMap<&'static str, Script>,
     calls: Mutex<Vec<String>>,
-    /// How long each `security` was given.
+    /// The time limit of each `security`.
     limits: Mutex<Vec<Duration>>,
-    /// How many of `security` run now.
+    /// How many `security` are running.
     running: Mutex<usize>,
     another: Condvar,
 }
@@ -32,8 +32,8 @@ struct Script {
 enum Trusts {
     Security,
     Others,
-    /// It is in a keychain of its own, which is locked.
-    Nobody,
+    /// The item is in another keychain, which is locked.
+    NoOne,
 }
 
 #[derive(Clone, Copy)]
@@ -42,20 +42,20 @@ enum Run {
     Prints(&'static str),
     Hangs,
     Fails,
-    /// Waits until this many of them run at the same time.
+    /// Waits until this many are running at the same time.
     Meets(usize),
 }
 
 /// Stored by raxx itself: the value is "native".
 const OURS: Script = Script { search: 0, read: 0, access: Err(-67030), security: Run::Fails };
-/// Stored by `security`, the way the runbook did.
+/// Stored by `security`, as in the runbook.
 const THEIRS: Script =
     Script { search: 0, read: AUTH_FAILED, access: Ok(Trusts::Security), security: Run::Prints("by security\n") };
-/// Stored by the old runbook, with `-T /bin/bash`.
+/// Stored with `-T /bin/bash`, as in the old runbook.
 const ASKS: Script = Script { access: Ok(Trusts::Others), ..THEIRS };
 const HANGS: Script = Script { security: Run::Hangs, ..THEIRS };
 
-impl Mac {
+impl FakeMac {
     fn new(items: &[(&'static str, Script)]) -> Self {
         let items = items.iter().copied().collect();
         Self {
@@ -90,7 +90,7 @@ fn status(code: OsStatus) -> Result<(), OsStatus> {
     if code == 0 { Ok(()) } else { Err(code) }
 }
 
-impl System for Mac {
+impl System for FakeMac {
     fn state(&self) -> Result<State, OsStatus> {
         let mut calls = self.calls.lock().unwrap();
         let asked = calls.iter().filter(|call| *call == "state").count();
@@ -106,7 +106,7 @@ impl System for Mac {
     fn access(&self, item: &Item) -> Result<Access, OsStatus> {
         let trusts = self.called("access", item).access?;
         let program: &[u8] = if trusts == Trusts::Security { b"/usr/bin/security\0" } else { b"/bin/bash\0" };
-        let locked = (trusts == Trusts::Nobody).then(|| "/Volumes/my keys/work.keychain-db".into());
+        let locked = (trusts == Trusts::NoOne).then(|| "/Volumes/my keys/work.keychain-db".into());
         Ok(Access { readers: vec![Readers::Only(vec![program.to_vec()])], locked, ..Access::default() })
     }
 
@@ -145,7 +145,7 @@ impl System for Mac {
     }
 
     fn shown(&self, _: &Item, _: Duration) -> Security {
-        unreachable!("only a repair has it shown")
+        unreachable!("only a repair uses this form")
     }
 
     fn add(&self, _: &[u8], _: Duration) -> Security {
@@ -159,7 +159,7 @@ impl System for Mac {
 
 const SHORT: Duration = Duration::from_millis(200);
 
-fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Answer; N] {
+fn look<const N: usize>(mac: &FakeMac, services: [&str; N], limit: Duration) -> [Answer; N] {
     let answers = Mutex::new(services.map(|_| Err(StoreError::TimedOut)));
     look_up(mac, &items(services), Instant::now() + limit, |at, answer| {
         answers.lock().unwrap()[at] = answer;
@@ -168,43 +168,46 @@ fn look<const N: usize>(mac: &Mac, services: [&str; N], limit: Duration) -> [Ans
     answers.into_inner().unwrap()
 }
 
-fn look_at_one(mac: &Mac) -> Answer {
+fn look_at_one(mac: &FakeMac) -> Answer {
     let [answer] = look(mac, ["x"], Duration::from_secs(5));
     answer
 }
 
 #[test]
 fn our_own_item_is_read_without_starting_security() {
-    let mac = Mac::one(OURS);
+    let mac = FakeMac::one(OURS);
     assert_eq!(look_at_one(&mac), found("native"));
     assert_eq!(mac.calls(), ["state", "search x", "read x"]);
 }
 
 #[test]
 fn an_item_made_by_security_is_read_by_security() {
-    let mac = Mac::one(THEIRS);
+    let mac = FakeMac::one(THEIRS);
     assert_eq!(look_at_one(&mac), found("by security"));
     assert_eq!(mac.calls(), ["state", "search x", "read x", "access x", "security x"]);
-    let no_desktop = Mac::one(Script { read: INTERACTION_NOT_ALLOWED, ..THEIRS });
+    let no_desktop = FakeMac::one(Script { read: INTERACTION_NOT_ALLOWED, ..THEIRS });
     assert_eq!(look_at_one(&no_desktop), found("by security"));
 }
 
 #[test]
-fn an_item_that_would_ask_is_told_without_a_process() {
-    let mac = Mac::one(ASKS);
+fn a_guarded_item_is_detected_without_starting_a_process() {
+    let mac = FakeMac::one(ASKS);
     assert_eq!(kind(&look_at_one(&mac)), "consent");
     assert_eq!(mac.calls(), ["state", "search x", "read x", "access x", "state"]);
-    // So is one whose access list cannot be read.
-    let mac = Mac::one(Script { access: Err(-25243), ..THEIRS });
+    // The same applies if the access list cannot be read.
+    let mac = FakeMac::one(Script { access: Err(-25243), ..THEIRS });
     let Err(StoreError::Broken(why)) = look_at_one(&mac) else { panic!() };
     assert!(why.contains("-25243"), "{why}");
     assert!(!mac.calls().contains(&"security x".into()));
 }
 
 #[test]
-fn an_item_of_a_locked_keychain_of_its_own_is_locked() {
-    let keychain =
-        Keychain::new(Mac::new(&[("a", Script { access: Ok(Trusts::Nobody), ..THEIRS }), ("b", ASKS), ("c", THEIRS)]));
+fn an_item_in_another_locked_keychain_is_locked() {
+    let keychain = Keychain::new(FakeMac::new(&[
+        ("a", Script { access: Ok(Trusts::NoOne), ..THEIRS }),
+        ("b", ASKS),
+        ("c", THEIRS),
+    ]));
     let wanted = items(["a", "b", "c"]);
     let (answers, _) = read(&keychain, &wanted, Duration::from_secs(5));
     assert_eq!(answers[0], Err(StoreError::Locked("the keychain /Volumes/my keys/work.keychain-db".into())));
@@ -218,32 +221,32 @@ fn an_item_of_a_locked_keychain_of_its_own_is_locked() {
 }
 
 #[test]
-fn a_missing_item_is_missing_only_if_the_search_agrees() {
-    // A sandbox that denies the Keychain makes `security` say "could not be found".
-    let mac = Mac::one(Script { security: Run::Exit(44), ..THEIRS });
+fn an_item_is_missing_only_if_the_search_agrees() {
+    // In a sandbox that denies access to the Keychain, `security` says "could not be found".
+    let mac = FakeMac::one(Script { security: Run::Exit(44), ..THEIRS });
     let Err(StoreError::Broken(why)) = look_at_one(&mac) else { panic!() };
     insta::assert_snapshot!("an_item_that_security_does_not_see", why);
-    let mac = Mac::one(Script { access: Err(ITEM_NOT_FOUND), ..THEIRS });
+    let mac = FakeMac::one(Script { access: Err(ITEM_NOT_FOUND), ..THEIRS });
     assert_eq!(kind(&look_at_one(&mac)), "broken");
 }
 
 #[test]
-fn an_absent_item_is_told_by_the_search_alone() {
-    let mac = Mac::new(&[]);
+fn an_absent_item_needs_only_the_search() {
+    let mac = FakeMac::new(&[]);
     assert_eq!(look_at_one(&mac), Ok(None));
     assert_eq!(mac.calls(), ["state", "search x"]);
 }
 
 #[test]
-fn a_locked_keychain_is_asked_for_nothing() {
-    let mac = Mac::new(&[("a", OURS), ("b", THEIRS)]).states(&[Ok(true)]);
+fn items_of_a_locked_keychain_are_not_read() {
+    let mac = FakeMac::new(&[("a", OURS), ("b", THEIRS)]).states(&[Ok(true)]);
     let locked = || Err(StoreError::Locked("the login keychain".into()));
     assert_eq!(look(&mac, ["a", "b", "gone"], SHORT), [locked(), locked(), locked()]);
     assert_eq!(mac.calls(), ["state"]);
 }
 
 #[test]
-fn each_code_has_its_meaning_wherever_it_comes_up() {
+fn each_result_code_has_one_message_in_every_call() {
     let mut all = String::new();
     for (code, wanted) in [
         (ITEM_NOT_FOUND, "absent"),
@@ -256,35 +259,35 @@ fn each_code_has_its_meaning_wherever_it_comes_up() {
         (NOT_PERMITTED, "broken"),
         (NO_DEFAULT_KEYCHAIN, "unavailable"),
         (NO_SUCH_KEYCHAIN, "broken"),
-        (-67030, "broken"), // one that is in no table
+        (-67030, "broken"), // an unknown code
     ] {
-        let in_search = Mac::one(Script { search: code, ..OURS });
+        let in_search = FakeMac::one(Script { search: code, ..OURS });
         assert_eq!(kind(&look_at_one(&in_search)), wanted, "search: {code}");
         assert!(!in_search.calls().contains(&"read x".into()), "search: {code}");
         all += &format!("{code} => {}\n", words(&look_at_one(&in_search)));
-        let in_read = Mac::one(Script { read: code, ..THEIRS });
+        let in_read = FakeMac::one(Script { read: code, ..THEIRS });
         assert_eq!(kind(&look_at_one(&in_read)), wanted, "read: {code}");
         assert!(!in_read.calls().contains(&"security x".into()), "read: {code}");
-        let in_state = Mac::one(OURS).states(&[Err(code)]);
+        let in_state = FakeMac::one(OURS).states(&[Err(code)]);
         assert_eq!(kind(&look_at_one(&in_state)), wanted, "state: {code}");
     }
     for code in [AUTH_FAILED, INTERACTION_NOT_ALLOWED] {
-        assert_eq!(kind(&look_at_one(&Mac::one(Script { search: code, ..OURS }))), "consent", "search: {code}");
-        assert_eq!(kind(&look_at_one(&Mac::one(OURS).states(&[Err(code)]))), "consent", "state: {code}");
-        let in_search = Mac::one(Script { search: code, ..OURS });
+        assert_eq!(kind(&look_at_one(&FakeMac::one(Script { search: code, ..OURS }))), "consent", "search: {code}");
+        assert_eq!(kind(&look_at_one(&FakeMac::one(OURS).states(&[Err(code)]))), "consent", "state: {code}");
+        let in_search = FakeMac::one(Script { search: code, ..OURS });
         all += &format!("{code} => {}\n", words(&look_at_one(&in_search)));
     }
     insta::assert_snapshot!("codes", all);
 }
 
 #[test]
-fn an_unknown_code_is_named() {
-    let Err(StoreError::Broken(why)) = look_at_one(&Mac::one(Script { read: -67030, ..OURS })) else { panic!() };
+fn the_message_for_an_unknown_code_contains_it() {
+    let Err(StoreError::Broken(why)) = look_at_one(&FakeMac::one(Script { read: -67030, ..OURS })) else { panic!() };
     assert!(why.contains("-67030"), "{why}");
 }
 
 #[test]
-fn each_exit_code_of_security_has_its_meaning() {
+fn each_exit_code_of_security_has_its_message() {
     let mut all = String::new();
     for (exit, wanted) in [
         (44, "broken"),
@@ -297,17 +300,17 @@ fn each_exit_code_of_security_has_its_meaning() {
         (1, "broken"),
         (2, "broken"),
     ] {
-        let mac = Mac::one(Script { security: Run::Exit(exit), ..THEIRS });
+        let mac = FakeMac::one(Script { security: Run::Exit(exit), ..THEIRS });
         let answer = look_at_one(&mac);
         assert_eq!(kind(&answer), wanted, "exit code {exit}");
         all += &format!("{exit} => {}\n", words(&answer));
     }
     insta::assert_snapshot!("exit_codes", all);
-    assert_eq!(kind(&look_at_one(&Mac::one(Script { security: Run::Fails, ..THEIRS }))), "broken");
+    assert_eq!(kind(&look_at_one(&FakeMac::one(Script { security: Run::Fails, ..THEIRS }))), "broken");
 }
 
 #[test]
-fn a_refusal_by_a_keychain_that_was_locked_meanwhile_is_about_the_lock() {
+fn a_refusal_because_the_keychain_was_just_locked_is_locked() {
     for script in [
         Script { security: Run::Exit(51), ..THEIRS },
         Script { security: Run::Exit(36), ..THEIRS },
@@ -315,59 +318,59 @@ fn a_refusal_by_a_keychain_that_was_locked_meanwhile_is_about_the_lock() {
         Script { read: USER_CANCELED, ..THEIRS },
         HANGS,
     ] {
-        let mac = Mac::one(script).states(&[Ok(false), Ok(true)]);
+        let mac = FakeMac::one(script).states(&[Ok(false), Ok(true)]);
         let answer = look(&mac, ["x"], Duration::from_secs(1));
         assert_eq!(answer, [Err(StoreError::Locked("the login keychain".into()))]);
     }
 }
 
 #[test]
-fn exactly_one_newline_is_taken_off_what_security_prints() {
+fn exactly_one_newline_is_removed_from_the_output_of_security() {
     for (printed, value) in [("t\n", "t"), ("t", "t"), ("t\n\n", "t\n"), (" t \n", " t "), ("\n", ""), ("", "")] {
-        let mac = Mac::one(Script { security: Run::Prints(printed), ..THEIRS });
+        let mac = FakeMac::one(Script { security: Run::Prints(printed), ..THEIRS });
         assert_eq!(look_at_one(&mac), found(value), "{printed:?}");
     }
 }
 
 #[test]
-fn what_only_security_may_read_is_read_at_once() {
+fn items_that_only_security_can_read_are_read_in_parallel() {
     let four = ["a", "b", "c", "d"];
-    let mac = Mac::new(&four.map(|name| (name, Script { security: Run::Meets(4), ..THEIRS })));
+    let mac = FakeMac::new(&four.map(|name| (name, Script { security: Run::Meets(4), ..THEIRS })));
     assert_eq!(look(&mac, four, Duration::from_secs(60)), four.map(|_| found("with the others")));
 }
 
 #[test]
-fn many_items_do_not_start_as_many_processes() {
+fn the_number_of_parallel_processes_is_limited() {
     const NAMES: [&str; 12] = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
-    let mac = Mac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE), ..THEIRS })));
+    let mac = FakeMac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE), ..THEIRS })));
     assert_eq!(look(&mac, NAMES, Duration::from_secs(60)), NAMES.map(|_| found("with the others")));
-    let mac = Mac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE + 1), ..THEIRS })));
+    let mac = FakeMac::new(&NAMES.map(|name| (name, Script { security: Run::Meets(AT_ONCE + 1), ..THEIRS })));
     let answers = look(&mac, NAMES, SHORT);
     assert!(answers[..AT_ONCE].iter().all(|answer| *answer == Err(StoreError::TimedOut)), "{answers:?}");
 }
 
 #[test]
-fn one_that_hangs_keeps_no_other_from_its_answer() {
-    let mac = Mac::new(&[("a", HANGS), ("b", THEIRS), ("c", ASKS), ("d", OURS)]);
+fn an_item_that_hangs_does_not_delay_the_others() {
+    let mac = FakeMac::new(&[("a", HANGS), ("b", THEIRS), ("c", ASKS), ("d", OURS)]);
     let [a, b, c, d] = look(&mac, ["a", "b", "c", "d"], Duration::from_secs(2));
     assert_eq!((a, b, kind(&c), d), (Err(StoreError::TimedOut), found("by security"), "consent", found("native")));
 }
 
 #[test]
-fn without_time_security_is_not_started() {
-    let mac = Mac::one(THEIRS);
+fn security_is_not_started_without_time_left() {
+    let mac = FakeMac::one(THEIRS);
     assert_eq!(look(&mac, ["x"], SECURITY_LEAST / 2), [Err(StoreError::TimedOut)]);
     assert!(!mac.calls().contains(&"security x".into()));
 }
 
 #[test]
-fn nothing_is_asked_when_nobody_listens() {
-    let mac = Mac::new(&[("a", OURS), ("b", OURS)]);
+fn reading_stops_when_the_receiver_is_gone() {
+    let mac = FakeMac::new(&[("a", OURS), ("b", OURS)]);
     look_up(&mac, &items(["a", "b"]), Instant::now() + Duration::from_secs(5), |_, _| false);
     assert_eq!(mac.calls(), ["state", "search a", "read a"]);
 }
 
-fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Answer>, Duration) {
+fn read(keychain: &Keychain<FakeMac>, items: &[Item], limit: Duration) -> (Vec<Answer>, Duration) {
     let started = Instant::now();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let answers = runtime.block_on(keychain.read(items, limit));
@@ -376,16 +379,16 @@ fn read(keychain: &Keychain<Mac>, items: &[Item], limit: Duration) -> (Vec<Answe
 }
 
 #[test]
-fn a_keychain_that_hangs_holds_nobody_longer_than_the_limit() {
-    let keychain = Keychain::new(Mac::new(&[("a", OURS), ("hung", OURS), ("c", OURS)]));
+fn a_keychain_that_hangs_ends_at_the_limit() {
+    let keychain = Keychain::new(FakeMac::new(&[("a", OURS), ("hung", OURS), ("c", OURS)]));
     let (answers, took) = read(&keychain, &items(["a", "hung", "c"]), Duration::from_secs(1));
     assert_eq!(answers, [found("native"), Err(StoreError::TimedOut), Err(StoreError::TimedOut)]);
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
 }
 
 #[test]
-fn a_security_that_hangs_is_killed_inside_the_limit() {
-    let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", HANGS), ("c", OURS)]));
+fn a_security_that_hangs_is_killed_within_the_limit() {
+    let keychain = Keychain::new(FakeMac::new(&[("a", OURS), ("b", HANGS), ("c", OURS)]));
     let (answers, _) = read(&keychain, &items(["a", "b", "c"]), Duration::from_secs(1));
     assert_eq!(answers, [found("native"), Err(StoreError::TimedOut), found("native")]);
     let limits = keychain.system.limits.lock().unwrap().clone();
@@ -393,25 +396,25 @@ fn a_security_that_hangs_is_killed_inside_the_limit() {
 }
 
 #[test]
-fn security_never_has_more_than_its_own_limit() {
-    let keychain = Keychain::new(Mac::one(THEIRS));
+fn security_never_runs_longer_than_its_own_limit() {
+    let keychain = Keychain::new(FakeMac::one(THEIRS));
     read(&keychain, &items(["x"]), Duration::from_secs(60));
     assert_eq!(*keychain.system.limits.lock().unwrap(), [SECURITY_LIMIT]);
 }
 
 #[test]
-fn answers_stand_in_the_order_of_the_items() {
-    let keychain = Keychain::new(Mac::new(&[("a", OURS), ("b", THEIRS)]));
+fn answers_are_in_the_order_of_the_items() {
+    let keychain = Keychain::new(FakeMac::new(&[("a", OURS), ("b", THEIRS)]));
     let (answers, _) = read(&keychain, &items(["gone", "b", "a"]), Duration::from_secs(5));
     assert_eq!(answers, [Ok(None), found("by security"), found("native")]);
     assert!(read(&keychain, &[], Duration::from_secs(5)).0.is_empty());
 }
 
 #[test]
-fn the_hint_is_to_unlock_or_to_consent() {
+fn the_hint_is_to_unlock_the_keychain_or_to_permit_access() {
     let item = Item { service: "raxx token".into(), account: "it's".into() };
     let consent = r"type: security find-generic-password -s 'raxx token' -a 'it'\''s' -w >/dev/null";
-    let keychain = Keychain::new(Mac::new(&[("raxx token", ASKS)]).states(&[Ok(true), Ok(false)]));
+    let keychain = Keychain::new(FakeMac::new(&[("raxx token", ASKS)]).states(&[Ok(true), Ok(false)]));
     assert_eq!(keychain.unlock_hint(&item).to_string(), consent);
     read(&keychain, std::slice::from_ref(&item), SHORT);
     assert_eq!(keychain.unlock_hint(&item).to_string(), "type: security unlock-keychain");
@@ -420,7 +423,7 @@ fn the_hint_is_to_unlock_or_to_consent() {
 }
 
 #[test]
-fn a_keychain_is_called_by_its_file() {
+fn a_keychain_is_named_after_its_file() {
     for (path, name) in [
         ("/Users/op/Library/Keychains/login.keychain-db", "the login keychain"),
         ("/Users/op/Library/Keychains/login.keychain", "the login keychain"),
