@@ -137,20 +137,28 @@ place() {
 
 # ---- completions ----
 
-# bash-completion, which reads completions from files, needs bash 4.2; macOS has 3.2.
-# shellcheck disable=SC2016 # bash expands it
-bash_completes() { BASH_ENV='' bash -c '((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 402))'; }
 has() { command -v "$1" >/dev/null; }
 
-# each_completion COMMAND: runs COMMAND SHELL FROM TO for the shells of this machine.
+# Whether a shell is used here. Every Mac has a bash, and many people never start it.
+uses() {
+    case $system:$1:${SHELL-} in
+        *:fish:*) has fish || [ -d "${XDG_CONFIG_HOME:-$HOME/.config}/fish" ] ;;
+        *:zsh:* | Darwin:bash:*/bash) has "$1" || [ -e "${ZDOTDIR:-$HOME}/.zshrc" ] ;;
+        Darwin:*) [ -e "$HOME/.bashrc" ] || [ -e "$HOME/.bash_profile" ] || [ -e "$HOME/.bash_login" ] ;;
+        *) has bash || [ -e "$HOME/.bashrc" ] ;;
+    esac
+}
+
+# bash-completion, which reads completions from files, needs bash 4.2; macOS has 3.2.
+# shellcheck disable=SC2016 # bash expands it
+bash_completes() { ! has bash || BASH_ENV='' bash -c '((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 402))'; }
+
+# each_completion COMMAND: runs COMMAND SHELL FROM TO for each shell that is used.
 each_completion() {
     data=${XDG_DATA_HOME:-$HOME/.local/share}
-    config=${XDG_CONFIG_HOME:-$HOME/.config}
-    if has zsh; then "$1" zsh "$root/completions/_raxx" "$data/zsh/site-functions/_raxx"; fi
-    if has bash && bash_completes && { [ "$system" != Darwin ] || [ "${SHELL##*/}" = bash ]; }; then
-        "$1" bash "$root/completions/raxx.bash" "$data/bash-completion/completions/raxx"
-    fi
-    if has fish || [ -d "$config/fish" ]; then "$1" fish "$root/completions/raxx.fish" "$config/fish/completions/raxx.fish"; fi
+    if uses zsh; then "$1" zsh "$root/completions/_raxx" "$data/zsh/site-functions/_raxx"; fi
+    if uses bash && bash_completes; then "$1" bash "$root/completions/raxx.bash" "$data/bash-completion/completions/raxx"; fi
+    if uses fish; then "$1" fish "$root/completions/raxx.fish" "${XDG_CONFIG_HOME:-$HOME/.config}/fish/completions/raxx.fish"; fi
 }
 
 add_completion() {
@@ -275,7 +283,7 @@ install() {
     fi
     row program "$(short "$bin_dir/raxx")"
     each_completion add_completion
-    if has bash && ! bash_completes; then row completions 'none for bash, which is older than 4.2'; fi
+    if uses bash && ! bash_completes; then row completions 'none for bash, which is older than 4.2'; fi
     remember bin "$bin_dir"
     save_record
     loads=1
@@ -378,40 +386,34 @@ uninstall() {
     say_what_stays
 }
 
-# each_check COMMAND: runs COMMAND PLACE FIX for each scheduler that starts the daily check. It is found also without a program.
-each_check() {
-    if crontab -l 2>/dev/null | grep -q '^# >>> raxx >>>'; then "$1" 'your crontab' 'crontab -e'; fi
-    timer=systemd/user/raxx-session-bootstrap.timer
-    units=$HOME/.config
-    [ ! -e "$units/$timer" ] || "$1" "$(short "$units/$timer")" 'systemctl --user disable --now raxx-session-bootstrap.timer'
-    [ "${XDG_CONFIG_HOME:-$units}" = "$units" ] || units=$XDG_CONFIG_HOME
-    [ "$units" = "$HOME/.config" ] || [ ! -e "$units/$timer" ] ||
-        "$1" "$(short "$units/$timer")" 'systemctl --user disable --now raxx-session-bootstrap.timer'
+# Lists the schedulers that start the daily check and what removes it, as PLACE|COMMAND. They are found also without the program.
+daily_checks() {
+    timer=raxx-session-bootstrap.timer
+    if crontab -l 2>/dev/null | grep -q '^# >>> raxx >>>'; then say 'your crontab|crontab -e'; fi
+    for units in "$HOME/.config" "${XDG_CONFIG_HOME:-$HOME/.config}"; do
+        [ ! -e "$units/systemd/user/$timer" ] || say "$(short "$units/systemd/user/$timer")|systemctl --user disable --now $timer"
+    done | uniq
     agent=$HOME/Library/LaunchAgents/app.raxx.session-bootstrap.plist
-    [ ! -e "$agent" ] || "$1" "$(short "$agent")" "launchctl bootout gui/$(id -u)/app.raxx.session-bootstrap"
+    [ ! -e "$agent" ] || say "$(short "$agent")|launchctl bootout gui/$(id -u)/app.raxx.session-bootstrap"
 }
 
 remove_checks() {
-    checks=
-    each_check note_check
+    checks=$(daily_checks)
     [ -n "$checks" ] || return 0
+    instead=
     # A program that is not this script's stays, and so does its daily check.
-    going=
-    if [ -x "$bin_dir/raxx" ] && is_ours "$bin_dir/raxx"; then going=1; fi
-    if [ -n "$going" ] && [ -n "$dry" ]; then
-        printf '%s' "$checks"
-        return 0
+    if [ -x "$bin_dir/raxx" ] && ! is_ours "$bin_dir/raxx"; then
+        instead="$(short "$bin_dir/raxx") schedule uninstall"
+    elif [ -x "$bin_dir/raxx" ] && [ -n "$dry" ]; then
+        say "$checks" | while IFS='|' read -r place _; do row 'would remove' "the daily check ($place)"; done
+        return
+    elif [ -x "$bin_dir/raxx" ]; then
+        "$bin_dir/raxx" schedule uninstall 2>&1 || complain 'the daily check could not be removed'
     fi
-    if [ -n "$going" ] && ! "$bin_dir/raxx" schedule uninstall 2>&1; then complain 'the daily check could not be removed'; fi
-    each_check keep_check
-}
-
-note_check() { checks=$checks$(row 'would remove' "the daily check ($1)")$newline; }
-
-keep_check() {
-    fix=$2
-    if [ -x "$bin_dir/raxx" ] && [ -z "$going" ]; then fix="$(short "$bin_dir/raxx") schedule uninstall"; fi
-    left="$left    $1    the daily check; to remove it, type: $fix$newline"
+    left=$(daily_checks | while IFS='|' read -r place fix; do
+        say "    $place    the daily check; to remove it, type: ${instead:-$fix}"
+    done)
+    left=$left${left:+$newline}
 }
 
 note_directory() { directories=$1$newline$directories; }
@@ -526,6 +528,7 @@ script=$(resolve "$0") || script=
 root=$(dirname -- "$(dirname -- "$script")")
 grep -q '^name = "raxx"' "$root/Cargo.toml" 2>/dev/null || die 'run this in a checkout of raxx: sh shell/install.sh'
 
+has cksum || die 'the command cksum (coreutils) is missing; install it, then run this again'
 system=$(uname -s)
 cargo_root=$(absolute "${CARGO_INSTALL_ROOT:-${CARGO_HOME:-$HOME/.cargo}}")
 receipt=${XDG_STATE_HOME:-$HOME/.local/state}/raxx/installed

@@ -28,6 +28,33 @@ pub fn block(line: &str, note: &str) -> String {
     format!("# >>> raxx >>> added by raxx setup; raxx setup --undo removes these lines{note}\n{line}\n# <<< raxx <<<\n")
 }
 
+/// What /bin/sh is here (dash on Debian), what it is on macOS, and what somebody types who thinks of zsh.
+pub const SHELLS: [&[&str]; 3] = [&["sh"], &["bash", "--posix"], &["zsh"]];
+
+pub fn install_sh_with(home: &Home, shell: &[&str], args: &[&str]) -> Done {
+    let script = checkout("shell/install.sh");
+    home.run(&[shell, &[script.to_str().expect("UTF-8")], args].concat())
+}
+
+pub fn install_sh(home: &Home, args: &[&str]) -> Done {
+    install_sh_with(home, &["sh"], args)
+}
+
+/// Installs all but the program, which stays where cargo built it: its copy is the slow part.
+pub fn hook_up(home: &Home) -> Done {
+    install_sh(home, &["--no-build", "--bin-dir", built().to_str().expect("UTF-8")])
+}
+
+pub fn built() -> &'static Path {
+    Path::new(RAXX).parent().expect("the program's directory")
+}
+
+/// As a person would describe the run.
+pub fn told(line: &str, done: &Done) -> String {
+    let errors: String = done.err.lines().map(|line| format!("stderr: {line}\n")).collect();
+    format!("$ sh shell/install.sh {line}\n{}{errors}exit: {}\n", done.out, done.code)
+}
+
 /// Nothing that raxx or install.sh wrote for a moment is left.
 pub fn no_litter(home: &Home) {
     let litter: Vec<_> = home.tree().into_keys().filter(|path| path.to_string_lossy().contains(".raxx")).collect();

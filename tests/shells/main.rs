@@ -16,3 +16,4 @@ mod install;
 mod plugin;
 mod setup;
 mod terminal;
+mod uninstall;
