@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::keyring::{self, Bus, Keyring, Manners, PASSWORD, Service, StandIn, Stored};
+use crate::keyring::{self, Behavior, Bus, Keyring, PASSWORD, Service, StandIn, Stored};
 use crate::pty::Terminal;
 use crate::snapshot::{ran, snapshot, transcript};
 use crate::support::{self, Sandbox, text};
@@ -85,7 +85,7 @@ fn told(rows: &[Value]) -> String {
 }
 
 fn serve(sandbox: &mut Sandbox, service: Service) -> StandIn {
-    StandIn::start(sandbox, Manners::Serves(service))
+    StandIn::start(sandbox, Behavior::Serves(service))
 }
 
 fn stored(service: &'static str, value: &'static str) -> Stored {
@@ -245,7 +245,7 @@ fn a_frozen_keyring_is_waited_for_no_longer_than_allowed() {
 #[test]
 fn a_bus_that_never_answers_is_waited_for_no_longer_than_allowed() {
     let mut sandbox = sandbox();
-    let bus = StandIn::start(&mut sandbox, Manners::Silent);
+    let bus = StandIn::start(&mut sandbox, Behavior::Silent);
     assert_slow(&sandbox);
     assert!(bus.connections() > 0);
 }
@@ -307,14 +307,14 @@ fn a_dead_bus_is_told_with_its_address() {
     std::fs::remove_file(&path).unwrap();
 
     let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
-    let _bus = StandIn::start(&mut sandbox, Manners::HangsUp);
+    let _bus = StandIn::start(&mut sandbox, Behavior::HangsUp);
     assert_dead(&sandbox, &address, "a_bus_that_closes_the_connection");
 }
 
 #[test]
 fn a_bus_that_lets_nobody_in_is_told_with_its_address() {
     let mut sandbox = sandbox();
-    let _bus = StandIn::start(&mut sandbox, Manners::Rejects);
+    let _bus = StandIn::start(&mut sandbox, Behavior::Rejects);
     let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
     assert_dead(&sandbox, &address, "a_bus_that_lets_nobody_in");
 }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::keyring::{Bus, Keyring, Manners, Service, StandIn, Stored, std_command};
+use crate::keyring::{Behavior, Bus, Keyring, Service, StandIn, Stored, std_command};
 use crate::snapshot::{ran, snapshot};
 use crate::support::{RAXX, Sandbox, text};
 
@@ -400,7 +400,7 @@ fn the_value_is_in_the_arguments_of_no_process() {
 }
 
 fn serve(sandbox: &mut Sandbox, service: Service) -> StandIn {
-    StandIn::start(sandbox, Manners::Serves(service))
+    StandIn::start(sandbox, Behavior::Serves(service))
 }
 
 fn there() -> Vec<Stored> {

@@ -317,14 +317,14 @@ fn a_signal_while_the_secret_service_is_written_counts_after_what_is_stored_was_
 #[test]
 #[cfg(target_os = "linux")]
 fn a_signal_while_the_store_does_not_answer_ends_with_what_is_known() {
-    use crate::keyring::{Manners, Service, StandIn};
+    use crate::keyring::{Behavior, Service, StandIn};
     let server = Loopback::start();
     let mut sandbox = sandbox(&server);
     let config = fs::read_to_string(sandbox.root().join("config.toml")).unwrap();
     sandbox
         .config(&config.replace("backend = \"file\"\nidentity = \"~/identity.txt\"", "backend = \"secret-service\""));
     let silent = Service { refuses_changes_with: Some(""), ..Service::default() };
-    let store = StandIn::start(&mut sandbox, Manners::Serves(silent));
+    let store = StandIn::start(&mut sandbox, Behavior::Serves(silent));
     let args = ["store", NAME, "--stdin", "--no-check"];
     let mut command = std::process::Command::new(RAXX);
     command.env_clear().envs(sandbox.environment().iter().cloned()).args(args);

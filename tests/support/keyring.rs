@@ -1,4 +1,4 @@
-//! Secret Services for tests: the real gnome-keyring on a bus of its own, and a stand-in whose manners a test chooses.
+//! Secret Services for tests: the real gnome-keyring on its own bus, and a stand-in that the test configures.
 
 #![allow(dead_code)] // each test program uses its own part
 
@@ -17,7 +17,7 @@ use crate::support::Sandbox;
 /// The login keyring's password.
 pub const PASSWORD: &str = "ci-pw";
 
-/// A test that cannot run fails: one that is skipped says nothing about the Secret Service.
+/// Fails if the program is missing: a skipped test would hide faults in the Secret Service code.
 pub fn need(program: &str, package: &str) {
     let found = ["/usr/local/bin", "/usr/bin", "/bin"].iter().any(|dir| Path::new(dir).join(program).is_file());
     assert!(found, "this test needs the program {program}: install {package} (apt-get install {package})");
@@ -30,25 +30,24 @@ pub fn std_command(sandbox: &Sandbox, program: &str) -> Command {
     command
 }
 
-/// Takes a child away: one that is frozen, too.
+/// Kills a child process, even a frozen one, and waits for it.
 fn end(child: &mut Child) {
     let _ = child.kill();
     let _ = child.wait();
 }
 
-/// A session bus that lives as long as this does.
+/// A session bus that runs until this value is dropped.
 pub struct Bus {
     session: Child,
 }
 
 impl Bus {
-    /// A bus as a desktop starts it, which starts gnome-keyring when it is asked for. Everything in the sandbox uses it
-    /// from here on.
+    /// A bus like a desktop's, which starts gnome-keyring on demand. The sandbox uses it from here on.
     pub fn start(sandbox: &mut Sandbox) -> Bus {
         Bus::running(sandbox, &[])
     }
 
-    /// A bus on which nobody provides secrets, and which can start nobody.
+    /// A bus without a Secret Service, which cannot start one either.
     pub fn bare(sandbox: &mut Sandbox) -> Bus {
         let config = sandbox.root().join("bus.conf");
         let listen = format!("<listen>unix:path={}</listen>", sandbox.root().join("bare-bus").display());
@@ -61,7 +60,7 @@ impl Bus {
     fn running(sandbox: &mut Sandbox, options: &[&str]) -> Bus {
         need("dbus-run-session", "dbus");
         let mut session = std_command(sandbox, "dbus-run-session");
-        // It ends when its input does, and so even when the test is killed.
+        // It exits when its stdin closes, even if the test is killed.
         session.args(options).args(["--", "sh", "-c", r#"echo "$DBUS_SESSION_BUS_ADDRESS"; exec cat"#]);
         session.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut session = session.spawn().expect("dbus-run-session starts");
@@ -76,7 +75,7 @@ impl Bus {
 impl Drop for Bus {
     fn drop(&mut self) {
         drop(self.session.stdin.take());
-        // Killed, it would leave its bus behind.
+        // SIGKILL would leave its bus running.
         let deadline = Instant::now() + Duration::from_secs(5);
         while Instant::now() < deadline {
             if !matches!(self.session.try_wait(), Ok(None)) {
@@ -99,7 +98,7 @@ impl Keyring {
         Self::start_as(sandbox, Some(PASSWORD))
     }
 
-    /// One without a password, as on a machine with automatic login. After each start it is locked.
+    /// A keyring without a password, as on a machine with automatic login. After each start it is locked.
     pub fn start_without_password(sandbox: &mut Sandbox) -> Keyring {
         let directory = sandbox.home().join(".local/share/keyrings");
         fs::create_dir_all(&directory).unwrap();
@@ -114,7 +113,7 @@ impl Keyring {
         need("secret-tool", "libsecret-tools");
         need("dbus-send", "dbus");
         let bus = Bus::start(sandbox);
-        // In the foreground, and waited for: else the bus starts a second one, which is locked.
+        // In the foreground, and waited for: otherwise the bus starts a second daemon, which is locked.
         let mut daemon = std_command(sandbox, "gnome-keyring-daemon");
         daemon.args([if password.is_some() { "--unlock" } else { "--start" }, "--foreground", "--components=secrets"]);
         daemon.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -130,13 +129,13 @@ impl Keyring {
         keyring
     }
 
-    /// Stores as a person does.
+    /// Stores a value like another client.
     pub fn store(&self, sandbox: &Sandbox, service: &str, account: &str, value: &str) {
         let arguments = ["store", "--label=test", "service", service, "account", account];
         sandbox.command("secret-tool").args(arguments).write_stdin(value).assert().success();
     }
 
-    /// Locks the collection that everything here is in.
+    /// Locks the collection that contains all items.
     pub fn lock(&self, sandbox: &Sandbox) {
         let collection = "array:objpath:/org/freedesktop/secrets/collection/login";
         let locked =
@@ -144,12 +143,12 @@ impl Keyring {
         assert!(locked, "gnome-keyring did not lock");
     }
 
-    /// Freezes the daemon: it keeps its place on the bus and says nothing any more.
+    /// Stops the daemon: it keeps its name on the bus and does not answer.
     pub fn freeze(&self, sandbox: &Sandbox) {
         sandbox.command("kill").arg("-STOP").arg(self.daemon.id().to_string()).assert().success();
     }
 
-    /// Lets it go on. It does what it was told meanwhile.
+    /// Resumes the daemon, which then processes the calls that arrived meanwhile.
     pub fn thaw(&self, sandbox: &Sandbox) {
         sandbox.command("kill").arg("-CONT").arg(self.daemon.id().to_string()).assert().success();
     }
@@ -161,7 +160,7 @@ impl Drop for Keyring {
     }
 }
 
-/// Calls `org.freedesktop.METHOD` on the bus and says whether it was answered.
+/// Calls `org.freedesktop.METHOD` on the bus and returns whether it succeeded.
 fn call(sandbox: &Sandbox, to: &str, path: &str, method: &str, argument: &str) -> bool {
     let method =
         if to == "org.freedesktop.DBus" { format!("{to}.{method}") } else { format!("org.freedesktop.{method}") };
@@ -170,40 +169,40 @@ fn call(sandbox: &Sandbox, to: &str, path: &str, method: &str, argument: &str) -
     sandbox.command("dbus-send").args(arguments).output().unwrap().status.success()
 }
 
-/// What the stand-in does with those who connect.
+/// How the stand-in treats a connection.
 #[derive(Clone)]
-pub enum Manners {
-    /// Takes the connection and never says anything.
+pub enum Behavior {
+    /// Accepts the connection and never answers.
     Silent,
-    /// Hangs up at once.
+    /// Closes the connection at once.
     HangsUp,
-    /// Lets nobody in.
+    /// Rejects every login.
     Rejects,
-    /// Is a bus with a Secret Service on it.
+    /// Serves as a bus with a Secret Service.
     Serves(Service),
 }
 
-/// A made-up Secret Service.
+/// A Secret Service for tests.
 #[derive(Clone, Default)]
 pub struct Service {
     pub items: Vec<Stored>,
-    /// A search for this service is never answered: KeePassXC asks the person first, when it is told to.
+    /// A search for this service is never answered, like KeePassXC while it asks the user for permission.
     pub hangs_on: Option<&'static str>,
-    /// Whether the collection that the items are in is locked.
+    /// Whether the collection with the items is locked.
     pub locked: bool,
-    /// Reading a value is answered by this error, or not at all if it is empty.
+    /// The error for reading a value; if empty, the call is never answered.
     pub refuses_with: Option<&'static str>,
-    /// A change is answered by this error, or not at all if it is empty.
+    /// The error for a change; if empty, the call is never answered.
     pub refuses_changes_with: Option<&'static str>,
-    /// A change is made only after a dialog, which is offered.
+    /// A change needs a dialog, which the service offers.
     pub prompts: bool,
-    /// There is no default collection, as before the first one is made.
+    /// There is no default collection, as before the first one is created.
     pub no_collection: bool,
-    /// The greeting is never answered.
+    /// The first call on a connection is never answered.
     pub ignores_greetings: bool,
 }
 
-/// One item of it.
+/// An item in the service.
 #[derive(Clone)]
 pub struct Stored {
     pub service: &'static str,
@@ -211,7 +210,7 @@ pub struct Stored {
     pub modified: u64,
 }
 
-/// What the stand-in saw.
+/// What the stand-in has recorded.
 #[derive(Default)]
 struct Seen {
     connections: usize,
@@ -227,10 +226,10 @@ pub struct StandIn {
 }
 
 impl StandIn {
-    /// Everything in the sandbox uses it from here on.
-    pub fn start(sandbox: &mut Sandbox, manners: Manners) -> StandIn {
+    /// Starts it. The sandbox uses it from here on.
+    pub fn start(sandbox: &mut Sandbox, behavior: Behavior) -> StandIn {
         let path = sandbox.root().join("stand-in");
-        _ = std::fs::remove_file(&path); // of one before
+        _ = std::fs::remove_file(&path); // from an earlier start
         let listener = UnixListener::bind(&path).unwrap();
         sandbox.env("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}", path.display()));
         let seen = Arc::new(Mutex::new(Seen::default()));
@@ -240,18 +239,18 @@ impl StandIn {
             for stream in listener.incoming() {
                 let stream = stream.unwrap();
                 shared.lock().unwrap().connections += 1;
-                match &manners {
-                    Manners::Silent => kept.push(stream),
-                    Manners::HangsUp => drop(stream),
-                    Manners::Rejects => {
+                match &behavior {
+                    Behavior::Silent => kept.push(stream),
+                    Behavior::HangsUp => drop(stream),
+                    Behavior::Rejects => {
                         let mut stream = BufReader::new(stream);
                         let mut line = Vec::new();
                         let _ = stream.read_until(b'\n', &mut line);
                         let _ = stream.get_mut().write_all(b"REJECTED ANONYMOUS\r\n");
                     }
-                    Manners::Serves(service) => {
+                    Behavior::Serves(service) => {
                         let (service, shared) = (service.clone(), shared.clone());
-                        // An error is the other end hanging up.
+                        // An error means that the client closed the connection.
                         thread::spawn(move || converse(BufReader::new(stream), &service, &shared));
                     }
                 }
@@ -260,12 +259,12 @@ impl StandIn {
         StandIn { seen }
     }
 
-    /// How often somebody connected.
+    /// How many connections were opened.
     pub fn connections(&self) -> usize {
         self.seen.lock().unwrap().connections
     }
 
-    /// How often somebody became a member of the bus.
+    /// How many clients called `Hello` on the bus.
     pub fn logins(&self) -> usize {
         self.seen.lock().unwrap().logins
     }
@@ -275,18 +274,18 @@ impl StandIn {
         self.seen.lock().unwrap().calls.clone()
     }
 
-    /// What was set or deleted, with its path.
+    /// The changes and deletions, each with its path.
     pub fn changed(&self) -> Vec<String> {
         self.seen.lock().unwrap().changed.clone()
     }
 
-    /// The attributes that were searched for.
+    /// The attributes of each search.
     pub fn searches(&self) -> Vec<HashMap<String, String>> {
         self.seen.lock().unwrap().searches.clone()
     }
 }
 
-/// One connection: the login in lines, then messages, each answered at once or never.
+/// One connection: the text-based login, then messages, each answered at once or never.
 fn converse(mut stream: BufReader<UnixStream>, service: &Service, seen: &Mutex<Seen>) -> std::io::Result<()> {
     stream.read_exact(&mut [0])?;
     loop {
@@ -317,7 +316,7 @@ fn converse(mut stream: BufReader<UnixStream>, service: &Service, seen: &Mutex<S
     }
 }
 
-/// The answer to a call; none is silence.
+/// The answer to a call; `None` means no answer.
 fn answer(service: &Service, seen: &Mutex<Seen>, path: &str, method: &str, mut body: Reader) -> Option<Answer> {
     let mut seen = seen.lock().unwrap();
     seen.calls.push(method.into());
@@ -404,7 +403,7 @@ fn item<'a>(service: &'a Service, path: &str) -> &'a Stored {
     &service.items[at]
 }
 
-/// The path and the method of a call, from the fields of its header.
+/// The path and the method of a call, from its header fields.
 fn addressee(fields: &[u8]) -> (String, String) {
     let mut reader = Reader { bytes: fields, at: 0 };
     let (mut path, mut method) = (String::new(), String::new());
@@ -450,7 +449,7 @@ impl Answer {
     }
 }
 
-/// D-Bus's binary form: everything stands at a multiple of its size.
+/// Writes D-Bus's binary format, in which every value is aligned to its size.
 #[derive(Default)]
 struct Writer {
     bytes: Vec<u8>,
@@ -489,7 +488,7 @@ impl Writer {
         self.variant(signature)
     }
 
-    /// The length does not count the padding before the first element.
+    /// The length does not include the padding before the first element.
     fn array(&mut self, alignment: usize, elements: impl FnOnce(&mut Writer)) {
         self.number(0);
         let length_at = self.bytes.len() - 4;

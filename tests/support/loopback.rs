@@ -1,10 +1,10 @@
 //! Cloudflare, Heroku, GitHub, Infisical and Slack on one loopback port.
 //!
-//! Answers by path and by the credential that was sent, and is as strict about headers as the real ones are: a request
-//! that they would refuse is refused here. Every request is kept, so that a test can say what was sent, how often and
-//! where. Any answer can be replaced by another one, or by a fault that no honest server would produce.
+//! Answers by path and credential, and is as strict about headers as the real APIs: what they would refuse is refused here.
+//! Every request is recorded, so that a test can check what was sent, how often and where. Any answer can be replaced by
+//! another one, or by a fault that no well-behaved server would produce.
 //!
-//! Stands on the standard library and rustls alone, so that `examples/demo.rs` can take it as it is.
+//! Depends only on the standard library and rustls, so that `examples/demo.rs` can include this file.
 
 #![allow(dead_code)] // each test program uses its own part
 
@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long a hanging answer hangs when nobody hangs up: longer than any deadline of a test.
+/// How long a hanging answer waits unless the client disconnects: longer than any deadline of a test.
 const HANG: Duration = Duration::from_secs(60);
 
-/// One request as it arrived.
+/// A request as it arrived.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     pub method: String,
@@ -31,7 +31,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// The value of a header; its name in any case.
+    /// The value of a header, whose name is case-insensitive.
     pub fn header(&self, name: &str) -> Option<&str> {
         let (_, value) = self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name))?;
         Some(value)
@@ -47,21 +47,21 @@ impl Request {
         Some(body["clientSecret"].as_str()?.trim().into())
     }
 
-    /// Whether `secret` stands anywhere in the request.
-    pub fn holds(&self, secret: &str) -> bool {
+    /// Whether `secret` occurs anywhere in the request.
+    pub fn contains(&self, secret: &str) -> bool {
         let headers = self.headers.iter().any(|(_, value)| value.contains(secret));
         headers || self.path.contains(secret) || String::from_utf8_lossy(&self.body).contains(secret)
     }
 }
 
-/// What the server sends back, once.
+/// An answer of the server.
 #[derive(Clone, Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Whether the provider's usual headers (rate limits, request ids, `Server`) stand beside these. What answers in
-    /// front of a provider does not have them.
+    /// Whether the provider's usual headers (rate limits, request ids, `Server`) are added. An answer of a gateway in front of
+    /// a provider does not have them.
     pub from_provider: bool,
 }
 
@@ -71,7 +71,7 @@ impl Answer {
         Answer { from_provider: true, ..Answer::foreign(status, "application/json; charset=utf-8", body) }
     }
 
-    /// An answer of something else: a proxy, a portal, an edge.
+    /// An answer of something else: a proxy, a captive portal, an edge server.
     pub fn foreign(status: u16, content_type: &str, body: &str) -> Answer {
         let headers = vec![("Content-Type".into(), content_type.into())];
         Answer { status, headers, body: body.into(), from_provider: false }
@@ -85,20 +85,20 @@ impl Answer {
         Answer::html(302, "<html><body>Found</body></html>").with("Location", to)
     }
 
-    /// Cloudflare Access in front of an application, with an identity policy: off to the login page.
+    /// Cloudflare Access in front of an application, with an identity policy: a redirect to the login page.
     pub fn access_login(host: &str) -> Answer {
         let login =
             format!("https://raxx-demo.cloudflareaccess.com/cdn-cgi/access/login/{host}?meta=e30&redirect_url=%2F");
         Answer::redirect(&login).with("Server", "cloudflare").with("CF-RAY", "8f00ba4d0f00ba42-FRA")
     }
 
-    /// Cloudflare's firewall, which runs before Access and before the API.
+    /// Cloudflare's firewall, which runs before Access and the API.
     pub fn edge_block() -> Answer {
         let answer = Answer::foreign(403, "text/plain; charset=UTF-8", "error code: 1010");
         answer.with("Server", "cloudflare").with("CF-RAY", "8f00ba4d0f00ba42-FRA")
     }
 
-    /// Adds a header, or replaces the one of that name.
+    /// Adds a header, or replaces the one with that name.
     pub fn with(mut self, name: &str, value: &str) -> Answer {
         self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self.headers.push((name.into(), value.into()));
@@ -106,36 +106,36 @@ impl Answer {
     }
 }
 
-/// What no honest server does.
+/// What no well-behaved server does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// Takes the request and says nothing.
+    /// Reads the request and never answers.
     HangBeforeHeaders,
-    /// Says 200, then nothing.
+    /// Sends status 200, then nothing.
     HangAfterHeaders,
-    /// Resets the connection when the request is there.
+    /// Resets the connection after the request arrived.
     Reset,
     /// Resets it in the middle of the body.
     ResetInBody,
-    /// Ends the connection before the body's announced length.
+    /// Closes the connection before the body reaches the announced length.
     Short,
-    /// A header byte now and then.
+    /// Sends header bytes slowly.
     DripHeaders,
-    /// A byte of a good body now and then.
+    /// Sends the bytes of a good body slowly.
     DripBody,
-    /// A body that never ends.
+    /// Sends an endless body.
     Endless,
-    /// A web page that never ends, a byte now and then.
+    /// Sends an endless web page slowly.
     DripPage,
     /// Resets the connection in the middle of a web page.
     ResetInPage,
-    /// Headers that never end.
+    /// Sends endless headers.
     EndlessHeaders,
-    /// Not HTTP at all.
+    /// Sends something that is not HTTP.
     Noise,
 }
 
-/// What becomes of a request.
+/// How the server reacts to a request.
 #[derive(Clone, Debug)]
 pub enum Reaction {
     Answer(Answer),
@@ -154,7 +154,7 @@ impl From<Fault> for Reaction {
     }
 }
 
-/// The certificate of a server that speaks TLS.
+/// The certificate of a TLS server.
 pub struct Tls {
     config: Arc<rustls::ServerConfig>,
     /// The authority that signed it, as PEM.
@@ -162,19 +162,19 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// A certificate for `name`, signed by an authority made for the purpose.
+    /// A certificate for `name`, signed by an authority created for the test.
     pub fn for_name(name: &str) -> Tls {
         Tls::signed(rcgen::CertificateParams::new(vec![name.to_string()]).expect("a name"))
     }
 
-    /// The same, but its time is over.
+    /// A certificate that has expired.
     pub fn expired(name: &str) -> Tls {
         let mut leaf = rcgen::CertificateParams::new(vec![name.to_string()]).expect("a name");
         leaf.not_after = rcgen::date_time_ymd(2020, 1, 1);
         Tls::signed(leaf)
     }
 
-    /// The same, but its time has not come.
+    /// A certificate that is not valid yet.
     pub fn of_the_future(name: &str) -> Tls {
         let mut leaf = rcgen::CertificateParams::new(vec![name.to_string()]).expect("a name");
         leaf.not_before = rcgen::date_time_ymd(3000, 1, 1);
@@ -185,7 +185,7 @@ impl Tls {
         let mut authority = rcgen::CertificateParams::new(Vec::new()).expect("no names to refuse");
         authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
         let key = rcgen::KeyPair::generate().expect("a key");
-        // Two authorities of one name would be taken for one with a wrong signature.
+        // Unique names: a client would mistake a second authority with the same name for a wrong signature.
         let name = format!("made-up authority {:?}", &key.public_key_raw()[..8]);
         authority.distinguished_name.push(rcgen::DnType::CommonName, name);
         let root = authority.self_signed(&key).expect("a root certificate");
@@ -204,13 +204,13 @@ impl Tls {
         Tls { config: Arc::new(config), authority: root.pem() }
     }
 
-    /// Writes the authority where `SSL_CERT_FILE` can name it.
+    /// Writes the authority to a file for `SSL_CERT_FILE`.
     pub fn write_authority(&self, file: &Path) {
         std::fs::write(file, &self.authority).expect("the authority's file");
     }
 }
 
-/// Cloudflare Access in front of the vault: both headers, or this answer.
+/// Cloudflare Access in front of Infisical: requires both headers, and otherwise gives this answer.
 struct Gate {
     id: String,
     secret: String,
@@ -220,20 +220,20 @@ struct Gate {
 #[derive(Default)]
 struct World {
     requests: Vec<Request>,
-    /// Credentials that the providers know.
+    /// The credentials that the providers accept.
     known: Vec<String>,
-    /// What to do for a credential at a path; an empty path is every path.
+    /// The reaction to a credential at a path; an empty path means every path.
     reactions: HashMap<(String, String), Reaction>,
     always: Option<Reaction>,
-    /// What comes next at a path, before all else that holds there.
+    /// The next reactions at a path, which come before all others there.
     next: HashMap<String, VecDeque<Reaction>>,
     latency: Duration,
     gate: Option<Gate>,
-    /// Failed logins of an Infisical client id, by the time they came.
+    /// The times of failed logins per Infisical client id.
     failures: HashMap<String, Vec<Instant>>,
 }
 
-/// A running server; ends when dropped.
+/// A running server, which stops when dropped.
 pub struct Loopback {
     address: SocketAddr,
     scheme: &'static str,
@@ -242,12 +242,12 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// A server that knows no credential.
+    /// A server that accepts no credential.
     pub fn start() -> Loopback {
         Loopback::serve(None)
     }
 
-    /// The same over TLS.
+    /// A server with TLS that accepts no credential.
     pub fn start_tls(tls: &Tls) -> Loopback {
         Loopback::serve(Some(tls.config.clone()))
     }
@@ -264,67 +264,67 @@ impl Loopback {
                     return;
                 }
                 let Ok(stream) = stream else { continue };
-                let conversation = Conversation { world: world.clone(), stopped: stopped.clone() };
+                let conversation = Connection { world: world.clone(), stopped: stopped.clone() };
                 let tls = tls.clone();
-                // A client that hangs up is no failure of the server.
-                thread::spawn(move || conversation.hold(stream, tls));
+                // A client that disconnects is not a failure of the server.
+                thread::spawn(move || conversation.serve(stream, tls));
             }
         });
         server
     }
 
-    /// `http://127.0.0.1:PORT`; over TLS by name, as certificates are.
+    /// `http://127.0.0.1:PORT`; with TLS a host name, because certificates have one.
     pub fn url(&self) -> String {
         let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
         format!("{}://{host}:{}", self.scheme, self.address.port())
     }
 
-    /// The configuration that sends raxx here for everything.
+    /// The configuration that sends every request of raxx here.
     pub fn config(&self) -> String {
         config(&self.url())
     }
 
-    /// The providers know this credential from now on.
+    /// Makes the providers accept this credential from now on.
     pub fn accept(&self, credential: &str) {
         self.world().known.push(credential.into());
     }
 
-    /// The providers forget it again: revoked.
+    /// Makes the providers reject this credential again, as after a revocation.
     pub fn revoke(&self, credential: &str) {
         self.world().known.retain(|known| known != credential);
     }
 
-    /// What to do whenever `credential` comes.
+    /// Sets the reaction to every request with `credential`.
     pub fn react(&self, credential: &str, reaction: impl Into<Reaction>) {
         self.react_at("", credential, reaction);
     }
 
-    /// What to do when `credential` comes to `path` (without its query).
+    /// Sets the reaction to `credential` at `path` (without its query).
     pub fn react_at(&self, path: &str, credential: &str, reaction: impl Into<Reaction>) {
         self.world().reactions.insert((path.into(), credential.into()), reaction.into());
     }
 
-    /// What to do whoever comes, whatever the headers.
+    /// Sets the reaction to every request, whatever the credential and the headers.
     pub fn always(&self, reaction: impl Into<Reaction>) {
         self.world().always = Some(reaction.into());
     }
 
-    /// What to do at `path`, once, after what was said so before.
+    /// Adds a reaction for one request to `path`, after the ones added before.
     pub fn next(&self, path: &str, reaction: impl Into<Reaction>) {
         self.world().next.entry(path.into()).or_default().push_back(reaction.into());
     }
 
-    /// Forgets what was to come next at `path`.
+    /// Removes the reactions added for `path` with `next`.
     pub fn no_next(&self, path: &str) {
         self.world().next.remove(path);
     }
 
-    /// How long every answer takes.
+    /// Delays every answer.
     pub fn latency(&self, latency: Duration) {
         self.world().latency = latency;
     }
 
-    /// Puts Cloudflare Access in front of the vault: without this pair of headers, `refusal`.
+    /// Puts Cloudflare Access in front of Infisical: without this pair of headers, it answers `refusal`.
     pub fn behind_access(&self, id: &str, secret: &str, refusal: Answer) {
         self.world().gate = Some(Gate { id: id.into(), secret: secret.into(), refusal });
     }
@@ -334,9 +334,9 @@ impl Loopback {
         self.world().requests.clone()
     }
 
-    /// How many requests so far held this secret, in whatever place.
+    /// How many requests so far contained this secret anywhere.
     pub fn attempts(&self, secret: &str) -> usize {
-        self.world().requests.iter().filter(|request| request.holds(secret)).count()
+        self.world().requests.iter().filter(|request| request.contains(secret)).count()
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
@@ -347,12 +347,12 @@ impl Loopback {
 impl Drop for Loopback {
     fn drop(&mut self) {
         self.stopped.store(true, Ordering::Relaxed);
-        // Wakes the accepting thread, which is all that waits without a limit.
+        // Wakes the accepting thread, the only one that waits without a limit.
         let _ = TcpStream::connect(self.address);
     }
 }
 
-/// The configuration that sends raxx to one place for everything.
+/// The configuration that sends every request of raxx to one address.
 pub fn config(url: &str) -> String {
     format!(
         "[provider.cloudflare]\nbase_url = \"{url}/client/v4\"\n\
@@ -362,7 +362,7 @@ pub fn config(url: &str) -> String {
     )
 }
 
-/// A port that refuses connections for as long as this lives: a connection's own end holds it, and nobody listens there.
+/// A port that refuses connections until this value is dropped: a client socket occupies it, and no process listens there.
 pub struct ClosedPort {
     held: TcpStream,
     _listener: TcpListener,
@@ -383,14 +383,14 @@ impl ClosedPort {
 trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
-/// One connection: one request, one reaction.
-struct Conversation {
+/// One connection with one request and one reaction.
+struct Connection {
     world: Arc<Mutex<World>>,
     stopped: Arc<AtomicBool>,
 }
 
-impl Conversation {
-    fn hold(&self, tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<()> {
+impl Connection {
+    fn serve(&self, tcp: TcpStream, tls: Option<Arc<rustls::ServerConfig>>) -> io::Result<()> {
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(HANG))?;
         let raw = tcp.try_clone()?;
@@ -414,7 +414,7 @@ impl Conversation {
                 stream.read_exact(&mut vec![0; rest])?;
                 stream.write_all(&wire(&request, &answer))?;
                 stream.flush()?;
-                // Nothing after the answer: the client need not wait for the end of the thread.
+                // Nothing is sent after the answer, so the client need not wait for this thread.
                 raw.shutdown(std::net::Shutdown::Write)
             }
             Reaction::Fault(fault) => self.misbehave(fault, &mut *stream, rest, &request),
@@ -425,7 +425,7 @@ impl Conversation {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
         let page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n";
         let good = World::acceptance(request);
-        // Closing with the request unread makes the kernel send a reset instead of an end.
+        // Closing with unread data makes the kernel send a reset instead of a normal close.
         if !matches!(fault, Fault::Reset | Fault::ResetInBody | Fault::ResetInPage) {
             stream.read_exact(&mut vec![0; rest])?;
         }
@@ -474,7 +474,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// A byte every tenth of a second: each one resets a timeout that only watches for silence.
+    /// Sends one byte every tenth of a second, which resets a timeout that only detects silence.
     fn drip(&self, stream: &mut dyn Stream, bytes: &[u8]) -> io::Result<()> {
         for byte in bytes {
             if self.stopped.load(Ordering::Relaxed) {
@@ -487,7 +487,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Sleeps, unless the server has ended.
+    /// Sleeps, unless the server has stopped.
     fn pause(&self, time: Duration) {
         let until = Instant::now() + time;
         while !self.stopped.load(Ordering::Relaxed) {
@@ -527,10 +527,10 @@ impl World {
         if self.known.contains(&credential) {
             return World::acceptance(request).into();
         }
-        self.stranger(path, &credential, request).into()
+        self.rejection(path, &credential, request).into()
     }
 
-    /// What a provider says to a credential that it knows.
+    /// A provider's answer to a credential that it accepts.
     fn acceptance(request: &Request) -> Answer {
         let path = request.path.split('?').next().unwrap_or_default();
         let credential = request.credential().unwrap_or_default();
@@ -540,7 +540,7 @@ impl World {
                 r#"{"ok":true,"url":"https://example.slack.com/","team":"Example","user":"raxxbot","team_id":"T0000000000","user_id":"U0000000000","bot_id":"B0000000000","is_enterprise_install":false}"#,
             ),
             "/slack/api/chat.postMessage" => slack_message(request),
-            // An account's token is a stranger to the users' endpoint, however good it is.
+            // The endpoint for user tokens rejects account tokens, even good ones.
             "/client/v4/user/tokens/verify" if credential.starts_with("cfat_") => {
                 cloudflare_error(401, 1000, "Invalid API Token")
             }
@@ -552,7 +552,7 @@ impl World {
                 200,
                 r#"{"allow_tracking":true,"beta":false,"created_at":"2020-01-01T12:00:00Z","delinquent_at":null,"email":"ops@example.test","federated":false,"id":"01234567-89ab-cdef-0123-456789abcdef","identity_provider":null,"last_login":"2026-01-01T12:00:00Z","name":"Made Up","sms_number":null,"suspended_at":null,"two_factor_authentication":true,"updated_at":"2026-01-01T12:00:00Z","verified":true}"#,
             ),
-            // An App's token is good and yet has no user.
+            // An App's token is good but has no user.
             "/user" if credential.starts_with("ghs_") => github_error(
                 403,
                 "Resource not accessible by integration",
@@ -586,11 +586,11 @@ impl World {
         }
     }
 
-    /// What a provider says to one that it does not know.
-    fn stranger(&mut self, path: &str, credential: &str, request: &Request) -> Answer {
+    /// A provider's answer to a credential that it does not accept.
+    fn rejection(&mut self, path: &str, credential: &str, request: &Request) -> Answer {
         if path.starts_with("/client/v4/") && path.ends_with("/tokens/verify") {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
-            // Anything that is not a token's shape is a wrong header to Cloudflare, not a wrong token.
+            // Cloudflare reports a malformed token as a bad header, not as a bad token.
             if credential.len() < 40 || !credential.bytes().all(plain) {
                 return Answer::json(
                     400,
@@ -628,7 +628,7 @@ impl World {
         }
     }
 
-    /// Three failures within thirty seconds lock the identity, whoever made them.
+    /// Three failures within thirty seconds lock the identity for all clients.
     fn failed_login(&mut self, request: &Request) -> Answer {
         let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
         let id = body["clientId"].as_str().unwrap_or_default().to_string();
@@ -643,7 +643,7 @@ impl World {
     }
 }
 
-/// The answer to a request whose headers the provider would not take, before it looks at the credential.
+/// The answer to a request whose headers the provider refuses before it looks at the credential.
 fn refused_headers(path: &str, request: &Request) -> Option<Answer> {
     let bare = request.header("authorization").is_none();
     if path.starts_with("/client/v4/") {
@@ -700,12 +700,12 @@ fn refused_headers(path: &str, request: &Request) -> Option<Answer> {
     }
 }
 
-/// Slack says what is wrong with a status that says that nothing is.
+/// Slack's errors have status 200 and a code in the body.
 pub fn slack_error(code: &str) -> Answer {
     Answer::json(200, &serde_json::json!({"ok": false, "error": code}).to_string())
 }
 
-/// Takes a message that Slack would take.
+/// Slack's answer to a posted message.
 fn slack_message(request: &Request) -> Answer {
     if request.header("content-type") != Some("application/json; charset=utf-8") {
         return slack_error("invalid_post_type");
@@ -723,7 +723,7 @@ fn slack_message(request: &Request) -> Answer {
     }
 }
 
-/// What is wrong with a message.
+/// The error code for a message that Slack would refuse.
 fn slack_refusal(message: &serde_json::Value) -> Option<&'static str> {
     let length = |value: &serde_json::Value| value.as_str().map(|text| text.chars().count());
     let Some(text) = length(&message["text"]).filter(|length| *length > 0) else { return Some("no_text") };
@@ -760,7 +760,7 @@ fn infisical_error(status: u16, error: &str, message: &str) -> Answer {
     Answer::json(status, &body.to_string())
 }
 
-/// What each API says of a path that it has not.
+/// Each API's answer for an unknown path.
 fn not_found(path: &str) -> Answer {
     if path.starts_with("/client/v4/") {
         return cloudflare_error(
@@ -775,7 +775,7 @@ fn not_found(path: &str) -> Answer {
     github_error(404, "Not Found", "https://docs.github.com/rest")
 }
 
-/// The headers that a provider's own answers carry whatever they say.
+/// The headers of all answers of a provider.
 fn usual_headers(path: &str) -> &'static [(&'static str, &'static str)] {
     if path.starts_with("/client/v4/") {
         return &[
@@ -841,8 +841,8 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// Reads a request. Off a bare connection it is only looked at, so that it can be left unread: gives how many bytes are
-/// still to take.
+/// Reads a request. On a connection without TLS the data is only peeked at, so that it can be left unread. Returns how many
+/// bytes are still unread.
 fn read_request(stream: &mut dyn Stream, raw: &TcpStream, bare: bool) -> io::Result<(Request, usize)> {
     let mut bytes = Vec::new();
     let mut chunk = vec![0; 64 * 1024];
@@ -859,13 +859,13 @@ fn read_request(stream: &mut dyn Stream, raw: &TcpStream, bare: bool) -> io::Res
             return Ok((request, if bare { length } else { 0 }));
         }
         if bare {
-            // The rest is on its way; looking again does not wait for it.
+            // The rest is on its way, but peeking again returns at once.
             thread::sleep(Duration::from_millis(1));
         }
     }
 }
 
-/// The request that these bytes are, once they are all there, and its length.
+/// The parsed request and its length, if these bytes are complete.
 fn parse(bytes: &[u8]) -> Option<(Request, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let text = String::from_utf8_lossy(&bytes[..end]).into_owned();

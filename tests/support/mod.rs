@@ -1,4 +1,4 @@
-//! What every test of the binary needs: a throw-away home and a clean environment.
+//! For all tests of the binary: a temporary home and a clean environment.
 
 #![allow(dead_code)] // each test program uses its own part
 
@@ -16,13 +16,13 @@ use tempfile::TempDir;
 /// The binary under test.
 pub const RAXX: &str = env!("CARGO_BIN_EXE_raxx");
 
-/// Longer than anything here may take: what goes past it hangs.
-const HUNG: Duration = Duration::from_secs(60);
+/// Longer than any command can take on a busy machine: a process that exceeds it hangs.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A home of its own: nothing of the person's, of the machine's store or of the test's caller reaches a raxx started here.
+/// A temporary home: raxx in it sees nothing of the user, the system's secret store, or the test's environment.
 pub struct Sandbox {
     _root: TempDir,
-    /// Its real path: macOS has its temporary directory behind a link.
+    /// The real path: on macOS the temporary directory is behind a symlink.
     root: PathBuf,
     env: Vec<(OsString, OsString)>,
 }
@@ -50,12 +50,12 @@ impl Sandbox {
             std::fs::set_permissions(&directory, std::fs::Permissions::from_mode(0o700)).expect("its mode");
             sandbox.env(name, directory);
         }
-        // No store, unless a test brings one.
+        // No store, unless a test adds one.
         sandbox.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent");
         sandbox
     }
 
-    /// The directory that all of it stands in.
+    /// The directory that contains everything.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -64,7 +64,7 @@ impl Sandbox {
         self.path("home")
     }
 
-    /// Where raxx keeps what it remembers.
+    /// raxx's state directory.
     pub fn state(&self) -> PathBuf {
         self.path("home/.local/state/raxx")
     }
@@ -73,7 +73,7 @@ impl Sandbox {
         self.root().join(under)
     }
 
-    /// Writes the configuration and points `RAXX_CONFIG` at it.
+    /// Writes the configuration and points `RAXX_CONFIG` to it.
     pub fn config(&mut self, text: &str) -> &mut Sandbox {
         let file = self.path("config.toml");
         std::fs::write(&file, text).expect("the configuration");
@@ -92,15 +92,15 @@ impl Sandbox {
         self
     }
 
-    /// The whole environment, for what is started by other means (a pty).
+    /// The whole environment, for programs started by other means (a pty).
     pub fn environment(&self) -> &[(OsString, OsString)] {
         &self.env
     }
 
-    /// A program in this home and environment; killed when it hangs.
+    /// A program in this home and environment, which is killed if it hangs.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(self.env.iter().cloned()).current_dir(self.home()).timeout(HUNG);
+        command.env_clear().envs(self.env.iter().cloned()).current_dir(self.home()).timeout(TIMEOUT);
         command
     }
 
@@ -109,7 +109,7 @@ impl Sandbox {
         self.command(RAXX)
     }
 
-    /// Runs `raxx ARGS` in a session of its own, which has no terminal. (perl, as macOS has no `setsid`.)
+    /// Runs `raxx ARGS` in a new session without a terminal. (With perl, because macOS has no `setsid`.)
     pub fn without_terminal(&self, args: &[&str]) -> Output {
         let mut command = self.command("perl");
         command.args(["-MPOSIX", "-e", "POSIX::setsid() > 0 or die; exec @ARGV or die", RAXX]).args(args);
@@ -122,7 +122,7 @@ impl Sandbox {
     }
 }
 
-/// What a program printed.
+/// The output of a program as text.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("raxx prints UTF-8")
 }

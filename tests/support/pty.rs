@@ -1,4 +1,4 @@
-//! A shell on a pseudo-terminal, driven as a person drives it.
+//! A shell on a pseudo-terminal, driven like a user would.
 
 #![allow(dead_code)] // each test program uses its own part
 
@@ -14,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-/// Longer than anything here may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longer than any step can take on a busy machine.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Wide enough that no line of a test wraps, high enough that none scrolls away.
+/// Wide enough that no line of a test wraps, high enough that none scrolls out.
 const ROWS: u16 = 200;
 const COLUMNS: u16 = 240;
 
-/// What a command printed, and its exit code.
+/// The output of a command and its exit code.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ran {
     pub output: String,
@@ -29,13 +29,13 @@ pub struct Ran {
 }
 
 impl Ran {
-    /// What a command that went well prints.
+    /// A command with this output and exit code 0.
     pub fn well(output: &str) -> Ran {
         Ran { output: output.into(), code: 0 }
     }
 }
 
-/// Everything that the terminal showed so far.
+/// Everything that the terminal has shown so far.
 #[derive(Default)]
 struct Shown {
     bytes: Mutex<Vec<u8>>,
@@ -48,7 +48,7 @@ impl Shown {
     }
 }
 
-/// A running program with a terminal of its own; ended when dropped.
+/// A running program with its own terminal; killed when dropped.
 pub struct Terminal {
     child: Box<dyn Child + Send + Sync>,
     keyboard: Box<dyn Write + Send>,
@@ -56,12 +56,12 @@ pub struct Terminal {
     asked: usize,
     /// How much was shown before the last answer.
     answered: usize,
-    // Closing it hangs up.
+    // Closing it sends a hangup.
     master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
-    /// Starts a program in this environment and no other.
+    /// Starts a program with exactly this environment.
     pub fn open(program: &Path, args: &[&str], env: &[(OsString, OsString)], directory: &Path) -> Terminal {
         let size = PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
@@ -79,7 +79,7 @@ impl Terminal {
         let seen = shown.clone();
         thread::spawn(move || {
             let mut buffer = [0; 4096];
-            // The end is an error on Linux.
+            // On Linux, the end of the output is reported as an error.
             while let Ok(n) = screen.read(&mut buffer) {
                 if n == 0 {
                     return;
@@ -91,7 +91,7 @@ impl Terminal {
         Terminal { child, keyboard, shown, asked: 0, answered: 0, master: pair.master }
     }
 
-    /// Presses keys.
+    /// Types keys.
     pub fn keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).and_then(|()| self.keyboard.flush()).expect("the terminal takes keys");
     }
@@ -102,7 +102,7 @@ impl Terminal {
         self.keys("\r");
     }
 
-    /// How many keys the terminal has that no program has read, where it does not wait for the end of a line.
+    /// How many keys the terminal has received that no program has read, if it is not in line mode.
     pub fn unread(&self) -> u64 {
         let path = self.master.tty_name().expect("the terminal has a name");
         let flag = rustix::fs::OFlags::NOCTTY.bits() as i32;
@@ -120,7 +120,7 @@ impl Terminal {
         String::from_utf8_lossy(&self.shown.bytes()).matches(text).count()
     }
 
-    /// What a person sees.
+    /// The screen as the user sees it.
     pub fn screen(&self) -> String {
         let size = |n| NonZeroU16::new(n).expect("not zero");
         let mut parser = vt100::Parser::new(size(ROWS), size(COLUMNS), 0);
@@ -136,17 +136,17 @@ impl Terminal {
         self.wait_for_times(text, 1);
     }
 
-    /// The same, and looks all the time: for what has to be done in the moment in which it is shown.
+    /// Like `wait_for`, but without pauses, for a reaction at the very moment when `text` appears.
     #[track_caller]
     pub fn wait_for_now(&self, text: &str) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while self.times(text) == 0 {
-            assert!(Instant::now() < deadline, "waited in vain for {text:?}; the terminal shows\n{}", self.screen());
+            assert!(Instant::now() < deadline, "timed out waiting for {text:?}; the terminal shows\n{}", self.screen());
             thread::yield_now();
         }
     }
 
-    /// Waits until a question is shown that was not answered before, and types the answer.
+    /// Waits for a question that was shown after the last answer, and types the answer.
     #[track_caller]
     pub fn answer(&mut self, question: &str, answer: &str) {
         let from = self.answered;
@@ -156,30 +156,30 @@ impl Terminal {
         self.line(answer);
     }
 
-    /// Waits until `text` was shown so often.
+    /// Waits until `text` was shown this many times.
     #[track_caller]
     pub fn wait_for_times(&self, text: &str, times: usize) {
         self.wait_until(&format!("{text:?} {times} times"), || self.times(text) >= times);
     }
 
-    /// Waits until a row of the screen is just this.
+    /// Waits until one row of the screen is exactly this text.
     #[track_caller]
     pub fn wait_for_row(&self, row: &str) {
         self.wait_until(&format!("the row {row:?}"), || self.screen().lines().any(|line| line == row));
     }
 
-    /// Waits until it is so.
+    /// Waits until the condition is true.
     #[track_caller]
     pub fn wait_until(&self, what: &str, is_so: impl Fn() -> bool) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         while !is_so() {
-            assert!(Instant::now() < deadline, "waited in vain for {what}; the terminal shows\n{}", self.screen());
+            assert!(Instant::now() < deadline, "timed out waiting for {what}; the terminal shows\n{}", self.screen());
             let bytes = self.shown.bytes();
             drop(self.shown.more.wait_timeout(bytes, Duration::from_millis(20)));
         }
     }
 
-    /// Waits until nothing has been shown for a while.
+    /// Waits until no new output arrives for a while.
     pub fn settle(&self) {
         let mut length = self.shown.bytes().len();
         loop {
@@ -192,12 +192,12 @@ impl Terminal {
         }
     }
 
-    /// Runs a command at the prompt of a shell and gives what it printed.
+    /// Runs a command at the prompt of a shell and returns its output.
     #[track_caller]
     pub fn run(&mut self, command: &str) -> Ran {
         self.asked += 1;
         let typed = format!(r"printf '<{}:%d>\n' $?", self.asked);
-        // The end of the line that was typed looks otherwise than what it prints.
+        // The typed line differs from its output, so the end marker cannot be mistaken for it.
         let mark = format!("<{}:", self.asked);
         self.line(&format!("{command}; {typed}"));
         let ended = |screen: &str| {
@@ -207,20 +207,20 @@ impl Terminal {
             Some((output.trim_matches('\n').to_string(), code.parse().ok()?))
         };
         self.wait_until(&format!("the end of {command}"), || ended(&self.screen()).is_some());
-        let (output, code) = ended(&self.screen()).expect("it has just been there");
+        let (output, code) = ended(&self.screen()).expect("the marker was just found");
         Ran { output, code }
     }
 
-    /// Waits until the program has ended by itself, and gives its exit code.
+    /// Waits until the program exits, and returns its exit code.
     #[track_caller]
     pub fn end(&mut self) -> u32 {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + TIMEOUT;
         loop {
-            if let Some(status) = self.child.try_wait().expect("the program is ours") {
+            if let Some(status) = self.child.try_wait().expect("a child process") {
                 self.settle();
                 return status.exit_code();
             }
-            assert!(Instant::now() < deadline, "it does not end; the terminal shows\n{}", self.screen());
+            assert!(Instant::now() < deadline, "the program did not exit; the terminal shows\n{}", self.screen());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -233,14 +233,14 @@ impl Drop for Terminal {
     }
 }
 
-/// Where a program is, for a test that needs it: one that is skipped says nothing.
+/// The path of a program, which the test requires: a skipped test would hide faults.
 pub fn program(name: &str) -> std::path::PathBuf {
     let places = ["/usr/local/bin", "/usr/bin", "/bin", "/opt/homebrew/bin"];
     let found = places.iter().map(|dir| Path::new(dir).join(name)).find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("this test needs the program {name}"))
 }
 
-/// The value of a variable of the test's own environment, for shells beside the machine's.
+/// The value of a variable in the test's own environment, which names an additional shell.
 pub fn extra(variable: impl AsRef<OsStr>) -> Option<std::path::PathBuf> {
     std::env::var_os(variable).filter(|path| !path.is_empty()).map(Into::into)
 }

@@ -1,6 +1,6 @@
-//! What a person reads, held against what it was: a changed word is a changed file under `snapshots/`, to be read as a diff.
+//! Snapshots of all user-visible text: a changed word changes a file in `snapshots/`, which is reviewed as a diff.
 //!
-//! A new text is taken with `INSTA_UPDATE=always cargo nextest run`, then read, then committed.
+//! To accept a new text: run `INSTA_UPDATE=always cargo nextest run`, read the diff, and commit it.
 
 #![allow(dead_code, unused_macros, unused_imports)] // each test program uses its own part
 
@@ -8,7 +8,7 @@ use std::process::Output;
 
 use crate::support::{Sandbox, text};
 
-/// What was typed, what it printed on each stream, and its exit code.
+/// The command, its output on each stream, and its exit code.
 pub fn transcript(typed: &str, out: &Output) -> String {
     let mut lines = format!("$ {typed}\n{}", text(&out.stdout));
     for line in text(&out.stderr).lines() {
@@ -20,13 +20,13 @@ pub fn transcript(typed: &str, out: &Output) -> String {
     }
 }
 
-/// Runs `raxx ARGS` in the sandbox and gives its transcript.
+/// Runs `raxx ARGS` in the sandbox and returns the transcript.
 pub fn ran(sandbox: &Sandbox, args: &[&str]) -> String {
     let out = sandbox.run(args);
     transcript(&format!("raxx {}", args.join(" ")), &out)
 }
 
-/// What differs between two runs of the same test: the sandbox, ports, times, process numbers.
+/// Replaces what differs between two runs of the same test: the sandbox, ports, times, process ids.
 pub fn settings(sandbox: &Sandbox) -> insta::Settings {
     let mut settings = insta::Settings::clone_current();
     settings.set_prepend_module_to_snapshot(true);
@@ -35,7 +35,7 @@ pub fn settings(sandbox: &Sandbox) -> insta::Settings {
     for root in [real.as_path(), sandbox.root()] {
         settings.add_filter(&regex_of(&root.display().to_string()), "[SANDBOX]");
     }
-    // A text may be of more than one sandbox.
+    // One text can contain several sandboxes.
     settings.add_filter(r"(/[\w.-]+)*/raxx-test-\w+", "[SANDBOX]");
     settings.add_filter(r"(127\.0\.0\.1|localhost):\d+", "$1:[PORT]");
     settings.add_filter(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?( ?UTC|Z)?", "[TIME]");
@@ -55,7 +55,7 @@ fn regex_of(literal: &str) -> String {
         .collect()
 }
 
-/// `snapshot!(sandbox, text)` and `snapshot!(sandbox, "a_name", text)`: the text is as in the file of the test's name.
+/// `snapshot!(sandbox, text)` and `snapshot!(sandbox, "a_name", text)`: compares the text with the file named after the test.
 macro_rules! snapshot {
     ($sandbox:expr, $text:expr) => {
         $crate::snapshot::settings(&$sandbox).bind(|| insta::assert_snapshot!($text))

@@ -1,4 +1,4 @@
-//! The line in the crontab, and what is around it.
+//! The crontab line, and the lines around it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -22,9 +22,9 @@ pub(super) const FOREIGN: &[u8] =
 #[test]
 fn the_crontab_line_is_written_once_changed_and_removed() {
     let machine = Machine::new();
-    let before = machine.everything();
+    let before = machine.all_files();
     machine.set("crontab", FOREIGN);
-    let said = machine.well("schedule install");
+    let said = machine.succeeds("schedule install");
     assert!(said.contains("crontab") && said.contains("08:00 UTC"), "{said}");
     let crontab = || fs::read(machine.fake("crontab")).expect("a crontab");
     let line = format!("0 * * * * {} check --alert --if-due 08:00Z", machine.bin().join("raxx").display());
@@ -33,29 +33,29 @@ fn the_crontab_line_is_written_once_changed_and_removed() {
     assert_eq!(ours.lines().nth(1), Some(&line[..]));
     assert_eq!(ours.lines().count(), 3);
 
-    machine.well("schedule install");
+    machine.succeeds("schedule install");
     assert_eq!(crontab(), once);
 
-    // A line of the person's own behind raxx's stays there when the time changes.
+    // A line of the user's own after raxx's stays there when the time changes.
     machine.set("crontab", [&once, &b"@reboot y\n"[..]].concat());
-    machine.well("schedule install --at 06:40 --local");
+    machine.succeeds("schedule install --at 06:40 --local");
     let changed = crontab();
     assert!(changed.starts_with(FOREIGN) && changed.ends_with(b"# <<< raxx <<<\n@reboot y\n"));
     let (_, said) = machine.status();
     assert!(said.contains("crontab") && said.contains("06:40"), "{said}");
 
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     assert_eq!(crontab(), [FOREIGN, b"@reboot y\n"].concat());
-    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.all_files(), before);
     session!(machine);
 }
 
 #[test]
-fn who_had_no_crontab_has_none_after() {
+fn an_empty_crontab_is_removed_again() {
     let machine = Machine::new();
-    machine.well("schedule install");
+    machine.succeeds("schedule install");
     assert!(machine.fake("crontab").exists());
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     assert!(!machine.fake("crontab").exists());
 }
 
@@ -74,7 +74,7 @@ fn a_path_that_cron_would_misread_is_refused() {
 }
 
 #[test]
-fn a_crontab_that_is_not_understood_is_not_touched() {
+fn an_unreadable_crontab_is_not_changed() {
     let machine = Machine::new();
     let broken = b"# >>> raxx >>> by hand\n0 8 * * * mine\n";
     machine.set("crontab", broken);
@@ -90,7 +90,7 @@ fn a_crontab_that_is_not_understood_is_not_touched() {
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
     // Another scheduler is installed anyway.
     machine.set("manager", "");
-    let said = machine.well("schedule install --via systemd");
+    let said = machine.succeeds("schedule install --via systemd");
     assert!(said.contains("you are not allowed to use this program"), "{said}");
     machine.clear("manager");
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
@@ -98,10 +98,10 @@ fn a_crontab_that_is_not_understood_is_not_touched() {
 }
 
 #[cfg(target_os = "linux")]
-/// The machine's own crontab program, in name spaces in which cron's directory is another one: it never sees the crontab of
-/// whoever runs this test, whatever becomes of the test.
+/// The system's crontab program, in namespaces with another spool directory. It never sees the crontab of the user who runs
+/// this test, even if the test fails.
 struct RealCrontab {
-    /// A script, to be called as `crontab` is.
+    /// A script that is called like `crontab`.
     script: PathBuf,
 }
 
@@ -111,7 +111,7 @@ impl RealCrontab {
         let spool = machine.sandbox.root().join("spool");
         fs::create_dir_all(spool.join("crontabs")).expect("a directory");
         let (crontab, unshare) = (need("crontab", "cron"), need("unshare", "util-linux"));
-        // Somebody who is not root is root in there.
+        // The namespaces make any user root.
         let inner =
             format!("mount --bind {} /var/spool/cron && exec {} -u root \"$@\"", spool.display(), crontab.display());
         let spaces = spaces(&["--mount"]).join(" ");
@@ -147,7 +147,7 @@ impl RealCrontab {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
+fn the_real_crontab_accepts_the_line_and_keeps_all_other_bytes() {
     let mut machine = Machine::new();
     let real = RealCrontab::new(&machine);
     let odd = machine.sandbox.root().join("a b 50% $HOME 'd'");
@@ -169,13 +169,13 @@ fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
     install(&machine, "09:10");
     assert!(real.read().expect("a crontab").starts_with(FOREIGN));
 
-    // cron gives the shell what stands before the first bare `%`, and takes the backslash from the others.
+    // cron passes the text before the first bare `%` to the shell, and removes the backslash from the others.
     let text_now = real.read().expect("a crontab");
     let ours = text(&text_now[FOREIGN.len()..]);
     let line = ours.lines().find(|line| !line.starts_with('#')).expect("a line");
     let command = line.strip_prefix("10 * * * * ").expect("once an hour");
     assert_eq!(command.matches('%').count(), command.matches("\\%").count(), "{command}");
-    // Not due: it does nothing, and goes well. Any other time of the day would make it run.
+    // Not due: it does nothing and exits 0. The time is two minutes ahead, so the check does not run.
     let command = command.replace("\\%", "%");
     let started = |command: &str| {
         let mut shell = Command::new("/bin/sh");
@@ -185,7 +185,7 @@ fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
     let out = started(&command);
     assert_eq!((out.status.code(), text(&out.stderr)), (Some(0), String::new()), "{command}");
     let out = started(&command.replace("09:10Z", "25:00Z"));
-    assert!(text(&out.stderr).starts_with("raxx: "), "it is raxx that was started");
+    assert!(text(&out.stderr).starts_with("raxx: "), "the shell started raxx");
 
     let out = machine.sandbox.run(&["schedule", "uninstall"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
@@ -194,5 +194,5 @@ fn the_real_crontab_takes_the_line_and_keeps_every_foreign_byte() {
     install(&machine, "08:00");
     let out = machine.sandbox.run(&["schedule", "uninstall"]);
     assert!(out.status.success(), "{}", text(&out.stderr));
-    assert_eq!(real.read(), None, "who had none has none");
+    assert_eq!(real.read(), None, "no crontab is left");
 }

@@ -17,7 +17,7 @@ fn plist(text: &str) -> plist::Dictionary {
     value.into_dictionary().expect("a dictionary")
 }
 
-/// The fields that are to be there, all of them.
+/// All fields that the property list must have.
 fn fields(home: &Path, program: &Path, due: &str, minute: i64) -> plist::Dictionary {
     let string = |s: &str| Plist::String(s.into());
     let path = |p: &Path| string(p.to_str().expect("UTF-8"));
@@ -40,14 +40,14 @@ fn sorted(dictionary: plist::Dictionary) -> BTreeMap<String, Plist> {
 }
 
 #[test]
-fn the_property_list_is_right_field_by_field() {
+fn every_field_of_the_property_list_is_correct() {
     let machine = Machine::new();
-    let before = machine.everything();
+    let before = machine.all_files();
     let text = machine.printed("schedule install --print --via launchd");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 0);
     assert_eq!(sorted(plist(&text)), sorted(wanted));
-    assert_eq!(machine.calls(), [""; 0], "nothing is done");
-    assert_eq!(machine.everything(), before, "nothing is written");
+    assert_eq!(machine.calls(), [""; 0], "no program is called");
+    assert_eq!(machine.all_files(), before, "nothing is written");
 
     let text = machine.printed("schedule install --print --via launchd --at 17:45 --local");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "17:45", 45);
@@ -56,23 +56,23 @@ fn the_property_list_is_right_field_by_field() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_zone_with_half_an_hour_looks_at_the_half_hour() {
+fn a_half_hour_time_zone_runs_at_the_half_hour() {
     let machine = Machine::new();
     let india = machine.zone(330 * 60, None);
-    let out = machine.elsewhere(&india, "schedule install --print --via launchd");
+    let out = machine.run_in_zone(&india, "schedule install --print --via launchd");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 30);
     assert_eq!(sorted(plist(&text(&out.stdout))), sorted(wanted), "{}", text(&out.stderr));
 }
 
-/// A terminal's `TZ` is unknown to whoever starts the check, so it counts nowhere: neither when it is written down, nor when
-/// it is due, nor in what is said of it.
+/// The scheduler does not have a terminal's `TZ`, so raxx ignores it: when it saves the time, when it decides whether the check
+/// is due, and in every message.
 #[cfg(target_os = "linux")]
 #[test]
 fn tz_does_not_change_the_time() {
     let mut machine = Machine::new();
     let five_west = machine.zone(-5 * 3600, None);
     machine.sandbox.env("TZ", "Asia/Kolkata");
-    let out = machine.elsewhere(&five_west, "schedule install --via cron --local --at 08:10");
+    let out = machine.run_in_zone(&five_west, "schedule install --via cron --local --at 08:10");
     let said = text(&out.stderr);
     assert!(out.status.success(), "{said}");
     assert_eq!(said.lines().filter(|line| line.contains("warning: TZ")).count(), 1, "{said}");
@@ -84,13 +84,13 @@ fn tz_does_not_change_the_time() {
     assert!(!crontab.contains("TZ"), "{crontab}");
     let next = |tz: &str, machine: &mut Machine| {
         machine.sandbox.env("TZ", tz);
-        let said = text(&machine.elsewhere(&five_west, "schedule status").stdout);
+        let said = text(&machine.run_in_zone(&five_west, "schedule status").stdout);
         said.lines().find(|line| line.contains(" 08:10 MADEUP (")).expect("the next run").to_string()
     };
     let (there, here) = (next("Asia/Kolkata", &mut machine), next("UTC", &mut machine));
     assert_eq!(there.split(" (").next(), here.split(" (").next());
 
-    let out = machine.elsewhere(&five_west, "schedule install --via cron --at 08:10");
+    let out = machine.run_in_zone(&five_west, "schedule install --via cron --at 08:10");
     assert!(!text(&out.stderr).contains("TZ"), "UTC is UTC everywhere: {}", text(&out.stderr));
 }
 
@@ -136,12 +136,12 @@ fn a_launchd_agent_is_installed_once_changed_and_removed() {
     for directory in ["Library/LaunchAgents", "Library/Logs"] {
         fs::create_dir_all(machine.home(directory)).expect("a directory");
     }
-    let before = machine.everything();
+    let before = machine.all_files();
     let file = machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"));
     let (gui, uid) = (format!("gui/{}", uid()), uid());
     let target = format!("{gui}/{LABEL}");
 
-    let said = machine.well("schedule install --via launchd");
+    let said = machine.succeeds("schedule install --via launchd");
     assert!(said.contains("launchd agent") && said.contains("08:00 UTC"), "{said}");
     let load = [
         format!("launchctl bootout {target}"),
@@ -154,37 +154,37 @@ fn a_launchd_agent_is_installed_once_changed_and_removed() {
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "08:00Z", 0);
     assert_eq!(sorted(plist(&written)), sorted(wanted));
     assert_eq!(fs::metadata(&file).expect("it is there").permissions().mode() & 0o777, 0o644);
-    assert!(machine.home("Library/Logs/raxx").is_dir(), "launchd does not make it");
+    assert!(machine.home("Library/Logs/raxx").is_dir(), "launchd does not create it");
 
-    let once = machine.everything();
-    machine.well("schedule install --via launchd");
-    assert_eq!(machine.everything(), once);
+    let once = machine.all_files();
+    machine.succeeds("schedule install --via launchd");
+    assert_eq!(machine.all_files(), once);
     let calls: Vec<String> = machine.calls().into_iter().filter(|c| c.starts_with("launchctl")).collect();
     assert_eq!(calls, [format!("launchctl print {target}")]);
 
     machine.set("busy", "once\ntwice\n");
-    machine.well("schedule install --via launchd --at 9:30");
+    machine.succeeds("schedule install --via launchd --at 9:30");
     let loaded = fs::read_to_string(machine.fake("loaded")).expect("it is loaded");
     let wanted = fields(&machine.sandbox.home(), &machine.bin().join("raxx"), "09:30Z", 30);
-    assert_eq!(sorted(plist(&loaded)), sorted(wanted), "it is loaded in its new form, when the old one is gone");
+    assert_eq!(sorted(plist(&loaded)), sorted(wanted), "the old agent is unloaded and the new one is loaded");
 
     fs::write(machine.home("Library/Logs/raxx/check.log"), "a line\n").expect("a log");
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     assert!(!machine.fake("loaded").exists());
-    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.all_files(), before);
     assert!(!machine.home("Library/Logs/raxx").exists());
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     session!(machine);
 }
 
 #[test]
 fn an_agent_whose_file_was_deleted_is_removed() {
     let machine = Machine::new();
-    machine.well("schedule install --via launchd");
+    machine.succeeds("schedule install --via launchd");
     fs::remove_file(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist"))).expect("the file");
-    assert!(machine.well("schedule uninstall").contains("launchd agent"));
-    assert!(!machine.fake("loaded").exists(), "launchd goes on with it");
-    machine.well("schedule uninstall");
+    assert!(machine.succeeds("schedule uninstall").contains("launchd agent"));
+    assert!(!machine.fake("loaded").exists(), "the agent is still loaded");
+    machine.succeeds("schedule uninstall");
     session!(machine);
 }
 
@@ -193,14 +193,14 @@ fn an_agent_that_launchd_refuses_is_not_left_behind() {
     let machine = Machine::new();
     machine.set("no-bootstrap", "5");
     let said = machine.refused("schedule install --via launchd");
-    assert!(said.contains("launchctl bootstrap") && said.contains("as the test wants"), "{said}");
+    assert!(said.contains("launchctl bootstrap") && said.contains("refused by the test"), "{said}");
     assert!(!machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
-    assert!(!machine.sandbox.state().exists(), "what was not installed is not remembered either");
+    assert!(!machine.sandbox.state().exists(), "a failed installation leaves no state");
     machine.clear("no-bootstrap");
 
-    // Nobody is logged in on the screen.
+    // No one is logged in at the screen.
     machine.set("no-bootstrap", "125");
-    machine.well("schedule install --via launchd");
+    machine.succeeds("schedule install --via launchd");
     assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists());
     let (code, said) = machine.status();
     assert_eq!(code, 1, "{said}");
@@ -209,32 +209,32 @@ fn an_agent_that_launchd_refuses_is_not_left_behind() {
 }
 
 #[test]
-fn without_a_session_on_the_screen_the_agent_waits_for_one() {
-    // Versions of macOS differ in how they say it.
-    for (refuse, nobody) in [("5", "112"), ("5", "113"), ("5", "125"), ("112", "112"), ("113", "1"), ("125", "1")] {
+fn without_a_gui_session_the_agent_waits_for_a_login() {
+    // macOS versions report it differently.
+    for (refuse, no_session) in [("5", "112"), ("5", "113"), ("5", "125"), ("112", "112"), ("113", "1"), ("125", "1")] {
         let machine = Machine::new();
         machine.set("no-bootstrap", refuse);
-        machine.set("nobody", nobody);
-        machine.well("schedule install --via launchd");
-        assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists(), "{refuse}, {nobody}");
+        machine.set("no-session", no_session);
+        machine.succeeds("schedule install --via launchd");
+        assert!(machine.home(&format!("Library/LaunchAgents/{LABEL}.plist")).exists(), "{refuse}, {no_session}");
         let tries = machine.calls().iter().filter(|call| call.starts_with("launchctl bootstrap")).count();
-        assert_eq!(tries, 1, "{refuse}, {nobody}");
-        // The same is said in each case, and in the status where `launchctl print` knows it.
-        if nobody != "1" {
+        assert_eq!(tries, 1, "{refuse}, {no_session}");
+        // The output is the same each time, and so is the status if `launchctl print` reports it.
+        if no_session != "1" {
             assert_eq!(machine.status().0, 1);
         }
-        machine.well("schedule install --via launchd");
-        let name = if nobody == "1" { "no_session_by_bootstrap" } else { "no_session_by_print" };
+        machine.succeeds("schedule install --via launchd");
+        let name = if no_session == "1" { "no_session_by_bootstrap" } else { "no_session_by_print" };
         session!(machine, name);
     }
 }
 
 #[test]
-fn what_macos_keeps_from_an_agent_is_named() {
+fn folders_that_macos_protects_from_agents_are_named() {
     let machine = Machine::new();
-    let said = machine.well("schedule install --via launchd");
+    let said = machine.succeeds("schedule install --via launchd");
     assert!(!said.contains("Full Disk Access"), "{said}");
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     for (folder, link) in [("Documents", ".local"), ("Library/Mobile Documents/dotfiles", ".local/state")] {
         let machine = Machine::new();
         let (real, link) = (machine.home(folder).join("own"), machine.home(link));
@@ -242,7 +242,7 @@ fn what_macos_keeps_from_an_agent_is_named() {
         fs::create_dir_all(link.parent().expect("a parent")).expect("a directory");
         _ = fs::remove_dir_all(&link);
         symlink(&real, &link).expect("a link");
-        let said = machine.well("schedule install --via launchd");
+        let said = machine.succeeds("schedule install --via launchd");
         let folder = machine.home(folder.trim_end_matches("/dotfiles"));
         assert!(said.contains(&format!(" {}", folder.display())) && said.contains("Full Disk Access"), "{said}");
         session!(

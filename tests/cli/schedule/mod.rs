@@ -1,5 +1,5 @@
-//! The daily check: what is written for launchd, systemd and cron is read by themselves or by a parser, twice is once, nothing
-//! is left behind; and the check that is started once an hour runs once a day.
+//! The daily check: launchd, systemd and cron, or a parser, accept what raxx writes; installing twice is the same as once;
+//! uninstalling leaves nothing behind; and the hourly run checks once a day.
 
 mod cron;
 mod due;
@@ -24,22 +24,22 @@ use crate::snapshot::transcript;
 use support::{RAXX, Sandbox, text};
 
 const LABEL: &str = "app.raxx.session-bootstrap";
-/// The channel that a configuration with credentials of its own has to name.
+/// The channel that a configuration with its own credentials must set.
 const SLACK: &str = "[alert.slack]\nchannel = \"#ops\"\n";
 const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 const TOKEN: &str = "ghp_MadeUpForTheScheduleTests01234567cdef";
 
-/// What launchctl does, as far as raxx uses it. `loaded` is what is loaded; `no-bootstrap` and `busy` choose its manners, and
-/// `nobody` is what it ends with if there is no session on the screen.
+/// A stand-in for launchctl, as far as raxx uses it. `loaded` is the loaded agent; `no-bootstrap` and `busy` make it fail, and
+/// `no-session` has the exit code for a machine without a GUI session.
 const LAUNCHCTL: &str = r#"#!/bin/sh
 cd "$FAKE" && echo "launchctl $*" >>calls
 case $1 in
 print)
-    case $2 in */*/*) ;; *) test ! -e nobody || exit "$(cat nobody)" ;; esac
+    case $2 in */*/*) ;; *) | exit "$(cat nobody)"|test ! -e no-session || exit "$(cat no-session)"|| exit "$(cat nobody)" ;; esac
     test -e loaded ;;
 bootout) rm loaded 2>/dev/null || { echo "Boot-out failed: 3: No such process" >&2; exit 3; } ;;
 bootstrap)
-    test ! -e no-bootstrap || { echo "Bootstrap failed: $(cat no-bootstrap): as the test wants" >&2; exit "$(cat no-bootstrap)"; }
+    test ! -e no-bootstrap || { echo "Bootstrap failed: $(cat no-bootstrap): refused by the test" >&2; exit "$(cat no-bootstrap)"; }
     if test -s busy; then
         sed 1d busy >rest && mv rest busy
         echo "Bootstrap failed: 5: Input/output error" >&2
@@ -50,7 +50,7 @@ bootstrap)
 esac
 "#;
 
-/// What `systemctl --user` does, as far as raxx uses it: there is a manager where `manager` is.
+/// A stand-in for `systemctl --user`, as far as raxx uses it. It reaches a manager if the file `manager` exists.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 cd "$FAKE" && test -e manager || { echo "Failed to connect to bus: No medium found" >&2; exit 1; }
 units=$HOME/.config/systemd/user
@@ -64,13 +64,13 @@ echo "systemctl --user $*" >>calls
 case $1 in
 enable) mkdir -p "$units/timers.target.wants" && ln -sf "../$2" "$units/timers.target.wants/" ;;
 restart)
-    test ! -e no-restart || { echo "Failed to restart $2: as the test wants" >&2; exit 1; }
+    test ! -e no-restart || { echo "Failed to restart $2: refused by the test" >&2; exit 1; }
     cp "$units/$2" active ;;
 disable) rm -f active "$units/timers.target.wants/$3" ;;
 esac
 "#;
 
-/// Debian's crontab of somebody without one, in a file: `refuse` is what it says instead.
+/// A stand-in for Debian's crontab, which keeps it in a file. `refuse` has an error message to fail with.
 const CRONTAB: &str = r#"#!/bin/sh
 cd "$FAKE" && echo "crontab $*" >>calls
 test ! -e refuse || { cat refuse >&2; exit 1; }
@@ -81,10 +81,10 @@ case $1 in
 esac
 "#;
 
-/// The user that `id -un` names: one that systemd does not know.
+/// The user name that `id -un` prints, which systemd does not know.
 const ID: &str = "#!/bin/sh\necho op-of-the-tests\n";
 
-/// A snapshot of everything that was run on a machine since the last one.
+/// A snapshot of all_files that ran on a machine since the last one.
 macro_rules! session {
     ($machine:expr) => {
         $crate::snapshot::snapshot!($machine.sandbox, $machine.session())
@@ -95,11 +95,11 @@ macro_rules! session {
 }
 use session;
 
-/// A home whose PATH begins with stand-ins for the schedulers' programs.
+/// A home whose PATH starts with stand-ins for the schedulers' programs.
 struct Machine {
-    /// The transcripts of what was run.
+    /// The transcripts of the commands that ran.
     ran: Mutex<String>,
-    /// What is named like a cron daemon for as long as this lives.
+    /// A process with the name of a cron daemon, which runs as long as this value exists.
     daemon: std::process::Child,
     sandbox: Sandbox,
 }
@@ -122,7 +122,7 @@ impl Machine {
         for (name, script) in [("launchctl", LAUNCHCTL), ("systemctl", SYSTEMCTL), ("crontab", CRONTAB), ("id", ID)] {
             executable(&bin.join(name), script);
         }
-        // No systemctl or crontab of the machine's own; what the stand-ins need is linked.
+        // PATH has no real systemctl or crontab; the programs that the stand-ins need are linked.
         for program in ["sh", "cat", "cp", "rm", "mv", "sed", "mkdir", "ln"] {
             let real = ["/bin", "/usr/bin"].map(|directory| Path::new(directory).join(program));
             let real = real.iter().find(|path| path.exists()).expect("every Unix has it");
@@ -130,7 +130,7 @@ impl Machine {
         }
         symlink(RAXX, bin.join("raxx")).expect("a link");
         sandbox.env("PATH", &bin).env("FAKE", &fake).env("TZ", "UTC");
-        // Not carried into the units, so that the tests see them short; one test sets them.
+        // Without these, the units stay short; one test sets them.
         for name in ["XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME"] {
             sandbox.unset(name);
         }
@@ -160,7 +160,7 @@ impl Machine {
         fs::remove_file(self.fake(name)).expect("it was there");
     }
 
-    /// What the schedulers' programs were called with since the last time.
+    /// The calls to the schedulers' programs since the last call of this function.
     fn calls(&self) -> Vec<String> {
         let calls = fs::read_to_string(self.fake("calls")).unwrap_or_default();
         let _ = fs::remove_file(self.fake("calls"));
@@ -171,7 +171,7 @@ impl Machine {
         self.run_as("raxx", line)
     }
 
-    /// Runs raxx by this path.
+    /// Runs raxx through this path.
     fn run_as(&self, program: impl AsRef<OsStr>, line: &str) -> Output {
         let out = self.sandbox.command(program).args(line.split(' ')).output().expect("raxx starts");
         self.record(line, &out);
@@ -183,14 +183,14 @@ impl Machine {
         *self.ran.lock().expect("no test panics in it") += &transcript(&format!("raxx {line}"), out);
     }
 
-    /// What was run since the last time, without what differs between users and distributions.
+    /// The commands that ran since the last call, without what differs between users and distributions.
     fn session(&self) -> String {
         let ran = std::mem::take(&mut *self.ran.lock().expect("no test panics in it"));
         ran.replace("service crond start", "service cron start").replace(&format!("gui/{}", uid()), "gui/[UID]")
     }
 
-    /// Runs raxx, which exits 0, and returns what it prints to stderr.
-    fn well(&self, line: &str) -> String {
+    /// Runs raxx, which must exit 0, and returns its stderr.
+    fn succeeds(&self, line: &str) -> String {
         let out = self.run(line);
         let said = text(&out.stderr);
         assert_eq!(out.status.code(), Some(0), "{line}: {said}");
@@ -198,7 +198,7 @@ impl Machine {
         said
     }
 
-    /// Runs raxx, which exits 2, and returns the error.
+    /// Runs raxx, which must exit 2, and returns the error.
     fn refused(&self, line: &str) -> String {
         let out = self.run(line);
         let said = text(&out.stderr);
@@ -222,7 +222,7 @@ impl Machine {
     }
 
     #[cfg(target_os = "linux")]
-    /// A time zone as the system keeps them: so many seconds east of Greenwich, and from a moment on so many.
+    /// A time zone file: an offset in seconds east of Greenwich, and optionally a later moment with another offset.
     fn zone(&self, offset: i32, then: Option<(Timestamp, i32)>) -> PathBuf {
         let header = |transitions: u32, types: u32| {
             let counts = [0, 0, 0, transitions, types, 7];
@@ -242,8 +242,8 @@ impl Machine {
     }
 
     #[cfg(target_os = "linux")]
-    /// raxx, where the machine's own clock is in this zone: in a name space in which it is `/etc/localtime`.
-    fn elsewhere(&self, zone: &Path, line: &str) -> Output {
+    /// Runs raxx in a mount namespace where `/etc/localtime` is this zone.
+    fn run_in_zone(&self, zone: &Path, line: &str) -> Output {
         let script = "mount --bind \"$1\" /etc/localtime && shift && PATH=$1 && shift && exec \"$@\"";
         let mut command = self.sandbox.command(need("unshare", "util-linux"));
         command.args(spaces(&["--mount"])).args(["/bin/sh", "-c", script, "sh"]).arg(zone).arg(self.bin());
@@ -251,12 +251,12 @@ impl Machine {
         let out = command.output().expect("unshare starts");
         self.record(line, &out);
         let said = text(&out.stderr);
-        assert!(!said.contains("unshare:") && !said.contains("mount:"), "this test needs name spaces: {said}");
+        assert!(!said.contains("unshare:") && !said.contains("mount:"), "this test needs namespaces: {said}");
         out
     }
 
-    /// Every file, link and directory of the home, with its bytes.
-    fn everything(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    /// Every file, link and directory of the home, with its contents.
+    fn all_files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let mut found = BTreeMap::new();
         let mut open = vec![self.sandbox.home()];
         while let Some(directory) = open.pop() {
@@ -282,14 +282,14 @@ fn uid() -> String {
 }
 
 #[cfg(target_os = "linux")]
-/// A test that cannot run fails: one that is skipped says nothing about the scheduler.
+/// Fails if the program is missing: a skipped test would hide faults in the scheduler code.
 fn need(program: &str, package: &str) -> PathBuf {
     let found = ["/usr/bin", "/bin", "/usr/local/bin"].iter().map(|d| Path::new(d).join(program)).find(|p| p.is_file());
     found.unwrap_or_else(|| panic!("this test needs {program}: install {package} (apt-get install {package})"))
 }
 
 #[cfg(target_os = "linux")]
-/// What makes `unshare` give these name spaces, also to somebody who is not root.
+/// The `unshare` arguments for these namespaces, which also work without root.
 fn spaces<'a>(wanted: &[&'a str]) -> Vec<&'a str> {
     let root = uid() == "0";
     (!root).then_some("--map-root-user").into_iter().chain(wanted.iter().copied()).collect()

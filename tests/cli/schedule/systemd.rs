@@ -18,7 +18,7 @@ use crate::support::loopback::Loopback;
 #[cfg(not(target_os = "macos"))]
 use crate::support::{RAXX, Sandbox, text};
 
-/// Splits what `--print` shows into files, by their names.
+/// Splits the output of `--print` into files by name.
 fn units(printed: &str) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     for part in printed.split("# /").skip(1) {
@@ -36,9 +36,9 @@ fn lines(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_units_are_right_line_by_line() {
+fn every_line_of_the_units_is_correct() {
     let machine = Machine::new();
-    let before = machine.everything();
+    let before = machine.all_files();
     let files = units(&machine.printed("schedule install --print --via systemd"));
     let service = &files["raxx-session-bootstrap.service"];
     let timer = &files["raxx-session-bootstrap.timer"];
@@ -48,7 +48,7 @@ fn the_units_are_right_line_by_line() {
     let when = format!("{description} at 08:00 UTC: once an hour raxx looks whether it is due");
     let timing = ["[Unit]", &when, "[Timer]", "OnCalendar=*-*-* *:00:00 UTC", "Persistent=true"];
     assert_eq!(lines(timer), [&timing[..], &["[Install]", "WantedBy=timers.target"]].concat());
-    assert_eq!(machine.everything(), before, "nothing is written");
+    assert_eq!(machine.all_files(), before, "nothing is written");
 
     let local = units(&machine.printed("schedule install --print --via systemd --at 7:05 --local"));
     assert!(lines(&local["raxx-session-bootstrap.timer"]).contains(&"OnCalendar=*-*-* *:05:00"));
@@ -88,7 +88,7 @@ fn systemd_accepts_the_units_for_any_path() {
         let said = format!("{}{}", text(&out.stdout), text(&out.stderr));
         assert!(out.status.success() && !said.contains("raxx-session-bootstrap"), "{said}");
     }
-    // It takes no quotes there, however they are written.
+    // systemd accepts no quotes in this path, escaped or not.
     machine.sandbox.unset("RAXX_CONFIG");
     let quote = machine.sandbox.root().join("it's");
     fs::create_dir(&quote).expect("a directory");
@@ -97,7 +97,7 @@ fn systemd_accepts_the_units_for_any_path() {
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).contains("it's/raxx"), "{}", text(&out.stderr));
     session!(machine);
-    // That it would have said so: a program that is not there.
+    // Shows that systemd-analyze would have reported an error: a missing program.
     fs::remove_file(odd.join("raxx")).expect("the link");
     let out = verify(&machine, &machine.sandbox.root().join("units"));
     assert!(text(&out.stderr).contains("not executable"), "{}", text(&out.stderr));
@@ -105,7 +105,7 @@ fn systemd_accepts_the_units_for_any_path() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn systemd_looks_at_the_time_of_utc_wherever_the_machine_is() {
+fn systemd_uses_utc_in_every_time_zone() {
     let analyze = need("systemd-analyze", "systemd");
     let machine = Machine::new();
     let files = units(&machine.printed("schedule install --print --via systemd --at 08:15"));
@@ -113,7 +113,7 @@ fn systemd_looks_at_the_time_of_utc_wherever_the_machine_is() {
     let calendar = timer.lines().find_map(|line| line.strip_prefix("OnCalendar=")).expect("a time");
     for zone in ["UTC", "America/New_York", "Asia/Kolkata"] {
         let mut command = machine.sandbox.command(&analyze);
-        // New York's clocks go back on the first of November.
+        // New York's clocks go back on November 1.
         command.args(["calendar", "--base-time=2026-10-31 00:00:00 UTC", "--iterations=60", calendar]).env("TZ", zone);
         let out = command.output().expect("systemd-analyze starts");
         let said = text(&out.stdout);
@@ -127,34 +127,34 @@ fn systemd_looks_at_the_time_of_utc_wherever_the_machine_is() {
 fn a_systemd_timer_is_installed_once_changed_and_removed() {
     let machine = Machine::new();
     machine.set("manager", "");
-    let before = machine.everything();
+    let before = machine.all_files();
     let units = machine.home(".config/systemd/user");
     let timer = "raxx-session-bootstrap.timer";
 
-    let said = machine.well("schedule install");
+    let said = machine.succeeds("schedule install");
     assert!(said.contains("systemd user timer") && said.contains("08:00 UTC"), "{said}");
     let started = [format!("systemctl --user enable {timer}"), format!("systemctl --user restart {timer}")];
     let systemctl = |calls: Vec<String>| calls.into_iter().filter(|c| c.starts_with("systemctl")).collect::<Vec<_>>();
     assert_eq!(systemctl(machine.calls()), [&["systemctl --user daemon-reload".to_string()][..], &started].concat());
-    let once = machine.everything();
+    let once = machine.all_files();
 
-    machine.well("schedule install");
-    assert_eq!(machine.everything(), once);
+    machine.succeeds("schedule install");
+    assert_eq!(machine.all_files(), once);
     assert_eq!(systemctl(machine.calls()), [""; 0]);
 
-    machine.well("schedule install --at 21:00");
+    machine.succeeds("schedule install --at 21:00");
     assert_eq!(fs::read(machine.fake("active")).unwrap(), fs::read(units.join(timer)).unwrap(), "with its new time");
     let (code, said) = machine.status();
     assert!(said.contains("systemd user timer") && said.contains("21:00 UTC"), "{said}");
     assert_eq!(code, 0, "{said}");
 
-    // What systemd itself notes of a persistent timer.
+    // The stamp file that systemd writes for a persistent timer.
     let stamp = machine.home(".local/share/systemd/timers/stamp-raxx-session-bootstrap.timer");
     fs::create_dir_all(stamp.parent().expect("a directory")).expect("a directory");
     fs::write(&stamp, "").expect("a stamp");
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     assert!(!machine.fake("active").exists());
-    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.all_files(), before);
     session!(machine);
 }
 
@@ -163,23 +163,23 @@ fn a_timer_that_does_not_start_is_not_left_behind() {
     let machine = Machine::new();
     machine.set("manager", "");
     machine.set("no-restart", "");
-    let before = machine.everything();
+    let before = machine.all_files();
     let said = machine.refused("schedule install");
     assert!(said.contains("systemctl --user restart: Failed to restart"), "{said}");
-    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.all_files(), before);
     session!(machine);
 }
 
 #[test]
-fn without_a_manager_cron_is_suggested() {
+fn without_a_user_manager_cron_is_suggested() {
     let machine = Machine::new();
-    let before = machine.everything();
+    let before = machine.all_files();
     let said = machine.refused("schedule install --via systemd");
     assert!(
         said.contains("Failed to connect to bus") && said.ends_with("type: raxx schedule install --via cron"),
         "{said}"
     );
-    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.all_files(), before);
     session!(machine);
 }
 
@@ -187,16 +187,16 @@ fn without_a_manager_cron_is_suggested() {
 fn a_timer_whose_units_were_deleted_is_removed() {
     let machine = Machine::new();
     machine.set("manager", "");
-    let before = machine.everything();
-    machine.well("schedule install");
+    let before = machine.all_files();
+    machine.succeeds("schedule install");
     for unit in ["service", "timer"] {
         let file = machine.home(".config/systemd/user").join(format!("raxx-session-bootstrap.{unit}"));
         fs::remove_file(file).expect("the unit");
     }
-    assert!(machine.well("schedule uninstall").contains("systemd user timer"));
-    assert!(!machine.fake("active").exists(), "the timer goes on");
-    assert_eq!(machine.everything(), before);
-    machine.well("schedule uninstall");
+    assert!(machine.succeeds("schedule uninstall").contains("systemd user timer"));
+    assert!(!machine.fake("active").exists(), "the timer is still active");
+    assert_eq!(machine.all_files(), before);
+    machine.succeeds("schedule uninstall");
     session!(machine);
 }
 
@@ -204,7 +204,7 @@ fn a_timer_whose_units_were_deleted_is_removed() {
 fn the_status_reports_a_timer_that_is_not_active() {
     let machine = Machine::new();
     machine.set("manager", "");
-    machine.well("schedule install --via systemd");
+    machine.succeeds("schedule install --via systemd");
     machine.session();
     machine.clear("active");
     let (code, said) = machine.status();
@@ -218,7 +218,7 @@ fn the_status_reports_a_timer_that_is_not_active() {
     session!(machine);
 }
 
-/// A manager of its own, in name spaces of its own: nothing of it is left when the script ends.
+/// A user manager in its own namespaces: nothing of it remains when the script ends.
 #[cfg(target_os = "linux")]
 const MANAGER: &str = r#"
 mount -t tmpfs tmpfs /run
@@ -245,7 +245,7 @@ echo "enabled: $(systemctl --user is-enabled raxx-session-bootstrap.timer 2>/dev
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_real_manager_takes_starts_and_forgets_the_timer() {
+fn a_real_manager_loads_starts_and_removes_the_timer() {
     need("systemd-analyze", "systemd");
     let unshare = need("unshare", "util-linux");
     let server = Loopback::start();
@@ -255,7 +255,7 @@ fn a_real_manager_takes_starts_and_forgets_the_timer() {
     sandbox.config(&format!(
         "{text_of}enabled = false\n{SLACK}[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"
     ));
-    // The test's own variables are to reach the service, but not raxx's paths: it has those in the unit.
+    // The test's own variables must reach the service, but not the XDG paths: those are in the unit.
     sandbox.env("XDG_RUNTIME_DIR", "/run/raxx-test").unset("DBUS_SESSION_BUS_ADDRESS").env("TZ", "UTC");
     for name in ["XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
         sandbox.unset(name);
@@ -284,6 +284,6 @@ fn a_real_manager_takes_starts_and_forgets_the_timer() {
     assert_eq!(line("after"), "", "{said}");
     assert_eq!(line("enabled:"), "");
     for under in [".config/systemd", ".local/share/systemd"] {
-        assert!(!sandbox.home().join(under).exists(), "{under} is left");
+        assert!(!sandbox.home().join(under).exists(), "{under} was not removed");
     }
 }

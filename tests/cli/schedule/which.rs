@@ -1,4 +1,4 @@
-//! Which scheduler is used, and what is wrong with the arguments.
+//! The choice of the scheduler, and invalid arguments.
 
 #[cfg(not(target_os = "macos"))]
 use std::fs;
@@ -22,7 +22,7 @@ fn a_machine_without_a_scheduler() {
     let said = machine.refused("schedule install");
     assert!(said.ends_with("raxx check --alert"), "{said}");
     assert!(machine.refused("schedule install --via cron").contains("crontab"));
-    machine.well("schedule uninstall");
+    machine.succeeds("schedule uninstall");
     let (code, said) = machine.status();
     assert!(code == 1 && said.contains("type: raxx schedule install"), "{said}");
     session!(machine);
@@ -33,9 +33,9 @@ fn a_machine_without_a_scheduler() {
 fn a_machine_that_has_systemd_now_runs_the_check_once() {
     let machine = Machine::new();
     machine.set("crontab", FOREIGN);
-    machine.well("schedule install");
+    machine.succeeds("schedule install");
     machine.set("manager", "");
-    machine.well("schedule install");
+    machine.succeeds("schedule install");
     assert_eq!(fs::read(machine.fake("crontab")).unwrap(), FOREIGN);
     let (code, said) = machine.status();
     assert!(said.contains("systemd user timer") && !said.contains("crontab"), "{said}");
@@ -46,7 +46,7 @@ fn a_machine_that_has_systemd_now_runs_the_check_once() {
 #[test]
 fn an_invalid_time_is_refused() {
     let machine = Machine::new();
-    let before = machine.everything();
+    let before = machine.all_files();
     for bad in ["24", "24:00", "08:60", "noon", "08:00Z", ""] {
         let out = machine.run(&format!("schedule install --at {bad}"));
         assert_eq!(out.status.code(), Some(2), "{bad}");
@@ -54,13 +54,13 @@ fn an_invalid_time_is_refused() {
     }
     let out = machine.run("schedule install --utc --local");
     assert_eq!(out.status.code(), Some(2));
-    assert_eq!(machine.everything(), before);
+    assert_eq!(machine.all_files(), before);
     session!(machine);
 }
 
 #[cfg(target_os = "linux")]
 #[test]
-fn what_a_scheduler_cannot_hold_is_refused() {
+fn text_that_a_scheduler_cannot_represent_is_refused() {
     use std::os::unix::ffi::OsStrExt as _;
     use std::os::unix::fs::PermissionsExt as _;
     let mut machine = Machine::new();
@@ -80,7 +80,7 @@ fn what_a_scheduler_cannot_hold_is_refused() {
     machine.refused("schedule install --via cron");
     fs::set_permissions(machine.bin().join("crontab"), fs::Permissions::from_mode(0o644)).expect("its mode");
     machine.refused("schedule install --via cron");
-    // The manager was started with another configuration directory than this shell has.
+    // The manager was started with a different configuration directory than this shell's.
     machine.sandbox.env("XDG_CONFIG_HOME", machine.sandbox.root().join("elsewhere"));
     executable(&machine.bin().join("systemctl"), "#!/bin/sh\necho /etc/systemd/user\n");
     machine.refused("schedule install --via systemd");
