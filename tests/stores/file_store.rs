@@ -1,7 +1,7 @@
-//! The store file from outside: its contents, its permissions, and what is left of it when a writer is killed.
+//! The store file from the outside: its contents, its permissions, and what remains of it after a writer is killed.
 //!
-//! Needs the programs `age` and `keyctl` (Debian: age, keyutils). A system whose kernel keyring cannot be used, as in
-//! many containers, has other words for the passphrase form: then those are what is tested.
+//! Needs the programs `age` and `keyctl` (Debian: age, keyutils). Where the kernel keyring cannot be used, as in many
+//! containers, the passphrase tests check the error instead.
 
 use std::fs;
 use std::io::Write as _;
@@ -28,7 +28,7 @@ const NEW_PASSPHRASE: &str = "New passphrase";
 const REPEAT: &str = "Repeat";
 const HIDDEN: &str = "T0 (hidden)";
 
-/// Two kinds of a verdict.
+/// The kinds of two verdicts.
 const MISSING: &str = "missing";
 const LOCKED: &str = "locked";
 
@@ -44,7 +44,7 @@ fn home(store: &str) -> Sandbox {
     sandbox
 }
 
-/// The same with an identity file.
+/// A home whose store file uses an identity file.
 fn unattended() -> Sandbox {
     home("[store]\nbackend = \"file\"\nidentity = \"~/.config/raxx/identity.txt\"\n")
 }
@@ -67,7 +67,7 @@ fn stored(sandbox: &Sandbox, name: &str, value: &str) {
     assert!(out.status.success(), "{}", text(&out.stderr));
 }
 
-/// What `raxx export` has for the name; or else the kind of its verdict.
+/// The value that `raxx export` prints for the name, or the kind of its verdict.
 fn read(sandbox: &Sandbox, name: &str) -> Result<String, String> {
     let out = sandbox.run(&["export", "sh", name]);
     let code = text(&out.stdout);
@@ -77,10 +77,10 @@ fn read(sandbox: &Sandbox, name: &str) -> Result<String, String> {
     let said = text(&out.stderr);
     assert_eq!((code.as_str(), said.lines().count(), said.contains(name)), ("", 1, true), "{said}");
     let report: Value = serde_json::from_slice(&sandbox.run(&["check", "--json", name]).stdout).expect("a report");
-    Err(report["credentials"][0]["kind"].as_str().expect("its kind").into())
+    Err(report["credentials"][0]["kind"].as_str().expect("a kind").into())
 }
 
-/// What a `raxx store` of T0 printed that stored nothing.
+/// The transcript of a `raxx store` of T0 that must fail.
 fn refused(out: &Output) -> String {
     assert!(!out.status.success());
     assert_eq!(text(&out.stdout), "");
@@ -89,7 +89,7 @@ fn refused(out: &Output) -> String {
     transcript("raxx store T0 --stdin --no-check", out)
 }
 
-/// A store that waits for its value.
+/// Starts a `raxx store` that waits for its value.
 fn waiting(sandbox: &Sandbox, name: &str) -> Child {
     let mut command = Command::new(RAXX);
     command.args(["store", name, "--stdin", "--no-check"]).env_clear().envs(sandbox.environment().iter().cloned());
@@ -97,19 +97,19 @@ fn waiting(sandbox: &Sandbox, name: &str) -> Child {
     command.spawn().expect("raxx starts")
 }
 
-/// Gives it the value.
-fn feed(child: &mut Child, value: &str) {
+/// Sends it the value.
+fn send_value(child: &mut Child, value: &str) {
     child.stdin.take().expect("a pipe").write_all(value.as_bytes()).expect("raxx reads it");
 }
 
 fn started(sandbox: &Sandbox, name: &str, value: &str) -> Child {
     let mut child = waiting(sandbox, name);
-    feed(&mut child, value);
+    send_value(&mut child, value);
     child
 }
 
-/// The contents, as a person gets them back without raxx.
-fn recovered(sandbox: &Sandbox) -> String {
+/// The contents, decrypted with age instead of raxx.
+fn decrypted(sandbox: &Sandbox) -> String {
     let mut age = sandbox.command("age");
     let out = age.arg("-d").arg("-i").arg(identity_file(sandbox)).arg(store_file(sandbox)).output();
     let out = out.expect("age is installed");
@@ -127,7 +127,7 @@ fn files(directory: &Path) -> Vec<String> {
 // ---- the unattended form
 
 #[test]
-fn the_first_store_makes_both_files_and_says_where() {
+fn the_first_store_creates_both_files_and_says_where() {
     let sandbox = unattended();
     assert_eq!(read(&sandbox, "T0"), Err(MISSING.into()));
     snapshot!(sandbox, "nothing_is_stored", ran(&sandbox, &["export", "sh", "T0"]));
@@ -144,11 +144,11 @@ fn the_first_store_makes_both_files_and_says_where() {
     assert!(!said.contains(store_file(&sandbox).to_str().unwrap()), "{said}");
     let entry =
         |n: u8, value: &str| format!(r#"{{"service":"raxx-t{n}","account":"a","name":"T{n}","value":"{value}"}}"#);
-    assert_eq!(recovered(&sandbox), format!(r#"{{"version":1,"items":[{},{}]}}"#, entry(0, OLD), entry(1, NEW)));
+    assert_eq!(decrypted(&sandbox), format!(r#"{{"version":1,"items":[{},{}]}}"#, entry(0, OLD), entry(1, NEW)));
 }
 
 #[test]
-fn the_umask_decides_nothing() {
+fn the_umask_does_not_affect_permissions() {
     for umask in ["0277", "0000"] {
         let sandbox = unattended();
         let mut shell = sandbox.command("sh");
@@ -172,7 +172,7 @@ fn the_umask_decides_nothing() {
 }
 
 #[test]
-fn without_its_identity_file_it_says_what_to_do() {
+fn a_missing_identity_file_says_what_to_do() {
     let sandbox = unattended();
     stored(&sandbox, "T0", OLD);
     fs::remove_file(identity_file(&sandbox)).unwrap();
@@ -185,7 +185,7 @@ fn without_its_identity_file_it_says_what_to_do() {
 }
 
 #[test]
-fn without_a_terminal_nothing_is_chosen_and_nothing_is_made() {
+fn without_a_terminal_no_store_file_is_created() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let said = refused(&store(&sandbox, "T0", OLD));
     assert!(said.contains("[store] identity = "), "{said}");
@@ -194,22 +194,22 @@ fn without_a_terminal_nothing_is_chosen_and_nothing_is_made() {
 }
 
 #[test]
-fn eight_writers_at_once_lose_nothing() {
+fn eight_concurrent_writers_lose_no_value() {
     const ROUNDS: u8 = 10;
     for round in 0..ROUNDS {
         let sandbox = unattended();
         let name = |i: u8| (format!("T{i}"), format!("ghp_MadeUp{round}{i}0123456789012345678901"));
-        // In the first half they race for the making of both files, in the second for the writing alone.
+        // In the first half they race to create both files, in the second only to write.
         let mut children: Vec<(Child, String)> = if round < ROUNDS / 2 {
             (0..8).map(name).map(|(name, value)| (started(&sandbox, &name, &value), value)).collect()
         } else {
             (0..8).map(name).map(|(name, value)| (waiting(&sandbox, &name), value)).collect()
         };
         if round >= ROUNDS / 2 {
-            // All of them have come as far as they do without a value.
+            // By now, all of them wait for their values.
             std::thread::sleep(Duration::from_millis(400));
             for (child, value) in &mut children {
-                feed(child, value);
+                send_value(child, value);
             }
         }
         for (child, _) in children {
@@ -223,14 +223,14 @@ fn eight_writers_at_once_lose_nothing() {
 }
 
 /// How long one store takes.
-fn takes(sandbox: &Sandbox) -> Duration {
+fn time_of_one_store(sandbox: &Sandbox) -> Duration {
     let begun = Instant::now();
     stored(sandbox, "T9", OLD);
     begun.elapsed()
 }
 
-/// Returns as soon as a writer has begun to touch the directory, or has ended.
-fn touched(sandbox: &Sandbox, child: &mut Child) {
+/// Returns as soon as a writer changes the directory or exits.
+fn wait_for_write(sandbox: &Sandbox, child: &mut Child) {
     let path = store_file(sandbox);
     let new = path.with_file_name(".store.age.new");
     let look = || {
@@ -242,33 +242,33 @@ fn touched(sandbox: &Sandbox, child: &mut Child) {
 }
 
 #[test]
-fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_value_whole() {
+fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_value() {
     const RANDOM: u32 = 120;
     const AIMED: u32 = 40;
     let sandbox = unattended();
     stored(&sandbox, "T0", OLD);
     stored(&sandbox, "T1", "ghp_MadeUpAndNeverTouched0123456789012345");
-    let mut most = takes(&sandbox) * 10 / 7;
+    let mut most = time_of_one_store(&sandbox) * 10 / 7;
     let (mut kept, mut replaced) = (0, 0);
     let mut held = OLD.to_string();
     for moment in 0..RANDOM + AIMED {
         let value = format!("ghp_MadeUpForMoment{moment:04}01234567890123456789");
         let mut child = started(&sandbox, "T0", &value);
         if moment < RANDOM {
-            // All over the run and beyond its end, a little elsewhere each time.
+            // Spread over the whole run and a little longer, with some jitter.
             let jitter = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos() % 1000;
-            // 37 has no divisor in common with their number, so each of them has its turn, early and late ones mixed.
+            // 37 is coprime to the number of moments, so each one is used once, early and late ones mixed.
             std::thread::sleep(most * (moment * 37 % RANDOM * 1000 + jitter) / (RANDOM * 1000));
         } else {
-            // In the midst of the writing.
-            touched(&sandbox, &mut child);
+            // Aimed at the moment of the write.
+            wait_for_write(&sandbox, &mut child);
             std::thread::sleep(Duration::from_micros(u64::from(moment - RANDOM) * 20));
         }
         child.kill().unwrap();
         child.wait().unwrap();
-        let now = read(&sandbox, "T0").expect("it is readable");
+        let now = read(&sandbox, "T0").expect("a readable value");
         assert!(now == held || now == value, "neither the old nor the new value after moment {moment}");
-        // About half of them come too late, also when the machine becomes busier or less so.
+        // About half of the kills come too late, even if the load of the machine changes.
         if now == value {
             replaced += 1;
             most = most * 97 / 100;
@@ -286,9 +286,9 @@ fn a_writer_killed_at_any_moment_leaves_the_old_or_the_new_value_whole() {
 }
 
 #[test]
-fn a_first_writer_killed_at_any_moment_leaves_what_the_next_one_can_use() {
+fn a_first_writer_killed_at_any_moment_leaves_usable_files() {
     const MOMENTS: u32 = 40;
-    let whole = takes(&unattended());
+    let whole = time_of_one_store(&unattended());
     for moment in 0..MOMENTS {
         let sandbox = unattended();
         let mut child = started(&sandbox, "T0", OLD);
@@ -333,7 +333,7 @@ fn a_read_only_directory_is_one_line_and_changes_nothing() {
     let directory = sandbox.home().join(".local/share/raxx");
     fs::remove_file(directory.join(".store.age.lock")).unwrap();
     fs::set_permissions(&directory, fs::Permissions::from_mode(0o500)).unwrap();
-    // Root may write everywhere, unless it gives that up.
+    // Root can write everywhere unless it drops that capability.
     let mut command = match rustix::process::geteuid().is_root() {
         true => {
             let mut command = sandbox.command("setpriv");
@@ -351,7 +351,7 @@ fn a_read_only_directory_is_one_line_and_changes_nothing() {
 }
 
 #[test]
-fn an_identity_for_everybody_and_a_damaged_file_are_one_line_each() {
+fn a_world_readable_identity_and_a_damaged_file_are_one_line_each() {
     let sandbox = unattended();
     stored(&sandbox, "T0", OLD);
     let identity = identity_file(&sandbox);
@@ -359,7 +359,7 @@ fn an_identity_for_everybody_and_a_damaged_file_are_one_line_each() {
     assert_eq!(read(&sandbox, "T0"), Err(LOCKED.into()));
     let said = refused(&store(&sandbox, "T0", NEW));
     assert!(said.contains("0644") && said.contains(&format!("chmod 600 {}\n", identity.display())), "{said}");
-    snapshot!(sandbox, "an_identity_for_everybody", said + &ran(&sandbox, &["export", "sh", "T0"]));
+    snapshot!(sandbox, "a_world_readable_identity", said + &ran(&sandbox, &["export", "sh", "T0"]));
     fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
 
     let good = fs::read(store_file(&sandbox)).unwrap();
@@ -378,18 +378,18 @@ fn an_identity_for_everybody_and_a_damaged_file_are_one_line_each() {
 }
 
 #[test]
-fn what_is_forgotten_is_out_of_the_file() {
+fn a_forgotten_value_is_deleted_from_the_file() {
     let sandbox = unattended();
     stored(&sandbox, "T0", OLD);
     stored(&sandbox, "T1", NEW);
     assert!(sandbox.run(&["forget", "T0", "--yes"]).status.success());
-    assert!(!recovered(&sandbox).contains(OLD) && recovered(&sandbox).contains(NEW));
+    assert!(!decrypted(&sandbox).contains(OLD) && decrypted(&sandbox).contains(NEW));
     assert_eq!(sandbox.run(&["forget", "T0", "--yes"]).status.code(), Some(1));
 }
 
-/// A lock that another raxx does not give back in time.
+/// Another raxx holds the lock for too long.
 #[test]
-fn a_store_file_that_stays_locked_by_another_raxx_is_not_waited_for_forever() {
+fn waiting_for_another_raxx_to_unlock_the_store_file_times_out() {
     let sandbox = unattended();
     let directory = store_file(&sandbox).parent().unwrap().to_path_buf();
     fs::create_dir_all(&directory).unwrap();
@@ -410,7 +410,7 @@ fn a_store_file_that_stays_locked_by_another_raxx_is_not_waited_for_forever() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn the_store_file_is_used_where_there_is_no_bus() {
+fn the_store_file_is_used_without_a_bus() {
     let mut sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
     sandbox.unset("DBUS_SESSION_BUS_ADDRESS");
     assert_eq!(read(&sandbox, "T0"), Err(MISSING.into()));
@@ -423,7 +423,7 @@ fn the_store_file_is_used_where_there_is_no_bus() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_bus_address_that_leads_nowhere_leaves_the_store_file() {
+fn the_store_file_is_used_with_a_dead_bus_address() {
     let sandbox = home("[store]\nidentity = \"~/.config/raxx/identity.txt\"\n");
     let out = store(&sandbox, "T0", OLD);
     assert!(out.status.success(), "{}", text(&out.stderr));
@@ -433,7 +433,7 @@ fn a_bus_address_that_leads_nowhere_leaves_the_store_file() {
 }
 
 #[test]
-fn only_a_store_file_is_unlocked_by_raxx() {
+fn only_a_store_file_can_be_unlocked() {
     let sandbox = unattended();
     let said = |sandbox: &Sandbox, command: &str| {
         let said = ran(sandbox, &[command]);
@@ -445,7 +445,7 @@ fn only_a_store_file_is_unlocked_by_raxx() {
     snapshot!(sandbox, "nothing_to_unlock", without + &said(&sandbox, "unlock"));
     if cfg!(target_os = "linux") {
         let sandbox = home("[store]\nbackend = \"secret-service\"\n");
-        // A keyring can be unlocked, where there is one.
+        // A keyring could be unlocked, if there is one.
         snapshot!(sandbox, "no_store_file_to_lock", said(&sandbox, "lock") + &said(&sandbox, "unlock"));
     }
 }
@@ -456,12 +456,12 @@ fn on_a_terminal(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
     Terminal::open(Path::new(program), args, sandbox.environment(), &sandbox.home())
 }
 
-/// A `raxx store` on a terminal, which asks first how the new store file is to be opened.
+/// A `raxx store` on a terminal, which first asks how the new store file is protected.
 fn first_store(sandbox: &Sandbox) -> Terminal {
     on_a_terminal(sandbox, RAXX, &["store", "T0", "--no-check"])
 }
 
-/// A home with a store file that a passphrase opens; its key leaves the keyring with it.
+/// A home with a store file that a passphrase unlocks. Dropping it removes its key from the kernel keyring.
 struct Attended(Sandbox);
 
 impl Drop for Attended {
@@ -471,8 +471,8 @@ impl Drop for Attended {
 }
 
 impl Attended {
-    /// Made by a person who answers the questions of the first `raxx store`. None where the keyring cannot be used:
-    /// then that was said, and nothing was made.
+    /// Answers the questions of the first `raxx store`. Returns `None` if the keyring cannot be used, after checking that this
+    /// was reported and no file was created.
     fn new() -> Option<Attended> {
         let attended = Attended(home("[store]\nbackend = \"file\"\n"));
         let sandbox = &attended.0;
@@ -507,7 +507,7 @@ fn unlock(sandbox: &Sandbox, passphrase: &str) -> Output {
 }
 
 #[test]
-fn a_passphrase_unlocks_it_for_every_session_until_it_is_locked() {
+fn a_passphrase_unlocks_the_file_for_every_session_until_it_is_locked() {
     let Some(attended) = Attended::new() else { return };
     let sandbox = &attended.0;
     assert_eq!(read(sandbox, "T0"), Ok(OLD.into()));
@@ -537,47 +537,48 @@ fn a_passphrase_unlocks_it_for_every_session_until_it_is_locked() {
     assert!(!said.contains(PASSPHRASE), "{said}");
     snapshot!(sandbox, said);
     assert_eq!(read(sandbox, "T0"), Ok(OLD.into()));
-    // A write asks for no passphrase, and leaves the file as it was opened.
+    // A write does not ask for the passphrase, and the same passphrase still unlocks the file.
     stored(sandbox, "T0", NEW);
     assert_eq!(read(sandbox, "T0"), Ok(NEW.into()));
 
-    // A terminal whose session keyring is another one: it reads, and it unlocks for the others.
-    let elsewhere = |args: &[&str]| {
+    // A terminal with another session keyring can read the file, and can lock and unlock it for the others.
+    let in_another_session = |args: &[&str]| {
         let mut command = sandbox.command("keyctl");
         command.args(["session", "-", RAXX]).args(args).write_stdin(PASSPHRASE).output().unwrap()
     };
-    let value = text(&elsewhere(&["export", "sh", "T0"]).stdout);
+    let value = text(&in_another_session(&["export", "sh", "T0"]).stdout);
     assert!(value.ends_with(&format!("export T0='{NEW}'\n")), "{value}");
-    assert!(elsewhere(&["lock"]).status.success());
+    assert!(in_another_session(&["lock"]).status.success());
     assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
-    assert!(elsewhere(&["unlock", "--stdin"]).status.success());
+    assert!(in_another_session(&["unlock", "--stdin"]).status.success());
     assert_eq!(read(sandbox, "T0"), Ok(NEW.into()));
 }
 
 #[test]
-fn the_key_in_the_keyring_is_this_users_and_has_an_end() {
+fn the_key_in_the_keyring_belongs_to_the_user_and_expires() {
     let Some(attended) = Attended::new() else { return };
     let path = fs::canonicalize(store_file(&attended.0)).unwrap();
     let name = format!("raxx:{}", &blake3::hash(path.as_os_str().as_encoded_bytes()).to_hex()[..32]);
     let keys = fs::read_to_string("/proc/keys").unwrap();
-    let key = keys.lines().find(|line| line.contains(&name)).expect("its key");
+    let key = keys.lines().find(|line| line.contains(&name)).expect("a key");
     let fields: Vec<&str> = key.split_whitespace().collect();
     assert_eq!(fields[4], "3f3f0000", "{key}");
     assert!(fields[3] == "11h" || fields[3] == "12h", "{key}");
 }
 
 #[test]
-fn a_locked_file_is_said_once_with_what_to_type() {
+fn a_locked_file_is_reported_once_with_the_unlock_command() {
     let Some(attended) = Attended::new() else { return };
     let sandbox = &attended.0;
     assert!(sandbox.run(&["lock"]).status.success());
     let out = sandbox.run(&["check", "T0"]);
-    let wanted = "[FAIL] T0    (in the store file, which is locked)\n       type: raxx unlock\n";
-    assert_eq!((text(&out.stdout), out.status.code()), (wanted.into(), Some(1)));
+    let report = text(&out.stdout);
+    assert_eq!((report.lines().count(), out.status.code()), (2, Some(1)), "{report}");
+    assert!(report.starts_with("[FAIL] T0    (") && report.ends_with(")\n       type: raxx unlock\n"), "{report}");
 }
 
 #[test]
-fn age_recovers_it_with_the_passphrase_also_after_writes_without_it() {
+fn age_decrypts_the_file_even_after_writes_without_the_passphrase() {
     let Some(attended) = Attended::new() else { return };
     let sandbox = &attended.0;
     stored(sandbox, "T1", NEW);
@@ -591,7 +592,7 @@ fn age_recovers_it_with_the_passphrase_also_after_writes_without_it() {
 }
 
 #[test]
-fn a_file_that_age_encrypted_anew_wants_its_own_passphrase() {
+fn a_file_that_age_reencrypted_needs_its_own_passphrase() {
     let Some(attended) = Attended::new() else { return };
     let sandbox = &attended.0;
     let path = store_file(sandbox);
@@ -602,7 +603,7 @@ fn a_file_that_age_encrypted_anew_wants_its_own_passphrase() {
     age.answer("Enter passphrase", "another one");
     age.answer("Confirm", "another one");
     assert_eq!(age.end(), 0, "{}", age.screen());
-    // The keyring still has the key of the file that was here before.
+    // The keyring still has the key of the previous file.
     assert_eq!(read(sandbox, "T0"), Err(LOCKED.into()));
     assert_eq!(unlock(sandbox, PASSPHRASE).status.code(), Some(1));
     assert!(unlock(sandbox, "another one").status.success());
@@ -610,9 +611,9 @@ fn a_file_that_age_encrypted_anew_wants_its_own_passphrase() {
 }
 
 #[test]
-fn two_passphrases_that_differ_are_asked_for_again() {
+fn different_passphrases_are_asked_for_again() {
     if !keyring_works() {
-        return; // nobody is asked for one: see Attended::new
+        return; // no passphrase is asked for: see Attended::new
     }
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let mut terminal = first_store(&sandbox);
@@ -629,29 +630,29 @@ fn two_passphrases_that_differ_are_asked_for_again() {
 }
 
 #[test]
-fn the_form_is_asked_for_until_it_is_given() {
+fn the_protection_is_asked_for_until_one_is_chosen() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let mut terminal = first_store(&sandbox);
     terminal.answer(FORM, "");
     terminal.answer(FORM_AGAIN, "key");
-    // A value that is pasted into this question is on the screen.
+    // A value pasted into this question is visible on the screen.
     terminal.answer(FORM_AGAIN, NEW);
     terminal.answer(FORM_AGAIN, "I");
     terminal.answer(HIDDEN, OLD);
     assert_eq!(terminal.end(), 0, "{}", terminal.screen());
     snapshot!(sandbox, terminal.screen().replace(NEW, "[NEW]"));
     assert!(identity_file(&sandbox).exists());
-    // Nothing chosen is nothing made.
+    // Without a choice, no file is created.
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let mut terminal = first_store(&sandbox);
     terminal.answer(FORM, "\x15\x04");
     assert_eq!(terminal.end(), 2, "{}", terminal.screen());
-    snapshot!(sandbox, "no_form_is_chosen", said_by_raxx(&terminal));
+    snapshot!(sandbox, "no_protection_is_chosen", said_by_raxx(&terminal));
     assert!(!store_file(&sandbox).exists() && !identity_file(&sandbox).exists());
 }
 
 #[test]
-fn the_identity_that_was_chosen_on_the_terminal_is_found_again() {
+fn an_identity_chosen_on_the_terminal_is_found_again() {
     let sandbox = home("[store]\nbackend = \"file\"\n");
     let mut terminal = first_store(&sandbox);
     terminal.answer(FORM, "identity");
@@ -660,5 +661,5 @@ fn the_identity_that_was_chosen_on_the_terminal_is_found_again() {
     assert!(identity_file(&sandbox).exists());
     assert_eq!(read(&sandbox, "T0"), Ok(OLD.into()));
     stored(&sandbox, "T1", NEW);
-    assert!(recovered(&sandbox).contains(NEW));
+    assert!(decrypted(&sandbox).contains(NEW));
 }

@@ -5,7 +5,7 @@ use std::fs;
 use crate::snapshot::snapshot;
 use crate::support;
 use crate::support::loopback::{Answer, ClosedPort, Loopback};
-use crate::token::{NAME, NEW, OLD, given, holds, piped, sandbox, sandbox_at};
+use crate::token::{NAME, NEW, OLD, assert_stored, piped, sandbox, sandbox_at, store_unchecked};
 
 #[test]
 fn import_verifies_stores_and_says_which_lines_to_delete() {
@@ -30,16 +30,16 @@ fn import_verifies_stores_and_says_which_lines_to_delete() {
     ] {
         assert!(all.lines().any(|line| parts.iter().all(|part| line.contains(part))), "no {parts:?} in\n{all}");
     }
-    assert_eq!(fs::read_to_string(&zshenv).unwrap(), before, "it changes no file");
+    assert_eq!(fs::read_to_string(&zshenv).unwrap(), before, "no file is changed");
     sandbox.unset(NAME);
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
     let (again, code) = piped(&sandbox, &["import"], "");
     assert_eq!(code, 0, "{again}");
     snapshot!(sandbox, all + &again);
 }
 
 #[test]
-fn import_never_tells_to_delete_the_only_copy_of_a_value_that_may_be_good() {
+fn import_never_suggests_deleting_the_only_copy_of_an_unverified_value() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
     let file = sandbox.home().join("tokens");
@@ -60,45 +60,45 @@ fn a_stored_value_that_works_is_not_replaced_by_an_import() {
     server.accept(OLD);
     server.accept(NEW);
     let mut sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     sandbox.env(NAME, NEW);
     let (shown, code) = piped(&sandbox, &["import"], "");
     assert_eq!(code, 0, "{shown}");
     snapshot!(sandbox, shown);
     sandbox.unset(NAME);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn an_import_says_how_to_take_another_value_than_the_stored_one() {
+fn an_import_says_how_to_replace_the_stored_value() {
     let server = Loopback::start();
     server.accept(OLD);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let file = sandbox.home().join("tokens");
     fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
     let (shown, code) = piped(&sandbox, &["import", file.to_str().unwrap()], "");
     assert!(code == 0 && shown.contains(&format!("raxx: {}:1 ", file.display())), "{shown}");
     assert!(shown.contains(&format!("raxx store {NAME}\n")), "{shown}");
     snapshot!(sandbox, shown);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn an_import_replaces_only_what_the_provider_itself_rejects() {
+fn an_import_replaces_only_values_that_the_provider_rejects() {
     let server = Loopback::start();
     server.accept(NEW);
     server.react(OLD, Answer::json(502, "{}"));
     let mut sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     sandbox.env(NAME, NEW);
     assert_eq!(piped(&sandbox, &["import"], "").1, 0);
     sandbox.unset(NAME);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn a_line_that_holds_more_than_a_plain_value_is_never_called_bad_or_done_with() {
+fn a_line_with_more_than_a_plain_value_is_never_suggested_for_deletion() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
@@ -115,7 +115,7 @@ fn a_line_that_holds_more_than_a_plain_value_is_never_called_bad_or_done_with() 
 }
 
 #[test]
-fn a_credential_without_a_place_in_the_store_stays_where_it_is() {
+fn a_credential_without_a_store_item_is_not_imported() {
     let server = Loopback::start();
     let mut sandbox = sandbox(&server);
     sandbox.env("HOMELESS", NEW);

@@ -1,4 +1,4 @@
-//! KeePassXC as the Secret Service: it answers every new item and every deletion with a prompt, also where it asks nobody.
+//! KeePassXC as the Secret Service: it answers every new item and every deletion with a prompt, even if it shows no dialog.
 
 use crate::keyring;
 use crate::support;
@@ -15,7 +15,7 @@ use support::{Sandbox, text};
 const VALUE: &str = "HRKU-MadeUpForTheTestsOfKeePassXC01234567";
 const PASSWORD: &str = "pw";
 
-/// A database of which the whole root group is offered to Secret Service clients.
+/// A database whose whole root group is exposed to Secret Service clients.
 const DATABASE: &str = r#"<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
 <KeePassFile>
   <Meta>
@@ -41,12 +41,12 @@ struct KeePassXc {
 }
 
 impl KeePassXc {
-    /// With an open database, and without a screen on which it could ask.
+    /// With an open database, and without a screen for dialogs.
     fn start(sandbox: &mut Sandbox) -> KeePassXc {
         need("keepassxc", "keepassxc");
         need("keepassxc-cli", "keepassxc");
         sandbox.env("QT_QPA_PLATFORM", "offscreen");
-        // A bus that starts no other service in its place.
+        // A bus that starts no other service instead.
         let bus = Bus::bare(sandbox);
         let home = sandbox.home();
         let settings = home.join(".config/keepassxc");
@@ -76,13 +76,13 @@ impl KeePassXc {
             assert!(Instant::now() < end, "KeePassXC did not open its database on the bus");
             thread::sleep(Duration::from_millis(50));
         }
-        // It is on the bus before it has finished to open: what is asked for in between, it now and then never answers.
+        // KeePassXC is on the bus before it has opened the database, and may never answer calls that arrive in between.
         let mut quiet = 0;
         let mut before = String::new();
         while quiet < 10 {
-            assert!(Instant::now() < end, "KeePassXC does not come to rest");
+            assert!(Instant::now() < end, "KeePassXC did not become idle");
             thread::sleep(Duration::from_millis(50));
-            let now = work(keepassxc.program.id());
+            let now = activity(keepassxc.program.id());
             quiet = if now == before && now.starts_with('S') { quiet + 1 } else { 0 };
             before = now;
         }
@@ -97,15 +97,15 @@ impl Drop for KeePassXc {
     }
 }
 
-/// The process's state and the processor time that it has used, from `/proc/PID/stat`.
-fn work(process: u32) -> String {
+/// The process's state and its processor time, from `/proc/PID/stat`.
+fn activity(process: u32) -> String {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
-    // Its name, in parentheses, may have spaces.
+    // The process name, in parentheses, can contain spaces.
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     [fields[0], fields[11], fields[12]].join(" ")
 }
 
-/// Whether there is a collection to put items in.
+/// Whether there is a collection for new items.
 fn is_open(sandbox: &Sandbox) -> bool {
     let arguments = [
         "--session",
@@ -120,7 +120,7 @@ fn is_open(sandbox: &Sandbox) -> bool {
 }
 
 #[test]
-fn a_new_item_is_kept_read_changed_and_deleted() {
+fn an_item_can_be_created_read_changed_and_deleted() {
     let mut sandbox = Sandbox::new();
     sandbox.config(
         "[store]\nbackend = \"secret-service\"\n[[credential]]\nname = \"TOKEN\"\nprovider = \"heroku\"\n\

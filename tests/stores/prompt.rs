@@ -1,29 +1,31 @@
-//! The hidden prompt: what is typed or pasted is shown nowhere, and nothing but the value is taken.
+//! The hidden prompt: typed or pasted text is never shown, and only the value is accepted.
 
 use crate::snapshot::snapshot;
 use crate::support;
 use crate::support::RAXX;
 use crate::support::loopback::{Answer, ClosedPort, Loopback};
-use crate::token::{NAME, NEW, OLD, given, holds, piped, said_by_raxx, sandbox, sandbox_at, terminal};
+use crate::token::{
+    NAME, NEW, OLD, assert_stored, piped, said_by_raxx, sandbox, sandbox_at, store_unchecked, terminal,
+};
 
 #[test]
-fn what_is_typed_is_never_shown() {
+fn typed_input_is_never_shown() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
     for round in 0..30 {
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
-        // At once: a person who sees the question can type.
+        // At once: raxx accepts input as soon as the question is visible.
         terminal.wait_for_now(&format!("{NAME} (hidden):"));
         terminal.line(NEW);
         assert_eq!(terminal.end(), 0, "round {round}: {}", terminal.screen());
         assert!(terminal.times(&NEW[..12]) == 0, "round {round}: {}", terminal.screen());
     }
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn what_was_typed_before_the_question_is_not_its_answer() {
+fn input_typed_before_the_question_is_not_its_answer() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
@@ -33,15 +35,15 @@ fn what_was_typed_before_the_question_is_not_its_answer() {
     terminal.wait_for("(hidden):");
     terminal.line(NEW);
     assert_eq!(terminal.end(), 0, "{}", terminal.screen());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn hidden_keys_edit_the_line_and_all_others_count() {
+fn editing_keys_work_and_all_others_are_input() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     for keys in ["ghp_ab\tc\x1b[31md\r", "ghp_ab\x19c\r", "ghp_ab\x04\r"] {
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
         terminal.wait_for("(hidden):");
@@ -59,16 +61,16 @@ fn hidden_keys_edit_the_line_and_all_others_count() {
     empty.keys("\r");
     assert_eq!(empty.end(), 2, "{}", empty.screen());
     snapshot!(sandbox, "an_empty_line", empty.screen());
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
     let mut edited = terminal(&sandbox, RAXX, &["store", NAME]);
     edited.wait_for("(hidden):");
     edited.line(&format!("wrong\x15{NEW}x\x7f"));
     assert_eq!(edited.end(), 0, "{}", edited.screen());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn a_value_longer_than_a_terminals_own_line_comes_in_whole() {
+fn a_value_longer_than_a_terminal_line_is_read_completely() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     let long = "x".repeat(6_000);
@@ -76,25 +78,25 @@ fn a_value_longer_than_a_terminals_own_line_comes_in_whole() {
     terminal.wait_for("(hidden):");
     terminal.line(&long);
     assert_eq!(terminal.end(), 0, "{}", terminal.screen());
-    holds(&sandbox, &long);
+    assert_stored(&sandbox, &long);
 }
 
 #[test]
-fn more_than_any_token_is_refused_as_it_is_typed() {
+fn oversized_input_is_refused_at_once() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let mut terminal = terminal(&sandbox, RAXX, &["store", NAME, "--no-check"]);
     terminal.wait_for("(hidden):");
-    // No more than it reads, so that none is left for nobody.
+    // Sends no more than raxx reads, so that no input is left over.
     terminal.keys(&"x".repeat(64 * 1024 + 1));
     assert_eq!(terminal.end(), 2, "{}", terminal.screen());
     snapshot!(sandbox, terminal.screen());
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn where_nobody_could_resume_it_ctrl_z_does_not_suspend() {
+fn without_job_control_ctrl_z_does_not_suspend() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
@@ -104,11 +106,11 @@ fn where_nobody_could_resume_it_ctrl_z_does_not_suspend() {
     assert_eq!(terminal.end(), 0, "{}", terminal.screen());
     assert_eq!((terminal.times("half"), terminal.times(NEW)), (0, 0), "{}", terminal.screen());
     snapshot!(sandbox, said_by_raxx(&terminal));
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn yes_is_yes_in_any_case() {
+fn yes_is_case_insensitive() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
     let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
@@ -117,7 +119,7 @@ fn yes_is_yes_in_any_case() {
     store.wait_for("[y/N]");
     store.line("Yes");
     assert_eq!(store.end(), 0, "{}", store.screen());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
@@ -125,7 +127,7 @@ fn a_paste_of_several_lines_stores_nothing_and_runs_nothing() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let mut bash = terminal(&sandbox, "/bin/bash", &["--norc", "-i"]);
     bash.line(&format!("raxx store {NAME}"));
     bash.wait_for("(hidden):");
@@ -134,7 +136,7 @@ fn a_paste_of_several_lines_stores_nothing_and_runs_nothing() {
     bash.settle();
     assert_eq!(bash.times("ran-42"), 0, "{}", bash.screen());
     snapshot!(sandbox, said_by_raxx(&bash));
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
@@ -147,10 +149,10 @@ fn the_rest_of_a_slow_paste_is_neither_shown_nor_run() {
     bash.line(&format!("raxx store {NAME}"));
     bash.wait_for("(hidden):");
     bash.line(NEW);
-    // The value is on its way to the provider when the rest comes.
-    bash.wait_until("it is asked about", || server.attempts(NEW) > 0);
+    // The value is being sent to the provider when the rest arrives.
+    bash.wait_until("the provider gets the value", || server.attempts(NEW) > 0);
     bash.line("echo ran-$((40+2))");
-    // At the question, the terminal is a person's again.
+    // At the question, the terminal accepts typed input again.
     bash.wait_for("[y/N]");
     bash.line("n");
     bash.wait_for("raxx: ");
@@ -167,11 +169,11 @@ fn a_line_end_after_the_pasted_value_is_not_a_second_line() {
     store.wait_for("(hidden):");
     store.keys(&format!("{NEW}\r\n\r"));
     assert_eq!(store.end(), 0, "{}", store.screen());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
+fn stdin_on_a_terminal_is_hidden_too_and_questions_are_asked() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
     let mut store = terminal(&sandbox, RAXX, &["store", NAME, "--stdin"]);
@@ -181,7 +183,7 @@ fn typed_on_a_terminal_stdin_is_hidden_too_and_its_person_is_asked() {
     store.line("y");
     assert_eq!(store.end(), 0, "{}", store.screen());
     assert_eq!(store.times(&NEW[..12]), 0);
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
@@ -194,7 +196,7 @@ fn ctrl_z_suspends_the_hidden_question_and_fg_asks_again() {
     shell.wait_for("(hidden):");
     shell.keys("half\x1a");
     shell.wait_for("Stopped");
-    // The shell itself edits lines in a mode of its own: what a program finds counts.
+    // The shell's line editor has its own mode, so the test checks the mode that a program gets.
     shell.line("stty -a | tr ' ' '\\n' | grep -x -e echo -e icanon -e iexten | tr '\\n' '+'; echo .");
     shell.wait_for("icanon+iexten+echo+.");
     shell.line("fg");
@@ -205,11 +207,11 @@ fn ctrl_z_suspends_the_hidden_question_and_fg_asks_again() {
     assert_eq!((shell.times("half"), shell.times(NEW)), (0, 0), "{}", shell.screen());
     shell.line("exit");
     assert_eq!(shell.end(), 0, "{}", shell.screen());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn a_pasted_line_gives_its_value_and_what_was_taken_off_is_said() {
+fn a_pasted_line_gives_its_value_and_removed_text_is_reported() {
     let server = Loopback::start();
     server.accept(NEW);
     let sandbox = sandbox(&server);
@@ -220,32 +222,32 @@ fn a_pasted_line_gives_its_value_and_what_was_taken_off_is_said() {
         format!("{NAME}={NEW}"),
         format!("export {NAME}='{NEW}'"),
     ] {
-        given(&sandbox, OLD);
+        store_unchecked(&sandbox, OLD);
         let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
         store.wait_for("(hidden):");
         store.line(&pasted);
         assert_eq!(store.end(), 0, "{pasted:?}: {}", store.screen());
         assert_eq!(store.times(NEW), 0, "{}", store.screen());
-        holds(&sandbox, NEW);
+        assert_stored(&sandbox, NEW);
     }
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let (spaces, code) = piped(&sandbox, &["store", NAME, "--stdin"], &format!(" {NEW}\t\n"));
     assert_eq!(code, 0, "{spaces}");
-    holds(&sandbox, NEW);
-    given(&sandbox, OLD);
+    assert_stored(&sandbox, NEW);
+    store_unchecked(&sandbox, OLD);
     let (line, code) = piped(&sandbox, &["store", NAME, "--stdin"], &format!("export {NAME}=' {NEW}'\n"));
     assert_eq!(code, 0, "{line}");
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
     snapshot!(sandbox, spaces + &line);
 }
 
-/// What is known of a value decides how its person is asked.
+/// The question depends on what is known about the value.
 #[test]
-fn each_doubt_has_its_question() {
+fn each_unverified_value_has_its_question() {
     let server = Loopback::start();
     let forbidden = "{\"message\":\"Resource not accessible by personal access token\",\"status\":\"403\"}";
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     for (name, answer) in [("limited", Answer::json(403, forbidden)), ("refused", Answer::json(401, "{}"))] {
         server.react(NEW, answer);
         let mut store = terminal(&sandbox, RAXX, &["store", NAME]);
@@ -259,5 +261,5 @@ fn each_doubt_has_its_question() {
         assert_eq!(code, 1);
         snapshot!(sandbox, format!("a_{name}_value_in_a_pipe"), shown);
     }
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }

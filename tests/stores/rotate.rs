@@ -1,4 +1,4 @@
-//! `raxx rotate`: the new value is verified, stored, and given to the shell; files that still set the old one are named.
+//! `raxx rotate`: the new value is verified, stored, and given to the shell; files that still set the old one are listed.
 
 use std::collections::hash_map::RandomState;
 use std::fs;
@@ -11,16 +11,17 @@ use crate::snapshot::snapshot;
 use crate::support::loopback::{Answer, Loopback};
 use crate::support::{RAXX, Sandbox, text};
 use crate::token::{
-    NAME, NEW, OLD, given, held, holds, piped, program_first, said_by_raxx, sandbox, shown, terminal, with_input,
+    NAME, NEW, OLD, assert_stored, piped, program_first, said_by_raxx, sandbox, shown, store_unchecked, stored_code,
+    terminal, with_input,
 };
 
 #[test]
-fn rotate_of_a_piped_value_says_what_became_of_it_and_no_more() {
+fn rotating_a_piped_value_reports_only_the_result() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     fs::write(sandbox.home().join(".zshenv"), format!("# mine\nexport {NAME}={OLD}\n")).unwrap();
     let args = ["rotate", NAME, "--stdin", "--shell", "zsh"];
     let out = with_input(&sandbox, &args, NEW);
@@ -33,19 +34,19 @@ fn rotate_of_a_piped_value_says_what_became_of_it_and_no_more() {
     ] {
         assert!(all.contains(&part), "no {part:?} in\n{all}");
     }
-    assert_eq!(all.lines().count(), 4, "no page for a value that is there already: {all}");
+    assert_eq!(all.lines().count(), 4, "a piped value needs no rotation page: {all}");
     snapshot!(sandbox, shown(&args, &out));
     assert_eq!(text(&out.stdout), format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n"));
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn every_file_that_sets_the_name_here_is_named_once() {
+fn every_file_that_sets_the_name_is_listed_once() {
     let server = Loopback::start();
     server.accept(NEW);
     server.accept(OLD);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let project = sandbox.home().join("project");
     fs::create_dir_all(project.join("sub")).unwrap();
     let file = |path: &Path| fs::write(path, format!("export \"{NAME}={OLD}\"\n")).unwrap();
@@ -60,16 +61,16 @@ fn every_file_that_sets_the_name_here_is_named_once() {
         let said = text(&out.stderr);
         [&above, &home, &shell].map(|path| said.matches(&format!("raxx: {}:1 ", path.display())).count())
     };
-    // direnv looks in each directory above, and takes the first file.
+    // direnv looks in each parent directory, and uses the first file.
     assert_eq!(named(&project.join("sub"), NEW), [1, 1, 1]);
     assert_eq!(named(&sandbox.home(), OLD), [0, 1, 1]);
 }
 
 #[test]
-fn rotate_waits_for_a_token_that_is_not_known_yet() {
+fn rotate_waits_for_a_token_that_is_not_active_yet() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     thread::scope(|scope| {
         scope.spawn(|| {
             while server.attempts(NEW) < 2 {
@@ -79,42 +80,42 @@ fn rotate_waits_for_a_token_that_is_not_known_yet() {
         });
         let (shown, code) = piped(&sandbox, &["rotate", NAME, "--stdin"], NEW);
         assert_eq!(code, 0, "{shown}");
-        // How often it asks depends on the moment in which the token becomes known.
+        // The number of attempts depends on when the token becomes valid.
         let mut lines: Vec<&str> = shown.lines().collect();
         lines.dedup();
         assert!(lines.len() > 4 && lines.len() <= shown.lines().count(), "{shown}");
         snapshot!(sandbox, lines.join("\n"));
     });
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn rotate_warns_when_the_new_one_is_somebody_elses() {
+fn rotate_warns_if_the_new_token_belongs_to_another_account() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
     let answer = Answer::json(200, "{\"login\":\"another-op\",\"id\":2,\"type\":\"User\"}");
     server.react(NEW, answer);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let (other, code) = piped(&sandbox, &["rotate", NAME, "--stdin"], NEW);
     assert!(code == 0 && other.contains("a…p") && other.contains("o…p"), "{other}");
-    // Two names that are shown alike.
+    // Two account names with the same redacted form.
     server.react(NEW, Answer::json(200, "{\"login\":\"other-op\",\"id\":3,\"type\":\"User\"}"));
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let (alike, code) = piped(&sandbox, &["rotate", NAME, "--stdin"], NEW);
     assert!(code == 0 && !alike.contains("o…p"), "{alike}");
     snapshot!(sandbox, other + &alike);
 }
 
-/// What is to be done about each line of a file that sets the name, and about the server of tmux.
+/// The next step for each line of a file that sets the name, and for the tmux server.
 #[test]
-fn each_place_that_sets_the_name_is_followed_by_what_to_do() {
+fn each_place_that_sets_the_name_has_a_next_step() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
     let mut sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let lines = format!("{NAME}={OLD}\nexport {NAME}={NEW}\n{NAME}=another\nexport {NAME}=$(op read x)\n");
     fs::write(sandbox.home().join(".zshenv"), lines).unwrap();
     program_first(&mut sandbox, "tmux", &format!("echo {NAME}={OLD}"));
@@ -127,7 +128,7 @@ fn each_place_that_sets_the_name_is_followed_by_what_to_do() {
 }
 
 #[test]
-fn a_provider_without_a_page_and_a_foreign_page_are_named_as_they_are() {
+fn a_configured_provider_and_rotation_page_are_shown() {
     let server = Loopback::start();
     server.accept(NEW);
     let mut sandbox = Sandbox::new();
@@ -148,7 +149,7 @@ fn a_provider_without_a_page_and_a_foreign_page_are_named_as_they_are() {
 }
 
 #[test]
-fn a_webhooks_old_address_is_sent_to_nobody() {
+fn a_webhooks_old_url_is_never_sent() {
     let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
     let server = Loopback::start();
     server.accept(old);
@@ -162,7 +163,7 @@ fn a_webhooks_old_address_is_sent_to_nobody() {
     let (all, code) = piped(&sandbox, &["rotate", "HOOK", "--stdin"], &address(new));
     assert_eq!(code, 0, "{all}");
     let asked: Vec<String> = server.requests()[before..].iter().map(|request| request.path.clone()).collect();
-    assert_eq!(asked, [new], "only the new one is asked about, where it belongs");
+    assert_eq!(asked, [new], "only the new webhook is verified");
     assert!(all.contains("https://api.slack.com/apps") && !all.contains("MadeUp"), "{all}");
     snapshot!(sandbox, "a_webhook_in_a_pipe", all);
     let mut rotate = terminal(&sandbox, RAXX, &["rotate", "HOOK"]);
@@ -174,25 +175,25 @@ fn a_webhooks_old_address_is_sent_to_nobody() {
 }
 
 #[test]
-fn rotate_takes_neither_the_old_value_nor_a_dead_one() {
+fn rotate_refuses_the_old_value_and_a_rejected_one() {
     let server = Loopback::start();
     server.accept(OLD);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let (same, code) = piped(&sandbox, &["rotate", NAME, "--stdin"], OLD);
     assert_eq!(code, 2);
     snapshot!(sandbox, same);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn rotate_puts_the_new_value_into_the_shell_that_typed_it() {
+fn rotate_sets_the_new_value_in_the_current_shell() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
     for shell in [vec!["zsh", "-f"], vec!["bash", "--norc", "--noprofile"]] {
         let mut sandbox = sandbox(&server);
-        given(&sandbox, OLD);
+        store_unchecked(&sandbox, OLD);
         sandbox.env(NAME, OLD);
         let name = shell[0];
         let script = format!(
@@ -206,12 +207,12 @@ fn rotate_puts_the_new_value_into_the_shell_that_typed_it() {
 }
 
 #[test]
-fn a_pipe_among_the_files_holds_nobody_up() {
+fn a_fifo_among_the_files_does_not_block() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     for pipe in [".env", ".envrc"] {
         assert!(sandbox.command("mkfifo").arg(pipe).output().unwrap().status.success());
     }
@@ -238,11 +239,11 @@ fn a_machine_without_a_browser_gets_a_warning() {
     assert_eq!(rotate.end(), 0, "{}", rotate.screen());
     let said = said_by_raxx(&rotate);
     assert!(said.contains("warning: "), "{said}");
-    // Each system has its own program for it.
+    // Each system has its own program to open a browser.
     snapshot!(sandbox, said.replace("xdg-open", "open"));
 }
 
-/// Kills `raxx rotate` at fifty random moments. Gives how many replaced the value and how many kept the old one.
+/// Kills `raxx rotate` at fifty random moments. Returns how many replaced the value and how many kept the old one.
 fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
     let sandbox = sandbox(server);
     let made_up = |turn: usize| format!("ghp_MadeUpForLane{lane}Turn{turn:02}0123456789abcdef");
@@ -257,7 +258,7 @@ fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
     for turn in 0..=50 {
         server.accept(&made_up(turn));
     }
-    given(&sandbox, &made_up(0));
+    store_unchecked(&sandbox, &made_up(0));
     let mut usual: Vec<Duration> = Vec::new();
     for turn in [1, 0, 1, 0, 1] {
         let begun = Instant::now();
@@ -266,7 +267,7 @@ fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
     }
     usual.sort();
     let mut most = usual[2].as_micros() as u64 * 6 / 5;
-    given(&sandbox, &made_up(0));
+    store_unchecked(&sandbox, &made_up(0));
 
     let mut random = RandomState::new().build_hasher();
     let (mut old, mut replaced, mut kept) = (made_up(0), 0, 0);
@@ -279,11 +280,11 @@ fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
         thread::sleep(moment.saturating_sub(begun.elapsed()));
         rotate.kill().unwrap();
         rotate.wait().unwrap();
-        let held = held(&sandbox);
+        let held = stored_code(&sandbox);
         if held == format!("export {NAME}='{new}'\n") {
             replaced += 1;
             old = new;
-            // So that about half of them come too late, also when the machine becomes busier or less so.
+            // About half of the kills come too late, even if the load of the machine changes.
             most = most * 97 / 100;
         } else {
             assert_eq!(held, format!("export {NAME}='{old}'\n"), "killed after {moment:?}");
@@ -295,7 +296,7 @@ fn kill(lane: usize, server: &Loopback) -> [usize; 2] {
 }
 
 #[test]
-fn killed_at_any_moment_rotate_leaves_the_old_or_the_new_value_whole() {
+fn killed_at_any_moment_rotate_leaves_the_old_or_the_new_value() {
     let server = Loopback::start();
     let server = &server;
     let [replaced, kept] = thread::scope(|scope| {
@@ -303,7 +304,7 @@ fn killed_at_any_moment_rotate_leaves_the_old_or_the_new_value_whole() {
         let counts = lanes.into_iter().map(|lane| lane.join().unwrap());
         counts.fold([0; 2], |all, of_one| std::array::from_fn(|at| all[at] + of_one[at]))
     });
-    // Otherwise the moments were not spread over the whole of it.
+    // Otherwise the moments did not cover the whole run.
     assert!(replaced >= 10 && kept >= 10, "{replaced} replaced, {kept} kept");
 }
 
@@ -333,5 +334,5 @@ fn rotate_leads_from_the_page_to_the_new_value() {
     .map(at);
     assert!(places.is_sorted(), "{said}");
     snapshot!(sandbox, said);
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }

@@ -1,4 +1,4 @@
-//! A value stays inside raxx: not repeated in a message, not in a core dump, and not given to other programs.
+//! Values stay inside raxx: not repeated in a message, not in a core dump, and not passed to other programs.
 
 use std::fs;
 #[cfg(not(target_os = "macos"))]
@@ -67,7 +67,7 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
     assert_eq!(next(&["store", NAME, NEW]), format!("raxx store {NAME}"));
     assert_eq!(next(&["rotate", NAME, "x"]), format!("raxx rotate {NAME}"));
     assert_eq!(next(&["unlock", "x"]), "raxx unlock");
-    // A slip of another kind names the command.
+    // A typo elsewhere names the command.
     for args in [&["store"][..], &["store", NAME, "--stdn"], &["rotate", "--shell", "zsh", NAME, "--stdn"]] {
         let out = with_input(&sandbox, args, "");
         assert!(text(&out.stderr).contains("`raxx "), "{args:?}: {}", text(&out.stderr));
@@ -79,7 +79,7 @@ fn a_value_that_was_typed_into_the_command_is_not_repeated() {
 }
 
 #[test]
-fn code_for_a_shell_is_not_printed_on_a_terminal() {
+fn code_for_a_shell_is_not_printed_to_a_terminal() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     let mut all = String::new();
@@ -95,7 +95,7 @@ fn code_for_a_shell_is_not_printed_on_a_terminal() {
 }
 
 #[test]
-fn no_core_dump_is_left_of_a_process_that_holds_values() {
+fn a_process_with_secrets_leaves_no_core_dump() {
     let server = Loopback::start();
     server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
     let mut sandbox = sandbox(&server);
@@ -109,22 +109,22 @@ fn no_core_dump_is_left_of_a_process_that_holds_values() {
     let limits = fs::read_to_string(format!("/proc/{}/limits", check.id()));
     check.kill().unwrap();
     check.wait().unwrap();
-    // macOS has no such file to look into.
+    // macOS has no such file.
     if let Ok(limits) = limits {
         let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
         assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
     }
 }
 
-/// Another process of the same user can read neither the environment nor the memory of a raxx that holds values.
+/// Another process of the same user can read neither the environment nor the memory of a raxx with secrets.
 #[test]
 #[cfg(target_os = "linux")]
-fn no_other_process_of_the_user_looks_into_a_raxx() {
+fn other_processes_of_the_user_cannot_read_raxxs_memory() {
     let server = Loopback::start();
     server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
     let mut sandbox = sandbox(&server);
     sandbox.env(NAME, OLD);
-    // Root may read everything: as root it is somebody else's raxx.
+    // Root can read everything, so as root the test uses another user's raxx.
     let somebody: &[&str] = match rustix::process::geteuid().is_root() {
         true => &["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
         false => &["env"],
@@ -145,7 +145,7 @@ fn no_other_process_of_the_user_looks_into_a_raxx() {
     let mut sleep = as_somebody(Path::new("/bin/sleep")).arg("60").spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(30);
     while server.attempts(OLD) == 0 {
-        assert!(Instant::now() < until, "the provider was not asked");
+        assert!(Instant::now() < until, "the provider got no request");
         thread::yield_now();
     }
     let reads = |pid: u32, what: &str| {
@@ -161,7 +161,7 @@ fn no_other_process_of_the_user_looks_into_a_raxx() {
 }
 
 #[test]
-fn programs_that_need_no_credential_get_none() {
+fn other_programs_get_no_credentials() {
     let server = Loopback::start();
     server.accept(NEW);
     let mut sandbox = sandbox(&server);

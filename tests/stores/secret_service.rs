@@ -1,4 +1,4 @@
-//! The Secret Service as raxx meets it: a real gnome-keyring, and the states in which there is none or a bad one.
+//! Reading from the Secret Service: a real gnome-keyring, and a bus without a service or with a broken one.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::support::{self, Sandbox, text};
 
 const VALUE: &str = "HRKU-it's-a-$(made)-up-token";
 
-/// Two credentials of a provider that nobody answers for: what the store gave is seen, and no token leaves the machine.
+/// Two credentials whose provider never answers, so that no token leaves the machine.
 const CONFIG: &str = r#"
 [[credential]]
 name = "TOKEN_A"
@@ -36,13 +36,13 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// What `raxx export bash` prints, which must be nothing but code.
+/// The output of `raxx export bash`, which must be only code.
 fn export(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let output = sandbox.raxx().args(["export", "bash"]).args(arguments).output().unwrap();
     text(&output.stdout)
 }
 
-/// The values that a bash has after it evaluated the export.
+/// The values in a bash after it evaluated the export.
 fn values(sandbox: &Sandbox) -> [String; 2] {
     let script = r#"eval "$(raxx export bash 2>/dev/null)"; printf '%s\0%s' "${TOKEN_A-}" "${TOKEN_B-}""#;
     let output = sandbox.command("bash").args(["--norc", "-c", script]).output().unwrap();
@@ -65,12 +65,12 @@ fn check(sandbox: &Sandbox) -> [Value; 2] {
 #[track_caller]
 fn assert_kind(row: &Value, kind: &str) {
     assert_eq!(row["kind"], kind, "{row:#}");
-    let may_be_rotated = kind == "missing";
-    assert_eq!(row["rotate_via"].is_string(), may_be_rotated, "{row:#}");
+    let has_rotation_page = kind == "missing";
+    assert_eq!(row["rotate_via"].is_string(), has_rotation_page, "{row:#}");
 }
 
-/// What a person is told in these rows.
-fn told(rows: &[Value]) -> String {
+/// The text of these rows as the user sees it.
+fn report_text(rows: &[Value]) -> String {
     let row = |row: &Value| {
         let text = |key: &str| row[key].as_str().unwrap_or_default().to_string();
         let mut lines = format!("{} {}: {}\n", text("name"), text("kind"), text("words"));
@@ -93,7 +93,7 @@ fn stored(service: &'static str, value: &'static str) -> Stored {
 }
 
 #[test]
-fn what_secret_tool_stored_is_found() {
+fn values_stored_by_secret_tool_are_found() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
@@ -105,11 +105,11 @@ fn what_secret_tool_stored_is_found() {
 }
 
 #[test]
-fn what_is_not_stored_is_missing() {
+fn a_value_that_is_not_stored_is_missing() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
-    // The account counts, and so does the service.
+    // Both the account and the service must match.
     keyring.store(&sandbox, "raxx-token-b", "somebody-else", "not this one");
     keyring.store(&sandbox, "raxx-token", "claude-bootstrap", "nor this one");
     assert_eq!(values(&sandbox), [VALUE, ""]);
@@ -117,11 +117,11 @@ fn what_is_not_stored_is_missing() {
     let [_, b] = check(&sandbox);
     assert_kind(&b, "missing");
     assert_eq!(b["rotate_via"], "docs/b.md");
-    snapshot!(sandbox, told(&[b]));
+    snapshot!(sandbox, report_text(&[b]));
 }
 
 #[test]
-fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
+fn a_locked_collection_stays_locked_until_the_suggested_command_runs() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
@@ -134,7 +134,7 @@ fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
         assert_kind(&a, "locked");
         assert_kind(&b, "missing");
         hint = a["type"].as_str().unwrap().to_string();
-        snapshot!(sandbox, "a_locked_collection", told(&[a, b]));
+        snapshot!(sandbox, "a_locked_collection", report_text(&[a, b]));
     }
 
     let password = format!("{PASSWORD}\n");
@@ -145,7 +145,7 @@ fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
     };
     let (code, wrong) = unlock("another one\n".into());
     assert_eq!(code, Some(1), "{wrong}");
-    assert_eq!(values(&sandbox), ["", ""], "a wrong password opens nothing, and makes no keyring");
+    assert_eq!(values(&sandbox), ["", ""], "a wrong password opens nothing, and creates no keyring");
     let (code, right) = unlock(password);
     assert_eq!(code, Some(0), "{right}");
     let said = wrong + &right;
@@ -154,9 +154,9 @@ fn a_locked_collection_is_told_and_stays_locked_until_its_hint_is_typed() {
     assert_eq!(values(&sandbox), [VALUE, ""], "{hint}");
 }
 
-/// As after a restart of a machine with automatic login: every other client reads it, and nobody is asked.
+/// As after a restart of a machine with automatic login: any client can read it, and no one is asked.
 #[test]
-fn a_keyring_without_a_password_is_read_although_it_is_locked() {
+fn a_locked_keyring_without_a_password_is_read() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start_without_password(&mut sandbox);
     keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
@@ -170,7 +170,7 @@ fn a_keyring_without_a_password_is_read_although_it_is_locked() {
 }
 
 #[test]
-fn a_password_is_asked_for_again_and_never_shown() {
+fn a_wrong_password_is_asked_for_again_and_never_shown() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
@@ -178,21 +178,21 @@ fn a_password_is_asked_for_again_and_never_shown() {
     let raxx = Path::new(support::RAXX);
     let mut terminal = Terminal::open(raxx, &["unlock"], sandbox.environment(), &sandbox.home());
     terminal.answer(": ", "another one");
-    // The next question is after what is said of the wrong one.
+    // The next question comes after the message about the wrong password.
     terminal.answer("\nPassword", PASSWORD);
     assert_eq!(terminal.end(), 0, "{}", terminal.screen());
     snapshot!(sandbox, terminal.screen());
     assert_eq!(terminal.times(PASSWORD) + terminal.times("another one"), 0, "{}", terminal.screen());
     assert_eq!(values(&sandbox), [VALUE, ""]);
-    // Nothing is locked any more, and nobody is asked.
+    // Nothing is locked any more, so no password is asked for.
     let nothing = ran(&sandbox, &["unlock"]);
     assert!(nothing.ends_with("exit: 0\n"), "{nothing}");
     snapshot!(sandbox, "no_keyring_is_locked", nothing);
 }
 
-/// A keyring and a store file that a passphrase opens: which of them a piped password is for is not guessed.
+/// A keyring and a store file with a passphrase: raxx does not guess which one a piped password is for.
 #[test]
-fn a_piped_password_is_refused_where_two_are_needed() {
+fn a_piped_password_is_refused_if_two_are_needed() {
     if !crate::file_store::keyring_works() {
         return; // then there is no such store file
     }
@@ -213,13 +213,13 @@ fn a_piped_password_is_refused_where_two_are_needed() {
 }
 
 #[test]
-fn with_everything_locked_nothing_is_called_missing() {
+fn locked_values_are_not_reported_as_missing() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.lock(&sandbox);
     let rows = check(&sandbox);
     rows.iter().for_each(|row| assert_kind(row, "locked"));
-    snapshot!(sandbox, told(&rows));
+    snapshot!(sandbox, report_text(&rows));
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_keyring_that_the_bus_must_start_first_is_found_locked() {
 }
 
 #[test]
-fn a_frozen_keyring_is_waited_for_no_longer_than_allowed() {
+fn a_frozen_keyring_times_out() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     keyring.store(&sandbox, "raxx-token-a", "claude-bootstrap", VALUE);
@@ -243,14 +243,14 @@ fn a_frozen_keyring_is_waited_for_no_longer_than_allowed() {
 }
 
 #[test]
-fn a_bus_that_never_answers_is_waited_for_no_longer_than_allowed() {
+fn a_bus_that_never_answers_times_out() {
     let mut sandbox = sandbox();
     let bus = StandIn::start(&mut sandbox, Behavior::Silent);
     assert_slow(&sandbox);
     assert!(bus.connections() > 0);
 }
 
-/// The least time in which a new terminal gets this from the store. Several tries, as the machine may be busy elsewhere.
+/// The shortest of several runs of a new terminal, because the machine may be busy.
 #[track_caller]
 fn quickest(sandbox: &Sandbox, first_line: Option<&str>) -> Duration {
     let mut quickest = Duration::MAX;
@@ -266,14 +266,14 @@ fn quickest(sandbox: &Sandbox, first_line: Option<&str>) -> Duration {
     quickest
 }
 
-/// 300 ms where a shell starts, 1.5 s elsewhere, and a message of its own.
+/// The time limit is 300 ms in a new shell and 1.5 s otherwise, with its own message.
 fn assert_slow(sandbox: &Sandbox) {
     let taken = quickest(sandbox, None);
     assert!(taken >= Duration::from_millis(300), "{taken:?}");
 
     let rows = check(sandbox);
     rows.iter().for_each(|row| assert_kind(row, "locked"));
-    snapshot!(sandbox, "no_answer_in_time", told(&rows));
+    snapshot!(sandbox, "no_answer_in_time", report_text(&rows));
 }
 
 #[test]
@@ -283,20 +283,20 @@ fn without_a_bus_the_credentials_are_missing() {
     assert_eq!(export(&sandbox, &[]), "");
     let rows = check(&sandbox);
     rows.iter().for_each(|row| assert_kind(row, "missing"));
-    snapshot!(sandbox, told(&rows));
+    snapshot!(sandbox, report_text(&rows));
 }
 
 #[test]
-fn a_bus_without_a_secret_service_is_no_fault() {
+fn a_bus_without_a_secret_service_is_not_an_error() {
     let mut sandbox = sandbox();
     let _bus = Bus::bare(&mut sandbox);
     let rows = check(&sandbox);
     rows.iter().for_each(|row| assert_kind(row, "missing"));
-    snapshot!(sandbox, told(&rows) + &ran(&sandbox, &["unlock"]));
+    snapshot!(sandbox, report_text(&rows) + &ran(&sandbox, &["unlock"]));
 }
 
 #[test]
-fn a_dead_bus_is_told_with_its_address() {
+fn a_dead_bus_is_reported_with_its_address() {
     let mut sandbox = sandbox();
     let path = sandbox.root().join("dead");
     let address = format!("unix:path={}", path.display());
@@ -312,15 +312,15 @@ fn a_dead_bus_is_told_with_its_address() {
 }
 
 #[test]
-fn a_bus_that_lets_nobody_in_is_told_with_its_address() {
+fn a_bus_that_rejects_logins_is_reported_with_its_address() {
     let mut sandbox = sandbox();
     let _bus = StandIn::start(&mut sandbox, Behavior::Rejects);
     let address = format!("unix:path={}", sandbox.root().join("stand-in").display());
-    assert_dead(&sandbox, &address, "a_bus_that_lets_nobody_in");
+    assert_dead(&sandbox, &address, "a_bus_that_rejects_logins");
 }
 
 #[test]
-fn an_address_that_is_none_is_told() {
+fn an_invalid_bus_address_is_reported() {
     let mut sandbox = sandbox();
     sandbox.env("DBUS_SESSION_BUS_ADDRESS", "nonsense");
     let rows = check(&sandbox);
@@ -328,7 +328,7 @@ fn an_address_that_is_none_is_told() {
         assert_kind(row, "locked");
         assert!(row["words"].as_str().unwrap().contains("DBUS_SESSION_BUS_ADDRESS"), "{row:#}");
     }
-    snapshot!(sandbox, told(&rows));
+    snapshot!(sandbox, report_text(&rows));
 }
 
 #[track_caller]
@@ -339,11 +339,11 @@ fn assert_dead(sandbox: &Sandbox, address: &str, snapshot: &str) {
         assert_kind(row, "locked");
         assert!(row["words"].as_str().unwrap().contains(address), "{row:#}");
     }
-    snapshot!(sandbox, snapshot, told(&rows));
+    snapshot!(sandbox, snapshot, report_text(&rows));
 }
 
 #[test]
-fn it_only_searches_and_reads_over_one_connection() {
+fn raxx_only_searches_and_reads_over_one_connection() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
     let service = serve(&mut sandbox, Service { items, ..Service::default() });
@@ -359,9 +359,9 @@ fn it_only_searches_and_reads_over_one_connection() {
     }
 }
 
-/// gnome-keyring aborts now and then when a connection that it has not met asks it for something.
+/// gnome-keyring sometimes aborts when a new connection sends a second request before its first one is answered.
 #[test]
-fn nothing_is_asked_of_a_service_that_has_not_answered_yet() {
+fn no_search_is_sent_before_the_first_answer() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE)];
     let service = serve(&mut sandbox, Service { items, ignores_greetings: true, ..Service::default() });
@@ -370,20 +370,20 @@ fn nothing_is_asked_of_a_service_that_has_not_answered_yet() {
 }
 
 #[test]
-fn what_is_locked_is_left_locked() {
+fn locked_items_stay_locked() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
     let service = serve(&mut sandbox, Service { items, locked: true, ..Service::default() });
     let rows = check(&sandbox);
     rows.iter().for_each(|row| assert_kind(row, "locked"));
-    snapshot!(sandbox, told(&rows));
+    snapshot!(sandbox, report_text(&rows));
     let calls = service.calls();
     assert_eq!(calls[..6], ["Hello", "ReadAlias", "OpenSession", "SearchItems", "SearchItems", "Unlock"]);
     assert!(!calls.contains(&"Prompt".into()), "no dialog is opened: {calls:?}");
 }
 
 #[test]
-fn a_search_that_is_never_answered_costs_only_its_own_item() {
+fn an_unanswered_search_affects_only_its_own_item() {
     let mut sandbox = sandbox();
     let items = vec![stored("raxx-token-a", VALUE), stored("raxx-token-b", "HRKU-b")];
     serve(&mut sandbox, Service { items, hangs_on: Some("raxx-token-a"), ..Service::default() });
@@ -394,7 +394,7 @@ fn a_search_that_is_never_answered_costs_only_its_own_item() {
 }
 
 #[test]
-fn a_locked_collection_that_cannot_be_searched_is_not_called_missing() {
+fn an_unsearchable_locked_collection_is_not_reported_as_missing() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
     check(&sandbox).iter().for_each(|row| assert_kind(row, "locked"));
@@ -402,7 +402,7 @@ fn a_locked_collection_that_cannot_be_searched_is_not_called_missing() {
 }
 
 #[test]
-fn of_two_items_the_one_written_last_counts() {
+fn the_most_recent_of_two_items_counts() {
     let mut sandbox = sandbox();
     let at = |modified, value| Stored { service: "raxx-token-a", value, modified };
     let items = vec![at(20, "older"), at(30, "newest"), at(10, "oldest")];
@@ -411,7 +411,7 @@ fn of_two_items_the_one_written_last_counts() {
 }
 
 #[test]
-fn a_value_that_is_refused_is_told_by_its_reason() {
+fn a_refused_value_is_reported_with_the_reason() {
     let mut table = String::new();
     for (error, kind) in [
         ("org.freedesktop.Secret.Error.IsLocked", "locked"),
@@ -426,7 +426,7 @@ fn a_value_that_is_refused_is_told_by_its_reason() {
         let [a, b] = check(&sandbox);
         assert_kind(&a, kind);
         assert_kind(&b, "missing");
-        table += &format!("error: {error}\n{}\n", told(&[a]));
+        table += &format!("error: {error}\n{}\n", report_text(&[a]));
     }
     snapshot!(sandbox(), table);
 }
@@ -440,7 +440,7 @@ fn a_nested_shell_opens_no_store() {
     assert_eq!(export(&sandbox, &["--missing"]), "");
     assert_eq!(service.connections(), 0);
 
-    // One that is empty is not set, and it alone is asked for.
+    // An empty variable counts as unset, and only that one is read from the store.
     sandbox.env("TOKEN_B", "");
     assert_eq!(export(&sandbox, &["--missing"]).lines().next(), Some("export TOKEN_B='HRKU-b'"));
     assert!(service.connections() > 0);
@@ -448,7 +448,7 @@ fn a_nested_shell_opens_no_store() {
     assert_eq!(service.searches()[0]["service"], "raxx-token-b");
 }
 
-/// A shell inside a shell, each with the glue in its rc file: the outer one reads the store, once, and the inner one inherits.
+/// A nested shell with raxx in its rc file too: the outer one reads the store once, and the inner one inherits.
 #[test]
 fn a_shell_started_in_a_shell_opens_no_store() {
     for shell in ["bash", "zsh"] {
@@ -461,7 +461,7 @@ fn a_shell_started_in_a_shell_opens_no_store() {
 
         let print = r#"printf '%s|%s\n' "$TOKEN_A" "$TOKEN_B""#;
         let nested = format!("{print}; {shell} -i -c '{}'", print.replace('\'', r"'\''"));
-        // Without a session of its own an interactive shell would take the terminal that the tests run in.
+        // Without a new session, an interactive shell would take over the terminal of the test run.
         let output = sandbox.command("setsid").args(["--wait", shell, "-i", "-c", &nested]).output().unwrap();
         let values = format!("{VALUE}|HRKU-b\n");
         assert_eq!(text(&output.stdout), values.repeat(2), "{shell}: {}", text(&output.stderr));

@@ -1,5 +1,5 @@
-//! Storing into the Secret Service and deleting from it: with a real gnome-keyring and `secret-tool`, and with services
-//! that misbehave.
+//! Storing in the Secret Service and deleting from it: with a real gnome-keyring and `secret-tool`, and with services that
+//! misbehave.
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
@@ -16,7 +16,7 @@ use crate::support::{RAXX, Sandbox, text};
 
 const VALUE: &str = "HRKU-it's-a-$(made)-up-tökén";
 
-/// The names `TOKEN_0` to `TOKEN_7`, kept in the Secret Service and nowhere else.
+/// The names `TOKEN_0` to `TOKEN_7`, stored only in the Secret Service.
 fn sandbox() -> Sandbox {
     let mut config = String::from("[store]\nbackend = \"secret-service\"\n");
     for at in 0..8 {
@@ -31,7 +31,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// Runs `raxx ARGUMENTS` to its end and gives its exit code and what it said on stderr; it prints nothing.
+/// Runs `raxx ARGUMENTS`, which prints nothing to stdout. Returns its exit code and its stderr.
 fn raxx(sandbox: &Sandbox, arguments: &[&str], input: &str) -> (i32, String) {
     let output = sandbox.raxx().args(arguments).write_stdin(input).output().unwrap();
     assert_eq!(text(&output.stdout), "");
@@ -52,7 +52,7 @@ fn stored(sandbox: &Sandbox, name: &str, value: &str) {
     assert_eq!(code, 0, "{said}");
 }
 
-/// What a command said that did not do what it was told.
+/// The stderr and exit code of a command that must fail.
 #[track_caller]
 fn refused((code, said): (i32, String)) -> String {
     assert_ne!(code, 0, "{said}");
@@ -60,13 +60,13 @@ fn refused((code, said): (i32, String)) -> String {
     format!("{said}exit: {code}\n")
 }
 
-/// The same of a `raxx store` of TOKEN_0, then of a `raxx forget`.
+/// The failures of a `raxx store` and then of a `raxx forget` of TOKEN_0.
 #[track_caller]
 fn both_refused(sandbox: &Sandbox) -> String {
     format!("store: {}forget: {}", refused(store(sandbox, "TOKEN_0", VALUE)), refused(forget(sandbox, "TOKEN_0")))
 }
 
-/// What `secret-tool` finds at these attributes.
+/// The value that `secret-tool` finds with these attributes.
 fn look_up(sandbox: &Sandbox, attributes: &[&str]) -> Option<String> {
     let output = sandbox.command("secret-tool").arg("lookup").args(attributes).output().unwrap();
     output.status.success().then(|| text(&output.stdout))
@@ -76,7 +76,7 @@ fn value(sandbox: &Sandbox, at: usize) -> Option<String> {
     look_up(sandbox, &["service", &format!("raxx-token-{at}"), "account", "claude-bootstrap"])
 }
 
-/// How many items there are for this one, whatever else is noted on them, and what is said of them.
+/// How many items match, whatever other attributes they have, and the output of `secret-tool`.
 fn items(sandbox: &Sandbox, at: usize) -> (usize, String) {
     let service = format!("raxx-token-{at}");
     let arguments = ["search", "--all", "service", &service, "account", "claude-bootstrap"];
@@ -85,7 +85,7 @@ fn items(sandbox: &Sandbox, at: usize) -> (usize, String) {
     (said.lines().filter(|line| line.starts_with("[/")).count(), said)
 }
 
-/// What `raxx export` gives for it.
+/// The value that `raxx export` prints for the name.
 fn exported(sandbox: &Sandbox, name: &str) -> String {
     let script = format!("eval \"$(raxx export bash {name} 2>/dev/null)\"; printf %s \"${{{name}-}}\"");
     let output = sandbox.command("bash").args(["--norc", "-c", &script]).output().unwrap();
@@ -93,7 +93,7 @@ fn exported(sandbox: &Sandbox, name: &str) -> String {
 }
 
 #[test]
-fn raxx_and_secret_tool_write_one_and_the_same_item() {
+fn raxx_and_secret_tool_write_the_same_item() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     assert_eq!((value(&sandbox, 0), exported(&sandbox, "TOKEN_0")), (None, String::new()));
@@ -120,7 +120,7 @@ fn raxx_and_secret_tool_write_one_and_the_same_item() {
 }
 
 #[test]
-fn what_is_stored_outlives_the_daemon() {
+fn stored_values_survive_a_daemon_restart() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     stored(&sandbox, "TOKEN_0", "created");
@@ -128,15 +128,15 @@ fn what_is_stored_outlives_the_daemon() {
     stored(&sandbox, "TOKEN_1", "replaced");
     stored(&sandbox, "TOKEN_2", "forgotten");
     assert_eq!(forget(&sandbox, "TOKEN_2").0, 0);
-    drop(keyring); // killed, without a warning
+    drop(keyring); // SIGKILL, without a clean shutdown
     let _keyring = Keyring::start(&mut sandbox);
     let values = [0, 1, 2].map(|at| value(&sandbox, at));
     assert_eq!(values, [Some("created".into()), Some("replaced".into()), None]);
 }
 
-/// The item that is read is the one that is written, and what else is noted on it stays.
+/// A write changes the item that a read would find, and keeps its other attributes.
 #[test]
-fn an_item_with_more_attributes_is_changed_where_it_is() {
+fn an_item_with_more_attributes_is_changed_in_place() {
     let mut sandbox = sandbox();
     let _keyring = Keyring::start(&mut sandbox);
     let attributes = ["service", "raxx-token-0", "account", "claude-bootstrap", "team", "ops"];
@@ -149,7 +149,7 @@ fn an_item_with_more_attributes_is_changed_where_it_is() {
 }
 
 #[test]
-fn forgetting_deletes_every_item_that_would_be_read() {
+fn forget_deletes_every_matching_item() {
     let mut sandbox = sandbox();
     let keyring = Keyring::start(&mut sandbox);
     stored(&sandbox, "TOKEN_0", VALUE);
@@ -176,7 +176,7 @@ fn a_locked_keyring_is_one_line_and_nothing_changes() {
     let said = both_refused(&sandbox);
     assert_eq!(said.matches("      type: raxx unlock\n").count(), 2, "{said}");
     snapshot!(sandbox, said);
-    refused(store(&sandbox, "TOKEN_1", VALUE)); // one that is not there
+    refused(store(&sandbox, "TOKEN_1", VALUE)); // an item that does not exist
     drop(keyring);
     let _keyring = Keyring::start(&mut sandbox);
     assert_eq!([0, 1].map(|at| value(&sandbox, at)), [Some("old".into()), None]);
@@ -194,7 +194,7 @@ fn a_keyring_that_does_not_answer_is_one_line_and_nothing_changes() {
 }
 
 #[test]
-fn without_a_secret_service_nothing_is_taken() {
+fn without_a_secret_service_store_and_forget_fail() {
     let mut sandbox = sandbox();
     let said = both_refused(&sandbox);
     assert_eq!(said.matches("unix:path=/nonexistent").count(), 2, "{said}");
@@ -203,7 +203,7 @@ fn without_a_secret_service_nothing_is_taken() {
     snapshot!(sandbox, "a_bus_without_a_secret_service", both_refused(&sandbox) + &ran(&sandbox, &["unlock"]));
 }
 
-/// `raxx store` with the value on its way into it.
+/// Starts `raxx store` and sends it the value.
 fn started(sandbox: &Sandbox, name: &str, value: &str) -> Child {
     let mut command = std_command(sandbox, RAXX);
     command.args(["store", name, "--stdin", "--no-check"]);
@@ -213,10 +213,10 @@ fn started(sandbox: &Sandbox, name: &str, value: &str) -> Child {
     child
 }
 
-/// Kills `raxx store` at fifty random moments. Gives how many were killed, replaced the value and kept the old one.
+/// Kills `raxx store` at fifty random moments. Returns how many were killed, replaced the value and kept the old one.
 fn kill(sandbox: &Sandbox, at: usize) -> [usize; 3] {
     let name = format!("TOKEN_{at}");
-    // Long enough that half of one would be seen.
+    // Long enough that a partial write would be noticed.
     let made_up = |turn: usize| format!("HRKU-{at}-{turn:03}-").repeat(120);
     let mut usual = Vec::new();
     for _ in 0..5 {
@@ -239,10 +239,10 @@ fn kill(sandbox: &Sandbox, at: usize) -> [usize; 3] {
         child.kill().unwrap();
         killed += usize::from(child.wait().unwrap().signal() == Some(9));
 
-        // Not by secret-tool: so many of those at once now and then make gnome-keyring abort, see `warm_up`.
+        // Not with secret-tool: many of those at once sometimes make gnome-keyring abort, see `warm_up`.
         let now = exported(sandbox, &name);
-        assert!(now == old || now == new, "{turn}: after {moment:?} it holds {now:?}");
-        // So that about half of them come too late, also when the machine becomes busier or less so.
+        assert!(now == old || now == new, "{turn}: after {moment:?} the value is {now:?}");
+        // About half of the kills come too late, even if the load of the machine changes.
         if now == new {
             replaced += 1;
             most = most * 97 / 100;
@@ -256,7 +256,7 @@ fn kill(sandbox: &Sandbox, at: usize) -> [usize; 3] {
 }
 
 #[test]
-fn killed_at_any_moment_it_leaves_the_old_value_or_the_new_one_whole() {
+fn killed_at_any_moment_store_leaves_the_old_or_the_new_value() {
     let mut sandbox = sandbox();
     let _keyring = Keyring::start(&mut sandbox);
     let sandbox = &sandbox;
@@ -269,12 +269,12 @@ fn killed_at_any_moment_it_leaves_the_old_value_or_the_new_one_whole() {
         assert_eq!(items(sandbox, at).0, 1);
         assert_eq!(value(sandbox, at), Some(exported(sandbox, &format!("TOKEN_{at}"))));
     }
-    // Otherwise the moments were not spread over the whole of it.
+    // Otherwise the moments did not cover the whole run.
     assert!(killed >= 50 && replaced >= 10 && kept >= 10, "{killed} killed, {replaced} replaced, {kept} kept");
 }
 
 #[test]
-fn eight_at_once_are_all_there() {
+fn eight_concurrent_stores_are_all_saved() {
     let mut sandbox = sandbox();
     let _keyring = Keyring::start(&mut sandbox);
     for round in 0..3 {
@@ -291,7 +291,7 @@ fn eight_at_once_are_all_there() {
 }
 
 #[test]
-fn eight_at_once_of_one_name_are_one_item() {
+fn eight_concurrent_stores_of_one_name_are_one_item() {
     let mut sandbox = sandbox();
     let _keyring = Keyring::start(&mut sandbox);
     let all: Vec<_> = (0..8).map(|at| started(&sandbox, "TOKEN_0", &format!("HRKU-{at}"))).collect();
@@ -304,9 +304,9 @@ fn eight_at_once_of_one_name_are_one_item() {
     assert!((0..8).any(|at| value == format!("HRKU-{at}")), "{value}");
 }
 
-/// The Secret Service is read first, then the store file.
+/// Reads try the Secret Service first, then the store file.
 #[test]
-fn with_a_store_file_neither_is_changed_without_the_other() {
+fn with_a_store_file_both_stores_stay_consistent() {
     let mut sandbox = Sandbox::new();
     sandbox.config(
         "[store]\nidentity = \"~/identity.txt\"\n[vault.infisical]\nenabled = false\n\
@@ -318,7 +318,7 @@ fn with_a_store_file_neither_is_changed_without_the_other() {
     assert!(code == 0 && said.lines().last().unwrap().contains("store file"), "{said}");
 
     let _keyring = Keyring::start(&mut sandbox);
-    assert_eq!(exported(&sandbox, "TOKEN_0"), "over ssh", "what was stored without a service is not lost");
+    assert_eq!(exported(&sandbox, "TOKEN_0"), "over ssh", "a value stored without the service is still found");
     let (code, said) = store(&sandbox, "TOKEN_0", "at the desk");
     assert!(code == 0 && said.lines().last().unwrap().contains("Secret Service"), "{said}");
     assert_eq!(value(&sandbox, 0).as_deref(), Some("at the desk"));
@@ -332,13 +332,13 @@ fn with_a_store_file_neither_is_changed_without_the_other() {
     assert_eq!(value(&sandbox, 0).as_deref(), Some("at the desk"));
     std::fs::remove_dir(in_the_way).unwrap();
 
-    // Closed by a passphrase that nobody has typed.
+    // Locked with a passphrase that no one has entered.
     let opened = std::fs::read(data.join("store.age")).unwrap();
     let mut recipient = age::scrypt::Recipient::new("made up".to_string().into());
     recipient.set_work_factor(2);
     std::fs::write(data.join("store.age"), age::encrypt(&recipient, b"{}").unwrap()).unwrap();
     let (code, said) = forget(&sandbox, "TOKEN_0");
-    // Without a keyring in the kernel it cannot be unlocked.
+    // Without a kernel keyring it cannot be unlocked.
     assert!(
         code != 0 && (said.ends_with("\n      type: raxx unlock\n") || said.contains("[store] identity")),
         "{said}"
@@ -353,7 +353,7 @@ fn with_a_store_file_neither_is_changed_without_the_other() {
     assert!(check.contains("store file") && !check.contains("rotate via"), "{check}");
 }
 
-/// Whether a process on this machine has this among its arguments.
+/// Whether any process on this machine has this text in its arguments.
 fn in_arguments(what: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
@@ -362,7 +362,7 @@ fn in_arguments(what: &str) -> bool {
 }
 
 #[test]
-fn the_value_is_in_the_arguments_of_no_process() {
+fn no_process_has_the_value_in_its_arguments() {
     let mut sandbox = sandbox();
     let _keyring = Keyring::start(&mut sandbox);
     let secret = format!("HRKU-seen-by-nobody-{}", std::process::id());
@@ -377,11 +377,11 @@ fn the_value_is_in_the_arguments_of_no_process() {
             }
             seen
         });
-        // The watch sees what can be seen.
+        // The watch sees a real leak.
         let mut sleep =
             std_command(&sandbox, "sh").args(["-c", "read x", &marker]).stdin(Stdio::piped()).spawn().unwrap();
         let until = Instant::now() + Duration::from_secs(10);
-        // One look is under way, and began before there was anything to see.
+        // The first pass of the watch may have started before the leak.
         let begun = looks.load(Ordering::Relaxed);
         while looks.load(Ordering::Relaxed) < begun + 2 && Instant::now() < until {
             thread::sleep(Duration::from_millis(1));
@@ -403,13 +403,13 @@ fn serve(sandbox: &mut Sandbox, service: Service) -> StandIn {
     StandIn::start(sandbox, Behavior::Serves(service))
 }
 
-fn there() -> Vec<Stored> {
+fn one_item() -> Vec<Stored> {
     vec![Stored { service: "raxx-token-0", value: "old", modified: 1 }]
 }
 
-/// A dialog that the service offers is withdrawn, and none is ever opened or waited for.
+/// A dialog that the service offers is dismissed: none is ever opened or waited for.
 #[test]
-fn a_dialog_is_declined() {
+fn a_dialog_is_dismissed() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { prompts: true, ..Service::default() });
     let mut said = refused(store(&sandbox, "TOKEN_0", VALUE));
@@ -420,14 +420,14 @@ fn a_dialog_is_declined() {
     };
     declined(&service, "CreateItem");
 
-    let service = serve(&mut sandbox, Service { items: there(), prompts: true, ..Service::default() });
+    let service = serve(&mut sandbox, Service { items: one_item(), prompts: true, ..Service::default() });
     said += &refused(forget(&sandbox, "TOKEN_0"));
     declined(&service, "Delete");
     snapshot!(sandbox, said);
 }
 
 #[test]
-fn a_change_that_is_refused_is_told_by_its_reason() {
+fn a_refused_change_is_reported_with_the_reason() {
     let mut table = String::new();
     for error in [
         "org.freedesktop.Secret.Error.IsLocked",
@@ -436,7 +436,7 @@ fn a_change_that_is_refused_is_told_by_its_reason() {
         "org.freedesktop.DBus.Error.NoServer",
         "",
     ] {
-        for items in [there(), Vec::new()] {
+        for items in [one_item(), Vec::new()] {
             let mut sandbox = sandbox();
             let deletes = !items.is_empty();
             let service =
@@ -454,16 +454,16 @@ fn a_change_that_is_refused_is_told_by_its_reason() {
 }
 
 #[test]
-fn without_a_collection_nothing_is_made_up() {
+fn without_a_collection_none_is_created() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { no_collection: true, ..Service::default() });
     snapshot!(sandbox, refused(store(&sandbox, "TOKEN_0", VALUE)));
     assert!(!service.calls().iter().any(|call| call.starts_with("Create")), "{:?}", service.calls());
 }
 
-/// KeePassXC says of a locked database that the item is not there.
+/// KeePassXC reports that the item of a locked database does not exist.
 #[test]
-fn a_locked_collection_that_cannot_be_searched_is_not_called_empty() {
+fn an_unsearchable_locked_collection_is_not_reported_as_empty() {
     let mut sandbox = sandbox();
     let service = serve(&mut sandbox, Service { locked: true, ..Service::default() });
     snapshot!(sandbox, both_refused(&sandbox));
@@ -472,13 +472,13 @@ fn a_locked_collection_that_cannot_be_searched_is_not_called_empty() {
     assert!(!calls.iter().any(|call| changes.contains(&call.as_str())), "{calls:?}");
 }
 
-/// Of two, the one that is read is the one that is written.
+/// Of two items, a write changes the one that a read finds.
 #[test]
-fn of_two_items_the_one_that_is_read_is_written() {
+fn a_write_changes_the_item_that_a_read_finds() {
     let mut sandbox = sandbox();
     let at = |modified| Stored { service: "raxx-token-0", value: "old", modified };
     let service = serve(&mut sandbox, Service { items: vec![at(1), at(3), at(2)], ..Service::default() });
-    // It keeps the old value.
+    // The other item keeps the old value.
     snapshot!(sandbox, "a_store_that_keeps_the_old_value", refused(store(&sandbox, "TOKEN_0", VALUE)));
     assert_eq!(service.changed()[0], "SetSecret /org/freedesktop/secrets/collection/team/1");
 

@@ -1,4 +1,4 @@
-//! Ctrl-C and other signals: the terminal is put right, and the store has what the person was told.
+//! Ctrl-C and other signals: the terminal is restored, and the store matches what raxx reported.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,10 +14,12 @@ use crate::support::loopback::{Answer, Loopback};
 use crate::support::{RAXX, Sandbox, text};
 #[cfg(not(target_os = "macos"))]
 use crate::token::shown;
-use crate::token::{NAME, NEW, OLD, given, held, holds, in_time, program_first, sandbox, terminal, with_input};
+use crate::token::{
+    NAME, NEW, OLD, assert_stored, in_time, program_first, sandbox, store_unchecked, stored_code, terminal, with_input,
+};
 
-/// Runs `raxx ARGS` between two looks at the terminal's state; `pid` has its process.
-fn watched(sandbox: &Sandbox, args: &str) -> Terminal {
+/// Runs `raxx ARGS` and compares the terminal's state before and after; the file `pid` has its process id.
+fn with_terminal_state(sandbox: &Sandbox, args: &str) -> Terminal {
     let inner = format!("echo $$ >pid; exec raxx {args}");
     let script = format!(
         "trap : INT; stty -g >before; sh -c '{inner}'; echo code $?; stty -g >after; cmp before after && echo as-before"
@@ -30,7 +32,7 @@ fn signal(sandbox: &Sandbox, name: &str) {
     assert!(sandbox.command("kill").args(["-s", name, pid.trim()]).output().unwrap().status.success());
 }
 
-/// Whether the process in `pid`, with all its threads, has stopped.
+/// Whether all threads of the process in `pid` have stopped.
 fn is_stopped(sandbox: &Sandbox) -> bool {
     let pid = fs::read_to_string(sandbox.home().join("pid")).unwrap();
     // Only Linux shows the threads.
@@ -39,9 +41,9 @@ fn is_stopped(sandbox: &Sandbox) -> bool {
     text(&ps.stdout).lines().all(|state| state.trim_start().starts_with('T'))
 }
 
-/// Presses keys and waits until raxx has read them. The terminal takes them while raxx is stopped: only so is it known
-/// that they have arrived, and were not read already.
-fn keys_that_are_read(sandbox: &Sandbox, terminal: &mut Terminal, keys: &str) {
+/// Types keys and waits until raxx has read them. raxx is stopped while the terminal receives them: otherwise the test could
+/// not tell whether they have not arrived or were already read.
+fn type_and_wait_until_read(sandbox: &Sandbox, terminal: &mut Terminal, keys: &str) {
     signal(sandbox, "STOP");
     terminal.wait_until("raxx stops", || is_stopped(sandbox));
     terminal.keys(keys);
@@ -51,44 +53,44 @@ fn keys_that_are_read(sandbox: &Sandbox, terminal: &mut Terminal, keys: &str) {
 }
 
 #[test]
-fn ctrl_c_gives_the_terminal_back_and_changes_nothing() {
+fn ctrl_c_restores_the_terminal_and_changes_nothing() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
-    let mut terminal = watched(&sandbox, &format!("store {NAME}"));
+    store_unchecked(&sandbox, OLD);
+    let mut terminal = with_terminal_state(&sandbox, &format!("store {NAME}"));
     terminal.wait_for("(hidden):");
     terminal.keys("ghp_half\x03");
     terminal.wait_for("as-before");
     assert!(terminal.screen().contains("(hidden):\ncode 130"), "{}", terminal.screen());
     assert!(terminal.times("ghp_half") == 0);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn a_signal_at_the_question_gives_the_terminal_back() {
+fn a_signal_at_the_question_restores_the_terminal() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
-        let mut terminal = watched(&sandbox, &format!("store {NAME}"));
+        let mut terminal = with_terminal_state(&sandbox, &format!("store {NAME}"));
         terminal.wait_for("(hidden):");
-        keys_that_are_read(&sandbox, &mut terminal, "ghp_half");
+        type_and_wait_until_read(&sandbox, &mut terminal, "ghp_half");
         signal(&sandbox, name);
         terminal.wait_for("as-before");
         assert!(terminal.screen().contains(&format!("code {code}")), "{name}: {}", terminal.screen());
         assert!(terminal.times("ghp_half") == 0, "{name}");
     }
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn a_signal_ends_what_waits_for_a_pipe() {
+fn a_signal_stops_a_read_from_a_pipe() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let pipe = sandbox.root().join("pipe");
     assert!(sandbox.command("mkfifo").arg(&pipe).output().unwrap().status.success());
-    // Held open for writing too, so that what is read never ends.
+    // Opened for writing too, so that a read never ends.
     let mut held_open = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
     for command in ["store", "rotate"] {
         for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131), ("INT", 130)] {
@@ -106,19 +108,19 @@ fn a_signal_ends_what_waits_for_a_pipe() {
             assert_eq!(ended.and_then(|status| status.code()), Some(code), "{command}, {name}");
         }
     }
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
+fn ctrl_c_stops_a_rotation_at_every_wait_and_changes_nothing() {
     let server = Loopback::start();
     let down = Answer::json(502, "{}");
     server.react(NEW, down);
     let mut sandbox = sandbox(&server);
     sandbox.env("PAGER", "cat");
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let typed = |sandbox: &Sandbox, command: &str| {
-        let mut terminal = watched(sandbox, &format!("{command} {NAME}"));
+        let mut terminal = with_terminal_state(sandbox, &format!("{command} {NAME}"));
         terminal.wait_for("(hidden):");
         terminal.line(NEW);
         terminal
@@ -127,7 +129,7 @@ fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
         terminal.keys("\x03");
         terminal.wait_for("as-before");
         assert!(terminal.screen().contains("code 130"), "{}", terminal.screen());
-        holds(&sandbox, OLD);
+        assert_stored(&sandbox, OLD);
     };
     // At the question whether to store it anyway.
     for command in ["store", "rotate"] {
@@ -135,28 +137,28 @@ fn ctrl_c_ends_a_rotation_wherever_it_waits_and_changes_nothing() {
         terminal.wait_for("[y/N]");
         ends(&mut terminal);
     }
-    // While the new one is asked about.
+    // While the new token is checked.
     server.react(NEW, support::loopback::Fault::HangBeforeHeaders);
     let before = server.attempts(NEW);
     let mut terminal = typed(&sandbox, "rotate");
-    terminal.wait_until("the new one is asked about", || server.attempts(NEW) > before);
+    terminal.wait_until("the new token is checked", || server.attempts(NEW) > before);
     ends(&mut terminal);
-    // While the old one is asked about, after the new one has passed.
+    // While the old token is checked, after the new one has passed.
     server.accept(NEW);
     server.react(NEW, Answer::json(200, "{\"login\":\"octo-op\",\"id\":1,\"type\":\"User\"}"));
     server.react(OLD, support::loopback::Fault::HangBeforeHeaders);
     let mut terminal = typed(&sandbox, "rotate");
-    terminal.wait_until("the old one is asked about", || server.attempts(OLD) > 0);
+    terminal.wait_until("the old token is checked", || server.attempts(OLD) > 0);
     terminal.wait_for("[PASS]");
     ends(&mut terminal);
 }
 
 #[test]
-fn ctrl_c_in_the_pager_is_the_pagers() {
+fn ctrl_c_in_the_pager_does_not_stop_rotate() {
     let server = Loopback::start();
     server.accept(NEW);
     let mut sandbox = sandbox(&server);
-    // A pager that goes on after ^C, as less does.
+    // A pager that ignores ^C, like less.
     sandbox.env("PAGER", "trap 'echo interrupted' INT; cat; echo paging; read -r x </dev/tty; read -r x </dev/tty");
     let mut rotate = terminal(&sandbox, RAXX, &["rotate", NAME]);
     rotate.wait_for("paging");
@@ -166,36 +168,36 @@ fn ctrl_c_in_the_pager_is_the_pagers() {
     rotate.wait_for("(hidden):");
     rotate.line(NEW);
     assert_eq!(rotate.end(), 0, "{}", rotate.screen());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn a_signal_ends_a_rotation_while_the_page_is_read() {
+fn a_signal_in_the_pager_stops_rotate() {
     let server = Loopback::start();
     let mut sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     sandbox.env("PAGER", "cat; trap 'echo closed; exit' TERM; echo paging; read -r x </dev/tty; read -r x </dev/tty");
     for (name, code) in [("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
-        let terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        let terminal = with_terminal_state(&sandbox, &format!("rotate {NAME}"));
         terminal.wait_for("paging");
         signal(&sandbox, name);
         terminal.wait_for(&format!("code {code}"));
         terminal.wait_for("as-before");
         assert_eq!(terminal.times("(hidden)"), 0, "{name}: {}", terminal.screen());
     }
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn a_signal_that_comes_as_the_pager_ends_is_not_lost() {
+fn a_signal_as_the_pager_exits_is_not_lost() {
     let server = Loopback::start();
     let mut sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     sandbox.env("PAGER", "cat; echo $$ >pager; echo paging; read -r x </dev/tty");
     for round in 0..8 {
-        let mut terminal = watched(&sandbox, &format!("rotate {NAME}"));
+        let mut terminal = with_terminal_state(&sandbox, &format!("rotate {NAME}"));
         terminal.wait_for("paging");
-        // Both have happened before it looks again.
+        // Both happen before raxx checks for signals again.
         signal(&sandbox, "STOP");
         signal(&sandbox, "TERM");
         terminal.keys("\r");
@@ -209,32 +211,32 @@ fn a_signal_that_comes_as_the_pager_ends_is_not_lost() {
         assert!(terminal.screen().contains("code 143"), "round {round}: {}", terminal.screen());
         assert_eq!(terminal.times("(hidden)"), 0, "round {round}: {}", terminal.screen());
     }
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn ctrl_c_while_rotate_looks_around_never_loses_a_stored_value() {
+fn ctrl_c_after_storing_never_loses_the_value() {
     let server = Loopback::start();
     server.accept(OLD);
     server.accept(NEW);
     let mut sandbox = sandbox(&server);
-    given(&sandbox, OLD);
-    // It is interrupted just when it asks tmux.
+    store_unchecked(&sandbox, OLD);
+    // The signal arrives while raxx runs tmux.
     program_first(&mut sandbox, "tmux", "kill -INT $PPID; exec sleep 5");
     let out = with_input(&sandbox, &["rotate", NAME, "--stdin", "--shell", "zsh"], NEW);
     assert_eq!((out.status.code(), text(&out.stdout)), (Some(130), String::new()), "{}", text(&out.stderr));
-    assert!(!is_told(&text(&out.stderr)), "{}", text(&out.stderr));
-    holds(&sandbox, OLD);
+    assert!(!is_reported(&text(&out.stderr)), "{}", text(&out.stderr));
+    assert_stored(&sandbox, OLD);
 }
 
-/// Whether the person was told that the value is in the store, or is not any more: a line with its name and the store's.
-fn is_told(stderr: &str) -> bool {
+/// Whether raxx reported that the value is in the store or was deleted: a line with its name and the store's.
+fn is_reported(stderr: &str) -> bool {
     let mut lines = stderr.lines().filter(|line| line.starts_with("raxx: ") && line.contains(NAME));
     lines.any(|line| line.contains("store file") || line.contains("Secret Service"))
 }
 
-/// What `raxx ARGUMENTS` said and printed when a signal came `after` the provider was asked; where it is not asked, after
-/// its start.
+/// The output of `raxx ARGUMENTS` when a signal arrives `after` the request to the provider, or after the start if there is
+/// none.
 fn signaled(sandbox: &Sandbox, server: &Loopback, arguments: &[&str], signal: &str, after: Duration) -> Output {
     let input = sandbox.root().join("input");
     fs::write(&input, NEW).unwrap();
@@ -252,8 +254,8 @@ fn signaled(sandbox: &Sandbox, server: &Loopback, arguments: &[&str], signal: &s
     child.wait_with_output().unwrap()
 }
 
-/// Sends signals at many moments. Whatever the moment, the store has what the person was told, and the shell gets it.
-fn told_as_stored(sandbox: &Sandbox, server: &Loopback) {
+/// Sends signals at many moments. Each time, the store must match what raxx reported, and the shell must get a stored value.
+fn assert_store_matches_reports(sandbox: &Sandbox, server: &Loopback) {
     let file = sandbox.home().join(".zshenv");
     fs::write(&file, format!("{NAME}={NEW}\n")).unwrap();
     let new = format!("export {NAME}='{NEW}'\n");
@@ -268,19 +270,19 @@ fn told_as_stored(sandbox: &Sandbox, server: &Loopback) {
             _ => &["forget", NAME, "--yes"],
         };
         let forgets = arguments[0] == "forget";
-        given(sandbox, if forgets { NEW } else { OLD });
+        store_unchecked(sandbox, if forgets { NEW } else { OLD });
         if arguments[0] == "import" {
             assert!(sandbox.run(&["forget", NAME, "--yes"]).status.success());
         }
-        let before = held(sandbox);
+        let before = stored_code(sandbox);
         let out = signaled(sandbox, server, arguments, signal, after);
         let said = text(&out.stderr);
         let context = format!("{arguments:?}, {signal} after {after:?}: {said}");
-        // It may not have listened yet.
+        // raxx may not handle signals yet.
         let ended = [Some(0), Some(code), None].contains(&out.status.code());
         assert!(ended, "{:?}, {context}", out.status);
-        let done = is_told(&said);
-        let now = held(sandbox);
+        let done = is_reported(&said);
+        let now = stored_code(sandbox);
         match (done, forgets) {
             (true, true) => assert_eq!(now, "", "{context}"),
             (true, false) => assert_eq!(now, new, "{context}"),
@@ -289,20 +291,20 @@ fn told_as_stored(sandbox: &Sandbox, server: &Loopback) {
         assert_eq!(text(&out.stdout).starts_with(&new), done && !forgets, "{context}");
         finished += usize::from(done);
     }
-    assert!(finished > 0, "no moment was late enough");
+    assert!(finished > 0, "every signal came before the report");
 }
 
 #[test]
-fn a_signal_while_the_store_file_is_written_counts_after_what_is_stored_was_said() {
+fn a_signal_during_a_store_file_write_takes_effect_after_the_report() {
     let server = Loopback::start();
     server.accept(NEW);
     server.accept(OLD);
-    told_as_stored(&sandbox(&server), &server);
+    assert_store_matches_reports(&sandbox(&server), &server);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_signal_while_the_secret_service_is_written_counts_after_what_is_stored_was_said() {
+fn a_signal_during_a_secret_service_write_takes_effect_after_the_report() {
     let server = Loopback::start();
     server.accept(NEW);
     server.accept(OLD);
@@ -311,12 +313,12 @@ fn a_signal_while_the_secret_service_is_written_counts_after_what_is_stored_was_
     sandbox
         .config(&config.replace("backend = \"file\"\nidentity = \"~/identity.txt\"", "backend = \"secret-service\""));
     let _keyring = crate::keyring::Keyring::start(&mut sandbox);
-    told_as_stored(&sandbox, &server);
+    assert_store_matches_reports(&sandbox, &server);
 }
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_signal_while_the_store_does_not_answer_ends_with_what_is_known() {
+fn a_signal_while_the_store_hangs_exits_with_a_report() {
     use crate::keyring::{Behavior, Service, StandIn};
     let server = Loopback::start();
     let mut sandbox = sandbox(&server);
@@ -332,7 +334,7 @@ fn a_signal_while_the_store_does_not_answer_ends_with_what_is_known() {
     command.stdin(piped()).stdout(piped()).stderr(piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(NEW.as_bytes()).unwrap();
-    in_time(|| store.calls().iter().any(|call| call == "CreateItem").then_some(())).expect("it is written");
+    in_time(|| store.calls().iter().any(|call| call == "CreateItem").then_some(())).expect("the store gets the value");
     for signal in ["TERM", "INT"] {
         sandbox.command("kill").args(["-s", signal, &child.id().to_string()]).assert().success();
         thread::sleep(Duration::from_millis(300));

@@ -1,4 +1,4 @@
-//! `raxx store` and `raxx forget`: a value is verified before it replaces one that works.
+//! `raxx store` and `raxx forget`: a value is verified before it replaces a working one.
 
 use std::fs;
 
@@ -6,7 +6,10 @@ use crate::snapshot::snapshot;
 use crate::support;
 use crate::support::loopback::{Answer, ClosedPort, Loopback};
 use crate::support::{RAXX, Sandbox, text};
-use crate::token::{NAME, NEW, OLD, given, held, holds, piped, sandbox, sandbox_at, shown, terminal, with_input};
+use crate::token::{
+    NAME, NEW, OLD, assert_stored, piped, sandbox, sandbox_at, shown, store_unchecked, stored_code, terminal,
+    with_input,
+};
 
 #[test]
 fn a_value_that_passes_is_stored() {
@@ -20,55 +23,55 @@ fn a_value_that_passes_is_stored() {
     assert!(all.contains(&format!("[PASS] {NAME}    (redacted ghp_…2new) — octo-op\n")), "{all}");
     assert_eq!((text(&out.stdout).as_str(), out.status.code()), ("", Some(0)));
     snapshot!(sandbox, shown(&args, &out));
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
 fn a_value_that_the_provider_rejects_replaces_nothing() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin"], NEW);
     assert_eq!(code, 1);
     assert!(shown.contains(&format!("[FAIL] {NAME}    (redacted ghp_…2new) — HTTP 401")), "{shown}");
-    assert!(!shown.contains("rotate via"), "a person who is storing a new value needs no page: {shown}");
+    assert!(!shown.contains("rotate via"), "storing a new value needs no rotation page: {shown}");
     snapshot!(sandbox, shown);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn no_check_stores_it_and_says_so() {
+fn no_check_stores_the_value_and_says_so() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin", "--no-check"], NEW);
     assert_eq!(code, 0);
     snapshot!(sandbox, shown);
     assert!(server.requests().is_empty());
-    holds(&sandbox, NEW);
+    assert_stored(&sandbox, NEW);
 }
 
 #[test]
-fn what_is_stored_unchecked_is_not_held_back_for_an_older_rejection() {
+fn a_value_stored_unchecked_is_exported_despite_an_older_rejection() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     for command in ["store", "rotate"] {
         let value = format!("{NEW}{command}");
         assert_eq!(with_input(&sandbox, &["store", NAME, "--stdin"], &value).status.code(), Some(1));
         assert!(with_input(&sandbox, &[command, NAME, "--stdin", "--no-check"], &value).status.success());
-        holds(&sandbox, &value);
+        assert_stored(&sandbox, &value);
     }
 }
 
 #[test]
-fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal() {
+fn an_unverified_value_is_refused_in_a_pipe_and_needs_a_yes_on_a_terminal() {
     let closed = ClosedPort::new();
     let sandbox = sandbox_at(&support::loopback::config(&closed.url()));
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin"], NEW);
     assert_eq!(code, 1);
     assert!(shown.contains("--no-check"), "{shown}");
     snapshot!(sandbox, "unchecked_in_a_pipe", shown);
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 
     for (answer, value, code) in [("n", OLD, 1), ("y", NEW, 0)] {
         let mut terminal = terminal(&sandbox, RAXX, &["store", NAME]);
@@ -78,15 +81,15 @@ fn what_could_not_be_checked_is_refused_in_a_pipe_and_asked_about_on_a_terminal(
         terminal.line(answer);
         assert_eq!(terminal.end(), code, "{}", terminal.screen());
         snapshot!(sandbox, format!("unchecked_on_a_terminal_{answer}"), terminal.screen());
-        holds(&sandbox, value);
+        assert_stored(&sandbox, value);
     }
 }
 
 #[test]
-fn what_cannot_be_a_token_is_refused() {
+fn a_malformed_value_is_refused() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let other = format!("export HOMELESS=\"{NEW}\"");
     let unknown = format!("export SOMETHING={NEW}");
     let mut table = String::new();
@@ -112,11 +115,11 @@ fn what_cannot_be_a_token_is_refused() {
     assert!(table.contains("type: raxx store HOMELESS\n"), "{table}");
     snapshot!(sandbox, table.replace(NEW, "[NEW]"));
     assert!(server.requests().is_empty());
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
 }
 
 #[test]
-fn what_looks_unlike_a_token_is_stored_with_a_warning() {
+fn an_unusual_value_is_stored_with_a_warning() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     let mut table = String::new();
@@ -133,13 +136,13 @@ fn what_looks_unlike_a_token_is_stored_with_a_warning() {
     ] {
         let (shown, code) = piped(&sandbox, &["store", NAME, "--stdin", "--no-check"], input);
         assert!(code == 0 && shown.contains("warning: "), "{shown}");
-        assert!(held(&sandbox).contains(&input[..4]), "{input}: {}", held(&sandbox));
+        assert!(stored_code(&sandbox).contains(&input[..4]), "{input}: {}", stored_code(&sandbox));
         table += &format!("input: {input}\n{shown}\n");
     }
     snapshot!(sandbox, table);
 }
 
-/// What `raxx ARGS` says on stderr, which is about nothing else, and its exit code.
+/// The stderr of a `raxx ARGS` that must be one line, and its exit code.
 fn one_line(sandbox: &Sandbox, args: &[&str]) -> String {
     let (shown, code) = piped(sandbox, args, NEW);
     let said = shown.lines().filter(|line| line.starts_with("stderr: raxx: ")).count();
@@ -148,7 +151,7 @@ fn one_line(sandbox: &Sandbox, args: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_wrong_with_the_command_is_one_line() {
+fn usage_errors_are_one_line() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
     let mut all = String::new();
@@ -158,7 +161,7 @@ fn what_is_wrong_with_the_command_is_one_line() {
         assert!(shown.contains(&format!("type: raxx {command} {NAME} {option}\n")), "{shown}");
         all += &shown;
     }
-    // A variable's name is not a value, however long it is.
+    // A variable name is not a value, however long it is.
     for name in ["NOPE", "INFISICAL_CLIENT_SECRET"] {
         let shown = one_line(&sandbox, &["store", name, "--stdin"]);
         let place = sandbox.root().join("config.toml");
@@ -184,7 +187,7 @@ fn what_is_wrong_with_the_command_is_one_line() {
 fn forget_asks_and_deletes_the_value() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let out = sandbox.without_terminal(&["forget", NAME]);
     assert_eq!(out.status.code(), Some(2));
     assert!(text(&out.stderr).contains(&format!("raxx forget {NAME} --yes\n")), "{}", text(&out.stderr));
@@ -195,16 +198,16 @@ fn forget_asks_and_deletes_the_value() {
     assert_eq!(terminal.end(), 1);
     assert!(terminal.screen().contains(NAME), "{}", terminal.screen());
     snapshot!(sandbox, "forget_asks", terminal.screen());
-    holds(&sandbox, OLD);
+    assert_stored(&sandbox, OLD);
     let (deleted, code) = piped(&sandbox, &["forget", NAME, "--yes"], "");
-    assert_eq!((code, held(&sandbox)), (0, String::new()));
+    assert_eq!((code, stored_code(&sandbox)), (0, String::new()));
     let (again, code) = piped(&sandbox, &["forget", NAME, "--yes"], "");
     assert_eq!(code, 1);
     snapshot!(sandbox, "forget_twice", deleted + &again);
 }
 
 #[test]
-fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
+fn alert_tokens_are_verified_with_slack() {
     let (old, new) = ("/services/T0/B0/MadeUpOld00000000", "/services/T0/B0/MadeUpNew00000000");
     let server = Loopback::start();
     server.accept(old);
@@ -228,10 +231,10 @@ fn what_alerts_are_sent_with_is_looked_at_in_its_own_way() {
 }
 
 #[test]
-fn a_machine_where_nothing_is_stored_is_told_what_to_type() {
+fn without_stored_values_the_next_command_is_shown() {
     let server = Loopback::start();
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     assert!(sandbox.run(&["forget", NAME, "--yes"]).status.success());
     let steps = text(&sandbox.run(&["check"]).stderr);
     for step in [&format!("raxx store {NAME}\n"), "raxx store HOMELESS\n", "raxx import "] {
@@ -241,7 +244,7 @@ fn a_machine_where_nothing_is_stored_is_told_what_to_type() {
 }
 
 #[test]
-fn unset_tmux_takes_the_values_from_what_new_panes_get() {
+fn unset_tmux_removes_the_values_for_new_panes() {
     for shell in [vec!["zsh", "-f"], vec!["bash", "--norc", "--noprofile"]] {
         let mut sandbox = Sandbox::new();
         sandbox.config(&format!("[[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\n"));
@@ -273,17 +276,17 @@ fn unset_tmux_takes_the_values_from_what_new_panes_get() {
 }
 
 #[test]
-fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
+fn a_stale_value_in_the_environment_is_replaced_by_a_good_stored_one() {
     let server = Loopback::start();
     server.accept(NEW);
     let mut sandbox = sandbox(&server);
-    given(&sandbox, NEW);
+    store_unchecked(&sandbox, NEW);
     sandbox.env(NAME, OLD);
     let check = sandbox.run(&["check", NAME]);
     let all = text(&check.stdout);
     assert!(all.starts_with(&format!("[FAIL] {NAME}    (redacted ghp_…1old) — HTTP 401 ")), "{all}");
     assert!(all.ends_with(&format!("       type: raxx load {NAME}\n")), "{all}");
-    assert_eq!((all.contains("rotate"), check.status.code()), (false, Some(1)), "nobody needs to rotate: {all}");
+    assert_eq!((all.contains("rotate"), check.status.code()), (false, Some(1)), "no rotation is needed: {all}");
     snapshot!(sandbox, "stale_environment", all);
 
     let code = format!("export {NAME}='{NEW}'\nexport __RAXX_NAMES='{NAME}'\n");
@@ -298,11 +301,11 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
             .unwrap()
             .replace("[[credential]]\nname = \"HOMELESS\"\nprovider = \"github\"\n", ""),
     );
-    // A new terminal gets it without a word, unless something else was typed there meanwhile.
+    // A new terminal gets it silently, unless the variable has changed meanwhile.
     let names = format!("__RAXX_NAMES=\"${{__RAXX_NAMES:+$__RAXX_NAMES }}{NAME}\"");
     let guarded = format!("\\builtin test \"x${{{NAME}-}}\" != 'x{OLD}' || \\builtin export {NAME}='{NEW}' {names}\n");
     assert_eq!(text(&sandbox.run(&["hook", "zsh"]).stdout), guarded);
-    // The stored value may be bad too: then the FAIL is that of the environment's value.
+    // If the stored value is bad too, the FAIL is the one for the environment's value.
     server.revoke(NEW);
     let dead = text(&sandbox.run(&["check", NAME]).stdout);
     assert!(dead.contains("1old) — HTTP 401 ") && dead.contains("\n       rotate via: "), "{dead}");
@@ -310,19 +313,19 @@ fn a_stale_environment_gives_way_to_a_good_value_of_the_store() {
 }
 
 #[test]
-fn a_limited_token_replaces_nothing_unasked_and_nobody_is_told_to_revoke() {
+fn a_restricted_token_replaces_nothing_without_a_yes_and_no_revocation() {
     let server = Loopback::start();
     server.accept(OLD);
     let forbidden = "{\"message\":\"Resource not accessible by personal access token\",\"status\":\"403\"}";
     server.react(NEW, Answer::json(403, forbidden));
     let sandbox = sandbox(&server);
-    given(&sandbox, OLD);
+    store_unchecked(&sandbox, OLD);
     let mut all = String::new();
     for command in ["store", "rotate"] {
         let (shown, code) = piped(&sandbox, &[command, NAME, "--stdin"], NEW);
         assert!(code == 1 && shown.contains("--no-check"), "{shown}");
         all += &shown;
-        holds(&sandbox, OLD);
+        assert_stored(&sandbox, OLD);
     }
     let (unverified, code) = piped(&sandbox, &["rotate", NAME, "--stdin", "--no-check"], NEW);
     assert!(code == 0 && unverified.contains(&format!("raxx check {NAME}")), "{unverified}");

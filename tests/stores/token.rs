@@ -1,4 +1,4 @@
-//! One GitHub token, kept in a store file: what the tests of `store`, `rotate`, `forget` and `import` start from.
+//! One GitHub token in a store file: the start of the tests for `store`, `rotate`, `forget` and `import`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -16,7 +16,7 @@ pub const NAME: &str = "GITHUB_API_SECRETS_TOKEN";
 pub const OLD: &str = "ghp_MadeUpAndStoredBefore0123456789001old";
 pub const NEW: &str = "ghp_MadeUpAndMintedJustNow012345678902new";
 
-/// One GitHub token, kept in a store file, checked against this provider.
+/// One GitHub token, kept in a store file, checked with this provider.
 pub fn sandbox_at(provider: &str) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.config(&format!(
@@ -42,7 +42,7 @@ pub fn terminal(sandbox: &Sandbox, program: &str, args: &[&str]) -> Terminal {
     Terminal::open(Path::new(program), args, sandbox.environment(), &sandbox.home())
 }
 
-/// What raxx said and asked on a terminal, without what a shell or a page shows there.
+/// raxx's own lines on a terminal, without the output of a shell or a rotation page.
 pub fn said_by_raxx(terminal: &Terminal) -> String {
     let screen = terminal.screen();
     let is_said =
@@ -51,22 +51,22 @@ pub fn said_by_raxx(terminal: &Terminal) -> String {
     lines.map(|line| format!("{line}\n")).collect()
 }
 
-/// Stores a value without asking anybody.
-pub fn given(sandbox: &Sandbox, value: &str) {
+/// Stores a value without checking it.
+pub fn store_unchecked(sandbox: &Sandbox, value: &str) {
     let out = with_input(sandbox, &["store", NAME, "--stdin", "--no-check"], value);
     assert!(out.status.success(), "{}", text(&out.stderr));
 }
 
-/// What the store holds, as a new shell would get it.
-pub fn held(sandbox: &Sandbox) -> String {
+/// The stored value, as a new shell would get it.
+pub fn stored_code(sandbox: &Sandbox) -> String {
     text(&sandbox.run(&["export", "sh", NAME]).stdout)
 }
 
-pub fn holds(sandbox: &Sandbox, value: &str) {
-    assert_eq!(held(sandbox), format!("export {NAME}='{value}'\n"));
+pub fn assert_stored(sandbox: &Sandbox, value: &str) {
+    assert_eq!(stored_code(sandbox), format!("export {NAME}='{value}'\n"));
 }
 
-/// What `raxx ARGS` printed and its exit code, for a snapshot. No value is on stderr; one for the shell has its name.
+/// The transcript of `raxx ARGS` for a snapshot. Stderr contains no value; on stdout, values are replaced by a name.
 pub fn shown(args: &[&str], out: &Output) -> String {
     let stderr = text(&out.stderr);
     for secret in [OLD, NEW] {
@@ -75,13 +75,13 @@ pub fn shown(args: &[&str], out: &Output) -> String {
     transcript(&format!("raxx {}", args.join(" ")), out).replace(OLD, "[OLD]").replace(NEW, "[NEW]")
 }
 
-/// Runs `raxx ARGS` with this on standard input: what it [`shown`], and its exit code.
+/// Runs `raxx ARGS` with this standard input. Returns what [`shown`] returns, and the exit code.
 pub fn piped(sandbox: &Sandbox, args: &[&str], input: &str) -> (String, i32) {
     let out = with_input(sandbox, args, input);
-    (shown(args, &out), out.status.code().expect("it exits by itself"))
+    (shown(args, &out), out.status.code().expect("an exit code"))
 }
 
-/// What comes to be so; none where that takes longer than anything may on a busy machine.
+/// Waits for a value; `None` if it takes longer than anything can take on a busy machine.
 pub fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(30) {
@@ -93,7 +93,7 @@ pub fn in_time<T>(mut is_so: impl FnMut() -> Option<T>) -> Option<T> {
     None
 }
 
-/// Puts a program of this name before all others.
+/// Adds a program with this name at the start of PATH.
 pub fn program_first(sandbox: &mut Sandbox, name: &str, script: &str) {
     let bin = sandbox.root().join("first");
     fs::create_dir_all(&bin).unwrap();

@@ -84,7 +84,7 @@ esac
 /// The user name that `id -un` prints, which systemd does not know.
 const ID: &str = "#!/bin/sh\necho op-of-the-tests\n";
 
-/// A snapshot of all_files that ran on a machine since the last one.
+/// A snapshot of everything that ran on a machine since the last one.
 macro_rules! session {
     ($machine:expr) => {
         $crate::snapshot::snapshot!($machine.sandbox, $machine.session())

@@ -4,9 +4,9 @@ use super::*;
 
 in_each_shell! {
     the_hook_is_not_a_job,
-    the_shell_may_be_replaced,
-    a_shell_may_end_before_the_checks,
-    interrupts_at_the_prompt_are_not_for_the_checks,
+    exec_during_the_checks_works,
+    a_shell_can_exit_before_the_checks_end,
+    interrupts_at_the_prompt_do_not_reach_the_checks,
     the_checks_leave_the_session,
 }
 
@@ -15,7 +15,7 @@ fn the_hook_is_not_a_job(kind: Kind, shell: &Path) {
     machine.hold();
     let mut terminal = machine.with_raxx();
     assert_eq!(terminal.run("jobs"), Ran::well(""));
-    // It waits for the jobs of the person, and for nothing else.
+    // `wait` waits for the user's jobs and nothing else.
     assert_eq!(terminal.run("wait"), Ran::well(""));
     assert_eq!(terminal.run("(sleep 0.1 & sleep 0.1 & wait)"), Ran::well(""));
     machine.release();
@@ -24,7 +24,7 @@ fn the_hook_is_not_a_job(kind: Kind, shell: &Path) {
     }
 }
 
-fn the_shell_may_be_replaced(kind: Kind, shell: &Path) {
+fn exec_during_the_checks_works(kind: Kind, shell: &Path) {
     let machine = Machine::with_a_dead_one(kind, shell);
     machine.hold();
     let mut terminal = machine.with_raxx();
@@ -37,7 +37,7 @@ fn the_shell_may_be_replaced(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("jobs; echo $HEROKU_API_KEY"), Ran::well(HEROKU.1));
 }
 
-fn a_shell_may_end_before_the_checks(kind: Kind, shell: &Path) {
+fn a_shell_can_exit_before_the_checks_end(kind: Kind, shell: &Path) {
     let session = |raxx: bool| {
         let machine = Machine::with_a_dead_one(kind, shell);
         machine.providers.latency(Duration::from_secs(2));
@@ -50,7 +50,7 @@ fn a_shell_may_end_before_the_checks(kind: Kind, shell: &Path) {
         terminal.line("exit");
         assert_eq!(terminal.end(), 0);
         if raxx {
-            // What was under way ends by itself, having noted its verdicts.
+            // The running checks finish and save their verdicts.
             wait_until("the end of the hook", || {
                 machine.files().iter().filter(|f| f.contains("verdicts/")).count() >= 4
             });
@@ -64,8 +64,8 @@ fn a_shell_may_end_before_the_checks(kind: Kind, shell: &Path) {
     assert_eq!(with, without);
 }
 
-fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &Path) {
-    // A shell in a shell, too: there ^Z stops whoever does not know better.
+fn interrupts_at_the_prompt_do_not_reach_the_checks(kind: Kind, shell: &Path) {
+    // In a nested shell too: there ^Z would stop processes that are not protected from it.
     for nested in [false, true] {
         let machine = Machine::with_a_dead_one(kind, shell);
         machine.providers.latency(Duration::from_secs(3));
@@ -89,7 +89,7 @@ fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &Path) {
         terminal.settle();
         machine.wait_for_a_fail(&mut terminal);
         assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
-        // ^C still does what it should.
+        // ^C still works as usual.
         terminal.line("sleep 60");
         terminal.settle();
         terminal.keys("\x03");
@@ -97,7 +97,7 @@ fn interrupts_at_the_prompt_are_not_for_the_checks(kind: Kind, shell: &Path) {
     }
 }
 
-/// The checks run in a session of their own, also where the shell makes them the leader of a process group.
+/// The checks run in their own session, even if the shell makes them the leader of a process group.
 fn the_checks_leave_the_session(kind: Kind, shell: &Path) {
     let machine = Machine::with_a_dead_one(kind, shell);
     if !cfg!(target_os = "linux") {
@@ -115,7 +115,7 @@ fn the_checks_leave_the_session(kind: Kind, shell: &Path) {
     machine.wait_for_a_fail(&mut terminal);
 }
 
-/// What a person starts while the checks run has no business with their pipe.
+/// Programs that the user starts during the checks do not inherit their pipe.
 #[cfg(target_os = "linux")]
 #[test]
 fn commands_do_not_inherit_the_pipe() {
@@ -126,11 +126,11 @@ fn commands_do_not_inherit_the_pipe() {
     machine.release();
 }
 
-/// A window closes, and an ssh ends, when nobody holds the terminal any more. (zsh before 5.9 has a second process there.)
+/// A window closes and an ssh session ends only when no process has the terminal open. (zsh before 5.9 keeps a second process.)
 #[cfg(target_os = "linux")]
 #[test]
 fn the_checks_do_not_hold_the_terminal() {
-    // The terminal of a process, by its number; `?` where it has ended.
+    // The controlling terminal of a process, by its number; `?` after the process has ended.
     let terminal_of = |process: &str| {
         let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
         stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(4)).unwrap_or("?").to_string()
@@ -144,21 +144,21 @@ fn the_checks_do_not_hold_the_terminal() {
         }
         let own = terminal_of(&terminal.run("echo $$").output);
         assert!(!["0", "?"].contains(&own.as_str()));
-        // zsh has a descriptor of /dev/tty beside those of the terminal's own name.
+        // zsh has a descriptor of /dev/tty besides those of the terminal itself.
         let names = [terminal.run("tty").output, "/dev/tty".into()].map(PathBuf::from);
         let holds = |process: &fs::DirEntry| {
             let open = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
             open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|to| names.contains(&to))
                 && terminal_of(&process.file_name().to_string_lossy()) == own
         };
-        let there = || fs::read_dir("/proc").unwrap().flatten().filter(holds).count();
-        wait_until("nobody but the shell at the terminal", || there() == 1);
-        assert!(machine.mark("held").exists() && !machine.mark("ended").exists());
+        let terminal_users = || fs::read_dir("/proc").unwrap().flatten().filter(holds).count();
+        wait_until("only the shell has the terminal open", || terminal_users() == 1);
+        assert!(machine.marker("held").exists() && !machine.marker("ended").exists());
         machine.release();
     }
 }
 
-/// bash cannot keep its pipe from the commands that it starts. What is started after the emergency clear has no answer to read.
+/// bash cannot keep its pipe from the commands that it starts. After the emergency clear, a new command cannot read the answer.
 #[cfg(target_os = "linux")]
 #[test]
 fn after_unset_nothing_inherits_the_pipe() {

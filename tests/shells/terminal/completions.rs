@@ -1,10 +1,10 @@
-//! zsh's completions: found before and after compinit, and in absolute directories only.
+//! zsh's completions: found before and after compinit, and only in absolute directories.
 
 use super::*;
 
-/// Nothing is read from the current directory, whatever the variable says.
+/// Nothing is read from the current directory, whatever the variable contains.
 #[test]
-fn only_an_absolute_directory_has_completions() {
+fn completions_are_read_only_from_absolute_directories() {
     for shell in shells(Zsh) {
         let mut machine = Machine::new(Zsh, &shell);
         let dir = machine.sandbox.home().join("zsh/site-functions");
@@ -24,7 +24,7 @@ fn only_an_absolute_directory_has_completions() {
     }
 }
 
-/// Where install.sh puts the completions, zsh does not look by itself.
+/// install.sh puts the completions where zsh does not look by default.
 #[test]
 fn zsh_finds_the_completions_before_and_after_compinit() {
     for shell in shells(Zsh) {

@@ -1,24 +1,24 @@
-//! Every text that the shell integration itself prints. zsh and bash say the same, so they share the snapshots.
+//! All messages of the shell integration itself. zsh and bash print the same ones, so they share the snapshots.
 
 use super::*;
 use crate::snapshot::snapshot;
 
 in_each_shell! {
-    unset_counts_and_names_who_can_set_values_again,
+    unset_counts_and_names_the_tools_that_can_set_values_again,
     unset_with_arguments,
     read_only_variables,
     a_subshell,
     a_broken_configuration,
 }
 
-/// Types a command: what it printed, and its exit code.
+/// Types a command and returns its output and exit code.
 fn typed(terminal: &mut Terminal, command: &str) -> String {
     let ran = terminal.run(command);
     let output = if ran.output.is_empty() { String::new() } else { ran.output + "\n" };
     format!("$ {command}\n{output}exit: {}\n\n", ran.code)
 }
 
-fn unset_counts_and_names_who_can_set_values_again(kind: Kind, shell: &Path) {
+fn unset_counts_and_names_the_tools_that_can_set_values_again(kind: Kind, shell: &Path) {
     let machine = Machine::with_values(kind, shell);
     let mut terminal = machine.with_raxx();
     let mut all = typed(&mut terminal, "raxx unset");
@@ -36,8 +36,8 @@ fn unset_counts_and_names_who_can_set_values_again(kind: Kind, shell: &Path) {
 
 fn unset_with_arguments(kind: Kind, shell: &Path) {
     let mut machine = Machine::with_values(kind, shell);
-    // No server of the tester's own answers.
-    let sockets = machine.mark("tmux");
+    // The test must not reach a tmux server of the user who runs it.
+    let sockets = machine.marker("tmux");
     fs::create_dir(&sockets).unwrap();
     machine.sandbox.env("TMUX_TMPDIR", &sockets);
     let mut terminal = machine.with_raxx();
@@ -49,20 +49,20 @@ fn unset_with_arguments(kind: Kind, shell: &Path) {
 }
 
 fn read_only_variables(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     let name = TOKENS[0].0;
     machine.rc(&format!("{name}=mine; readonly {name}\n{}", machine.init()));
     let mut terminal = machine.open();
-    machine.wait_for_a_good_end();
+    machine.wait_for_a_pass();
     let mut all = typed(&mut terminal, &format!("raxx load {name} 2>&1 | tail -n 1"));
     all += &typed(&mut terminal, "raxx unset");
     snapshot!(machine.sandbox, "read_only_variables", all);
 }
 
 fn a_subshell(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     let mut terminal = machine.with_raxx();
-    machine.wait_for_a_good_end();
+    machine.wait_for_a_pass();
     snapshot!(machine.sandbox, "a_subshell", typed(&mut terminal, "raxx load HEROKU_API_KEY | cat"));
 }
 
@@ -72,7 +72,7 @@ fn a_broken_configuration(kind: Kind, shell: &Path) {
     snapshot!(machine.sandbox, "a_broken_configuration", machine.with_raxx().screen());
 }
 
-/// In bash alone: an rc file that replaces the whole PROMPT_COMMAND after raxx's line.
+/// bash only: an rc file that replaces the whole PROMPT_COMMAND after raxx's line.
 #[test]
 fn a_replaced_prompt_command() {
     for shell in shells(Bash) {

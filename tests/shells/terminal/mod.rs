@@ -1,6 +1,6 @@
-//! The shell integration in real shells on real terminals: what a person sees, and what the shell has afterwards.
+//! The shell integration in real shells on real terminals: what the user sees, and the shell's state afterwards.
 //!
-//! `RAXX_TEST_BASH32` and `RAXX_TEST_ZSH51` name further shells to run these tests in: old versions above all.
+//! `RAXX_TEST_BASH32` and `RAXX_TEST_ZSH51` name more shells for these tests, mainly old versions.
 
 use crate::keyring;
 use crate::pty;
@@ -41,7 +41,7 @@ enum Kind {
 }
 use Kind::{Bash, Zsh};
 
-/// The shells of a kind: the machine's, and the one named beside it.
+/// The shells of a kind: the installed one, and the one that the variable names.
 fn shells(kind: Kind) -> Vec<PathBuf> {
     let (machine, other) = match kind {
         Zsh => ("zsh", "RAXX_TEST_ZSH51"),
@@ -59,7 +59,7 @@ struct Machine {
 }
 
 impl Machine {
-    /// Without any value.
+    /// A machine without any value.
     fn new(kind: Kind, shell: &Path) -> Machine {
         let mut sandbox = Sandbox::new();
         let providers = Loopback::start();
@@ -71,7 +71,7 @@ impl Machine {
         Machine { kind, shell: shell.to_path_buf(), sandbox, providers }
     }
 
-    /// With all values in the environment, as a pane of an old tmux server has them; all good.
+    /// All values are in the environment, like in a pane of an old tmux server, and all are good.
     fn with_values(kind: Kind, shell: &Path) -> Machine {
         let mut machine = Machine::new(kind, shell);
         for (name, value) in TOKENS {
@@ -81,7 +81,7 @@ impl Machine {
         machine
     }
 
-    /// The same with Heroku's revoked.
+    /// All values are in the environment, and Heroku's is revoked.
     fn with_a_dead_one(kind: Kind, shell: &Path) -> Machine {
         let machine = Machine::with_values(kind, shell);
         machine.providers.revoke(HEROKU.1);
@@ -95,7 +95,7 @@ impl Machine {
         }
     }
 
-    /// The line of the rc file.
+    /// raxx's line in the rc file.
     fn init(&self) -> String {
         format!("eval \"$(raxx init {})\"\n", self.name())
     }
@@ -109,7 +109,7 @@ impl Machine {
         fs::write(self.sandbox.home().join(file), format!("PS1='{PROMPT}'\n{text}")).unwrap();
     }
 
-    /// Options with which the shell reads the rc file of this home and as little else as possible.
+    /// Options that make the shell read this home's rc file and as little else as possible.
     fn options(&self) -> &'static [&'static str] {
         match self.kind {
             Zsh => &["-d"],
@@ -131,13 +131,13 @@ impl Machine {
         terminal
     }
 
-    /// A new terminal with raxx in its rc file and nothing else.
+    /// A new terminal whose rc file has only raxx's line.
     fn with_raxx(&self) -> Terminal {
         self.rc(&self.init());
         self.open()
     }
 
-    /// Runs a command in an interactive shell without a terminal: the rc file is read, and no prompt comes.
+    /// Runs a command in an interactive shell without a terminal: the rc file is read, and no prompt is shown.
     fn command(&self, command: &str) -> Output {
         let mut shell = self.sandbox.command(&self.shell);
         let out = shell.args(self.options()).args(["-i", "-c", command]).output().unwrap();
@@ -145,13 +145,13 @@ impl Machine {
         out
     }
 
-    /// What such a command prints on both streams, without what bash itself says where there is no terminal.
+    /// The output of such a command on both streams, without bash's own warnings about the missing terminal.
     fn prints(&self, command: &str) -> String {
         let out = self.command(&format!("exec 2>&1; {command}"));
         text(&out.stdout)
     }
 
-    /// Every file of this machine but the shell's own, from its root.
+    /// All files of this machine except the shell's own, relative to its root.
     fn files(&self) -> Vec<String> {
         let find =
             self.sandbox.command("find").args([".", "-type", "f"]).current_dir(self.sandbox.root()).output().unwrap();
@@ -166,49 +166,49 @@ impl Machine {
         self.sandbox.root().join("bin/raxx")
     }
 
-    /// Puts a program of the test's own between the shell and raxx. `$RAXX` is raxx.
-    fn between(&self, script: &str) {
+    /// Puts a script in place of raxx. `$RAXX` is the real raxx.
+    fn wrap_raxx(&self, script: &str) {
         fs::remove_file(self.raxx_file()).unwrap();
         fs::write(self.raxx_file(), format!("#!/bin/sh\nRAXX='{RAXX}'\n{script}\n")).unwrap();
         fs::set_permissions(self.raxx_file(), fs::Permissions::from_mode(0o755)).unwrap();
     }
 
-    fn mark(&self, name: &str) -> PathBuf {
+    fn marker(&self, name: &str) -> PathBuf {
         self.sandbox.root().join(name)
     }
 
-    /// Holds the hook back until `release`, so that it is under way when a test wants it to be.
+    /// Delays the hook until `release`, so that a test controls when it runs.
     fn hold(&self) {
-        let [held, ended] = ["held", "ended"].map(|name| self.mark(name).display().to_string());
-        fs::write(self.mark("held"), "").unwrap();
-        self.between(&format!(
+        let [held, ended] = ["held", "ended"].map(|name| self.marker(name).display().to_string());
+        fs::write(self.marker("held"), "").unwrap();
+        self.wrap_raxx(&format!(
             "[ \"$1\" = hook ] || exec \"$RAXX\" \"$@\"\n\
              while [ -e '{held}' ]; do sleep 0.02; done\n\
              \"$RAXX\" \"$@\"; code=$?; : >'{ended}'; exit \"$code\""
         ));
     }
 
-    /// Lets it go, and waits until it is done and its answer in the pipe.
+    /// Lets the hook run, and waits until its answer is in the pipe.
     fn release(&self) {
-        fs::remove_file(self.mark("held")).unwrap();
-        wait_until("the end of the hook", || self.mark("ended").exists());
+        fs::remove_file(self.marker("held")).unwrap();
+        wait_until("the end of the hook", || self.marker("ended").exists());
         thread::sleep(Duration::from_millis(300));
     }
 
-    /// Waits for the end of a hook that finds nothing wrong: the time of it is kept.
-    fn wait_for_a_good_end(&self) {
+    /// Waits for a hook that finds nothing wrong, which writes the stamp.
+    fn wait_for_a_pass(&self) {
         let stamp = self.sandbox.home().join(".raxx-session-bootstrap-last-validated");
         wait_until("the end of the checks", || stamp.exists());
         thread::sleep(Duration::from_millis(300));
     }
 
-    /// Waits until a FAIL was shown. bash has no way to show it before the next prompt.
+    /// Waits until a FAIL was shown. bash shows it only before the next prompt.
     #[track_caller]
     fn wait_for_a_fail(&self, terminal: &mut Terminal) {
         if self.kind == Bash {
             let deadline = Instant::now() + Duration::from_secs(30);
             while terminal.times("[FAIL]") == 0 {
-                assert!(Instant::now() < deadline, "no FAIL came; the terminal shows\n{}", terminal.screen());
+                assert!(Instant::now() < deadline, "no FAIL was shown; the terminal shows\n{}", terminal.screen());
                 terminal.line("");
                 thread::sleep(Duration::from_millis(100));
             }
@@ -222,12 +222,12 @@ impl Machine {
 fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !is_so() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Makes a test of its own for each kind of shell.
+/// Makes a separate test for each kind of shell.
 macro_rules! in_each_shell {
     ($($test:ident),* $(,)?) => {
         mod zsh {
@@ -242,7 +242,7 @@ macro_rules! in_each_shell {
 }
 
 /// All four in a real keyring, none in the environment.
-fn at_a_keyring(kind: Kind, shell: &Path) -> (Machine, Keyring) {
+fn with_a_keyring(kind: Kind, shell: &Path) -> (Machine, Keyring) {
     let mut machine = Machine::new(kind, shell);
     let keyring = Keyring::start(&mut machine.sandbox);
     let services =
@@ -254,10 +254,10 @@ fn at_a_keyring(kind: Kind, shell: &Path) -> (Machine, Keyring) {
     (machine, keyring)
 }
 
-/// The words by which a test knows that `raxx unset` is done.
+/// The text that shows that `raxx unset` is done.
 const FOUR_CLEARED: &str = "4 variables";
 
-/// Types `raxx unset`, which succeeds and says in one line how many variables it has cleared.
+/// Types `raxx unset`, which must succeed and print one line with the number of cleared variables.
 #[track_caller]
 fn unset(terminal: &mut Terminal, variables: usize) {
     let said = terminal.run("raxx unset");

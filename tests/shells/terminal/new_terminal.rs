@@ -1,23 +1,23 @@
-//! A new terminal: its values, its checks, and what it shows of them.
+//! A new terminal: its variables, its checks, and what it shows of them.
 
 use super::*;
 
 in_each_shell! {
     a_pass_leaves_no_trace,
     a_fail_is_shown_once_above_the_prompt,
-    a_shell_inside_another_does_not_repeat_what_was_said,
-    a_fail_that_comes_while_a_command_runs_is_shown_above_the_next_prompt,
+    a_nested_shell_does_not_repeat_a_report,
+    a_fail_during_a_command_is_shown_above_the_next_prompt,
     the_first_command_has_its_variables,
     a_late_value_arrives_silently,
-    a_late_value_does_not_replace_what_was_typed_meanwhile,
-    a_value_typed_meanwhile_is_not_raxxs,
+    a_late_value_does_not_replace_one_set_meanwhile,
+    a_value_set_meanwhile_is_not_raxxs,
     a_value_that_the_user_exported_is_not_unset,
     reading_the_rc_file_again_is_harmless,
     only_a_prompt_starts_a_check,
-    non_interactive_shells_do_nothing,
+    noninteractive_shells_do_nothing,
     an_old_pane_gets_the_new_value,
-    with_raxx_off_nothing_happens_by_itself,
-    a_shell_may_have_values_and_no_check,
+    raxx_off_disables_the_shell_integration,
+    a_shell_can_have_values_and_no_check,
     a_broken_configuration_is_reported_at_the_first_prompt,
     an_invalid_answer_does_no_harm,
 }
@@ -32,7 +32,7 @@ fn a_pass_leaves_no_trace(kind: Kind, shell: &Path) {
         terminal.keys("echo \"$? ha");
         terminal.settle();
         if raxx {
-            machine.wait_for_a_good_end();
+            machine.wait_for_a_pass();
         }
         terminal.line("lf $HEROKU_API_KEY\"");
         terminal.wait_for_times(PROMPT, 3);
@@ -80,20 +80,20 @@ fn a_fail_is_shown_once_above_the_prompt(kind: Kind, shell: &Path) {
     terminal.run("true");
     assert_eq!(terminal.times("[FAIL]"), 1, "{}", terminal.screen());
     assert_eq!(terminal.run("jobs"), Ran::well(""));
-    // It was in the environment before raxx: it is not raxx's to take away.
+    // It was in the environment before raxx, so raxx does not unset it.
     assert_eq!(terminal.run("echo $HEROKU_API_KEY"), Ran::well(HEROKU.1));
 }
 
-fn a_shell_inside_another_does_not_repeat_what_was_said(kind: Kind, shell: &Path) {
+fn a_nested_shell_does_not_repeat_a_report(kind: Kind, shell: &Path) {
     let mut machine = Machine::with_a_dead_one(kind, shell);
-    // As a shell above this one leaves it behind.
+    // As in a shell started from another one.
     machine.sandbox.env("__RAXX_NAMES", HEROKU.0);
     for said in [1, 0] {
         let mut terminal = machine.with_raxx();
         let deadline = Instant::now() + Duration::from_secs(30);
-        // The answer is there when the bad value is gone.
+        // The answer has arrived once the bad value is unset.
         while !terminal.run("printenv HEROKU_API_KEY").output.is_empty() {
-            assert!(Instant::now() < deadline, "no answer came; the terminal shows\n{}", terminal.screen());
+            assert!(Instant::now() < deadline, "no answer arrived; the terminal shows\n{}", terminal.screen());
             thread::sleep(Duration::from_millis(50));
         }
         terminal.settle();
@@ -103,11 +103,11 @@ fn a_shell_inside_another_does_not_repeat_what_was_said(kind: Kind, shell: &Path
     machine.wait_for_a_fail(&mut machine.with_raxx());
 }
 
-fn a_fail_that_comes_while_a_command_runs_is_shown_above_the_next_prompt(kind: Kind, shell: &Path) {
+fn a_fail_during_a_command_is_shown_above_the_next_prompt(kind: Kind, shell: &Path) {
     let machine = Machine::with_a_dead_one(kind, shell);
     machine.hold();
     let mut terminal = machine.with_raxx();
-    let go = machine.mark("go");
+    let go = machine.marker("go");
     terminal.line(&format!("until [ -e {} ]; do sleep 0.02; done; echo do''ne; (exit 4)", go.display()));
     machine.release();
     assert_eq!(terminal.times("[FAIL]"), 0);
@@ -117,27 +117,27 @@ fn a_fail_that_comes_while_a_command_runs_is_shown_above_the_next_prompt(kind: K
     let screen = terminal.screen();
     let after = screen.split_once("\ndone\n").unwrap_or_else(|| panic!("{screen}")).1;
     match kind {
-        // The line editor has to be there before it can look.
+        // The line editor must be active before it can poll the pipe.
         Zsh => assert_eq!(after, format!("{PROMPT}\n{FAIL}\n{PROMPT}").replace("> \n", ">\n").trim_end()),
         Bash => assert_eq!(after, format!("{FAIL}\n{PROMPT}").trim_end()),
     }
-    // The exit code is the person's.
+    // The exit code is the user's.
     assert_eq!(terminal.run("echo $?"), Ran::well("4"));
 }
 
 fn the_first_command_has_its_variables(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
-    let calls = machine.mark("calls");
-    machine.between(&format!("echo \"$*\" >>'{}'; exec \"$RAXX\" \"$@\"", calls.display()));
+    let (machine, _keyring) = with_a_keyring(kind, shell);
+    let calls = machine.marker("calls");
+    machine.wrap_raxx(&format!("echo \"$*\" >>'{}'; exec \"$RAXX\" \"$@\"", calls.display()));
     let mut terminal = machine.with_raxx();
     for (name, value) in TOKENS {
         assert_eq!(terminal.run(&format!("printenv {name}")), Ran::well(value));
     }
-    machine.wait_for_a_good_end();
+    machine.wait_for_a_pass();
     let all = TOKENS.map(|(name, _)| name).join(" ");
     assert_eq!(sorted(&terminal.run("printenv __RAXX_NAMES").output), sorted(&all));
 
-    // A shell inside it has them already and reads no store.
+    // A nested shell inherits them and does not read the store.
     fs::remove_file(&calls).unwrap();
     let options = machine.options().join(" ");
     let inner = format!("{} {options} -i -c 'echo $HEROKU_API_KEY'", machine.shell.display());
@@ -155,12 +155,12 @@ fn sorted(names: &str) -> Vec<&str> {
 }
 
 fn a_late_value_arrives_silently(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     // The store was too slow for the rc file.
-    machine.between("[ \"$1\" = export ] || exec \"$RAXX\" \"$@\"");
+    machine.wrap_raxx("[ \"$1\" = export ] || exec \"$RAXX\" \"$@\"");
     let mut terminal = machine.with_raxx();
     terminal.keys("echo ha");
-    machine.wait_for_a_good_end();
+    machine.wait_for_a_pass();
     assert_eq!(terminal.screen(), format!("{PROMPT}echo ha"));
     terminal.line("lf");
     terminal.wait_for_row("half");
@@ -169,10 +169,10 @@ fn a_late_value_arrives_silently(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
 }
 
-fn a_late_value_does_not_replace_what_was_typed_meanwhile(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+fn a_late_value_does_not_replace_one_set_meanwhile(kind: Kind, shell: &Path) {
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     let [name, odd] = [HEROKU.0, TOKENS[3].0];
-    // One is missing here, one is dead here and rotated in the store; both are on their way.
+    // One is missing here; another is revoked here and rotated in the store. Both are on their way.
     machine.hold();
     machine.rc(&format!("export {odd}='a dead $(one)'\n{}unset {name}\n", machine.init()));
     let mut terminal = machine.open();
@@ -181,7 +181,7 @@ fn a_late_value_does_not_replace_what_was_typed_meanwhile(kind: Kind, shell: &Pa
     terminal.run("true");
     assert_eq!(terminal.run(&format!("printenv {name} {odd}")), Ran::well("=typed*\n(typed too)"));
 
-    // A value that was not touched is replaced as usual.
+    // A value that was not changed is replaced as usual.
     machine.hold();
     let mut terminal = machine.open();
     machine.release();
@@ -189,9 +189,9 @@ fn a_late_value_does_not_replace_what_was_typed_meanwhile(kind: Kind, shell: &Pa
     assert_eq!(terminal.run(&format!("printenv {name} {odd}")), Ran::well(&format!("{}\n{}", HEROKU.1, TOKENS[3].1)));
 }
 
-/// Nor does an answer that comes after the person has set it: the next one leaves it alone.
-fn a_value_typed_meanwhile_is_not_raxxs(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+/// The same for an answer that arrives after the user has set the value: the next one does not change it either.
+fn a_value_set_meanwhile_is_not_raxxs(kind: Kind, shell: &Path) {
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     machine.hold();
     machine.rc(&format!("{}unset HEROKU_API_KEY __RAXX_NAMES\n", machine.init()));
     let mut terminal = machine.open();
@@ -203,11 +203,11 @@ fn a_value_typed_meanwhile_is_not_raxxs(kind: Kind, shell: &Path) {
     assert!(!names.contains("HEROKU"), "{names}");
 }
 
-/// `raxx load` between two terminals does not make it raxx's.
+/// `raxx load` in between does not make the value raxx's.
 fn a_value_that_the_user_exported_is_not_unset(kind: Kind, shell: &Path) {
     let machine = Machine::with_values(kind, shell);
     let mut terminal = machine.with_raxx();
-    machine.wait_for_a_good_end();
+    machine.wait_for_a_pass();
     assert_eq!(terminal.run("raxx load 2>/dev/null; raxx load HEROKU_API_KEY 2>/dev/null").code, 0);
     machine.providers.revoke(HEROKU.1);
     let inner = format!("{} {} -i", machine.shell.display(), machine.options().join(" "));
@@ -248,10 +248,10 @@ fn only_a_prompt_starts_a_check(kind: Kind, shell: &Path) {
     assert_eq!(machine.providers.requests().len(), 0);
 }
 
-fn non_interactive_shells_do_nothing(kind: Kind, shell: &Path) {
+fn noninteractive_shells_do_nothing(kind: Kind, shell: &Path) {
     let mut machine = Machine::new(kind, shell);
-    let calls = machine.mark("calls");
-    machine.between(&format!("echo \"$*\" >>'{}'; exec \"$RAXX\" \"$@\"", calls.display()));
+    let calls = machine.marker("calls");
+    machine.wrap_raxx(&format!("echo \"$*\" >>'{}'; exec \"$RAXX\" \"$@\"", calls.display()));
     let file = machine.sandbox.home().join(".zshenv");
     fs::write(&file, machine.init()).unwrap();
     machine.sandbox.env("BASH_ENV", &file);
@@ -262,11 +262,11 @@ fn non_interactive_shells_do_nothing(kind: Kind, shell: &Path) {
 }
 
 fn an_old_pane_gets_the_new_value(kind: Kind, shell: &Path) {
-    let (mut machine, _keyring) = at_a_keyring(kind, shell);
+    let (mut machine, _keyring) = with_a_keyring(kind, shell);
     let stale = "HRKU-AAMadeUpButStale0123456789abcdefghijklmnopqrstuvwxyzA0000";
     machine.sandbox.env(HEROKU.0, stale);
     machine.rc(&machine.init());
-    let socket = machine.mark("tmux").display().to_string();
+    let socket = machine.marker("tmux").display().to_string();
     let tmux = |args: &[&str]| {
         let mut command = machine.sandbox.command(program("tmux"));
         text(&command.args(["-S", &socket, "-f", "/dev/null"]).args(args).output().unwrap().stdout)
@@ -277,8 +277,8 @@ fn an_old_pane_gets_the_new_value(kind: Kind, shell: &Path) {
         wait_until(what, || tmux(&["capture-pane", "-p"]).contains(what));
     };
     shows(PROMPT.trim_end());
-    machine.wait_for_a_good_end();
-    // In bash the value comes with the next prompt.
+    machine.wait_for_a_pass();
+    // In bash the value arrives at the next prompt.
     tmux(&["send-keys", "", "Enter"]);
     thread::sleep(Duration::from_millis(300));
     tmux(&["send-keys", "echo \"<$HEROKU_API_KEY>\"", "Enter"]);
@@ -287,9 +287,9 @@ fn an_old_pane_gets_the_new_value(kind: Kind, shell: &Path) {
     tmux(&["kill-server"]);
 }
 
-fn with_raxx_off_nothing_happens_by_itself(kind: Kind, shell: &Path) {
+fn raxx_off_disables_the_shell_integration(kind: Kind, shell: &Path) {
     for (off, is_off) in [("1", true), ("yes", true), ("0", false), ("", false)] {
-        let (mut machine, _keyring) = at_a_keyring(kind, shell);
+        let (mut machine, _keyring) = with_a_keyring(kind, shell);
         machine.sandbox.env("RAXX_OFF", off);
         let mut terminal = machine.with_raxx();
         terminal.run("true");
@@ -298,7 +298,7 @@ fn with_raxx_off_nothing_happens_by_itself(kind: Kind, shell: &Path) {
             continue;
         }
         assert_eq!(machine.providers.requests().len(), 0);
-        // What a person types works, and `load` ends it, here and in what is started from here.
+        // Commands still work when typed, and `load` turns raxx on again, here and in child shells.
         assert_eq!(terminal.run("raxx check HEROKU_API_KEY >/dev/null").code, 0);
         assert_eq!(
             terminal.run("raxx load 2>/dev/null; echo ${HEROKU_API_KEY:+has} ${RAXX_OFF-on}"),
@@ -311,8 +311,8 @@ fn with_raxx_off_nothing_happens_by_itself(kind: Kind, shell: &Path) {
     }
 }
 
-fn a_shell_may_have_values_and_no_check(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+fn a_shell_can_have_values_and_no_check(kind: Kind, shell: &Path) {
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     machine.providers.revoke(HEROKU.1);
     let config = machine.sandbox.root().join("config.toml");
     let text = fs::read_to_string(&config).unwrap();
@@ -338,14 +338,14 @@ fn a_broken_configuration_is_reported_at_the_first_prompt(kind: Kind, shell: &Pa
 
 fn an_invalid_answer_does_no_harm(kind: Kind, shell: &Path) {
     let machine = Machine::new(kind, shell);
-    // Cut off in the middle of a line by whoever kills processes; and lines of another program called raxx.
-    let answer = machine.mark("answer");
+    // A write that was killed in the middle of a line; and output of another program called raxx.
+    let answer = machine.marker("answer");
     let lines = "export CF_WORKER_DEPLOY='whole'\n$(touch pwned)\ntouch pwned\nexport HEROKU_API_KEY='cut o";
     fs::write(&answer, lines).unwrap();
     for end in ["kill -9 $$", "exit 0"] {
-        let ended = machine.mark("ended");
+        let ended = machine.marker("ended");
         let _ = fs::remove_file(&ended);
-        machine.between(&format!(
+        machine.wrap_raxx(&format!(
             "[ \"$1\" = hook ] || exec \"$RAXX\" \"$@\"\ncat '{}'; : >'{}'; {end}",
             answer.display(),
             ended.display()
@@ -354,7 +354,7 @@ fn an_invalid_answer_does_no_harm(kind: Kind, shell: &Path) {
         wait_until("the end of the hook", || ended.exists());
         thread::sleep(Duration::from_millis(300));
         terminal.run("true");
-        // bash has sh to ask whether the hook ended well; zsh has whole lines.
+        // In bash, sh tests whether the hook succeeded; zsh accepts only complete lines.
         let whole = if kind == Bash && end != "exit 0" { "" } else { "whole" };
         assert_eq!(terminal.run("echo \"$CF_WORKER_DEPLOY\""), Ran::well(whole), "{end}");
         assert_eq!(terminal.run("echo \"$HEROKU_API_KEY\""), Ran::well(""), "{end}");
@@ -363,11 +363,11 @@ fn an_invalid_answer_does_no_harm(kind: Kind, shell: &Path) {
     assert!(!machine.sandbox.home().join("pwned").exists());
 }
 
-/// powerlevel10k's instant prompt takes the streams away while the rc file runs, and complains of anything that was said.
+/// powerlevel10k's instant prompt redirects the streams while the rc file runs, and complains about any output.
 #[test]
-fn nothing_is_printed_below_an_instant_prompt() {
+fn nothing_is_printed_during_an_instant_prompt() {
     for shell in shells(Zsh) {
-        let (machine, _keyring) = at_a_keyring(Zsh, &shell);
+        let (machine, _keyring) = with_a_keyring(Zsh, &shell);
         machine.providers.revoke(HEROKU.1);
         machine.rc(&format!(
             "exec {{in}}<&0 {{out}}>&1 {{err}}>&2 </dev/null >said 2>&1\n\
@@ -380,12 +380,12 @@ fn nothing_is_printed_below_an_instant_prompt() {
         terminal.settle();
         assert_eq!(terminal.screen(), format!("{PROMPT}\n{FAIL}\n{PROMPT}").replace("> \n", ">\n").trim_end());
         assert_eq!(fs::read_to_string(machine.sandbox.home().join("said")).unwrap(), "");
-        // Rejected, and it was raxx that had put it there.
+        // Rejected, and exported by raxx.
         assert_eq!(terminal.run("printenv HEROKU_API_KEY").output, "");
     }
 }
 
-/// A shell inside Emacs has no line editor to call back.
+/// A shell inside Emacs has no line editor for a callback.
 #[test]
 fn without_the_line_editor_a_later_prompt_shows_the_fail() {
     let machine = Machine::with_a_dead_one(Zsh, &program("zsh"));

@@ -1,12 +1,12 @@
-//! PROMPT_COMMAND and precmd functions of others, with raxx among them.
+//! raxx together with other users of PROMPT_COMMAND and precmd functions.
 
 use super::*;
 
-/// What others do with PROMPT_COMMAND: each before and after raxx.
+/// What other tools do with PROMPT_COMMAND, each before and after raxx.
 #[test]
-fn prompt_command_may_have_any_form() {
+fn prompt_command_can_have_any_form() {
     let mine = "mine() { seen=\"$seen $?\"; }\n";
-    // Small imitations of how the two keep a copy of what they find there.
+    // Simplified versions of how the two tools copy an existing PROMPT_COMMAND.
     let preexec = r#"
         install() {
             local found="${PROMPT_COMMAND//install/:}"
@@ -50,7 +50,7 @@ fn prompt_command_may_have_any_form() {
                     if dead { Machine::with_a_dead_one(Bash, &shell) } else { Machine::with_values(Bash, &shell) };
                 machine.hold();
                 let init = machine.init();
-                // Read twice: it must not multiply.
+                // Sourced twice: it must not be added twice.
                 machine.rc(&format!("{mine}{before}{init}{after}{init}"));
                 let mut terminal = machine.open();
                 terminal.line("(exit 5)");
@@ -71,7 +71,7 @@ fn prompt_command_may_have_any_form() {
 
 /// PIPESTATUS, ERR traps, and a PROMPT_COMMAND that changes itself or is assigned later.
 #[test]
-fn the_prompts_of_others_see_what_the_person_left() {
+fn other_prompt_commands_see_the_users_exit_status() {
     let seen = "seen() { local s=(\"${PIPESTATUS[@]}\"); echo \"pipe=${s[*]}\"; }\n";
     for shell in shells(Bash) {
         let pipe = |before: &str, after: &str| {
@@ -110,7 +110,7 @@ fn the_prompts_of_others_see_what_the_person_left() {
     }
 }
 
-/// Nothing survives that, so the next raxx command reports it.
+/// No hook survives this, so the next raxx command reports it.
 #[test]
 fn a_replaced_prompt_command_is_reported() {
     for shell in shells(Bash) {
@@ -125,7 +125,7 @@ fn a_replaced_prompt_command_is_reported() {
 
 /// People export PROMPT_COMMAND, and a shell that does not read the rc file inherits it.
 #[test]
-fn a_shell_without_raxx_inside_has_a_quiet_prompt() {
+fn a_nested_shell_without_raxx_has_a_quiet_prompt() {
     for shell in shells(Bash) {
         let machine = Machine::with_values(Bash, &shell);
         machine.rc(&format!("export PROMPT_COMMAND=mine\nmine() {{ :; }}\nexport -f mine\n{}", machine.init()));
@@ -141,11 +141,11 @@ fn a_shell_without_raxx_inside_has_a_quiet_prompt() {
     }
 }
 
-/// An auditor's PROMPT_COMMAND stays as it is; the values are there anyway.
+/// A read-only PROMPT_COMMAND, as auditors set it, stays unchanged; the values are loaded anyway.
 #[test]
 fn a_read_only_prompt_command_stays() {
     for shell in shells(Bash) {
-        let (machine, _keyring) = at_a_keyring(Bash, &shell);
+        let (machine, _keyring) = with_a_keyring(Bash, &shell);
         machine.rc(&format!("PROMPT_COMMAND='audited=1'; readonly PROMPT_COMMAND\n{}alive=yes\n", machine.init()));
         let mut terminal = machine.open();
         assert_eq!(terminal.screen(), PROMPT.trim_end());

@@ -1,4 +1,4 @@
-//! Options, traps, aliases and functions of the user: none of them changes what raxx does, or sees a value.
+//! The user's options, traps, aliases and functions: none of them changes what raxx does or sees a value.
 
 use super::*;
 
@@ -20,12 +20,12 @@ fn strict_shells_keep_running(kind: Kind, shell: &Path) {
     assert_eq!(terminal.run("if raxx load 2>/dev/null; then echo good; else echo $?; fi"), Ran::well("1"));
     unset(&mut terminal, 4);
     unset(&mut terminal, 0);
-    // Failing is still failing.
+    // A failing command still fails.
     terminal.line("raxx load CF_WORKER_DEPLOY; echo not reached");
     assert_eq!(terminal.end(), 1);
     assert_eq!(terminal.times("\nnot reached"), 0);
 
-    // And so it is where there is no terminal.
+    // The same without a terminal.
     let strict = format!(
         "set -eu -o pipefail\n{}\nraxx unset\nif raxx load NO_SUCH_NAME 2>/dev/null; then :; else echo $?; fi\n\
          raxx check --help >/dev/null\necho the end",
@@ -35,9 +35,9 @@ fn strict_shells_keep_running(kind: Kind, shell: &Path) {
     assert_eq!((text(&out.stdout).as_str(), text(&out.stderr).as_str()), ("2\nthe end\n", ""));
 }
 
-/// Aliases, functions and an IFS that turn each word of the shell integration into something else.
+/// Aliases, functions and an IFS that change the meaning of every word of the shell integration.
 fn aliases_and_functions_of_the_user_change_nothing(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
+    let (machine, _keyring) = with_a_keyring(kind, shell);
     let words = "export unset eval printf command builtin local read exec shift set return kill type trap sh emulate \
                  setopt zle print typeset autoload whence zmodload break continue";
     let more = match kind {
@@ -52,7 +52,7 @@ fn aliases_and_functions_of_the_user_change_nothing(kind: Kind, shell: &Path) {
     let init = format!("\\builtin eval \"$(raxx init {})\"\n", machine.name());
     machine.rc(&format!("{hostile}{init}"));
     let mut terminal = machine.open();
-    machine.wait_for_a_good_end();
+    machine.wait_for_a_pass();
     let value = "\\builtin echo \"<$HEROKU_API_KEY>\"";
     let types = |terminal: &mut Terminal, line: &str, shown: &str| {
         terminal.line(line);
@@ -72,16 +72,16 @@ fn aliases_and_functions_of_the_user_change_nothing(kind: Kind, shell: &Path) {
     assert_eq!(terminal.times("BAD"), 0, "{}", terminal.screen());
 }
 
-/// A global alias of zsh may have any name.
+/// A global alias of zsh can have any name.
 #[test]
 fn global_aliases_change_nothing() {
     for shell in shells(Zsh) {
-        let (machine, _keyring) = at_a_keyring(Zsh, &shell);
+        let (machine, _keyring) = with_a_keyring(Zsh, &shell);
         let aliases =
             "for word in 0 1 2 3 8 130 in next true INT zle interactive; do alias -g $word='echo BAD'; done\n";
         machine.rc(&format!("{aliases}{}", machine.init()));
         let mut terminal = machine.open();
-        machine.wait_for_a_good_end();
+        machine.wait_for_a_pass();
         terminal.line("printenv HEROKU_API_KEY");
         terminal.wait_for_row(HEROKU.1);
         terminal.line("raxx unset");
@@ -91,22 +91,22 @@ fn global_aliases_change_nothing() {
 }
 
 fn tracing_shows_no_value(kind: Kind, shell: &Path) {
-    let (machine, _keyring) = at_a_keyring(kind, shell);
-    machine.between("[ \"$1\" = export ] && [ -e late ] && exit; exec \"$RAXX\" \"$@\"");
+    let (machine, _keyring) = with_a_keyring(kind, shell);
+    machine.wrap_raxx("[ \"$1\" = export ] && [ -e late ] && exit; exec \"$RAXX\" \"$@\"");
     for late in [false, true] {
         if late {
             fs::write(machine.sandbox.home().join("late"), "").unwrap();
         }
         machine.rc(&format!("set -xv\n{}", machine.init()));
         let mut terminal = machine.open();
-        machine.wait_for_a_good_end();
+        machine.wait_for_a_pass();
         fs::remove_file(machine.sandbox.home().join(".raxx-session-bootstrap-last-validated")).unwrap();
         terminal.line("");
         terminal.line("raxx load");
         terminal.wait_for("octo-op");
         terminal.line("raxx unset");
         terminal.wait_for(FOUR_CLEARED);
-        // Traced it is, and goes on being.
+        // Tracing is on, and stays on.
         terminal.line("echo \"still $-\" end");
         terminal.wait_for(" end\r\n");
         terminal.settle();
@@ -128,12 +128,12 @@ fn debug_traps_see_no_value(kind: Kind, shell: &Path) {
         ],
     };
     for trap in traps {
-        let (mut machine, _keyring) = at_a_keyring(kind, shell);
-        // One in the rc file, one with the hook.
+        let (mut machine, _keyring) = with_a_keyring(kind, shell);
+        // One in the rc file, one while the hook runs.
         machine.sandbox.env(HEROKU.0, "HRKU-AAMadeUpButStale0123456789abcdefghijklmnopqrstuvwxyzA0000");
         machine.rc(&format!("{trap}\n{}", machine.init()));
         let terminal = &mut machine.open();
-        machine.wait_for_a_good_end();
+        machine.wait_for_a_pass();
         terminal.line("");
         terminal.line("raxx load 2>/dev/null");
         terminal.settle();
@@ -144,17 +144,17 @@ fn debug_traps_see_no_value(kind: Kind, shell: &Path) {
     }
 }
 
-/// Each option of the shell, toggled before the shell integration is read and while it is called.
+/// Each shell option, toggled before the shell integration is sourced and while it runs.
 fn every_shell_option_works(kind: Kind, shell: &Path) {
     let machine = Machine::new(kind, shell);
-    // Quick, for there are many options.
-    machine.between(
+    // No latency, because there are many options.
+    machine.wrap_raxx(
         "case $1 in init) exec \"$RAXX\" \"$@\" ;; hook) exit ;; esac\n\
          printf \"export HEROKU_API_KEY='it'\\\\\\\\''s'\\nexport __RAXX_NAMES='HEROKU_API_KEY'\\n\"\n\
          [ \"$1\" = export ] || exit 1",
     );
     machine.rc("");
-    let integration = machine.mark("integration");
+    let integration = machine.marker("integration");
     fs::write(&integration, machine.prints(&format!("raxx init {}", machine.name()))).unwrap();
     let (list, hooks) = match kind {
         Zsh => (
@@ -168,8 +168,8 @@ fn every_shell_option_works(kind: Kind, shell: &Path) {
             "\"eval\" \"$PROMPT_COMMAND\"; \"eval\" \"$PROMPT_COMMAND\"",
         ),
     };
-    // Those that end the shell, keep it from starting programs, trace, or say who sits at it and how; and bash's
-    // keyword, with which `export NAME=value` is nobody's export any more.
+    // Excluded: options that end the shell, keep it from starting programs, trace, or change who uses it and how; and bash's
+    // `keyword`, with which `export NAME=value` no longer exports.
     let not = "exec noexec xtrace verbose interactive shinstdin privileged restricted singlecommand onecmd monitor zle \
                login promptcr keyword emacs vi";
     let not: Vec<&str> = not.split(' ').collect();
@@ -194,11 +194,11 @@ fn every_shell_option_works(kind: Kind, shell: &Path) {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// With `set -k`, arguments that look like assignments are none.
+/// With `set -k`, arguments that look like assignments are not arguments.
 #[test]
-fn bash_with_the_option_keyword_works() {
+fn bash_with_set_k_works() {
     for shell in shells(Bash) {
-        let (machine, _keyring) = at_a_keyring(Bash, &shell);
+        let (machine, _keyring) = with_a_keyring(Bash, &shell);
         machine.providers.revoke(TOKENS[3].1);
         for rc in [format!("set -k\n{}", machine.init()), format!("{}set -k\n", machine.init())] {
             machine.rc(&rc);
@@ -211,7 +211,7 @@ fn bash_with_the_option_keyword_works() {
     }
 }
 
-/// In posix mode, bash before 5.1 does not even parse what starts the checks.
+/// In posix mode, bash before 5.1 cannot even parse the code that starts the checks.
 #[test]
 fn posix_mode_works() {
     for shell in shells(Bash) {
@@ -232,7 +232,7 @@ fn posix_mode_works() {
     }
 }
 
-/// The options that change most of zsh, in force when the line editor calls back.
+/// The options with the largest effect on zsh, set when the line editor calls back.
 #[test]
 fn zsh_with_unusual_options_shows_a_fail() {
     let options = "setopt ksh_arrays sh_word_split glob_subst no_nomatch no_unset warn_create_global err_exit\n";
