@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::check::Checked;
 use crate::files;
-use crate::provider::Catalogue;
+use crate::provider::Catalog;
 use crate::report::{Cause, Kind, Outcome, Row, Shown};
 use crate::state;
 
@@ -36,8 +36,8 @@ struct Topic {
 
 /// The rows without what was said within the hour: that nobody answered, by any terminal; the rest only where this shell is
 /// `nested` in one that raxx gave values to. What stays is noted as said.
-pub(crate) async fn news(found: &[Checked], catalogue: &Catalogue, nested: bool, shown: Shown) -> Vec<Row> {
-    let topics: Vec<Option<Topic>> = found.iter().map(|checked| topic(checked, catalogue, shown)).collect();
+pub(crate) async fn news(found: &[Checked], catalog: &Catalog, nested: bool, shown: Shown) -> Vec<Row> {
+    let topics: Vec<Option<Topic>> = found.iter().map(|checked| topic(checked, catalog, shown)).collect();
     let all = || found.iter().map(|checked| checked.row.clone()).collect();
     let Some(dir) = state::directory().ok().filter(|_| topics.iter().any(Option::is_some)) else { return all() };
     let Ok(lock) = files::lock_file(&dir.join(LOCK)) else { return all() };
@@ -72,7 +72,7 @@ fn within_the_hour(file: &Path, now: Timestamp) -> BTreeMap<String, Timestamp> {
 }
 
 /// What this verdict is about; none where a new terminal does not speak of it.
-fn topic(checked: &Checked, catalogue: &Catalogue, shown: Shown) -> Option<Topic> {
+fn topic(checked: &Checked, catalog: &Catalog, shown: Shown) -> Option<Topic> {
     let row = &checked.row;
     if row.outcome() != Outcome::Fail && (shown == Shown::Fails || row.warning.is_none()) {
         return None;
@@ -85,7 +85,7 @@ fn topic(checked: &Checked, catalogue: &Catalogue, shown: Shown) -> Option<Topic
     let host = match &row.verdict.cause {
         Some(Cause::NoResponse { host, .. }) => host.clone(),
         Some(Cause::NotAsked { why }) => why.clone(),
-        _ => catalogue.get(&row.provider).map(crate::provider::Provider::host).unwrap_or_default(),
+        _ => catalog.get(&row.provider).map(crate::provider::Provider::host).unwrap_or_default(),
     };
     Some(Topic { key: format!("{:?} {host}", row.verdict.kind), everybody: false })
 }

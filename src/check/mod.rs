@@ -19,7 +19,7 @@ use request::Extra;
 
 use crate::config::{Config, Credential, Infisical, VAULT_ROW};
 use crate::provider::http::{Client, Fault};
-use crate::provider::{Catalogue, Finding};
+use crate::provider::{Catalog, Finding};
 use crate::report::{ENVIRONMENT, Kind, Outcome, Row, distance, ends_soon, next_command};
 use crate::secret::{Malformed, Secret};
 use crate::source::infisical::{self, Access};
@@ -61,7 +61,7 @@ pub(crate) struct Good {
 /// All that a run needs.
 pub(crate) struct Run<'a> {
     pub config: &'a Config,
-    pub catalogue: &'a Catalogue,
+    pub catalog: &'a Catalog,
     pub credentials: Vec<&'a Credential>,
     /// The vault, if its row is part of the run.
     pub vault: Option<&'a Infisical>,
@@ -76,14 +76,14 @@ pub(crate) struct Run<'a> {
 impl<'a> Run<'a> {
     pub(crate) fn new(
         config: &'a Config,
-        catalogue: &'a Catalogue,
+        catalog: &'a Catalog,
         mode: Mode,
         state: Option<&'a State>,
         store: &'a dyn Store,
     ) -> Run<'a> {
         Run {
             config,
-            catalogue,
+            catalog,
             credentials: config.credentials.iter().collect(),
             vault: Some(&config.infisical).filter(|vault| vault.enabled),
             mode,
@@ -219,7 +219,7 @@ impl<'a> Run<'a> {
 
     fn without_value(&self, credential: &Credential, why: Option<&StoreError>) -> Checked {
         let mut row = without_value(credential, why, self.store);
-        row.manage_url = self.catalogue.get(&credential.provider).and_then(|p| p.manage_url.clone());
+        row.manage_url = self.catalog.get(&credential.provider).and_then(|p| p.manage_url.clone());
         Checked { row, good: None, live: why != Some(&StoreError::TimedOut), print: None }
     }
 
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
     /// Forgets what was said of a value that a person stores unchecked: it must not be held back, and a first rejection is
     /// doubted.
     pub(crate) fn trust(&self, credential: &Credential, secret: &Secret) {
-        let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
+        let provider = self.catalog.get(&credential.provider).expect("the catalog is checked against the list");
         let first = provider.first(credential.account_id.as_deref(), &|prefix| secret.expose().starts_with(prefix));
         if let (Some(state), Ok(first)) = (self.state, first) {
             let print = state.fingerprint(&fingerprint_parts(credential, &first), secret);
@@ -251,7 +251,7 @@ impl<'a> Run<'a> {
         if let Some(what) = secret.stand_in() {
             return malformed(credential, Malformed::StandIn(what), source);
         }
-        let provider = self.catalogue.get(&credential.provider).expect("the catalogue is checked against the list");
+        let provider = self.catalog.get(&credential.provider).expect("the catalog is checked against the list");
         let account = credential.account_id.as_deref();
         let token = |prefix: &str| secret.expose().starts_with(prefix);
         let begun = Instant::now();
@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
 
     async fn vault(&self, vault: &Infisical) -> Checked {
         let rotate_via = vault.rotate_via.clone();
-        let provider = self.catalogue.get("infisical").expect("it is built in");
+        let provider = self.catalog.get("infisical").expect("it is built in");
         let address = match infisical::address(&vault.base_url) {
             Ok(address) => address,
             Err(why) => return plain_row(Kind::Malformed, why),

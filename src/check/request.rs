@@ -49,7 +49,7 @@ impl Run<'_> {
             let also = headers.chain(extra.id.as_ref().map(Secret::expose)).collect();
             let kind = before.as_ref().map(|finding| finding.verdict.kind);
             let sent = Sent { value: secret.expose(), also, account_id: account, asked: &asked, before: kind };
-            match self.catalogue.classify(provider, &answer, &sent) {
+            match self.catalog.classify(provider, &answer, &sent) {
                 Step::Done(mut finding) => {
                     finding.verdict.http_status = Some(answer.status);
                     return finding;

@@ -13,7 +13,7 @@ use crate::check::fingerprint_parts;
 use crate::cli::ExportArgs;
 use crate::config::Credential;
 use crate::process::{block_on, say, write_whole};
-use crate::provider::Catalogue;
+use crate::provider::Catalog;
 use crate::report::ago;
 use crate::secret::Secret;
 use crate::shell::{Changes, is_off};
@@ -98,7 +98,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
 /// The values that a provider rejected within the last minutes.
 struct Rejections<'s> {
     state: Option<State>,
-    catalog: Option<&'s Catalogue>,
+    catalog: Option<&'s Catalog>,
 }
 
 impl Rejections<'_> {

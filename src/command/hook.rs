@@ -56,7 +56,7 @@ fn validated(nested: bool) -> Result<Code> {
     let _ = history::note(&config::place(), &live, run.began, report.checked_at);
     session.prune(None);
     let shown = if session.config.warn_in_terminals { Shown::FailsAndWarnings } else { Shown::Fails };
-    let rows = block_on(announced::news(&found, run.catalogue, nested, shown))?;
+    let rows = block_on(announced::news(&found, run.catalog, nested, shown))?;
     let said = Report { rows, ..report }.condensed(shown);
     Ok(snippet(&found, &said))
 }

@@ -11,14 +11,14 @@ use super::warn_without_memory;
 use crate::check::{Mode, Run};
 use crate::config::{self, Config, Credential, VAULT_ROW};
 use crate::files;
-use crate::provider::Catalogue;
+use crate::provider::Catalog;
 use crate::state::{self, State};
 use crate::store::{self, Store};
 
 /// The configuration, the catalog of providers, the secret store and the state directory of one command.
 pub(super) struct Session {
     pub config: Config,
-    catalog: OnceCell<Catalogue>,
+    catalog: OnceCell<Catalog>,
     store: OnceCell<Box<dyn Store>>,
     state: OnceCell<Option<State>>,
 }
@@ -37,11 +37,11 @@ impl Session {
     ///
     /// # Errors
     /// The configuration names a provider that does not exist, or defines a broken one.
-    pub(super) fn catalog(&self) -> Result<&Catalogue> {
+    pub(super) fn catalog(&self) -> Result<&Catalog> {
         if let Some(catalog) = self.catalog.get() {
             return Ok(catalog);
         }
-        let catalog = self.config.catalogue()?;
+        let catalog = self.config.catalog()?;
         Ok(self.catalog.get_or_init(|| catalog))
     }
 

@@ -21,7 +21,7 @@ use toml::Spanned;
 use url::Url;
 
 use crate::files;
-use crate::provider::{Catalogue, ProviderTable};
+use crate::provider::{Catalog, ProviderTable};
 use crate::store::{Item, StoreSettings};
 use crate::text::typed::{self, shown, shown_name, shown_path, suggestion};
 use entries::{credential, infisical, warn_time};
@@ -48,7 +48,7 @@ const DEFAULTS: &str = include_str!("defaults.toml");
 pub(crate) struct Credential {
     /// The environment variable.
     pub name: String,
-    /// A provider of the catalogue, by name.
+    /// A provider of the catalog, by name.
     pub provider: String,
     /// Where the machine's secret store has it.
     pub store: Option<Item>,
@@ -102,7 +102,7 @@ pub(crate) struct Config {
     pub infisical: Infisical,
     pub store: StoreSettings,
     pub alert: AlertSettings,
-    /// `[provider.*]` of the user's file, checked and merged by [`Config::catalogue`].
+    /// `[provider.*]` of the user's file, checked and merged by [`Config::catalog`].
     providers: BTreeMap<String, Spanned<ProviderTable>>,
     /// Where each credential's `provider` stands in the file, for the error that it is unknown.
     provider_spans: Vec<Range<usize>>,
@@ -264,28 +264,28 @@ impl Config {
         })
     }
 
-    /// The providers: the built-in catalogue with the file's `[provider.*]` over it.
+    /// The providers: the built-in catalog with the file's `[provider.*]` over it.
     ///
     /// # Errors
     /// A table that makes no sense, or a credential whose provider is in neither.
-    pub(crate) fn catalogue(&self) -> Result<Catalogue, ConfigError> {
-        let mut catalogue = Catalogue::built_in(&self.infisical.base_url);
-        catalogue.move_to("slack", &self.alert.slack.base_url);
+    pub(crate) fn catalog(&self) -> Result<Catalog, ConfigError> {
+        let mut catalog = Catalog::built_in(&self.infisical.base_url);
+        catalog.move_to("slack", &self.alert.slack.base_url);
         for (id, table) in &self.providers {
             if id == "infisical" {
                 let why =
                     "[provider.infisical] is not needed: the vault has its own table, [vault.infisical] with base_url";
                 return Err(self.file.error(Some(table.span()), why));
             }
-            catalogue.merge(id, table.get_ref()).map_err(|why| {
+            catalog.merge(id, table.get_ref()).map_err(|why| {
                 let shown = if typed::is_harmless(id) { id } else { "…" };
                 self.file
                     .error(Some(why.at.unwrap_or_else(|| table.span())), format!("[provider.{shown}] {}", why.message))
             })?;
         }
         for (credential, span) in self.credentials.iter().zip(&self.provider_spans) {
-            if catalogue.get(&credential.provider).is_none() {
-                let known: Vec<&str> = catalogue.names().collect();
+            if catalog.get(&credential.provider).is_none() {
+                let known: Vec<&str> = catalog.names().collect();
                 let id = &credential.provider;
                 let table = if typed::is_harmless(id) { id } else { "NAME" };
                 let why = format!(
@@ -296,7 +296,7 @@ impl Config {
                 return Err(self.file.error(Some(span.clone()), why));
             }
         }
-        Ok(catalogue)
+        Ok(catalog)
     }
 
     /// How long before the end of this credential a PASS warns of it.

@@ -3,7 +3,7 @@ use super::*;
 fn wrong(text: &str) -> String {
     match Config::parse("c.toml", text.into(), Some(Config::built_in())) {
         Err(e) => e.to_string(),
-        Ok(config) => config.catalogue().expect_err("an error").to_string(),
+        Ok(config) => config.catalog().expect_err("an error").to_string(),
     }
 }
 
@@ -16,7 +16,7 @@ fn the_built_in_configuration_is_the_runbooks() {
         ["CLOUDFLARE_ACCESS_MGMT_TOKEN", "CF_WORKER_DEPLOY", "HEROKU_API_KEY", "GITHUB_API_SECRETS_TOKEN"]
     );
     assert_eq!(names, built_in_names());
-    config.catalogue().unwrap();
+    config.catalog().unwrap();
     assert_eq!(config.timeout, Duration::from_secs(10));
     // What is not checked at each start: as a person's file, it breaks no rule.
     Config::parse("defaults.toml", DEFAULTS.into(), Some(config)).unwrap();
@@ -198,7 +198,7 @@ fn no_error_repeats_what_may_be_a_secret_wherever_it_was_put() {
             let text = place.replace('@', secret);
             let errors = match Config::parse("c.toml", text.clone(), Some(Config::built_in())) {
                 Err(e) => vec![e.to_string()],
-                Ok(config) => config.catalogue().err().into_iter().map(|e| e.to_string()).collect(),
+                Ok(config) => config.catalog().err().into_iter().map(|e| e.to_string()).collect(),
             };
             for said in errors {
                 let part = &secret[..secret.len().min(9)];

@@ -1,10 +1,10 @@
 //! A provider: one read-only request, and the rules that turn its answer into a verdict. Data, not code: the built-in
 //! ones are `providers.toml`, a user's are `[provider.NAME]` tables of the same form.
 //!
-//! [`Catalogue::classify`] is a pure function of the answer.
+//! [`Catalog::classify`] is a pure function of the answer.
 
 pub(crate) mod base_url;
-mod catalogue;
+mod catalog;
 mod classify;
 mod dates;
 pub(crate) mod heroku_expiry;
@@ -21,7 +21,7 @@ use serde_json::Value;
 use url::Url;
 use zeroize::Zeroize as _;
 
-pub(crate) use catalogue::Catalogue;
+pub(crate) use catalog::Catalog;
 pub(crate) use classify::Sent;
 use rule::Rule;
 pub(crate) use table::ProviderTable;

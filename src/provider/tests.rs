@@ -16,10 +16,10 @@ fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> Answer {
 }
 
 fn classified(id: &str, answer: Answer) -> Finding {
-    let catalogue = Catalogue::built_in(&base_url("https://vault.test").unwrap());
+    let catalog = Catalog::built_in(&base_url("https://vault.test").unwrap());
     let asked = [Some("apps".into())];
     let sent = Sent { value: "ghp_made-up", also: Vec::new(), account_id: None, asked: &asked, before: None };
-    match catalogue.classify(catalogue.get(id).unwrap(), &answer, &sent) {
+    match catalog.classify(catalog.get(id).unwrap(), &answer, &sent) {
         Step::Done(finding) => finding,
         other => panic!("{other:?}"),
     }

@@ -11,19 +11,19 @@ use super::table::{Mistake, ProviderTable};
 use super::{Answer, Finding, Provider, Step};
 use crate::report::{Kind, Verdict};
 
-const CATALOGUE: &str = include_str!("providers.toml");
+const CATALOG: &str = include_str!("providers.toml");
 
 /// All providers, and the rules that hold for each of them.
 #[derive(Debug, Clone)]
-pub(crate) struct Catalogue {
+pub(crate) struct Catalog {
     providers: BTreeMap<String, Provider>,
     preconditions: Vec<Rule>,
     fallback: Vec<Rule>,
 }
 
-impl Catalogue {
+impl Catalog {
     /// `src/providers.toml`, with this vault's address.
-    pub(crate) fn built_in(vault: &Url) -> Catalogue {
+    pub(crate) fn built_in(vault: &Url) -> Catalog {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Form {
@@ -31,16 +31,16 @@ impl Catalogue {
             fallback: Vec<Rule>,
             provider: BTreeMap<String, ProviderTable>,
         }
-        let form: Form = toml::from_str(CATALOGUE).expect("the built-in catalogue is tested");
+        let form: Form = toml::from_str(CATALOG).expect("the built-in catalog is tested");
         let ready = |(id, table): (String, ProviderTable)| {
-            let provider = Provider::from_table(&id, &table).expect("the built-in catalogue is tested");
+            let provider = Provider::from_table(&id, &table).expect("the built-in catalog is tested");
             (id, provider)
         };
         let mut providers: BTreeMap<String, Provider> = form.provider.into_iter().map(ready).collect();
         if let Some(infisical) = providers.get_mut("infisical") {
             *infisical = infisical.at(vault);
         }
-        Catalogue { providers, preconditions: form.preconditions, fallback: form.fallback }
+        Catalog { providers, preconditions: form.preconditions, fallback: form.fallback }
     }
 
     /// Has a built-in provider asked at another address.
