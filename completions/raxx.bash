@@ -28,9 +28,6 @@ _raxx() {
             raxx,forget)
                 cmd="raxx__subcmd__forget"
                 ;;
-            raxx,hook)
-                cmd="raxx__subcmd__hook"
-                ;;
             raxx,import)
                 cmd="raxx__subcmd__import"
                 ;;
@@ -83,7 +80,7 @@ _raxx() {
 
     case "${cmd}" in
         raxx)
-            opts="-h -V --color --help --version check load unset setup store rotate forget import unlock lock schedule export init hook completions list prompt"
+            opts="-h -V --color --help --version check load unset list setup store rotate forget import unlock lock init export completions prompt schedule"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -171,24 +168,6 @@ _raxx() {
             ;;
         raxx__subcmd__forget)
             opts="$(command raxx names 2>/dev/null) -y -h --yes --color --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        raxx__subcmd__hook)
-            opts="-h --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

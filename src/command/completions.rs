@@ -78,7 +78,7 @@ fn zsh(text: &str, command: &Command) -> String {
         if let Some(name) = line.trim_start().strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
             current = named.iter().find(|named| named.command == name);
         }
-        // With a blank before it nothing is put between the function and what is said to it.
+        // The leading space keeps zsh from passing its own options to the function before these arguments.
         let action = current.map(|named| if named.vault { ": _raxx_names infisical" } else { ": _raxx_names" });
         let is_name = ["names -- Only these credentials:_default", "':name -- ", ":NAME:_default"];
         match action.filter(|_| is_name.iter().any(|part| line.contains(part))) {

@@ -52,7 +52,7 @@ impl Settled {
 /// # Errors
 /// Usage, configuration, a file that was named and cannot be read.
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
-    not_to_a_terminal("import", args.shell)?;
+    not_to_a_terminal("import", args.caller)?;
     let session = Session::new()?;
     // Providers that do not exist are refused before a file is read.
     session.catalog()?;
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
         Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }))?;
     // Also where it was broken off: the shell gets what was stored until then.
-    if args.shell.is_some() {
+    if args.caller.is_shell_function() {
         write_whole(&changes.into_inner().code())?;
     }
     result

@@ -19,7 +19,7 @@ use crate::state::history;
 /// # Errors
 /// Usage or configuration.
 pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
-    if args.shell.is_none() {
+    if !args.caller.is_shell_function() {
         let bash = std::env::var_os("SHELL").is_some_and(|shell| shell.to_string_lossy().ends_with("bash"));
         let shell = if bash { "bash" } else { "zsh" };
         bail!(

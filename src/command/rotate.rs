@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::page::{self, Reader};
 use super::session::{Session, recheck_command};
-use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven};
+use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven, terminal_for};
 use crate::check::Mode;
 use crate::cli::RotateArgs;
 use crate::config::VAULT_ROW;
@@ -16,7 +16,6 @@ use crate::secret::Secret;
 use crate::shell::startup_files;
 use crate::source::environment;
 use crate::store::update::{current, update_verified};
-use crate::terminal::Terminal;
 
 /// Where incoming webhooks are made and taken away.
 const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)";
@@ -24,7 +23,7 @@ const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
 pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
-    not_to_a_terminal("rotate", args.shell)?;
+    not_to_a_terminal("rotate", args.caller)?;
     let session = Session::new()?;
     let config = &session.config;
     if [VAULT_ROW, "infisical"].contains(&args.name.as_str()) {
@@ -44,7 +43,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     let provider = catalog.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
         let stored = until_a_signal(async {
-            let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
+            let mut terminal = terminal_for(args.caller);
             super::unlock::ready_to_write(config, asks(&args.value).then_some(&mut terminal)).await?;
             // A locked store is told before anybody makes a token.
             current(run.store, name, item).await
@@ -61,7 +60,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             page::show(credential.rotate_via.as_deref(), Reader::Terminal).await?;
         }
         until_a_signal(async {
-            let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
+            let mut terminal = terminal_for(args.caller);
             match provider.and_then(|provider| provider.manage_url.as_ref()) {
                 Some(page) if guided => {
                     say(&format!("raxx: make the new one here: {page}"));
@@ -95,7 +94,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             terminal.restore();
             let valid = row.as_ref().is_some_and(|row| row.verdict.kind == Kind::Valid);
             let instead = environment(name).map(|_| "the old value");
-            super::store::stored(&run, credential, item, row, &secret, args.shell, instead)?;
+            super::store::stored(&run, credential, item, row, &secret, args.caller, instead)?;
             for line in lines {
                 say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
             }

@@ -10,13 +10,13 @@ use super::session::{Session, recheck_command, reload_command};
 use super::warn_unsaved;
 use crate::alert::slack::prove_webhook;
 use crate::check::{Mode, Run};
-use crate::cli::StoreArgs;
+use crate::cli::{Caller, StoreArgs, ValueArgs};
 use crate::config::{self, Config, Credential, secret_variables};
 use crate::process::{block_on, say, say_styled, until_a_signal, write_whole};
 use crate::provider::http::Client;
 use crate::report::{Kind, Row};
 use crate::secret::{Secret, StandIn};
-use crate::shell::{Changes, Shell};
+use crate::shell::Changes;
 use crate::source::environment;
 use crate::state::history;
 use crate::store::Item;
@@ -30,7 +30,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// # Errors
 /// Usage, configuration, a store that cannot be written.
 pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
-    not_to_a_terminal("store", args.shell)?;
+    not_to_a_terminal("store", args.caller)?;
     let session = Session::new()?;
     // Providers that do not exist are refused before the name is looked up.
     session.catalog()?;
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
     }
     let run = session.run(Mode::Check)?;
     block_on(until_a_signal(async {
-        let mut terminal = args.shell.map_or_else(Terminal::new, |_| Terminal::in_a_shell_function());
+        let mut terminal = terminal_for(args.caller);
         super::unlock::ready_to_write(&session.config, asks(&args.value).then_some(&mut terminal)).await?;
         // A locked store is told before anybody types a token.
         current(run.store, &credential.name, item).await?;
@@ -54,17 +54,22 @@ pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
             .await?;
         terminal.restore();
         let other = environment(&credential.name).is_some_and(|held| held.as_ref() != Ok(&secret));
-        stored(&run, credential, item, row, &secret, args.shell, other.then_some("another value"))?;
+        stored(&run, credential, item, row, &secret, args.caller, other.then_some("another value"))?;
         Ok(ExitCode::SUCCESS)
     }))?
 }
 
-/// Code for a shell holds values.
+/// Returns the terminal to prompt on.
+pub(super) fn terminal_for(caller: Caller) -> Terminal {
+    if caller.is_shell_function() { Terminal::in_a_shell_function() } else { Terminal::new() }
+}
+
+/// Refuses to print code with values where a terminal would show it.
 ///
 /// # Errors
-/// A terminal would show it.
-pub(super) fn not_to_a_terminal(command: &str, shell: Option<Shell>) -> Result<()> {
-    if shell.is_some() && io::stdout().is_terminal() {
+/// The shell function runs the command and standard output is a terminal.
+pub(super) fn not_to_a_terminal(command: &str, caller: Caller) -> Result<()> {
+    if caller.is_shell_function() && io::stdout().is_terminal() {
         bail!("this prints a secret, so not to a terminal. Type: raxx {command}");
     }
     Ok(())
@@ -81,14 +86,14 @@ pub(super) fn stored(
     item: &Item,
     row: Option<Row>,
     secret: &Secret,
-    shell: Option<Shell>,
+    caller: Caller,
     instead: Option<&str>,
 ) -> Result<()> {
     let (name, place) = (&credential.name, run.store.backend_for(item).name());
     warn_unsaved(history::note_stored(&config::place(), row, place));
     say(&format!("raxx: {name} is stored in the {place}"));
     // Shells do not need the credentials that alerts are sent with.
-    if shell.is_some() && (environment(name).is_some() || run.config.names().any(|listed| listed == name)) {
+    if caller.is_shell_function() && (environment(name).is_some() || run.config.names().any(|listed| listed == name)) {
         let mut changes = Changes::now();
         changes.export(name, secret);
         write_whole(&changes.code())?;
@@ -99,7 +104,7 @@ pub(super) fn stored(
 }
 
 /// Whether a person is there to be asked: not where the value comes from a pipe.
-pub(super) fn asks(how: &crate::cli::ValueArgs) -> bool {
+pub(super) fn asks(how: &ValueArgs) -> bool {
     !how.stdin || terminal::stdin_is_a_person()
 }
 
@@ -119,11 +124,7 @@ fn repair(session: &Session, credential: &Credential) -> Result<ExitCode> {
 
 /// Takes the value, from the pipe or the terminal, and says what was taken off around it. What is not checked, and so not
 /// shown with its verdict, is shown redacted.
-pub(super) async fn input(
-    terminal: &mut Terminal,
-    credential: &Credential,
-    how: &crate::cli::ValueArgs,
-) -> Result<Secret> {
+pub(super) async fn input(terminal: &mut Terminal, credential: &Credential, how: &ValueArgs) -> Result<Secret> {
     let bytes = if asks(how) {
         terminal.hidden(&format!("{} (hidden): ", credential.name)).await?
     } else {
@@ -162,7 +163,7 @@ pub(super) async fn proven(
     terminal: &mut Terminal,
     credential: &Credential,
     secret: &Secret,
-    how: &crate::cli::ValueArgs,
+    how: &ValueArgs,
     patience: Duration,
 ) -> Result<(bool, Option<Row>)> {
     if how.no_check {

@@ -53,7 +53,10 @@ pub(crate) fn refused(error: &Error) -> ExitCode {
             let text = rendered(error, anstream::AutoStream::choice(&io::stdout()));
             match crate::process::write_whole(&text) {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(_) => ExitCode::from(2),
+                Err(why) => {
+                    crate::process::say(&output::error(&format!("raxx: {why:#}")));
+                    ExitCode::from(2)
+                }
             }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

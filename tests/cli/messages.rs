@@ -11,9 +11,8 @@ use crate::support::{RAXX, Sandbox, text};
 /// The subcommands as listed by the binary.
 fn commands(sandbox: &Sandbox) -> Vec<String> {
     let help = crate::support::text(&sandbox.run(&["--help"]).stdout);
-    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
-    let names = listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
-    names.map(String::from).collect()
+    let listed = help.lines().take_while(|line| *line != "Options:").filter_map(|line| line.strip_prefix("  "));
+    listed.filter_map(|line| line.split_whitespace().next()).chain(["help"]).map(String::from).collect()
 }
 
 #[test]
