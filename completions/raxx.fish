@@ -45,7 +45,7 @@ complete -c raxx -n "__fish_raxx_needs_command" -f -a "export" -d 'Print an expo
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "completions" -d 'Print the completion script for a shell'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "prompt" -d 'Print a status segment for a shell prompt; nothing if all is well'
 complete -c raxx -n "__fish_raxx_needs_command" -f -a "schedule" -d 'Check every day, and send an alert when a credential fails'
-complete -c raxx -n "__fish_raxx_using_subcommand check" -l prometheus -d 'Write the verdicts as metrics for node_exporter\'s textfile collector' -r -F
+complete -c raxx -n "__fish_raxx_using_subcommand check" -l prometheus -d 'Write the verdicts as Prometheus metrics, for the node exporter\'s textfile collector' -r -F
 complete -c raxx -n "__fish_raxx_using_subcommand check" -l color -d 'When to use colors' -r -f -a "auto\t''
 always\t''
 never\t''"

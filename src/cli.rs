@@ -203,7 +203,7 @@ pub(crate) struct CheckArgs {
     /// Exit with 1 on warnings too
     #[arg(long)]
     pub strict: bool,
-    /// Write the verdicts as metrics for node_exporter's textfile collector
+    /// Write the verdicts as Prometheus metrics, for the node exporter's textfile collector
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     pub prometheus: Option<std::path::PathBuf>,
 }
