@@ -1,9 +1,9 @@
-//! A try without tokens: what a new terminal with raxx feels like.
+//! A demo without tokens: what a new terminal with raxx feels like.
 //!
 //!     cargo run --example demo               opens your own shell in it
-//!     cargo run --example demo -- --script   types by itself and prints the transcript
+//!     cargo run --example demo -- --script   types the commands and prints the transcript
 //!
-//! A provider on loopback, a throw-away home, four made-up credentials of which one is dead. Nothing here sees your
+//! It has a provider on loopback, a temporary home, and four made-up credentials, one of them revoked. It never accesses your
 //! tokens, your home, your secret store or the network.
 
 #![allow(clippy::pedantic, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)] // for the program
@@ -25,7 +25,7 @@ use loopback::{Answer, Loopback};
 
 const PROMPT: &str = "raxx-demo$ ";
 
-/// Made up, every one. The Heroku key is the dead one.
+/// All values are made up. The Heroku key is the revoked one.
 const CREDENTIALS: [(&str, &str, &str, &str); 4] = [
     (
         "CLOUDFLARE_ACCESS_MGMT_TOKEN",
@@ -54,7 +54,7 @@ const CREDENTIALS: [(&str, &str, &str, &str); 4] = [
 ];
 const DEAD: &str = "HEROKU_API_KEY";
 
-/// What a shell of the demonstration keeps of the person's environment: how the terminal speaks, and no token.
+/// The variables that the demo's shell keeps: the terminal's settings, and no token.
 const KEPT: [&str; 9] = ["TERM", "COLORTERM", "LANG", "LC_ALL", "LC_CTYPE", "USER", "LOGNAME", "TZ", "NO_COLOR"];
 
 fn main() -> ExitCode {
@@ -79,27 +79,29 @@ fn run(script: bool) -> Result<()> {
     let raxx = binary()?;
     let shell = shell()?;
     let providers = providers();
-    let home = tempfile::Builder::new().prefix("raxx-demo-").tempdir().context("no place for a throw-away home")?;
+    let home = tempfile::Builder::new().prefix("raxx-demo-").tempdir().context("cannot create a temporary home")?;
     remove_when_killed(home.path().to_path_buf(), script);
-    furnish(home.path(), &providers)?;
+    write_home(home.path(), &providers)?;
     let environment = environment(home.path(), &raxx, &shell);
     if script {
-        let transcript = played(&shell, home.path(), &environment)?;
+        let transcript = run_script(&shell, home.path(), &environment)?;
         print!("{transcript}");
     } else {
-        eprintln!("A new terminal with raxx: four made-up credentials, one of them dead, and a provider on loopback.");
+        eprintln!(
+            "A new terminal with raxx: four made-up credentials, one of them revoked, and a provider on loopback."
+        );
         eprintln!("Try: raxx check, raxx load, raxx unset, raxx --help. To leave: exit");
-        // However the shell ends, the demonstration is over: its last command's code is not ours.
+        // The exit code of the user's last command does not matter.
         let mut command = Command::new(&shell);
         command.arg("-i").env_clear().envs(environment).current_dir(home.path());
-        command.status().with_context(|| format!("{} does not start", shell.display()))?;
-        eprintln!("The demonstration is over; nothing of it is left.");
+        command.status().with_context(|| format!("cannot start {}", shell.display()))?;
+        eprintln!("The demo is over; everything it created has been removed.");
     }
-    removed(home.path()).context("the throw-away home could not be removed")
+    remove_home(home.path()).context("cannot remove the temporary home")
 }
 
-/// Removes the home until it stays away: a check that is still under way behind a prompt may write there once more.
-fn removed(home: &Path) -> std::io::Result<()> {
+/// Removes the home until it stays removed: a background check may still write to it.
+fn remove_home(home: &Path) -> std::io::Result<()> {
     let (mut away, mut end) = (0, Ok(()));
     for _ in 0..200 {
         end = std::fs::remove_dir_all(home);
@@ -112,10 +114,10 @@ fn removed(home: &Path) -> std::io::Result<()> {
     end
 }
 
-/// The raxx that was built with this example; built now where cargo is at hand, so that it is never an old one.
+/// The raxx built with this example. If cargo is available, it is rebuilt first, so that it is never outdated.
 fn binary() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let profile = here.parent().and_then(Path::parent).context("the example stands in no target directory")?;
+    let profile = here.parent().and_then(Path::parent).context("the example is not in a target directory")?;
     if let Some(cargo) = std::env::var_os("CARGO") {
         let mut build = Command::new(cargo);
         build.args([
@@ -129,14 +131,14 @@ fn binary() -> Result<PathBuf> {
         if profile.file_name().is_some_and(|name| name == "release") {
             build.arg("--release");
         }
-        ensure!(build.status()?.success(), "raxx cannot be built");
+        ensure!(build.status()?.success(), "cannot build raxx");
     }
     let raxx = profile.join("raxx");
-    ensure!(raxx.is_file(), "there is no {}: run cargo build", raxx.display());
+    ensure!(raxx.is_file(), "{} does not exist: run cargo build", raxx.display());
     Ok(raxx)
 }
 
-/// The person's own shell where raxx has glue for it, else the one that is there.
+/// The user's own shell if raxx supports it, otherwise the first supported one that is installed.
 fn shell() -> Result<PathBuf> {
     let own = std::env::var_os("SHELL").map(PathBuf::from);
     if let Some(own) = own.filter(|shell| is(shell, "zsh") || is(shell, "bash")).filter(|shell| shell.is_file()) {
@@ -145,7 +147,7 @@ fn shell() -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places: Vec<PathBuf> = std::env::split_paths(&path).collect();
     let found = ["zsh", "bash"].iter().find_map(|name| places.iter().map(|p| p.join(name)).find(|p| p.is_file()));
-    let Some(found) = found else { bail!("this needs zsh or bash, and neither is here") };
+    let Some(found) = found else { bail!("the demo needs zsh or bash, and neither is installed") };
     Ok(found)
 }
 
@@ -155,14 +157,14 @@ fn is(shell: &Path, name: &str) -> bool {
 
 fn providers() -> Loopback {
     let server = Loopback::start();
-    // A provider on another continent: the prompt is there long before the answer.
+    // As slow as a provider on another continent: the prompt is ready long before the answer.
     server.latency(Duration::from_millis(250));
     for (name, provider, value, _) in CREDENTIALS {
         if name != DEAD {
             server.accept(value);
         }
         if provider == "github" {
-            // Half a day more, so that it is 41 whole days however slowly the person types.
+            // Plus half a day, so that it is 41 full days however slowly the user types.
             let expiry = Timestamp::now() + SignedDuration::from_hours(41 * 24 + 12);
             let expiry = expiry.strftime("%Y-%m-%d %H:%M:%S UTC").to_string();
             let user = Answer::json(200, r#"{"login":"octo-op","id":1,"type":"User"}"#);
@@ -172,23 +174,23 @@ fn providers() -> Loopback {
     server
 }
 
-/// The home: a configuration, and rc files with the one line that installs the hook.
-fn furnish(home: &Path, providers: &Loopback) -> Result<()> {
+/// Writes a configuration, and rc files with the line that installs the hook.
+fn write_home(home: &Path, providers: &Loopback) -> Result<()> {
     let mut config = String::new();
     for (name, provider, _, page) in CREDENTIALS {
-        // No place in a store: the person's own store is not to be asked.
+        // No item in a store: the demo must not access the user's own store.
         config += &format!("[[credential]]\nname = \"{name}\"\nprovider = \"{provider}\"\nrotate_via = \"{page}\"\n\n");
     }
     config += &providers.config();
     std::fs::create_dir_all(home.join(".config/raxx"))?;
     std::fs::write(home.join(".config/raxx/config.toml"), config)?;
-    // PROMPT_SP would mark and fill a line, which a transcript shows.
+    // PROMPT_SP would add a mark and fill the line, which a transcript would show.
     std::fs::write(
         home.join(".zshrc"),
         format!("PS1='{PROMPT}'\nsetopt no_prompt_sp\nunset HISTFILE\neval \"$(raxx init zsh)\"\n"),
     )?;
     std::fs::write(home.join(".bashrc"), format!("PS1='{PROMPT}'\nunset HISTFILE\neval \"$(raxx init bash)\"\n"))?;
-    // Some systems greet whoever has no such file.
+    // Some systems print a greeting unless this file exists.
     std::fs::write(home.join(".hushlogin"), "")?;
     Ok(())
 }
@@ -215,8 +217,8 @@ fn environment(home: &Path, raxx: &Path, shell: &Path) -> Vec<(String, String)> 
     environment
 }
 
-/// A closed window and a kill leave nothing behind either. Ctrl-C is the shell's, save for the script, which has nobody
-/// at the keyboard.
+/// Removes the home after a closed window or a kill too. Ctrl-C belongs to the shell, except with `--script`, which no one
+/// controls.
 fn remove_when_killed(home: PathBuf, script: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     thread::spawn(move || -> Result<()> {
@@ -232,12 +234,12 @@ fn remove_when_killed(home: PathBuf, script: bool) {
                 }
             }
         })?;
-        let _ = removed(&home);
+        let _ = remove_home(&home);
         std::process::exit(code);
     });
 }
 
-/// A terminal with nobody at it. It is as long as the whole story, so that nothing scrolls away.
+/// A terminal that the script types into, tall enough that the transcript does not scroll.
 struct Terminal {
     screen: Arc<Mutex<vt100::Parser>>,
     keyboard: Box<dyn Write + Send>,
@@ -262,7 +264,7 @@ impl Terminal {
         let (mut output, shown) = (pty.master.try_clone_reader()?, screen.clone());
         let keyboard = pty.master.take_writer()?;
         thread::spawn(move || {
-            // The terminal lives as long as somebody reads it.
+            // Reads until the terminal closes.
             let _pty = pty;
             let mut chunk = [0; 4096];
             while let Ok(count @ 1..) = output.read(&mut chunk) {
@@ -272,7 +274,7 @@ impl Terminal {
         Ok(Terminal { screen, keyboard, child })
     }
 
-    /// What stands on the screen, without control sequences.
+    /// The text on the screen, without control sequences.
     fn text(&self) -> String {
         let screen = self.screen.lock().expect("no reader panics");
         let lines: Vec<String> = screen.screen().rows(0, COLUMNS.get()).map(|row| row.trim_end().to_string()).collect();
@@ -282,13 +284,13 @@ impl Terminal {
     fn wait(&self, what: &str, there: impl Fn(&str) -> bool) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(30);
         while !there(&self.text()) {
-            ensure!(Instant::now() < until, "{what} did not come:\n{}", self.text());
+            ensure!(Instant::now() < until, "timed out waiting for {what}:\n{}", self.text());
             thread::sleep(Duration::from_millis(20));
         }
         Ok(())
     }
 
-    /// Types as a person does, a key at a time.
+    /// Types like a user, one key at a time.
     fn typed(&mut self, keys: &str) -> Result<()> {
         for key in keys.chars() {
             write!(self.keyboard, "{key}")?;
@@ -307,8 +309,8 @@ impl Terminal {
     }
 }
 
-/// Plays the story and gives its transcript.
-fn played(shell: &Path, home: &Path, environment: &[(String, String)]) -> Result<String> {
+/// Runs the script and returns its transcript.
+fn run_script(shell: &Path, home: &Path, environment: &[(String, String)]) -> Result<String> {
     let mut terminal = Terminal::open(shell, home, environment)?;
     terminal.wait("the first prompt", |text| text.ends_with(PROMPT.trim_end()))?;
 
@@ -328,7 +330,7 @@ fn played(shell: &Path, home: &Path, environment: &[(String, String)]) -> Result
         terminal.typed(line)?;
         terminal.enter()?;
     }
-    // Up to the prompt at which the shell is left.
+    // Up to the last prompt.
     let text = terminal.text();
     let mut story: Vec<&str> = text.lines().collect();
     story.pop();

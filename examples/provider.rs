@@ -1,5 +1,5 @@
-//! A loopback provider to measure against: `cargo run --example provider -- LATENCY_MS TOKEN…`. Prints the configuration
-//! that sends raxx to it, then answers until its standard input ends.
+//! A loopback provider for measurements: `cargo run --example provider -- LATENCY_MS TOKEN…`. Prints the configuration
+//! that sends raxx to it, then answers requests until its standard input closes.
 
 #![allow(clippy::pedantic, clippy::print_stderr, clippy::print_stdout, clippy::unwrap_used, unreachable_pub)] // for the program
 
@@ -16,6 +16,6 @@ fn main() {
     server.latency(Duration::from_millis(latency));
     args.for_each(|token| server.accept(&token));
     println!("{}", server.config());
-    // A script that ends, however, closes this.
+    // Closes when the calling script exits, for whatever reason.
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
 }

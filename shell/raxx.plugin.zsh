@@ -1,20 +1,20 @@
-# raxx for zsh's plugin managers (antidote, zinit, oh-my-zsh), by the Zsh Plugin Standard. It does what the line of `raxx setup` in
-# .zshrc does; where both are, there is still one hook. Silent where raxx is not installed.
+# raxx for zsh's plugin managers (antidote, zinit, oh-my-zsh), by the Zsh Plugin Standard. It does the same as the
+# `raxx setup` line in .zshrc; with both, there is still one hook. Prints nothing if raxx is not installed.
 #
-# As in raxx.zsh, the whole file is parsed under the user's own options and aliases, hence `\builtin` and the quotes.
+# As in raxx.zsh, the whole file is parsed with the user's options and aliases, so it uses `\builtin` and quotes.
 
-# The directory of this file, links resolved: oh-my-zsh wants a link to it in its own tree. A manager that does not source the file
-# itself says in ZERO where it is.
+# The directory of this file, with symlinks resolved: oh-my-zsh needs a symlink in its own tree. A manager that does not source
+# the file itself sets its path in ZERO.
 \builtin \typeset -g __raxx_plugin_dir="${${${(M)${ZERO-}:#/*/raxx.plugin.zsh}:-${(%):-%x}}:A:h}"
 \builtin \typeset -ga __raxx_plugin_fpath
 
-# 'next': .zshrc has just loaded it, and the first prompt is still to come.
+# 'next': .zshrc has just loaded raxx, before the first prompt.
 if [[ "${__raxx_want-}" != 'next' ]] && \builtin \whence -p 'raxx' >/dev/null; then
   \builtin \typeset -ga __raxx_plugin_before
   __raxx_plugin_before=("${fpath[@]}")
   \builtin \eval "$(\command \raxx init zsh 2>/dev/null)"
 
-  # Without install.sh the completions are still in the checkout.
+  # Without install.sh, the completions are only in the checkout.
   function __raxx_plugin_complete {
     \builtin \emulate -L 'zsh'
     \builtin \setopt 'no_aliases'
@@ -26,20 +26,20 @@ if [[ "${__raxx_want-}" != 'next' ]] && \builtin \whence -p 'raxx' >/dev/null; t
         \compdef '_raxx' 'raxx'
       fi
     fi
-    # What raxx.zsh and this file have added to fpath, for the way back.
+    # The entries that raxx.zsh and this file have added to fpath, for the unload function.
     __raxx_plugin_fpath+=("${(@)fpath:|__raxx_plugin_before}")
   }
   __raxx_plugin_complete
 fi
 
-# Takes everything of raxx out of this shell, but leaves the credentials: who unloads a plugin to load a newer one still works with
-# them. `raxx unset`, before it, clears them.
+# Removes raxx from this shell, but keeps the credentials, which are still needed if a newer version is loaded next. To clear them,
+# run `raxx unset` first.
 function raxx_plugin_unload {
   \builtin \emulate -L 'zsh'
   \builtin \setopt 'no_aliases'
   \builtin \local __raxx_watch='' __raxx_fd=''
 
-  # A check that is under way: its descriptor must not outlive the function that reads it.
+  # A check is running: its descriptor must not outlive the function that reads it.
   for __raxx_watch in "${(@f)$(\builtin \zle -F -L 2>/dev/null)}"; do
     [[ "$__raxx_watch" == 'zle -F '<->' __raxx_'(begin|done) ]] || \builtin \continue
     __raxx_fd="${${__raxx_watch#zle -F }% *}"
@@ -47,7 +47,7 @@ function raxx_plugin_unload {
     \builtin \eval 'exec {__raxx_fd}<&-' 2>/dev/null
     [[ "${__raxx_want-}" != "$__raxx_fd" ]] || __raxx_want=''
   done
-  # Without the line editor nobody watches it.
+  # Without the line editor, no handler is registered for the descriptor.
   if [[ "${__raxx_want-}" == <-> ]]; then
     __raxx_fd="$__raxx_want"
     \builtin \eval 'exec {__raxx_fd}<&-' 2>/dev/null
@@ -55,7 +55,7 @@ function raxx_plugin_unload {
 
   precmd_functions=("${(@)precmd_functions:#__raxx_*}")
   (( ${#precmd_functions} )) || \builtin \unset precmd_functions
-  # Where it does not exist, the quotes would make one empty element.
+  # If the array does not exist, quotes would create one empty element.
   preexec_functions=(${preexec_functions:#__raxx_*})
   (( ${#preexec_functions} )) || \builtin \unset preexec_functions
   fpath=("${(@)fpath:|__raxx_plugin_fpath}")
