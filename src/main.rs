@@ -1,4 +1,4 @@
-//! raxx: every new terminal holds API tokens that work, and speaks up only when one does not.
+//! raxx checks live whether a terminal's API tokens still work, and reports those that do not.
 
 mod alert;
 mod check;
@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Command::Names => command::names(),
     };
     result.unwrap_or_else(|error| {
-        if let Some(process::Ended(code)) = error.downcast_ref() {
+        if let Some(process::Terminated(code)) = error.downcast_ref() {
             return ExitCode::from(*code);
         }
         process::say(&text::output::error(&format!("raxx: {error:#}")));

@@ -128,36 +128,36 @@ pub(crate) fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
 
 /// A signal asked this process to end. The exit code is a shell's for that signal: 130 for Ctrl-C.
 #[derive(Debug)]
-pub(crate) struct Ended(pub u8);
+pub(crate) struct Terminated(pub u8);
 
-impl Ended {
-    fn by(signal: SignalKind) -> Ended {
-        Ended(128 + signal.as_raw_value() as u8)
+impl Terminated {
+    fn by(signal: SignalKind) -> Terminated {
+        Terminated(128 + signal.as_raw_value() as u8)
     }
 }
 
-impl std::fmt::Display for Ended {
+impl std::fmt::Display for Terminated {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("ended by a signal")
     }
 }
 
-impl std::error::Error for Ended {}
+impl std::error::Error for Terminated {}
 
 /// The signals by which others ask this process to end: all but ^C.
-pub(crate) struct Ends {
+pub(crate) struct TerminationSignals {
     terminate: Signal,
     hangup: Signal,
     quit: Signal,
 }
 
-impl Ends {
+impl TerminationSignals {
     /// Hears them from now on.
     ///
     /// # Errors
     /// The system lets no signal be heard.
-    pub(crate) fn listen() -> io::Result<Ends> {
-        Ok(Ends {
+    pub(crate) fn listen() -> io::Result<TerminationSignals> {
+        Ok(TerminationSignals {
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
             quit: signal(SignalKind::quit())?,
@@ -165,11 +165,11 @@ impl Ends {
     }
 
     /// The next of them.
-    pub(crate) async fn next(&mut self) -> Ended {
+    pub(crate) async fn next(&mut self) -> Terminated {
         tokio::select! {
-            _ = self.terminate.recv() => Ended::by(SignalKind::terminate()),
-            _ = self.hangup.recv() => Ended::by(SignalKind::hangup()),
-            _ = self.quit.recv() => Ended::by(SignalKind::quit()),
+            _ = self.terminate.recv() => Terminated::by(SignalKind::terminate()),
+            _ = self.hangup.recv() => Terminated::by(SignalKind::hangup()),
+            _ = self.quit.recv() => Terminated::by(SignalKind::quit()),
         }
     }
 }
@@ -201,14 +201,14 @@ const SILENT: Duration = Duration::from_secs(1);
 /// silent terminal above all. A signal that comes in an [`unbroken`] part is heeded after that part.
 ///
 /// # Errors
-/// What it says; [`Ended`]; the system lets no signal be heard.
+/// What it says; [`Terminated`]; the system lets no signal be heard.
 pub(crate) async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // All of them before it begins.
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut ends = Ends::listen()?;
+    let mut ends = TerminationSignals::listen()?;
     let mut signals = pin!(async {
         tokio::select! {
-            _ = interrupt.recv() => Ended::by(SignalKind::interrupt()),
+            _ = interrupt.recv() => Terminated::by(SignalKind::interrupt()),
             ended = ends.next() => ended,
         }
     });
@@ -221,7 +221,7 @@ pub(crate) async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<
             (ended, patience) = (Some(signal), Some(Box::pin(tokio::time::sleep(SILENT))));
         }
         // Looked at before and after: no part begins after a signal, and what is over is not waited for again.
-        let stop = |ended: &mut Option<Ended>| ended.take_if(|_| !UNBROKEN.get()).map(|ended| Err(ended.into()));
+        let stop = |ended: &mut Option<Terminated>| ended.take_if(|_| !UNBROKEN.get()).map(|ended| Err(ended.into()));
         if let Some(stopped) = stop(&mut ended) {
             return Poll::Ready(stopped);
         }

@@ -1,4 +1,4 @@
-//! `raxx check --alert`: who is to be told of a run is told, now or by the next run.
+//! `raxx check --alert`: sends the alerts of a run, and keeps those that could not be sent for the next run.
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -25,13 +25,13 @@ use crate::store::{StoreError, why_not};
 use crate::terminal::Terminal;
 use crate::text::clean;
 
-/// How much longer than its own tries a run waits for another one that is telling people.
+/// How much longer than its own retries a run waits for another one that is sending.
 const WAIT: Duration = Duration::from_secs(60);
 
-/// Who is to be told.
+/// Returns the configured receivers.
 ///
 /// # Errors
-/// Nobody is.
+/// No receiver is configured.
 pub(super) fn receivers(config: &Config) -> Result<Vec<Receiver>> {
     let alert = &config.alert;
     let all = [
@@ -44,12 +44,12 @@ pub(super) fn receivers(config: &Config) -> Result<Vec<Receiver>> {
         bail!("no Slack channel is configured: {}", to_receive(config));
     }
     if on.is_empty() && alert.prometheus.is_none() {
-        bail!("no receiver of alerts is configured: {}", to_receive(config));
+        bail!("no alert receiver is configured: {}", to_receive(config));
     }
     Ok(on)
 }
 
-/// What to write, and what to type then, where no alert could arrive.
+/// Returns what to write into the configuration, and then to type, to receive alerts.
 fn to_receive(config: &Config) -> String {
     let key = if config.alert.slack.has_a_place() { "enabled = true" } else { "channel = \"#name\"" };
     let place = clean(&config::place());
@@ -75,10 +75,10 @@ pub(super) async fn tell(
     let failing_since = |row: &Row| history::failing_since(&row.name, &row.provider, &config::place());
     let run =
         RunFacts { rows: &report.rows, began, attempt, now, names: &names, receivers, failing_since: &failing_since };
-    // Before anything is sent or waited for: a crash loses nothing.
+    // Before anything is sent or waited for, so that a crash loses nothing.
     file.change(now, |pending| pending.note(&run)).await;
     let Some(_alone) = file.lock_sending(config.alert.retry_for + WAIT).await else {
-        say("raxx: nobody is told: another raxx check --alert does not come to an end");
+        say("raxx: no alert sent: another `raxx check --alert` is still running");
         return false;
     };
     let repeat = config.alert.repeat;
@@ -109,21 +109,21 @@ pub(super) async fn tell(
         all = false;
         let (name, summary) = (to.name(), message.summary());
         let what = match error {
-            DeliveryError::Unknown(_) => format!("whether {name} was told is not known ({summary})"),
-            DeliveryError::NotDelivered(_) => format!("{name} was not told ({summary})"),
+            DeliveryError::Unknown(_) => format!("it is unknown whether {name} got the alert ({summary})"),
+            DeliveryError::NotDelivered(_) => format!("could not alert {name} ({summary})"),
         };
-        let again = |pending: &mut PendingAlerts| !pending.due(to, &names, now, repeat).is_empty();
-        let next = match (file.is_saved(), file.read(now, again)) {
-            (false, _) => "and not kept: there is no state directory".into(),
+        let is_due = |pending: &mut PendingAlerts| !pending.due(to, &names, now, repeat).is_empty();
+        let next = match (file.is_saved(), file.read(now, is_due)) {
+            (false, _) => "and it cannot be kept without a state directory".into(),
             (true, true) => "kept for the next run".into(),
-            (true, false) => format!("not tried again within {}", alert::span(repeat)),
+            (true, false) => format!("not retried within {}", alert::span(repeat)),
         };
         say(&format!("raxx: {what}, {next}: {}", error.why()));
     }
     all
 }
 
-/// `raxx check --alert --test`: sends a test message to everybody, and says what became of it.
+/// Sends a test alert to every receiver, and says whether it was delivered.
 ///
 /// # Errors
 /// Usage or configuration.
@@ -156,7 +156,7 @@ pub(super) fn test() -> Result<ExitCode> {
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Asks the person at the terminal, if there is one, whether the notification appeared: no program can tell.
+/// Asks the person, if there is a terminal, whether the notification appeared: no program can tell.
 async fn seen(result: Result<String, String>) -> Result<String, String> {
     let handed = result?;
     let person = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
@@ -170,7 +170,7 @@ async fn seen(result: Result<String, String>) -> Result<String, String> {
     }
 }
 
-/// A line on what became of a test, and whether it was good.
+/// Prints the result of a test. Returns whether it passed.
 fn tell_test(name: &str, result: Result<String, String>) -> Result<bool> {
     let good = result.is_ok();
     let (word, Ok(said) | Err(said)) = (if good { "PASS" } else { "FAIL" }, result);
@@ -209,12 +209,12 @@ impl SlackAuth {
     }
 }
 
-/// The bot token's or the webhook's value, from the environment or the store, as any credential's.
+/// Reads the bot token or the webhook's address from the environment or the store.
 async fn slack(session: &Session) -> Result<SlackAuth, String> {
     let (config, store) = (&session.config, session.store());
     let credential = config.alert.slack.credential();
     let name = &credential.name;
-    let next = || format!("for no Slack, set enabled = false under [alert.slack]; {}", to_store(credential));
+    let next = || format!("to turn Slack off, set enabled = false under [alert.slack]; {}", to_store(credential));
     let secret = match environment(name) {
         Some(value) => value.and_then(Secret::token).map_err(|why| format!("{name} is {why}"))?,
         None => match stored(store, &[credential], STORE).await.pop() {
@@ -229,7 +229,7 @@ async fn slack(session: &Session) -> Result<SlackAuth, String> {
             Some(Stored::Failed(error)) => {
                 let why = credential.store.as_ref().map(|item| why_not(&error, item, store));
                 let why = why.unwrap_or_default();
-                // The other ways not to have it say themselves what to type, or pass.
+                // The other errors say what to type, or are temporary.
                 let next = matches!(error, StoreError::Unavailable(_) | StoreError::Unreachable(_))
                     .then(|| format!("; {}", next()));
                 return Err(format!("{name} is not in env, and {why}{}", next.unwrap_or_default()));
@@ -241,7 +241,7 @@ async fn slack(session: &Session) -> Result<SlackAuth, String> {
     Ok(SlackAuth { client, secret, also })
 }
 
-/// What to type so that the store has it.
+/// Returns what to type to store a value.
 pub(super) fn to_store(credential: &Credential) -> String {
     let name = &credential.name;
     match credential.store {
@@ -252,7 +252,7 @@ pub(super) fn to_store(credential: &Credential) -> String {
     }
 }
 
-/// This machine's name.
+/// Returns this machine's name.
 fn host() -> String {
     clean(&rustix::system::uname().nodename().to_string_lossy())
 }

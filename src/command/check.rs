@@ -1,4 +1,4 @@
-//! `raxx check`: validates now, from scratch, and prints the report.
+//! `raxx check`: checks all credentials now, and prints the report.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use crate::alert::Attempt;
 use crate::check::{Checked, Mode, Run};
 use crate::cli::CheckArgs;
 use crate::config;
-use crate::process::{Ends, block_on, print, say, write_whole};
+use crate::process::{TerminationSignals, block_on, print, say, write_whole};
 use crate::report::prometheus;
 use crate::report::{Cause, Report, Shown};
 use crate::schedule;
@@ -36,7 +36,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let began = Timestamp::now();
     let session = Session::new()?;
     let config = &session.config;
-    // Without a channel the run is still noted: the first alert that can go out has it.
+    // Without a channel the run is still recorded, for the first alert that can be sent.
     let (receivers, unheard) = match args.alert.then(|| alert::receivers(config)) {
         None => (Vec::new(), None),
         Some(Ok(receivers)) => (receivers, None),
@@ -57,7 +57,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         let shown = match (args.quiet, args.strict) {
             (false, _) => Shown::All,
             (true, false) => Shown::Fails,
-            // What makes it fail is not kept quiet.
+            // Show what makes it fail.
             (true, true) => Shown::FailsAndWarnings,
         };
         print(&report.text(choice != anstream::ColorChoice::Never, shown))?;
@@ -77,7 +77,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     if args.names.is_empty() {
         save_last_validated(&report);
     }
-    // Before anybody is told, which may take a minute.
+    // Before the alerts, which can take a minute.
     let metrics = args.prometheus.as_ref().map(|file| prometheus::write(file, &report, &config::place()));
     let mut told = true;
     if let Some(file) = config.alert.prometheus.as_ref().filter(|_| args.alert && args.names.is_empty())
@@ -96,7 +96,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
             }
         };
         let Some(done) = block_on(telling)? else {
-            say("raxx: interrupted: who was not told is told by the next run");
+            say("raxx: interrupted: the next run will send the remaining alerts");
             return Ok(ExitCode::from(INTERRUPTED));
         };
         told &= done && (unheard.is_none() || !report.failed());
@@ -105,26 +105,26 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         && (args.alert || args.if_due.is_some())
         && let Err(why) = schedule::note(began, &report, told)
     {
-        say(&format!("raxx: warning: this run is not noted: {why}"));
+        say(&format!("raxx: warning: could not record this run: {why}"));
     }
     session.prune(args.prometheus.as_deref());
     metrics.transpose()?;
     if let Some(why) = unheard {
-        say(&format!("raxx: {why:#}")); // also while there is nothing to tell: one day there is
+        say(&format!("raxx: {why:#}")); // even if there is nothing to report today
     }
     let bad = !told || report.failed() || (args.strict && report.warned());
     Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-/// Runs the checks until they are done or Ctrl-C comes. What is known by then is in the report, in the configured order,
-/// and beside it what each row was made from.
+/// Runs the checks until they are done or interrupted by Ctrl-C. Returns the finished rows in the configured order, and
+/// what each row was made from.
 ///
 /// # Errors
 /// Another signal asked this process to end while it showed its progress.
 pub(super) async fn collect(run: &Run<'_>, shown: bool) -> Result<(Report, Vec<Checked>)> {
-    // All of them before the terminal is changed.
+    // Listen to every signal before the terminal is changed.
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut ends = shown.then(Ends::listen).transpose()?;
+    let mut ends = shown.then(TerminationSignals::listen).transpose()?;
     let ended = async {
         match &mut ends {
             Some(ends) => ends.next().await,
@@ -156,23 +156,23 @@ pub(super) async fn collect(run: &Run<'_>, shown: bool) -> Result<(Report, Vec<C
     Ok((Report { rows, unfinished, checked_at: Timestamp::now() }, found))
 }
 
-/// On a machine where nothing is stored, the next thing to type.
+/// Says what to type on a machine where nothing is stored.
 fn first_steps(run: &Run<'_>, report: &Report) {
     let rows = &report.rows[..run.credentials.len().min(report.rows.len())];
     if rows.is_empty() || rows.iter().any(|row| !matches!(row.verdict.cause, Some(Cause::NotStored | Cause::NoStore))) {
         return;
     }
-    say("raxx: nothing is stored yet. To store what you have, type (it asks for the value, and proves it):");
+    say("raxx: nothing is stored yet. To prompt for a value, verify it and store it, type:");
     rows.iter().for_each(|row| say(&format!("       raxx store {}", row.name)));
     say("       raxx import        finds values that are set in this shell or in its files");
 }
 
-/// Whether the terminal cannot go back to a line.
+/// Whether the terminal cannot move the cursor up.
 fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-/// One line for each credential, in the configured order: a spinner that becomes the verdict where it stands.
+/// One line for each credential, in the configured order: a spinner that the verdict replaces.
 struct Progress {
     all: MultiProgress,
     lines: Vec<ProgressBar>,
@@ -180,8 +180,7 @@ struct Progress {
     _no_echo: Option<NoEcho>,
 }
 
-/// Keeps the terminal from writing `^C` at the end of the last line: it would go on to the next one, and the lines could
-/// not be taken away whole.
+/// Keeps the terminal from writing `^C` after the last line: the line would wrap, and could not be cleared completely.
 struct NoEcho(Termios);
 
 impl NoEcho {
@@ -230,9 +229,9 @@ impl Progress {
         line.finish_with_message(output::for_people(&checked.row.lines(self.styled)).into_owned());
     }
 
-    /// Takes the lines away; the report takes their place.
+    /// Clears the lines, for the report.
     fn clear(&self) {
-        // A line that goes on spinning would draw itself, and the others, once more.
+        // A spinner that is still running would draw all lines once more.
         self.lines.iter().for_each(ProgressBar::disable_steady_tick);
         let _ = self.all.clear();
         self.all.set_draw_target(ProgressDrawTarget::hidden());

@@ -25,7 +25,7 @@ use crate::state::{CachedVerdict, State};
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         let shell = args.shell.to_possible_value().map_or_else(String::new, |shell| shell.get_name().to_string());
-        bail!("this prints secrets, so not to a terminal. Type: eval \"$(raxx export {shell})\"");
+        bail!("raxx does not print secrets to a terminal. Type: eval \"$(raxx export {shell})\"");
     }
     if args.missing && is_off() {
         return Ok(ExitCode::SUCCESS);
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     for &credential in &wanted {
         match environment(&credential.name) {
             Some(Ok(secret)) if args.missing => {
-                // Held stale: the provider said so within the last minutes; the store may have the rotated one.
+                // The provider rejected it within the last minutes; the store may have its replacement.
                 if rejections.rejected(credential, &secret).is_some() {
                     ask_store.push(credential);
                 }
@@ -91,7 +91,7 @@ pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
         }
     }
     write_whole(&if args.missing { changes.code() } else { changes.exports() })?;
-    // What was asked for by name must be there; the rest is a list of wishes.
+    // Only a credential that was named must have a value.
     Ok(if short && !args.names.is_empty() && !args.missing { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
@@ -103,7 +103,7 @@ struct Rejections<'s> {
 
 impl Rejections<'_> {
     fn open(session: &Session) -> Rejections<'_> {
-        // To read the catalog takes longer than all the rest of a new terminal's export.
+        // Reading the catalog takes longer than the rest of a new terminal's export.
         let state = crate::state::existing().ok().flatten();
         let state = state.filter(|dir| dir.join("verdicts").is_dir()).and_then(|_| State::open().ok());
         let state = state.filter(State::any_rejection);

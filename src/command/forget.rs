@@ -1,4 +1,4 @@
-//! `raxx forget`: takes a value out of the store.
+//! `raxx forget`: deletes a value from the store.
 
 use std::process::ExitCode;
 
@@ -25,13 +25,13 @@ pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
             return Ok(ExitCode::FAILURE);
         }
         if !args.yes {
-            match Terminal::new().yes(&format!("Take {name} out of the {}?", store.backend_for(item).name())).await {
+            match Terminal::new().yes(&format!("Delete {name} from the {}?", store.backend_for(item).name())).await {
                 Some(true) => {}
                 Some(false) => {
-                    say("raxx: nothing is changed");
+                    say("raxx: nothing was changed");
                     return Ok(ExitCode::FAILURE);
                 }
-                None => bail!("there is no terminal to ask on: raxx forget {name} --yes"),
+                None => bail!("there is no terminal to confirm on; type: raxx forget {name} --yes"),
             }
         }
         forget(store, name, item, &recheck_command(&session.config, name)).await?;
@@ -39,7 +39,7 @@ pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
             Some(_) => format!(". This shell still has it. Type: unset {name}"),
             None => String::new(),
         };
-        say(&format!("raxx: {name} is out of the {}{here}", store.backend_for(item).name()));
+        say(&format!("raxx: deleted {name} from the {}{here}", store.backend_for(item).name()));
         Ok(ExitCode::SUCCESS)
     }))?
 }

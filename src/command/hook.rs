@@ -1,4 +1,4 @@
-//! `raxx hook`: what the glue runs behind the first prompt. Prints shell code, nothing when all is well.
+//! `raxx hook`: the background check of a new terminal. Prints shell code, or nothing if all is well.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use crate::shell::{Changes, Code, is_off, say_lines};
 use crate::state::history;
 
 /// # Errors
-/// A terminal on stdout; all else is said in the snippet.
+/// A terminal on stdout; every other error is reported by the code it prints.
 pub(crate) fn run(nested: bool) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("raxx hook is for the shell integration; type: raxx check");
@@ -47,12 +47,12 @@ fn validated(nested: bool) -> Result<Code> {
 
     let rows = found.iter().map(|c| c.row.clone()).collect();
     let report = Report { rows, unfinished: 0, checked_at: Timestamp::now() };
-    // What was remembered is no validation.
+    // A cached verdict does not count as a check.
     let live: Vec<Row> = found.iter().filter(|c| c.live).map(|c| c.row.clone()).collect();
     if live.len() == report.rows.len() {
         save_last_validated(&report);
     }
-    // A new terminal does not speak of it: what a person types does.
+    // A new terminal does not report it; commands that a person types do.
     let _ = history::note(&config::place(), &live, run.began, report.checked_at);
     session.prune(None);
     let shown = if session.config.warn_in_terminals { Shown::FailsAndWarnings } else { Shown::Fails };
@@ -61,8 +61,7 @@ fn validated(nested: bool) -> Result<Code> {
     Ok(snippet(&found, &said))
 }
 
-/// What the shell is to evaluate: late and better values, the end of bad ones that raxx itself had put there, and
-/// what there is to say.
+/// Returns the code for the shell: it exports good values, unsets bad ones that came from raxx, and prints the report.
 fn snippet(found: &[Checked], said: &str) -> Code {
     let mut changes = Changes::later();
     for checked in found {

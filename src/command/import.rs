@@ -1,4 +1,4 @@
-//! `raxx import`: finds the configured names in the environment and in shell files, proves their values, stores them, and
+//! `raxx import`: finds the configured names in the environment and in shell files, verifies their values, stores them, and
 //! shows which lines to delete. It changes no file.
 
 use std::cell::RefCell;
@@ -32,17 +32,17 @@ struct Candidate {
     place: String,
 }
 
-/// What has become of the values of one credential.
+/// What happened to the values of one credential.
 #[derive(Default)]
 struct Settled {
-    /// What the store holds now.
+    /// The value that the store has now.
     kept: Option<Secret>,
-    /// What the provider rejected.
+    /// The values that the provider rejected.
     dead: Vec<Secret>,
 }
 
 impl Settled {
-    /// The stored value, where the shell has none or one that is bad. Another one that a person exported stays.
+    /// Returns the stored value if the shell has no value or a rejected one. Any other exported value is left alone.
     fn for_the_shell(&self, name: &str) -> Option<&Secret> {
         let good = environment(name).is_some_and(|held| held.is_ok_and(|held| !self.dead.contains(&held)));
         self.kept.as_ref().filter(|_| !good)
@@ -54,7 +54,7 @@ impl Settled {
 pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
     not_to_a_terminal("import", args.caller)?;
     let session = Session::new()?;
-    // Providers that do not exist are refused before a file is read.
+    // An unknown provider is an error before a file is read.
     session.catalog()?;
     let config = &session.config;
     let names: Vec<&str> = config.names().collect();
@@ -92,48 +92,48 @@ pub(crate) fn run(args: &ImportArgs) -> Result<ExitCode> {
         let all = !settled.is_empty() && settled.iter().all(|(_, settled)| settled.kept.is_some());
         Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }))?;
-    // Also where it was broken off: the shell gets what was stored until then.
+    // After an interruption too, the shell gets what was stored so far.
     if args.caller.is_shell_function() {
         write_whole(&changes.into_inner().code())?;
     }
     result
 }
 
-/// Of a file that was named. Its name is not repeated where it may be a value: what leads nowhere is no path.
+/// Returns the error for a file that was named. A name whose directory does not exist is not repeated: it may be a value.
 fn unreadable(file: &Path, why: &io::Error) -> String {
     let shown = clean(&file.display().to_string());
     let leads_nowhere = !file.parent().is_some_and(Path::exists);
     if why.kind() == io::ErrorKind::NotFound && leads_nowhere && may_be_a_value(&shown) {
         format!("no file has that name. If it was a value, {TYPED}. Type: raxx import FILE")
     } else {
-        format!("{shown}: cannot be read: {why}")
+        format!("{shown}: could not be read: {why}")
     }
 }
 
-/// What is to be done about a line: nothing that could lose the only copy of a value that may be good.
+/// Returns what to do about a line, without the risk of losing the only copy of a good value.
 fn advice(line: &Line, settled: Option<&(&String, Settled)>) -> String {
     let name = &line.name;
-    let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: look there") };
+    let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: check it") };
     let is = |secret: &Secret| secret.is(value.as_bytes());
     match settled.map(|(_, settled)| settled) {
         Some(Settled { kept: Some(kept), .. }) if is(kept) => {
             if line.alone {
                 format!("sets {name}, which is in the store: delete that line")
             } else {
-                format!("sets {name}, which is in the store: take it out there")
+                format!("sets {name}, which is in the store: remove it there")
             }
         }
         Some(Settled { dead, .. }) if dead.iter().any(is) => {
             format!("sets {name} to a value that the provider rejects")
         }
         Some(Settled { kept: Some(_), .. }) => format!(
-            "sets {name} to another value than the stored one, which stays; to take this one: raxx store {name}"
+            "sets {name} to a different value than the stored one, which was kept; to use this one: raxx store {name}"
         ),
-        _ => format!("sets {name} to a value that is not stored: it stays"),
+        _ => format!("sets {name} to a value that is not stored: keep the line"),
     }
 }
 
-/// The values found for a credential, each once: the environment's first, because that is what works today.
+/// Returns the different values found for a credential, the environment's first: it is the one in use.
 fn candidates(credential: &Credential, lines: &[Line]) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
     let mut add = |secret: Secret, place: String| {
@@ -152,12 +152,12 @@ fn candidates(credential: &Credential, lines: &[Line]) -> Vec<Candidate> {
     found
 }
 
-/// Stores the first value that proves good; a stored value that works stays.
+/// Stores the first value that the provider accepts, unless the stored value works.
 async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidate>, no_check: bool) -> Result<Settled> {
     let (name, store) = (&credential.name, run.store);
     let mut settled = Settled::default();
     let Some(item) = &credential.store else {
-        say(&format!("raxx: {name} has no place in the store: it stays where it is"));
+        say(&format!("raxx: {name} is configured without a store, so it was not imported"));
         return Ok(settled);
     };
     let held = current(store, name, item).await?.and_then(|bytes| Secret::parse(&bytes).ok());
@@ -167,32 +167,39 @@ async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidat
             settled.kept = Some(held);
             return Ok(settled);
         }
-        // Only the provider's own no makes room for another one: an outage, or a missing permission, does not.
+        // Only a rejected value is replaced. An outage or a missing permission does not make it bad.
         let dead =
             !no_check && matches!(run.prove(credential, &held).await.verdict.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
-            say(&format!("raxx: {name}: the {} has another value, which stays", store.backend_for(item).name()));
+            say(&format!(
+                "raxx: {name}: the {} already has a different value, which was kept",
+                store.backend_for(item).name()
+            ));
             settled.kept = Some(held);
             return Ok(settled);
         }
     }
     for Candidate { secret, place } in candidates {
-        let mut proved = None;
+        let mut verified = None;
         if no_check {
             run.trust(credential, &secret);
         } else {
             let row = run.prove(credential, &secret).await;
             if row.verdict.kind != Kind::Valid {
-                say(&format!("raxx: {name} from {place} is not stored: {} — {}", secret.redacted(), row.verdict.words));
+                say(&format!(
+                    "raxx: {name} from {place} was not stored: {} — {}",
+                    secret.redacted(),
+                    row.verdict.words
+                ));
                 if row.verdict.kind == Kind::Rejected {
                     settled.dead.push(secret);
                 }
                 continue;
             }
-            proved = Some(row);
+            verified = Some(row);
         }
         update_verified(store, name, item, &secret, &recheck_command(run.config, name)).await?;
-        warn_unsaved(history::note_stored(&config::place(), proved, store.backend_for(item).name()));
+        warn_unsaved(history::note_stored(&config::place(), verified, store.backend_for(item).name()));
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",
             store.backend_for(item).name(),

@@ -1,4 +1,4 @@
-//! `raxx list`: what is known of each credential, from this machine's memory alone. Asks no provider, opens no store.
+//! `raxx list`: the last verdict of each credential, from local state. It contacts no provider and opens no store.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -27,7 +27,7 @@ const JSON_VERSION: u32 = 1;
 /// What the vault's row is called on the command line.
 const SHORT: &str = "infisical";
 
-/// What stands where there is nothing to say.
+/// Shown for a missing value.
 const NOTHING: &str = "-";
 
 /// # Errors
@@ -35,27 +35,49 @@ const NOTHING: &str = "-";
 pub(crate) fn run(args: &ListArgs) -> Result<ExitCode> {
     let session = Session::new()?;
     let config = &session.config;
-    // What is in the place of a provider's name is shown: it must be one.
+    // Provider names are printed, so they must be known ones.
     session.catalog()?;
-    let styled = anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never;
+    let format = Format::new(args);
     let now = Timestamp::now();
     if let Some(name) = &args.history {
-        return changes(config, name, args.json, styled, now);
+        return changes(config, name, format, now);
     }
     if let Err(why) = state::existing() {
         super::warn_without_memory(&why);
     }
     let mut entries = entries(config, &history::known(&config::place()), now);
     narrow(&mut entries, config, &args.names)?;
-    if args.json {
-        write_whole(&json(&entries))?;
-    } else {
-        print(&shown(&entries, now, styled, terminal_width()))?;
+    match format {
+        Format::Json => write_whole(&json(&entries))?,
+        Format::Text(colors) => print(&shown(&entries, now, colors, terminal_width()))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Leaves the credentials that were named; all if none was.
+/// How the list is printed.
+#[derive(Debug, Clone, Copy)]
+enum Format {
+    Json,
+    Text(Colors),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Colors {
+    On,
+    Off,
+}
+
+impl Format {
+    fn new(args: &ListArgs) -> Format {
+        match anstream::AutoStream::choice(&io::stdout()) {
+            _ if args.json => Format::Json,
+            anstream::ColorChoice::Never => Format::Text(Colors::Off),
+            _ => Format::Text(Colors::On),
+        }
+    }
+}
+
+/// Keeps the credentials that were named, or all if none was.
 fn narrow(entries: &mut Vec<Entry>, config: &Config, names: &[String]) -> Result<()> {
     let named = |entry: &Entry, name: &str| entry.name == name || (name == SHORT && entry.name == VAULT_ROW);
     if let Some(name) = names.iter().find(|name| !entries.iter().any(|entry| named(entry, name))) {
@@ -66,7 +88,7 @@ fn narrow(entries: &mut Vec<Entry>, config: &Config, names: &[String]) -> Result
     Ok(())
 }
 
-/// The width of the terminal, if the list goes to one.
+/// Returns the width of the terminal, if the list is printed to one.
 fn terminal_width() -> Option<usize> {
     let columns = rustix::termios::tcgetwinsize(io::stdout()).ok()?.ws_col;
     (io::stdout().is_terminal() && columns > 0).then_some(columns.into())
@@ -77,9 +99,9 @@ fn terminal_width() -> Option<usize> {
 struct Entry {
     name: String,
     provider: String,
-    /// `env`; the store's name, if the last check had the value from it; or nothing.
+    /// `env`, or the name of the store that had the value at the last check.
     source: Option<String>,
-    /// The last check; none if there was none.
+    /// The last check, if any.
     last: Option<Last>,
     warning: Option<String>,
 }
@@ -114,7 +136,7 @@ impl Entry {
         last: Option<&Last>,
         now: Timestamp,
     ) -> Entry {
-        // Another provider's verdict is another credential's.
+        // A verdict of another provider is about another credential.
         let last = last.filter(|last| last.provider == provider);
         let valid = last.filter(|last| last.verdict.kind == Kind::Valid);
         let expires = valid.and_then(|last| last.verdict.expires);
@@ -152,7 +174,7 @@ fn entries(config: &Config, known: &Known, now: Timestamp) -> Vec<Entry> {
     for credential in &config.credentials {
         let source = match (from_environment(&credential.name), &credential.store) {
             (Some(_), _) => Some(ENVIRONMENT.into()),
-            // Whether it is there now only the store itself can say: where the last check found it.
+            // The store is not opened: this is where the last check found the value.
             (None, Some(_)) => {
                 known.get(&credential.name).and_then(|last| last.source.clone()).filter(|s| s != ENVIRONMENT)
             }
@@ -180,9 +202,9 @@ fn pretty(form: &impl Serialize) -> String {
     serde_json::to_string_pretty(form).expect("plain data") + "\n"
 }
 
-/// A table, without the columns that the terminal has no room for; or, in a narrower one, a paragraph for each credential.
-fn shown(entries: &[Entry], now: Timestamp, styled: bool, width: Option<usize>) -> String {
-    /// In this order.
+/// Returns a table without the columns that do not fit, or a paragraph for each credential in a narrow terminal.
+fn shown(entries: &[Entry], now: Timestamp, colors: Colors, width: Option<usize>) -> String {
+    /// The columns to drop, in this order.
     const DISPENSABLE: [usize; 2] = [1, 2];
     let rows = cells(entries, now);
     let widths: [usize; COLUMNS] =
@@ -198,17 +220,17 @@ fn shown(entries: &[Entry], now: Timestamp, styled: bool, width: Option<usize>) 
         }
     }
     match width {
-        Some(width) if !fits(&columns) => paragraphs(entries, now, styled, width),
-        _ => table(entries, &rows, &columns, &widths, styled),
+        Some(width) if !fits(&columns) => paragraphs(entries, now, colors, width),
+        _ => table(entries, &rows, &columns, &widths, colors),
     }
 }
 
 const COLUMNS: usize = 6;
 
-/// Between two columns.
+/// The space between two columns.
 const GAP: usize = 2;
 
-/// What the table shows, its head first.
+/// Returns the rows of the table, the header first.
 fn cells(entries: &[Entry], now: Timestamp) -> Vec<[String; COLUMNS]> {
     let nothing = || NOTHING.to_string();
     let row = |entry: &Entry| {
@@ -230,7 +252,7 @@ fn table(
     rows: &[[String; COLUMNS]],
     columns: &[usize],
     widths: &[usize; COLUMNS],
-    styled: bool,
+    colors: Colors,
 ) -> String {
     let mut out = String::new();
     for (i, row) in rows.iter().enumerate() {
@@ -238,9 +260,9 @@ fn table(
         let mut line = String::new();
         for column in columns.iter().copied() {
             let cell = &row[column];
-            let colour = entry.filter(|_| styled).and_then(|entry| colour(entry, column));
+            let color = entry.filter(|_| colors == Colors::On).and_then(|entry| color(entry, column));
             let padding = " ".repeat(widths[column] - cell.chars().count() + GAP);
-            line += &coloured(cell, colour);
+            line += &colored(cell, color);
             line += &padding;
         }
         out += line.trim_end();
@@ -249,28 +271,28 @@ fn table(
     out
 }
 
-fn coloured(text: &str, colour: Option<AnsiColor>) -> String {
-    let style = Style::new().fg_color(colour.map(Into::into));
+fn colored(text: &str, color: Option<AnsiColor>) -> String {
+    let style = Style::new().fg_color(color.map(Into::into));
     format!("{style}{text}{style:#}")
 }
 
-/// The name on a line of its own; below it what the table has, no line longer than the terminal.
-fn paragraphs(entries: &[Entry], now: Timestamp, styled: bool, width: usize) -> String {
+/// Returns a paragraph for each credential: its name, then its columns, wrapped to the width of the terminal.
+fn paragraphs(entries: &[Entry], now: Timestamp, colors: Colors, width: usize) -> String {
     const INDENT: &str = "  ";
     let mut out = String::new();
     for entry in entries {
         let mut parts = match entry.verdict() {
             None => vec![("never checked".to_string(), None)],
-            Some(verdict) => vec![(word(verdict.kind), colour(entry, 3))],
+            Some(verdict) => vec![(word(verdict.kind), color(entry, 3))],
         };
         parts.extend(entry.checked_at().map(|at| (format!("checked {}", ago(now, at)), None)));
-        parts.extend(entry.expires().map(|end| (ending(now, end), colour(entry, 5))));
+        parts.extend(entry.expires().map(|end| (ending(now, end), color(entry, 5))));
         parts.push((clean(&entry.provider), None));
         parts.extend(entry.source.as_deref().map(|source| (format!("from {}", clean(source)), None)));
         out += &clean(&entry.name);
         let mut room = 0;
         let last = parts.len() - 1;
-        for (i, (part, colour)) in parts.into_iter().enumerate() {
+        for (i, (part, color)) in parts.into_iter().enumerate() {
             let comma = if i < last { "," } else { "" };
             let needed = part.chars().count() + comma.len();
             if needed < room {
@@ -281,7 +303,7 @@ fn paragraphs(entries: &[Entry], now: Timestamp, styled: bool, width: usize) -> 
                 out.push('\n');
                 out += INDENT;
             }
-            out += &coloured(&part, colour.filter(|_| styled));
+            out += &colored(&part, color.filter(|_| colors == Colors::On));
             out += comma;
         }
         out.push('\n');
@@ -289,7 +311,7 @@ fn paragraphs(entries: &[Entry], now: Timestamp, styled: bool, width: usize) -> 
     out
 }
 
-fn colour(entry: &Entry, column: usize) -> Option<AnsiColor> {
+fn color(entry: &Entry, column: usize) -> Option<AnsiColor> {
     match (column, entry.verdict()?.outcome()) {
         (3, Outcome::Pass) => Some(AnsiColor::Green),
         (3, Outcome::Fail) => Some(AnsiColor::Red),
@@ -308,7 +330,7 @@ fn word(kind: Kind) -> String {
     }
 }
 
-/// A time of the past; one from the future is of a clock that was set back.
+/// Formats a time in the past. A future time means that the clock was set back.
 fn ago(now: Timestamp, at: Timestamp) -> String {
     match now.as_second() - at.as_second() {
         0..60 => "just now".into(),
@@ -317,26 +339,29 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
 }
 
 /// `raxx list --history NAME`.
-fn changes(config: &Config, name: &str, json: bool, styled: bool, now: Timestamp) -> Result<ExitCode> {
-    // On the command line the vault's row has a short name.
+fn changes(config: &Config, name: &str, format: Format, now: Timestamp) -> Result<ExitCode> {
+    // The vault's row has a short name on the command line.
     let name = if name == SHORT { VAULT_ROW } else { name };
     let changes = history::of(name, &config::place());
     let configured = config.names().any(|known| known == name) || name == VAULT_ROW;
-    // What is not configured any more may have a history all the same.
+    // A credential that was removed from the configuration can still have a history.
     if !configured && changes.is_empty() {
         let known: Vec<&str> = config.names().chain([SHORT]).collect();
         return Err(unknown(name, &known));
     }
     let last = history::known(&config::place()).remove(name);
-    if json {
-        write_whole(&history_json(name, &changes, last.as_ref()))?;
-        return Ok(ExitCode::SUCCESS);
-    }
+    let colors = match format {
+        Format::Text(colors) => colors,
+        Format::Json => {
+            write_whole(&history_json(name, &changes, last.as_ref()))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     if changes.is_empty() {
-        say(&format!("raxx: nothing is known of {name} yet. Type: raxx check"));
+        say(&format!("raxx: {name} was never checked. Type: raxx check"));
         return Ok(ExitCode::SUCCESS);
     }
-    print(&history_text(&changes, last.as_ref(), now, styled))?;
+    print(&history_text(&changes, last.as_ref(), now, colors))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -377,18 +402,18 @@ fn history_json(name: &str, changes: &[Change], last: Option<&Last>) -> String {
     })
 }
 
-/// A line for each change, the newest last, and below what follows from them.
-fn history_text(changes: &[Change], last: Option<&Last>, now: Timestamp, styled: bool) -> String {
+/// Returns a line for each change, the newest last, and a summary.
+fn history_text(changes: &[Change], last: Option<&Last>, now: Timestamp, colors: Colors) -> String {
     let mut out = String::new();
     let verdicts: Vec<String> = changes.iter().map(|c| word(c.verdict.kind)).collect();
     let width = verdicts.iter().map(String::len).max().unwrap_or(0);
     for (change, verdict) in changes.iter().zip(&verdicts) {
-        let colour = match change.verdict.outcome() {
+        let color = match change.verdict.outcome() {
             Outcome::Pass => AnsiColor::Green,
             Outcome::Fail => AnsiColor::Red,
             Outcome::Skip => AnsiColor::Yellow,
         };
-        let style = Style::new().fg_color(Some(colour.into()).filter(|_| styled));
+        let style = Style::new().fg_color(Some(color.into()).filter(|_| colors == Colors::On));
         let padding = " ".repeat(width - verdict.len());
         out += &format!("{}  {style}{verdict}{style:#}{padding}  {}\n", day(change.at), clean(&change.verdict.words));
     }
@@ -396,7 +421,7 @@ fn history_text(changes: &[Change], last: Option<&Last>, now: Timestamp, styled:
         let at = |at: Timestamp| format!("{} ({})", day(at), ago(now, at));
         if let Some(since) = last.failing_since() {
             out += &format!("failing since {}; ", at(since));
-            out += &last.good.map_or("never seen to be good\n".into(), |good| format!("last good {}\n", at(good)));
+            out += &last.good.map_or("never known to be good\n".into(), |good| format!("last good {}\n", at(good)));
         } else if let Some(good) = last.good {
             out += &format!("last good {}\n", at(good));
         }

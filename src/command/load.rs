@@ -1,4 +1,4 @@
-//! `raxx load`: checks, and exports what is good into the shell that evaluates its output.
+//! `raxx load`: checks the credentials and exports the good values into the shell that evaluates its output.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -23,18 +23,20 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
         let bash = std::env::var_os("SHELL").is_some_and(|shell| shell.to_string_lossy().ends_with("bash"));
         let shell = if bash { "bash" } else { "zsh" };
         bail!(
-            "this shell has no raxx function, which loads the values. Type: eval \"$(raxx init {shell})\" && raxx load"
+            "the raxx shell function is not loaded, and only it can load values here. Type: eval \"$(raxx init {shell})\" && raxx load"
         );
     }
     if io::stdout().is_terminal() {
-        bail!("this prints secrets, so not to a terminal. Type: raxx load");
+        bail!("raxx does not print secrets to a terminal. Type: raxx load");
     }
     let session = Session::new()?;
     let run = session.run_of(Mode::Load, &args.names)?;
 
     let (report, checked) = block_on(collect(&run, false))??;
     let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-    say_styled(report.text(styled, Shown::All).trim_end());
+    if !report.rows.is_empty() {
+        say_styled(report.text(styled, Shown::All).trim_end());
+    }
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked, nothing exported", report.unfinished));
         return Ok(ExitCode::from(130));

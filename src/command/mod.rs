@@ -1,4 +1,4 @@
-//! The subcommands; those with a body of their own have a file each.
+//! The subcommands. Each has a file of its own, except the shortest.
 
 pub(crate) mod alert;
 pub(crate) mod check;
@@ -36,32 +36,32 @@ fn warn_without_memory(why: &str) {
     say(&format!("raxx: warning: results will not be cached: {why}"));
 }
 
-/// Says that the history of verdicts could not be saved.
-fn warn_unsaved(noted: Result<(), String>) {
-    if let Err(why) = noted {
+/// Warns that the history of verdicts could not be saved.
+fn warn_unsaved(saved: Result<(), String>) {
+    if let Err(why) = saved {
         say(&format!("raxx: warning: could not save the history: {why}"));
     }
 }
 
-/// Saves the time of a run over all credentials, if it ended without FAIL.
+/// Saves the time of a run over all credentials, if none of them failed.
 fn save_last_validated(report: &Report) {
     if !report.failed()
         && report.unfinished == 0
         && let Err(why) = state::stamp(report.checked_at)
-        // That is said once, of all that is not saved.
+        // A foreign home directory is already reported by `warn_without_memory`.
         && files::foreign_home().is_none()
     {
         say(&format!("raxx: warning: could not save the time of this run: {why}"));
     }
 }
 
-/// `raxx init`: constant text. A broken configuration must not break the shell: the hook will tell of it.
+/// Prints the shell integration. A broken configuration must not break the shell; the hook reports it.
 pub(crate) fn init(shell: Shell) -> Result<ExitCode> {
     write_whole(&shell.glue(&config::names()))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// `raxx names`.
+/// Prints the configured names.
 pub(crate) fn names() -> Result<ExitCode> {
     let config = Config::load()?;
     let names: String = config.names().map(|name| format!("{name}\n")).collect();
@@ -69,8 +69,8 @@ pub(crate) fn names() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `raxx unset` without the shell function: a child cannot clear its parent's variables, so it says what to type.
+/// Says what to type if `raxx unset` runs without the shell function: a child process cannot change its parent's variables.
 pub(crate) fn unset() -> Result<ExitCode> {
     let names = config::names().join(" ");
-    bail!("this shell has no raxx function, which clears the variables. Type: unset {names}")
+    bail!("the raxx shell function is not loaded, and only it can unset variables here. Type: unset {names}")
 }

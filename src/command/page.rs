@@ -1,4 +1,4 @@
-//! The pages that tell how to rotate a credential, on the terminal.
+//! The rotation pages, on the terminal.
 
 use std::io::{self, IsTerminal as _};
 use std::process::Stdio;
@@ -13,10 +13,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-use crate::process::{Ends, child, say, say_styled};
+use crate::process::{TerminationSignals, child, say, say_styled};
 use crate::text::output;
 
-/// The rotation pages, in the binary so that they are at hand on every machine.
+/// The rotation pages, embedded so that every machine has them.
 const PAGES: [(&str, &str); 4] = [
     ("cloudflare-user-api-token.md", include_str!("../../docs/ops/runbooks/rotation/cloudflare-user-api-token.md")),
     ("heroku-platform-token.md", include_str!("../../docs/ops/runbooks/rotation/heroku-platform-token.md")),
@@ -24,10 +24,10 @@ const PAGES: [(&str, &str); 4] = [
     ("infisical-service-token.md", include_str!("../../docs/ops/runbooks/rotation/infisical-service-token.md")),
 ];
 
-/// How long a pager may take to leave.
+/// How long a pager can take to exit.
 const LEAVING: Duration = Duration::from_secs(1);
 
-/// The width of a page if the terminal does not tell its own.
+/// The width of a page if the terminal's is unknown.
 const USUAL_COLUMNS: usize = 80;
 
 /// Who reads a page.
@@ -47,7 +47,7 @@ pub(super) async fn show(rotate_via: Option<&str>, reader: Reader) -> Result<()>
     let Some(via) = rotate_via else { return Ok(()) };
     let ours = via.strip_prefix("docs/ops/runbooks/rotation/");
     let Some((_, page)) = PAGES.iter().find(|(name, _)| ours.is_some_and(|page| page.starts_with(name))) else {
-        say(&format!("raxx: how to rotate it: {via}"));
+        say(&format!("raxx: rotation steps: {via}"));
         return Ok(());
     };
     if reader == Reader::Nobody || !io::stderr().is_terminal() {
@@ -91,7 +91,7 @@ fn rendered(page: &str, columns: usize) -> String {
     out
 }
 
-/// Writes the paragraph that is complete now. The lines of a list's item are indented below its text.
+/// Writes the complete paragraph. Continuation lines of a list item are indented.
 fn flush(out: &mut String, paragraph: &mut String, columns: usize) {
     let indent = if starts_item(paragraph) { "  " } else { "" };
     if !paragraph.is_empty() {
@@ -104,25 +104,25 @@ fn starts_item(line: &str) -> bool {
     line.starts_with("- ")
 }
 
-/// Shows the text in `$PAGER`, or else in less. Returns whether that worked.
+/// Shows the text in `$PAGER` or less. Returns whether that worked.
 async fn paged(text: &str) -> Result<bool> {
     let pager = std::env::var("PAGER").ok().filter(|p| !p.is_empty()).unwrap_or_else(|| "less".into());
     let Ok(terminal) = std::fs::OpenOptions::new().write(true).open("/dev/tty") else { return Ok(false) };
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut ends = Ends::listen()?;
+    let mut ends = TerminationSignals::listen()?;
     // A page that fits is left on the screen.
     let mut command = Command::from(child("sh"));
     command.args(["-c", &pager]).env("LESS", "FRX").stdin(Stdio::piped()).stdout(terminal).stderr(Stdio::null());
     let Ok(mut child) = command.spawn() else { return Ok(false) };
     if let Some(mut input) = child.stdin.take() {
-        // Who leaves the pager early has read enough.
+        // The pager can be closed before it has read everything.
         let _ = input.write_all(text.as_bytes()).await;
     }
     loop {
         tokio::select! {
             biased;
             ended = ends.next() => {
-                // Asked rather than killed: it puts the terminal right.
+                // Terminated rather than killed, so that it restores the terminal.
                 if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id as i32)) {
                     let _ = kill_process(pid, Signal::TERM);
                 }
@@ -131,8 +131,8 @@ async fn paged(text: &str) -> Result<bool> {
                 }
                 return Err(ended.into());
             }
-            _ = interrupt.recv() => {} // heard here, so that nobody hears of it later
-            // The pager's end may be seen before a signal that came earlier: one more look, so that no later question takes
+            _ = interrupt.recv() => {} // handled here, so that it does not interrupt a later step
+            // The exit of the pager can be seen before an earlier signal: yield once, so that a later prompt does not take
             // the pager's ^C for its own.
             ended = async { let ended = child.wait().await; yield_now().await; ended } => {
                 return Ok(ended.is_ok_and(|status| status.success()));

@@ -24,18 +24,18 @@ pub(crate) fn run() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// `✗ HEROKU_API_KEY`, `✗ 2 tokens`, `! GITHUB_API_SECRETS_TOKEN 9d`; what fails comes before what will.
+/// `✗ HEROKU_API_KEY`, `✗ 2 tokens`, `! GITHUB_API_SECRETS_TOKEN 9d`; failures come before warnings.
 fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
     let mut failing = Vec::new();
     let mut ending = Vec::new();
     let credentials = config.credentials.iter().map(|c| (c.name.as_str(), c.provider.as_str()));
     for (name, provider) in credentials.chain(config.infisical.enabled.then_some((VAULT_ROW, "infisical"))) {
-        // Another provider's verdict is another credential's.
+        // A verdict of another provider is about another credential.
         let Some(last) = known.get(name).filter(|last| last.provider == provider) else { continue };
-        // Without network nothing is wrong with a token, and there is nothing to do about it.
+        // Without a network there is nothing to do about a token.
         let unknown = last.settled.is_inconclusive();
-        let over = last.settled == Kind::Valid && last.verdict.expires.is_some_and(|end| end <= now);
-        if (last.settled.outcome() == Outcome::Fail && !unknown) || over {
+        let expired = last.settled == Kind::Valid && last.verdict.expires.is_some_and(|end| end <= now);
+        if (last.settled.outcome() == Outcome::Fail && !unknown) || expired {
             failing.push(name);
         } else if let (Kind::Valid, Some(end)) = (last.settled, last.verdict.expires)
             && ends_soon(now, end, config.warn_before(name))
@@ -43,7 +43,7 @@ fn segment(config: &Config, known: &Known, now: Timestamp) -> String {
             ending.push((name, end));
         }
     }
-    // The vault's row has a name for reports.
+    // The vault's row has a longer name in reports.
     let short = |name| if name == VAULT_ROW { "infisical" } else { name };
     match (failing.as_slice(), ending.as_slice()) {
         ([], []) => String::new(),
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_when_all_is_well() {
+    fn nothing_is_printed_if_all_is_well() {
         let valid = |name, end| (name, Kind::Valid, Kind::Valid, end);
         assert_eq!(shown(&[]), "");
         assert_eq!(shown(&[valid("HEROKU_API_KEY", None), valid("CF_WORKER_DEPLOY", Some(15 * DAY))]), "");
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fails_comes_before_what_will() {
+    fn failures_come_before_warnings() {
         let bad = |name| (name, Kind::Rejected, Kind::Rejected, None);
         let ending = ("GITHUB_API_SECRETS_TOKEN", Kind::Valid, Kind::Valid, Some(9 * DAY + 5));
         assert_eq!(shown(&[ending]), "! GITHUB_API_SECRETS_TOKEN 9d\n");
@@ -120,8 +120,8 @@ mod tests {
         assert_eq!(shown(&[bad("HEROKU_API_KEY"), bad("CF_WORKER_DEPLOY")]), "✗ 2 tokens\n");
         assert_eq!(shown(&[bad(VAULT_ROW)]), "✗ infisical\n");
         let offline = ("HEROKU_API_KEY", Kind::Unreachable, Kind::Rejected, None);
-        assert_eq!(shown(&[offline]), "✗ HEROKU_API_KEY\n", "an outage mends no token");
+        assert_eq!(shown(&[offline]), "✗ HEROKU_API_KEY\n", "an outage does not fix a token");
         let over = ("HEROKU_API_KEY", Kind::Valid, Kind::Valid, Some(-5));
-        assert_eq!(shown(&[over]), "✗ HEROKU_API_KEY\n", "its day has come since");
+        assert_eq!(shown(&[over]), "✗ HEROKU_API_KEY\n", "it has expired since the check");
     }
 }

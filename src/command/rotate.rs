@@ -1,4 +1,4 @@
-//! `raxx rotate`: from the page that tells how, to the new value in the store and in this shell.
+//! `raxx rotate`: shows how to replace a token, then verifies, stores and loads the new one.
 
 use std::process::{ExitCode, Stdio};
 
@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 
 use super::page::{self, Reader};
 use super::session::{Session, recheck_command};
-use super::store::{PATIENCE, asks, input, is_webhook, not_to_a_terminal, proven, terminal_for};
+use super::store::{Decision, PATIENCE, asks, input, is_webhook, not_to_a_terminal, terminal_for, verified};
 use crate::check::Mode;
 use crate::cli::RotateArgs;
 use crate::config::VAULT_ROW;
@@ -17,7 +17,7 @@ use crate::shell::startup_files;
 use crate::source::environment;
 use crate::store::update::{current, update_verified};
 
-/// Where incoming webhooks are made and taken away.
+/// Where incoming webhooks are created and removed.
 const WEBHOOKS: &str = "https://api.slack.com/apps (your app, Incoming Webhooks)";
 
 /// # Errors
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     let session = Session::new()?;
     let config = &session.config;
     if [VAULT_ROW, "infisical"].contains(&args.name.as_str()) {
-        // Its ids come from the environment alone, so there is nothing to store; the page tells the whole way.
+        // Its credentials come from the environment alone, so there is nothing to store; the page has all the steps.
         let reader = if args.value.stdin { Reader::Nobody } else { Reader::Terminal };
         block_on(page::show(config.infisical.rotate_via.as_deref(), reader))??;
         return Ok(ExitCode::SUCCESS);
@@ -38,14 +38,14 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     let item = credential.place_in_store()?;
     let recheck = recheck_command(config, name);
     let run = session.run(Mode::Check)?;
-    // A webhook's address is asked about in its own way, and belongs to no account.
+    // A webhook's address has a check of its own, and does not belong to an account.
     let webhook = is_webhook(config, credential);
     let provider = catalog.get(&credential.provider).filter(|_| !webhook);
     block_on(async {
         let stored = until_a_signal(async {
             let mut terminal = terminal_for(args.caller);
             super::unlock::ready_to_write(config, asks(&args.value).then_some(&mut terminal)).await?;
-            // A locked store is told before anybody makes a token.
+            // A locked store is reported before a person creates a token.
             current(run.store, name, item).await
         })
         .await?;
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             Some(bytes) => Secret::parse(&bytes).ok(),
             None => environment(name).and_then(std::result::Result::ok),
         };
-        // A person who pipes a value in has already made the new one.
+        // A person who pipes in a value has already created the new token.
         let guided = asks(&args.value);
         if guided {
             // The pager handles its own ^C.
@@ -63,31 +63,29 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             let mut terminal = terminal_for(args.caller);
             match provider.and_then(|provider| provider.manage_url.as_ref()) {
                 Some(page) if guided => {
-                    say(&format!("raxx: make the new one here: {page}"));
+                    say(&format!("raxx: create the new token here: {page}"));
                     if args.open {
                         open(page);
                     }
                 }
-                None if webhook && guided => say(&format!("raxx: make the new one here: {WEBHOOKS}")),
+                None if webhook && guided => say(&format!("raxx: create the new webhook here: {WEBHOOKS}")),
                 _ => {}
             }
             if let Some(scope) = credential.scope.as_ref().filter(|_| guided) {
-                say(&format!("raxx: what it must be allowed to do: {scope}"));
+                say(&format!("raxx: permissions it needs: {scope}"));
             }
             let secret = input(&mut terminal, credential, &args.value).await?;
             if old.as_ref() == Some(&secret) {
-                bail!("{name}: that is the value that is to be replaced; nothing is changed");
+                bail!("{name}: that is the current value; nothing was changed");
             }
-            let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, PATIENCE).await?;
-            if !may {
-                return Ok(ExitCode::FAILURE);
-            }
-            let proved = row.as_ref().filter(|row| row.verdict.kind == Kind::Valid && !webhook);
-            if let (Some(old), Some(row)) = (&old, proved) {
+            let decision = verified(&run, &mut terminal, credential, &secret, &args.value, PATIENCE).await?;
+            let Decision::Store(row) = decision else { return Ok(ExitCode::FAILURE) };
+            let good = row.as_ref().filter(|row| row.verdict.kind == Kind::Valid && !webhook);
+            if let (Some(old), Some(row)) = (&old, good) {
                 compare(row, &run.prove(credential, old).await);
             }
-            // Looked at before it is stored: after that nothing waits any more, so that no signal separates the store from
-            // what the person is told and the shell gets.
+            // Read before the value is stored: nothing waits after that, so that no signal separates the store from what the
+            // person is told and the shell gets.
             let lines = startup_files::setting(name);
             let in_tmux = startup_files::in_tmux(name).await;
             update_verified(run.store, name, item, &secret, &recheck).await?;
@@ -99,16 +97,16 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
                 say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
             }
             if in_tmux {
-                say(&format!("raxx: the tmux server still gives {name} to new panes. Type: raxx unset --tmux"));
+                say(&format!("raxx: tmux still gives {name} to new panes. Type: raxx unset --tmux"));
             }
             if valid {
                 match provider.and_then(|provider| provider.revoke.as_ref()) {
-                    Some(revoke) => say(&format!("raxx: at last, revoke the old one: {revoke}")),
-                    None if webhook => say(&format!("raxx: at last, take the old one away: {WEBHOOKS}")),
-                    None => say("raxx: at last, revoke the old one at its provider"),
+                    Some(revoke) => say(&format!("raxx: finally, revoke the old token: {revoke}")),
+                    None if webhook => say(&format!("raxx: finally, remove the old webhook: {WEBHOOKS}")),
+                    None => say("raxx: finally, revoke the old token at its provider"),
                 }
             } else {
-                say(&format!("raxx: the new one is not proven: keep the old one until {recheck} passes"));
+                say(&format!("raxx: the new token is unverified: keep the old one until `{recheck}` passes"));
             }
             Ok(ExitCode::SUCCESS)
         })
@@ -116,15 +114,17 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
     })?
 }
 
-/// Warns when the new one is somebody else's.
+/// Warns if the new token belongs to another account.
 fn compare(now: &Row, before: &Row) {
     let (Kind::Valid, Some(before), Some(now)) = (before.verdict.kind, &before.owner, &now.owner) else { return };
     if before == now {
         return;
     }
     match (redacted(before), redacted(now)) {
-        (before, now) if before == now => say("raxx: warning: the new one belongs to another account than the old one"),
-        (before, now) => say(&format!("raxx: warning: the new one belongs to {now}, the old one to {before}")),
+        (before, now) if before == now => {
+            say("raxx: warning: the new token belongs to a different account than the old one")
+        }
+        (before, now) => say(&format!("raxx: warning: the new token belongs to {now}, the old one to {before}")),
     }
 }
 
@@ -133,23 +133,23 @@ fn open(page: &str) {
     let started =
         child_apart(program).arg(page).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     if started.is_err() {
-        say(&format!("raxx: warning: {program} is missing, so the page is not opened"));
+        say(&format!("raxx: warning: could not open the page: {program} is not installed"));
     }
 }
 
-/// What is to be done about a line that sets the name.
+/// Returns what to do about a line that sets the name.
 fn advice(line: &startup_files::Line, old: Option<&Secret>, new: &Secret) -> String {
     let name = &line.name;
-    let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: look there") };
+    let Some(value) = &line.value else { return format!("sets {name}, but not to a plain value: check it") };
     let is = |secret: &Secret| secret.is(value.as_bytes());
     match (old.is_some_and(is), is(new)) {
-        (true, _) => format!("still sets {name} to the old value: take it out there"),
-        (_, true) => format!("sets {name} to the new value in a plain file: take it out there"),
-        _ => format!("sets {name} to another value than the old and the new one: look there"),
+        (true, _) => format!("still sets {name} to the old value: remove it"),
+        (_, true) => format!("sets {name} to the new value, in plain text: remove it"),
+        _ => format!("sets {name} to a value that is neither the old nor the new one: check it"),
     }
 }
 
-/// `o…p` or `o…@example.com`: enough to see that it is another one.
+/// `o…p` or `o…@example.com`: enough to tell two accounts apart.
 fn redacted(owner: &str) -> String {
     if owner.chars().count() < 4 {
         return "…".into();

@@ -1,4 +1,4 @@
-//! `raxx schedule`: has the machine's own scheduler check once a day; and the check as a scheduler starts it.
+//! `raxx schedule`: runs the check once a day with the machine's own scheduler; and the check that the scheduler starts.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ const SHORT_PATH: [&str; 2] = ["/usr/bin", "/bin"];
 /// `raxx schedule`.
 ///
 /// # Errors
-/// Usage, or a scheduler that does not do what it is told.
+/// Usage, or a scheduler that fails.
 pub(crate) fn run(action: &ScheduleAction) -> Result<ExitCode> {
     match action {
         ScheduleAction::Install(args) => install(args),
@@ -34,7 +34,7 @@ pub(crate) fn run(action: &ScheduleAction) -> Result<ExitCode> {
     }
 }
 
-/// `raxx check`, which a scheduler starts more often than it is due.
+/// Runs `raxx check`, which a scheduler starts more often than it is due.
 ///
 /// # Errors
 /// As `raxx check`.
@@ -56,26 +56,24 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     if args.local
         && let Some(zone) = other_zone()
     {
-        say(&format!(
-            "raxx: warning: TZ counts in this shell alone: the time is that of this machine's clock, which shows {zone}"
-        ));
+        say(&format!("raxx: warning: TZ affects only this shell; the schedule uses the system time zone (now {zone})"));
     }
     if args.print {
         return print(scheduler, &job);
     }
     files::refuse_foreign_home()?;
-    // What is wrong with the configuration is told now, to a person, not every morning to a log.
+    // Report a broken configuration now, to a person, and not every morning to a log.
     let session = Session::new()?;
     session.catalog()?;
     let config = &session.config;
-    // A channel can be named afterwards; a person who turned everything off does not want alerts.
+    // A missing channel can be added later. If every receiver is turned off, there is nothing to schedule.
     let mut unheard = receivers(config).err();
     if config.alert.slack.has_a_place()
         && let Some(why) = unheard.take()
     {
         return Err(why);
     }
-    // First: an agent that is started at once must not take this for a check that was missed.
+    // First, so that a job that starts at once does not see a missed check.
     let marked = schedule::mark_installed()?;
     let change = scheduler.install(&job).inspect_err(|_| {
         if marked {
@@ -85,20 +83,20 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     let (kind, when) = (scheduler.words(), at.words());
     match change {
         Change::Made => say(&format!("raxx: the daily check is installed: {kind}, every day at {when}")),
-        Change::None => say(&format!("raxx: the daily check is installed already: {kind}, every day at {when}")),
+        Change::None => say(&format!("raxx: the daily check is already installed: {kind}, every day at {when}")),
     }
-    // Two schedulers would be one too many.
+    // Only one scheduler may run it.
     for other in Scheduler::ALL.into_iter().filter(|other| *other != scheduler) {
         match other.uninstall() {
-            Ok(Change::Made) => say(&format!("raxx: the previous one is removed: {}", other.words())),
+            Ok(Change::Made) => say(&format!("raxx: removed the previous daily check: {}", other.words())),
             Ok(Change::None) => {}
-            Err(why) => say(&format!("raxx: warning: whether another one is installed cannot be told: {why}")),
+            Err(why) => say(&format!("raxx: warning: could not tell whether another one is installed: {why}")),
         }
     }
     if let Some(why) = unheard {
         say(&format!("raxx: warning: {why}"));
     }
-    // The others say it themselves when they are told to start.
+    // The others report it when they are started.
     if scheduler == Scheduler::Cron
         && let Some(why) = scheduler.idle()
     {
@@ -109,12 +107,12 @@ fn install(args: &InstallArgs) -> Result<ExitCode> {
     }
     unseen(&session)?;
     if change == Change::Made {
-        say("raxx: to see that its messages arrive, type: raxx check --alert --test");
+        say("raxx: to test its alerts, type: raxx check --alert --test");
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// What this machine's clock shows, where this shell has another zone: `11:40 CET`.
+/// Returns the system's time, such as `11:40 CET`, if this shell uses another time zone.
 fn other_zone() -> Option<String> {
     std::env::var_os("TZ").filter(|tz| !tz.is_empty())?;
     let (here, now) = (TimeZone::system(), Timestamp::now());
@@ -123,8 +121,7 @@ fn other_zone() -> Option<String> {
         .then(|| now.to_zoned_datetime(machine).strftime("%H:%M %Z").to_string())
 }
 
-/// Says what works in this shell and will not where a scheduler starts the check: it has neither this shell's variables nor
-/// its PATH.
+/// Warns of what works only in this shell: a scheduler starts the check without this shell's variables and PATH.
 fn unseen(session: &Session) -> Result<()> {
     let config = &session.config;
     let slack = config.alert.slack.enabled.then(|| config.alert.slack.credential());
@@ -132,7 +129,7 @@ fn unseen(session: &Session) -> Result<()> {
     let asked: Vec<&Credential> = here.chain(slack).collect();
     let found = block_on(stored(session.store(), &asked, STORE))?;
     for (credential, stored) in asked.iter().zip(found) {
-        // A store that is locked or slow may have it.
+        // A store that is locked or slow can still have it.
         if !matches!(
             stored,
             Stored::Absent
@@ -143,7 +140,7 @@ fn unseen(session: &Session) -> Result<()> {
         let name = &credential.name;
         let what = match environment(name) {
             Some(_) => format!("{name} is only in this shell, which the daily check does not see"),
-            None => format!("{name} is not stored, so Slack cannot be told"),
+            None => format!("{name} is not stored, so alerts cannot be sent to Slack"),
         };
         say(&format!("raxx: warning: {what}; {}", to_store(credential)));
     }
@@ -153,7 +150,7 @@ fn unseen(session: &Session) -> Result<()> {
     {
         let program = plain(program);
         say(&format!(
-            "raxx: warning: schedulers find {program} only by its whole path; write that under [alert.command]"
+            "raxx: warning: schedulers find {program} only by its absolute path; write that under [alert.command]"
         ));
     }
     Ok(())
@@ -218,7 +215,7 @@ fn status() -> Result<ExitCode> {
     };
     let mut time = None;
     let mut installed = false;
-    // Whether something will start it: else no time is promised.
+    // Whether the scheduler will start it; otherwise there is no next run.
     let mut runs = false;
     for scheduler in Scheduler::ALL {
         match scheduler.installed() {
@@ -226,7 +223,7 @@ fn status() -> Result<ExitCode> {
             Ok(Some((place, None))) => {
                 installed = true;
                 out += &format!("installed: {} ({place})\n", scheduler.words());
-                wrong(&mut out, "it was changed by hand; to write it anew: raxx schedule install".into());
+                wrong(&mut out, "it was changed by hand; to reinstall it: raxx schedule install".into());
             }
             Ok(Some((place, Some(written)))) => {
                 installed = true;
@@ -234,7 +231,7 @@ fn status() -> Result<ExitCode> {
                 out += &format!("installed: {}, every day at {when} ({place})\n", scheduler.words());
                 if !written.program.is_file() {
                     let gone = written.program.display();
-                    wrong(&mut out, format!("{gone} is gone; to write it anew: raxx schedule install"));
+                    wrong(&mut out, format!("{gone} no longer exists; to reinstall it: raxx schedule install"));
                 }
                 match scheduler.idle() {
                     Some(why) => wrong(&mut out, why),
@@ -257,7 +254,7 @@ fn status() -> Result<ExitCode> {
                 out += "           no provider answered: is there a network?\n";
             }
             if !ran.told {
-                out += "           not everybody could be told; to see why: raxx check --alert --test\n";
+                out += "           some alerts could not be sent; to see why: raxx check --alert --test\n";
             }
         }
         None => out += "last run:  never\n",
@@ -270,10 +267,10 @@ fn status() -> Result<ExitCode> {
         if let Some(missed) = last.late(at, now) {
             well = false;
             let when = moment(at, now, missed);
-            out += &format!("           it should have run at {when}, and has not: is the scheduler running?\n");
+            out += &format!("           it should have run at {when} but did not: is the scheduler running?\n");
         }
         out += &match last.next(at, now) {
-            _ if !runs => "next run:  none, because nothing starts the check\n".to_string(),
+            _ if !runs => "next run:  none: the scheduler is not running\n".to_string(),
             Some(next) => format!("next run:  {}\n", moment(at, now, next)),
             None => "next run:  due, within the hour\n".to_string(),
         };

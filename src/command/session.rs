@@ -1,4 +1,4 @@
-//! What a command works with, opened when it is first needed: a new terminal waits only for what its commands use.
+//! What a command works with. Each part is opened on first use, so that a new terminal waits only for what it needs.
 
 use std::cell::OnceCell;
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ impl Session {
         Ok(Run::new(&self.config, catalog, mode, state.as_ref(), self.store()))
     }
 
-    /// Returns a run over the credentials that were named; over all if none was.
+    /// Returns a run over the credentials that were named, or over all if none was.
     ///
     /// # Errors
     /// As [`Session::catalog`], and a name that no credential has.
@@ -88,8 +88,8 @@ impl Session {
         Ok(run)
     }
 
-    /// Returns the credential of this name. Those that alerts are sent with are not in the report, but are stored and
-    /// rotated like all others.
+    /// Returns the credential of this name. The credentials for sending alerts are not in the report, but are stored and
+    /// rotated like the others.
     ///
     /// # Errors
     /// No credential has that name.
@@ -100,7 +100,7 @@ impl Session {
         all().find(|c| c.name == name).ok_or_else(|| unknown(name, &known))
     }
 
-    /// Deletes what is too old to be of use, and what killed runs left in the directories that raxx writes to.
+    /// Deletes outdated state, and temporary files that killed runs left in the directories that raxx writes to.
     pub(super) fn prune(&self, metrics: Option<&Path>) {
         if let Some(Some(state)) = self.state.get() {
             state.prune();
@@ -114,7 +114,7 @@ impl Session {
     }
 }
 
-/// Returns the command that checks this credential. Those that alerts are sent with are not in the report.
+/// Returns the command that checks this credential. The credentials for sending alerts are not in the report.
 pub(super) fn recheck_command(config: &Config, name: &str) -> String {
     if config.names().any(|listed| listed == name) {
         format!("raxx check {name}")

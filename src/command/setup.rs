@@ -1,4 +1,4 @@
-//! `raxx setup`: the marked line that loads raxx, in the rc files of the shells. It says what it will do, asks, and does it.
+//! `raxx setup`: the marked line that loads raxx, in the rc files of the shells. It shows what it will do, asks, and does it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ const LARGEST: u64 = 16 << 20;
 /// There is no home directory, no terminal to ask on, or a directory that an rc file cannot contain.
 pub(crate) fn run(args: &SetupArgs) -> Result<ExitCode> {
     block_on(until_a_signal(async {
-        let home = files::home().ok_or_else(|| anyhow!("there is no home directory; set HOME to yours"))?;
+        let home = files::home().ok_or_else(|| anyhow!("there is no home directory; set HOME"))?;
         let setup = Setup { shells: Shells::find(home.clone()).await, directory: directory()?, home };
         if args.status {
             return setup.status(args);
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &SetupArgs) -> Result<ExitCode> {
                 }
                 None => {
                     let undo = if args.undo { " --undo" } else { "" };
-                    bail!("there is no terminal to ask on; nothing was changed; type: raxx setup{undo} --yes");
+                    bail!("there is no terminal to confirm on; nothing was changed; type: raxx setup{undo} --yes");
                 }
             }
         }
@@ -78,7 +78,7 @@ fn directory() -> Result<String> {
     Ok(text)
 }
 
-/// What is to become of one rc file.
+/// The change to one rc file.
 struct Edit {
     path: PathBuf,
     old: Option<Vec<u8>>,
@@ -133,7 +133,7 @@ impl Setup {
         format!("{:<12} {text}\n", self.short(path))
     }
 
-    /// What is to be added; `None` if a file is damaged, which is then said.
+    /// Returns what to add, or `None` after reporting a damaged file.
     fn plan(&self, only: Option<Shell>) -> Result<Option<Vec<Edit>>> {
         if are_left_alone() {
             return Ok(Some(Vec::new()));
@@ -141,7 +141,7 @@ impl Setup {
         if self.shells.share_a_file() {
             let zshrc = self.short(&self.shells.zshrc);
             say(&format!(
-                "raxx: {zshrc} and ~/.bashrc are the same file, where the line of one shell breaks the other. Make two files, or set PROFILE=/dev/null and add the line yourself"
+                "raxx: {zshrc} and ~/.bashrc are the same file, and the line for one shell breaks the other. Use two files, or set PROFILE=/dev/null and add the line yourself"
             ));
             return Ok(None);
         }
@@ -171,7 +171,7 @@ impl Setup {
         Ok(whole(plan, sound))
     }
 
-    /// What is to be removed; `None` if a file is damaged, which is then said.
+    /// Returns what to remove, or `None` after reporting a damaged file.
     fn plan_undo(&self, only: Option<Shell>) -> Result<Option<Vec<Edit>>> {
         if are_left_alone() {
             return Ok(Some(Vec::new()));
@@ -197,7 +197,7 @@ impl Setup {
         Ok(whole(plan, sound))
     }
 
-    /// What would be done.
+    /// Describes the plan.
     fn intentions(&self, plan: &[Edit]) -> String {
         let mut text = String::new();
         for Edit { path, change, .. } in plan {
@@ -210,14 +210,14 @@ impl Setup {
                     text += block;
                 }
                 Change::Remove { lines: (first, last), .. } => {
-                    text += &self.row(path, &format!("would lose lines {first}-{last}"));
+                    text += &self.row(path, &format!("would have lines {first}-{last} removed"));
                 }
             }
         }
         text
     }
 
-    /// Does it; returns whether it could.
+    /// Applies an edit. Returns whether it succeeded.
     fn apply(&self, edit: &Edit) -> Result<bool> {
         let path = &edit.path;
         let (new, done) = match &edit.change {
@@ -244,7 +244,7 @@ impl Setup {
         }))
     }
 
-    /// Says what a person has to do by hand.
+    /// Says what the person has to do by hand.
     fn hand_over(&self, edit: &Edit, why: &str) {
         let mut place = self.short(&edit.path);
         if let Ok(real) = files::real(&edit.path)
@@ -270,7 +270,7 @@ impl Setup {
         }
     }
 
-    /// What a person still has to know or to do after the lines were written.
+    /// Says what is left to do after the lines were written.
     fn say_what_is_left(&self, args: &SetupArgs, done: bool) -> Result<()> {
         let line = |shell, is_login| self.line(&RcFile { path: PathBuf::new(), shell, is_login });
         if are_left_alone() {
@@ -298,7 +298,7 @@ impl Setup {
         Ok(())
     }
 
-    /// `--status`: 1 if something is missing.
+    /// Prints which rc files load raxx; the exit code is 1 if one does not.
     fn status(&self, args: &SetupArgs) -> Result<ExitCode> {
         let mut complete = true;
         let mut text = String::new();
@@ -308,7 +308,7 @@ impl Setup {
             let found = edit(&file.path, |_, block| {
                 state = match block {
                     Some(block) if block.has(&line) => format!("loads raxx (line {})", block.first + 1),
-                    Some(block) => format!("has another line than this version writes (line {})", block.first + 1),
+                    Some(block) => format!("has a different line than this version writes (line {})", block.first + 1),
                     None => "does not load raxx".into(),
                 };
                 Change::None
@@ -321,7 +321,7 @@ impl Setup {
     }
 }
 
-/// Whether the rc files are not to be touched: the convention of several installers.
+/// Whether the rc files must not be changed: `PROFILE=/dev/null` is a convention of several installers.
 fn are_left_alone() -> bool {
     std::env::var_os("PROFILE").is_some_and(|profile| profile == "/dev/null")
 }

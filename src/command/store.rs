@@ -1,4 +1,4 @@
-//! `raxx store`: takes a value, proves it, stores it.
+//! `raxx store`: prompts for a value, verifies it, and stores it.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -24,7 +24,7 @@ use crate::store::update::{current, repaired, update_verified};
 use crate::terminal::paste::{self, Pasted, Unusable};
 use crate::terminal::{self, Terminal};
 
-/// How long `rotate` waits: a token that was made a moment ago may not be known everywhere.
+/// How long `rotate` retries: a new token takes a while to reach all of a provider's servers.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// # Errors
@@ -32,7 +32,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
     not_to_a_terminal("store", args.caller)?;
     let session = Session::new()?;
-    // Providers that do not exist are refused before the name is looked up.
+    // An unknown provider is an error before an unknown name is.
     session.catalog()?;
     let credential = session.credential(&args.name)?;
     let item = credential.place_in_store()?;
@@ -43,13 +43,11 @@ pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
     block_on(until_a_signal(async {
         let mut terminal = terminal_for(args.caller);
         super::unlock::ready_to_write(&session.config, asks(&args.value).then_some(&mut terminal)).await?;
-        // A locked store is told before anybody types a token.
+        // A locked store is reported before a person types a token.
         current(run.store, &credential.name, item).await?;
         let secret = input(&mut terminal, credential, &args.value).await?;
-        let (may, row) = proven(&run, &mut terminal, credential, &secret, &args.value, Duration::ZERO).await?;
-        if !may {
-            return Ok(ExitCode::FAILURE);
-        }
+        let decision = verified(&run, &mut terminal, credential, &secret, &args.value, Duration::ZERO).await?;
+        let Decision::Store(row) = decision else { return Ok(ExitCode::FAILURE) };
         update_verified(run.store, &credential.name, item, &secret, &recheck_command(run.config, &credential.name))
             .await?;
         terminal.restore();
@@ -70,13 +68,13 @@ pub(super) fn terminal_for(caller: Caller) -> Terminal {
 /// The shell function runs the command and standard output is a terminal.
 pub(super) fn not_to_a_terminal(command: &str, caller: Caller) -> Result<()> {
     if caller.is_shell_function() && io::stdout().is_terminal() {
-        bail!("this prints a secret, so not to a terminal. Type: raxx {command}");
+        bail!("raxx does not print secrets to a terminal. Type: raxx {command}");
     }
     Ok(())
 }
 
-/// Says that the value is stored, and gives it to the shell that asked for it; to a person at another one, what that has
-/// `instead`. Nothing in it waits, so that it belongs to the change of the store.
+/// Says that the value is stored, and exports it into the shell that called raxx; without the shell function, says what
+/// this shell has `instead`. It never waits, so that no signal separates it from the change of the store.
 ///
 /// # Errors
 /// stdout cannot be written.
@@ -103,7 +101,7 @@ pub(super) fn stored(
     Ok(())
 }
 
-/// Whether a person is there to be asked: not where the value comes from a pipe.
+/// Whether raxx can prompt: not if the value comes from a pipe.
 pub(super) fn asks(how: &ValueArgs) -> bool {
     !how.stdin || terminal::stdin_is_a_person()
 }
@@ -112,18 +110,18 @@ fn repair(session: &Session, credential: &Credential) -> Result<ExitCode> {
     let store = session.store();
     let item = credential.place_in_store()?;
     if store.name() != "Keychain" {
-        bail!("only items of the macOS Keychain need a repair: this machine keeps values elsewhere");
+        bail!("--repair is for the macOS Keychain only, which this machine does not use");
     }
-    say(&format!("raxx: the {} may ask now whether {} may be read: allow it once", store.name(), credential.name));
+    say(&format!("raxx: the {} may now ask for permission to read {}: allow it once", store.name(), credential.name));
     block_on(until_a_signal(async {
         repaired(store, &credential.name, item).await?;
-        say(&format!("raxx: {} can be read silently from now on", credential.name));
+        say(&format!("raxx: {} can now be read without a dialog", credential.name));
         Ok(ExitCode::SUCCESS)
     }))?
 }
 
-/// Takes the value, from the pipe or the terminal, and says what was taken off around it. What is not checked, and so not
-/// shown with its verdict, is shown redacted.
+/// Reads the value from the pipe or the terminal, and says what was trimmed from it. A value that is not verified, and so
+/// has no report line, is shown redacted.
 pub(super) async fn input(terminal: &mut Terminal, credential: &Credential, how: &ValueArgs) -> Result<Secret> {
     let bytes = if asks(how) {
         terminal.hidden(&format!("{} (hidden): ", credential.name)).await?
@@ -133,15 +131,15 @@ pub(super) async fn input(terminal: &mut Terminal, credential: &Credential, how:
     let name = &credential.name;
     let known: Vec<&str> = secret_variables().iter().map(String::as_str).collect();
     let Pasted { secret, removed } = paste::value(&bytes, name, &known).map_err(|why| match why {
-        Unusable::Malformed(why) => anyhow!("{name}: {why}; nothing is stored"),
+        Unusable::Malformed(why) => anyhow!("{name}: {why}; nothing was stored"),
         Unusable::Other(other) => {
-            anyhow!("{name}: that line sets {other}, so nothing is stored. To store it, type: raxx store {other}")
+            anyhow!("{name}: that line sets {other}, so nothing was stored. To store it, type: raxx store {other}")
         }
         Unusable::Unknown => {
-            anyhow!("{name}: that line sets another variable, so nothing is stored: paste the value alone")
+            anyhow!("{name}: that line sets another variable, so nothing was stored: paste only the value")
         }
         Unusable::NotPlain => {
-            anyhow!("{name}: that line does not set a plain value, so nothing is stored: paste the value alone")
+            anyhow!("{name}: that line does not set a plain value, so nothing was stored: paste only the value")
         }
     })?;
     for words in removed {
@@ -156,76 +154,85 @@ pub(super) async fn input(terminal: &mut Terminal, credential: &Credential, how:
     Ok(secret)
 }
 
-/// Asks the provider, and where it does not decide, the person. Gives whether the value may be stored, and the verdict.
-/// A value that is rejected is asked about again for `patience`: a fresh token is not known everywhere at once.
-pub(super) async fn proven(
+/// Whether a new value is stored.
+pub(super) enum Decision {
+    /// It is, with the verdict if it was verified.
+    Store(Option<Row>),
+    /// It is not, and the person was told why.
+    Discard,
+}
+
+/// Verifies a value with its provider, and asks the person if the provider does not decide. A rejected value is retried for
+/// `patience`: a new token takes a while to reach all of a provider's servers.
+pub(super) async fn verified(
     run: &Run<'_>,
     terminal: &mut Terminal,
     credential: &Credential,
     secret: &Secret,
     how: &ValueArgs,
     patience: Duration,
-) -> Result<(bool, Option<Row>)> {
+) -> Result<Decision> {
     if how.no_check {
-        say(&format!("raxx: {} is not checked, as you asked", credential.name));
+        say(&format!("raxx: {} is not verified (--no-check)", credential.name));
         run.trust(credential, secret);
-        return Ok((true, None));
+        return Ok(Decision::Store(None));
     }
     let begun = Instant::now();
     let mut asked = 0;
     let row = loop {
         let row = if is_webhook(run.config, credential) {
-            webhook_proven(run, credential, secret).await?
+            verify_webhook(run, credential, secret).await?
         } else {
             run.prove(credential, secret).await
         };
         let nap = nap(asked, begun.elapsed(), patience);
         let (Kind::Rejected, Some(nap)) = (row.verdict.kind, nap) else { break row };
-        say("raxx: the provider does not know it yet; asked again in a moment");
+        say(&format!("raxx: the provider rejects it so far; retrying in {} s", nap.as_secs().max(1)));
         tokio::time::sleep(nap).await;
         asked += 1;
     };
     let mut shown = row.clone();
-    // It is being rotated or stored right now.
+    // The person is already rotating or storing it.
     shown.rotate_via = None;
     shown.next = None;
     shown.warning = None;
     say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
     let (stored, question) = match row.verdict.kind {
-        Kind::Valid => return Ok((true, Some(row))),
+        Kind::Valid => return Ok(Decision::Store(Some(row))),
         Kind::Rejected | Kind::Malformed => {
-            say("raxx: nothing is stored");
-            return Ok((false, Some(row)));
+            say("raxx: nothing was stored");
+            return Ok(Decision::Discard);
         }
-        // It may be the very permission that the work needs.
+        // The missing permission may be one that is needed.
         Kind::Refused => ("the provider refused it", "The provider refused it without saying why. Store it anyway?"),
         Kind::Limited => ("the token works but is restricted", "The token works but is restricted. Store it anyway?"),
-        _ => ("it could not be checked", "It could not be checked. Store it anyway?"),
+        _ => ("it could not be verified", "It could not be verified. Store it anyway?"),
     };
     if !asks(how) {
-        say(&format!("raxx: {stored}, so nothing is stored. To store it anyway, add --no-check"));
-        return Ok((false, Some(row)));
+        say(&format!("raxx: {stored}, so nothing was stored. To store it anyway, add --no-check"));
+        return Ok(Decision::Discard);
     }
-    let may = terminal.yes(question).await.unwrap_or(false);
-    if !may {
-        say("raxx: nothing is stored");
+    if terminal.yes(question).await.unwrap_or(false) {
+        Ok(Decision::Store(Some(row)))
+    } else {
+        say("raxx: nothing was stored");
+        Ok(Decision::Discard)
     }
-    Ok((may, Some(row)))
 }
 
-/// How long to wait before it is asked again: longer each time, and for the last time at the very end.
+/// Returns how long to wait before the next try: longer each time, with the last try when the patience ends.
 fn nap(asked: u32, elapsed: Duration, patience: Duration) -> Option<Duration> {
     let left = patience.checked_sub(elapsed).filter(|left| !left.is_zero())?;
     Some((Duration::from_secs(2) * 3_u32.saturating_pow(asked)).min(left))
 }
 
-/// Whether its value is the address of a Slack webhook.
+/// Whether the value is the address of a Slack webhook.
 pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
     config.alert.slack.webhook.as_ref().is_some_and(|webhook| webhook.name == credential.name)
 }
 
-/// A webhook's address is no token that a provider could be asked about.
-async fn webhook_proven(run: &Run<'_>, credential: &Credential, secret: &Secret) -> Result<Row> {
+/// Verifies a webhook's address, which is not a token that a provider can check.
+async fn verify_webhook(run: &Run<'_>, credential: &Credential, secret: &Secret) -> Result<Row> {
     let client = Client::new().map_err(|fault| anyhow::anyhow!("{fault}"))?;
     Ok(prove_webhook(&client, &credential.name, secret, run.config.timeout).await)
 }
@@ -235,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_of_the_patience_is_used_and_no_more() {
+    fn retries_use_all_of_the_patience_and_no_more() {
         let mut naps = Vec::new();
         let mut elapsed = Duration::ZERO;
         while let Some(nap) = nap(naps.len() as u32, elapsed, PATIENCE) {
@@ -243,8 +250,8 @@ mod tests {
             elapsed += nap;
         }
         assert_eq!(naps, [2, 6, 12]);
-        assert_eq!(nap(0, Duration::ZERO, Duration::ZERO), None, "store asks once");
-        // The provider's own time counts.
+        assert_eq!(nap(0, Duration::ZERO, Duration::ZERO), None, "store tries once");
+        // The provider's response time counts.
         assert_eq!(nap(1, Duration::from_secs(19), PATIENCE), Some(Duration::from_secs(1)));
         assert_eq!(nap(1, Duration::from_secs(21), PATIENCE), None);
     }

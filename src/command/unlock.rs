@@ -1,4 +1,4 @@
-//! `raxx unlock` and `raxx lock`: a keyring's password and the store file's passphrase; and how a new store file opens.
+//! `raxx unlock` and `raxx lock`: a keyring's password and the store file's passphrase; and how a new store file is protected.
 
 use std::process::ExitCode;
 
@@ -14,10 +14,10 @@ use crate::store::why_not;
 use crate::store::{self, FirstWrite, Form, Item, KEPT_HOURS, Keyring, Store, StoreError, StoreFile, UnlockError};
 use crate::terminal::{self, Terminal};
 
-/// How often a password may be typed wrong.
+/// How many times a password can be tried.
 const TRIES: usize = 3;
 
-/// `raxx unlock`: the keyrings that are locked, then the store file.
+/// Unlocks the locked keyrings, then the store file.
 ///
 /// # Errors
 /// Usage, configuration, a store that no password unlocks.
@@ -33,7 +33,7 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
             (Ok(keyrings), file) if !keyrings.is_empty() => {
                 let file = file.and_then(Result::ok);
                 if input.piped && keyrings.len() + usize::from(file.is_some()) > 1 {
-                    bail!("more than one store is locked, and a pipe has one password; type: raxx unlock");
+                    bail!("several stores are locked, and a pipe has only one password; type: raxx unlock");
                 }
                 for keyring in &keyrings {
                     if !unlock_keyring(&*store, keyring, &mut input).await? {
@@ -45,7 +45,7 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
                     None => Ok(ExitCode::SUCCESS),
                 }
             }
-            // What keeps the service from being asked counts only where there is no file to unlock.
+            // A problem of the service matters only if there is no file to unlock.
             (_, Some(Ok(file))) => unlock_file(&file, &mut input).await,
             (
                 Err(
@@ -60,12 +60,12 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
                 bail!("{}", why_not(&why, &item, &*store))
             }
             (Ok(_), _) if store.keeps_keyrings() => {
-                say(&format!("raxx: nothing is locked: the {} gives its values", store.name()));
+                say(&format!("raxx: nothing is locked: values can be read from the {}", store.name()));
                 Ok(ExitCode::SUCCESS)
             }
             (_, Some(Err(why))) => refused(why),
             (_, None) if cfg!(target_os = "macos") => {
-                bail!("values are kept in the Keychain here; type: security unlock-keychain")
+                bail!("this machine stores values in the Keychain; type: security unlock-keychain")
             }
             (Err(why), None) => {
                 let item = items.first().cloned().unwrap_or_else(Item::probe);
@@ -88,11 +88,11 @@ impl Input {
     }
 }
 
-/// Hands the keyring's password to the program that keeps it. Gives whether it is unlocked.
+/// Passes the password to the keyring's own program. Returns whether the keyring is unlocked.
 async fn unlock_keyring(store: &dyn Store, keyring: &Keyring, input: &mut Input) -> Result<bool> {
     for _ in 0..TRIES {
         let mut password = input.hidden(&format!("Password of {}: ", keyring.name)).await?;
-        // The line's end belongs to the terminal or the pipe.
+        // The newline is not part of the password.
         if password.last() == Some(&b'\n') {
             password.pop();
         }
@@ -122,11 +122,11 @@ async fn unlock_file(file: &StoreFile, input: &mut Input) -> Result<ExitCode> {
     if let Err(why) = file.unlock(&passphrase(&bytes)?) {
         return refused(why);
     }
-    say(&format!("raxx: the store file is unlocked for {KEPT_HOURS} hours, or until: raxx lock"));
+    say(&format!("raxx: the store file is unlocked for {KEPT_HOURS} hours; lock it sooner with: raxx lock"));
     Ok(ExitCode::SUCCESS)
 }
 
-/// `raxx lock`.
+/// Locks the store file.
 ///
 /// # Errors
 /// Usage, configuration, a keyring that cannot be used.
@@ -145,13 +145,13 @@ fn store_file(config: &Config) -> Result<StoreFile> {
 }
 
 fn no_file<T>(config: &Config) -> Result<T> {
-    bail!("values are kept in the {} here: raxx locks only a store file", store::open(&config.store).name())
+    bail!("this machine stores values in the {}: raxx can lock only a store file", store::open(&config.store).name())
 }
 
 fn refused(why: UnlockError) -> Result<ExitCode> {
     match why {
         UnlockError::WrongPassphrase => {
-            say("raxx: wrong passphrase; nothing is changed");
+            say("raxx: wrong passphrase; nothing was changed");
             Ok(ExitCode::FAILURE)
         }
         UnlockError::Nothing(why) | UnlockError::Broken(why) => bail!("{why}"),
@@ -163,11 +163,10 @@ fn passphrase(bytes: &[u8]) -> Result<Secret> {
         .map_err(|why| anyhow::anyhow!("{}", why.to_string().replace("not a token", "not a passphrase")))
 }
 
-/// Makes the store file where the configuration or the person wants one and there is none yet. The terminal is where a
-/// person may be asked.
+/// Creates the store file if this machine needs one and does not have it. Without a terminal the person is not asked.
 ///
 /// # Errors
-/// It cannot be made, or nobody says how it is to be opened.
+/// It cannot be created, or its protection was not chosen.
 pub(crate) async fn ready_to_write(config: &Config, terminal: Option<&mut Terminal>) -> Result<()> {
     let store = store::open(&config.store);
     let Some(first) = store.first_write(LIMIT).await else { return Ok(()) };
@@ -179,12 +178,12 @@ pub(crate) async fn ready_to_write(config: &Config, terminal: Option<&mut Termin
     match unbroken(first.create(&form, LIMIT)).await {
         Ok(made) => {
             for path in made {
-                say(&format!("raxx: made {}", path.display()));
+                say(&format!("raxx: created {}", path.display()));
             }
             Ok(())
         }
         Err(StoreError::Broken(why)) => bail!("{why}"),
-        Err(_) => bail!("another raxx is making {} and takes too long", first.path().display()),
+        Err(_) => bail!("another raxx process is creating {} and did not finish in time", first.path().display()),
     }
 }
 
@@ -195,18 +194,18 @@ async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
         bail!("{}", first.advice());
     }
     say(&format!(
-        "raxx: there is no secret store here: values are kept in an encrypted file, {}",
+        "raxx: this machine has no secret store: values are stored in an encrypted file, {}",
         first.path().display()
     ));
-    say("raxx:   passphrase  typed once after each start of the machine: raxx unlock");
+    say("raxx:   passphrase  entered once after each boot with: raxx unlock");
     let offered = first.offered_identity();
     if let Some(identity) = &offered {
         say(&format!(
-            "raxx:   identity    a key in {}, for machines that nobody unlocks; who can read it can read the values",
+            "raxx:   identity    a key in {}, for unattended machines; anyone who can read it can read the values",
             identity.display()
         ));
     }
-    match (terminal.one_of("How is it to be opened?", &[PASSPHRASE, IDENTITY]).await, offered) {
+    match (terminal.one_of("How should it be protected?", &[PASSPHRASE, IDENTITY]).await, offered) {
         (Some(IDENTITY), Some(path)) => Ok(Form::Identity(path)),
         (Some(PASSPHRASE), _) => {
             if let Err(why) = first.can_have_passphrase() {
@@ -220,6 +219,6 @@ async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
                 say("raxx: the two passphrases differ; type both again");
             }
         }
-        _ => bail!("no form was chosen; nothing is made"),
+        _ => bail!("nothing was chosen, so no store file was created"),
     }
 }

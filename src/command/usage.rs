@@ -1,5 +1,5 @@
-//! What is said of a command line that raxx does not understand: what is wrong, and what to type. A guess is never run, and
-//! a word is repeated only if no secret looks like it.
+//! Errors for a command line that raxx does not understand: what is wrong, and what to type. A guess is never run, and a
+//! word is repeated only if it cannot be a secret.
 
 use std::error::Error as _;
 use std::io;
@@ -15,37 +15,37 @@ use crate::text::typed::{is_harmless, looks_like_a_value, may_repeat, nearest, s
 use crate::text::{clean, output};
 
 /// What to do about a secret in the arguments.
-pub(super) const TYPED: &str = "it is in the shell's history now, so rotate it";
+pub(super) const TYPED: &str = "it is in the shell history now, so rotate it";
 
-/// No shorter word of the command line is taken for a secret.
+/// Shorter words of the command line are not taken for secrets.
 const LONG: usize = 16;
 
-/// Words that other programs have for what raxx does: the words, what to type, and what that does.
+/// Command names that other programs use: the names, what to type instead, and what that does.
 const HABITS: &[(&[&str], &str, &str)] = &[
     (&["rm", "delete", "remove", "del", "erase"], "forget NAME", "deletes a value from the secret store"),
-    (&["status", "ls", "show", "info", "ps"], "list", "shows what is known of each credential"),
+    (&["status", "ls", "show", "info", "ps"], "list", "shows the last verdict of each credential"),
     (
         &["login", "set", "add", "save", "put", "create", "new", "auth"],
         "store NAME",
-        "asks for a value, verifies it and stores it",
+        "prompts for a value, verifies it and stores it",
     ),
     (&["get", "print", "env", "cat", "read"], "export zsh NAME", "prints an export line (also bash, sh)"),
     (&["version"], "--version", "prints the version"),
-    (&["test", "verify", "validate", "ping"], "check", "asks every provider now"),
-    (&["renew", "refresh", "replace", "update", "change"], "rotate NAME", "replaces a token by a new one"),
-    (&["logout", "clear", "unload"], "unset", "clears the credentials from this shell"),
-    (&["cron", "daemon", "timer"], "schedule status", "tells about the daily check"),
+    (&["test", "verify", "validate", "ping"], "check", "checks every credential now"),
+    (&["renew", "refresh", "replace", "update", "change"], "rotate NAME", "replaces a token with a new one"),
+    (&["logout", "clear", "unload"], "unset", "unsets the credentials in this shell"),
+    (&["cron", "daemon", "timer"], "schedule status", "shows the daily check"),
     (&["hook-env", "activate", "shellenv"], "init zsh", "prints the shell integration (also bash)"),
 ];
 
-/// The same for `raxx schedule`.
+/// [`HABITS`] for `raxx schedule`.
 const SCHEDULE_HABITS: &[(&[&str], &str, &str)] = &[
     (&["rm", "delete", "remove", "stop", "disable", "off"], "uninstall", "removes the daily check"),
     (&["add", "set", "start", "enable", "create", "on"], "install", "installs the daily check"),
-    (&["list", "ls", "show", "info", "check"], "status", "tells about the daily check"),
+    (&["list", "ls", "show", "info", "check"], "status", "shows the daily check"),
 ];
 
-/// Prints help where it was asked for, or else what is wrong and what to type.
+/// Prints the requested help or version, or an error with the command to type.
 pub(crate) fn refused(error: &Error) -> ExitCode {
     choose_color();
     match error.kind() {
@@ -83,7 +83,7 @@ pub(crate) fn refused(error: &Error) -> ExitCode {
     }
 }
 
-/// Follows `--color` on a command line that was not understood as a whole.
+/// Applies `--color` from a command line that clap rejected.
 fn choose_color() {
     let words: Vec<String> = std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     let separate = words.windows(2).find(|pair| pair[0] == "--color").map(|pair| pair[1].as_str());
@@ -99,9 +99,9 @@ fn rendered(error: &Error, choice: anstream::ColorChoice) -> String {
     output::for_people(&text).into_owned()
 }
 
-/// A command line that was refused.
+/// A command line that clap rejected.
 struct Line<'t> {
-    /// `raxx check`: as far as it was understood.
+    /// The commands that were recognized, such as `raxx check`.
     path: String,
     command: Command,
     /// The words after it.
@@ -113,7 +113,7 @@ impl Line<'_> {
         let mut command = Cli::command();
         let mut path = "raxx".to_string();
         let mut rest = typed;
-        // The only option before a command that has a word of its own.
+        // The only option before a command that takes a separate value.
         let mut skip = false;
         while let Some((word, more)) = rest.split_first() {
             if path == "raxx" && (skip || word.starts_with('-')) {
@@ -141,7 +141,7 @@ impl Line<'_> {
         if self.may_hold_a_value(argument) {
             let takes = if self.takes_a_value() { format!("{path} NAME") } else { path.clone() };
             let next = if self.is_for_values() { takes } else { help };
-            return (format!("a value is never typed into a command; if that was one, {TYPED}"), next);
+            return (format!("never type a value into a command; if that was one, {TYPED}"), next);
         }
         let name = argument.split(['=', ' ']).next().unwrap_or_default();
         match error.kind() {
@@ -154,8 +154,8 @@ impl Line<'_> {
             }
             ErrorKind::InvalidValue => self.wrong_value(argument, word(ContextKind::InvalidValue), error, help),
             ErrorKind::ValueValidation => {
-                // Its words are raxx's own, and do not repeat what was typed.
-                let why = error.source().map_or_else(|| "that is not a value for it".into(), ToString::to_string);
+                // The errors of raxx's own parsers do not repeat what was typed.
+                let why = error.source().map_or_else(|| "that is not a valid value".into(), ToString::to_string);
                 let doubt = suspicion(word(ContextKind::InvalidValue));
                 let next = if name == "--at" { format!("{path} --at 08:00") } else { help };
                 (format!("{name}: {why}{doubt}"), next)
@@ -163,7 +163,10 @@ impl Line<'_> {
             ErrorKind::MissingRequiredArgument => {
                 let missing = argument.trim_matches(['<', '>', '[', ']', '.']);
                 match missing {
-                    "NAME" => (format!("`{path}` needs a name, as in raxx list"), format!("{path} NAME")),
+                    "NAME" => (
+                        format!("`{path}` needs the name of a credential, as shown by raxx list"),
+                        format!("{path} NAME"),
+                    ),
                     "SHELL" => {
                         (format!("`{path}` needs the name of a shell: {}", self.shells()), format!("{path} zsh"))
                     }
@@ -177,7 +180,7 @@ impl Line<'_> {
             ErrorKind::TooManyValues => {
                 (format!("{name} takes no value{}", suspicion(word(ContextKind::InvalidValue))), help)
             }
-            ErrorKind::InvalidUtf8 => ("that is not UTF-8 text".into(), help),
+            ErrorKind::InvalidUtf8 => ("an argument is not UTF-8 text".into(), help),
             _ => ("raxx does not understand that command".into(), help),
         }
     }
@@ -225,14 +228,16 @@ impl Line<'_> {
         let known: Vec<&str> =
             self.command.get_subcommands().filter(|sub| !sub.is_hide_set()).map(Command::get_name).collect();
         match nearest(word, &known).filter(|_| may_repeat(word, &known)) {
-            Some(near) => (format!("there is no `{path} {lower}`: did you mean `{path} {near}`?"), self.of(near)),
+            Some(near) => {
+                (format!("there is no `{path} {lower}`: did you mean `{path} {near}`?"), self.command_line(near))
+            }
             None if may_repeat(word, &known) => (format!("there is no `{path} {word}`"), help),
             None => (format!("there is no such command{}", suspicion(word)), help),
         }
     }
 
-    /// How a subcommand is called.
-    fn of(&self, name: &str) -> String {
+    /// Returns the command line of a subcommand, with placeholders for its arguments.
+    fn command_line(&self, name: &str) -> String {
         let sub = self.command.find_subcommand(name);
         let first = sub.and_then(|sub| sub.get_positionals().find(|arg| arg.is_required_set()));
         let words = match first.map(|arg| arg.get_id().as_str()) {
@@ -245,7 +250,7 @@ impl Line<'_> {
 
     fn unknown_option(&self, name: &str, help: String) -> (String, String) {
         let path = &self.path;
-        // clap adds its own two when it reads a command line.
+        // clap adds these two only while it parses.
         let own: &[&str] = if path == "raxx" { &["help", "version"] } else { &["help"] };
         let longs = self.command.get_arguments().filter(|arg| !arg.is_hide_set()).filter_map(|arg| arg.get_long());
         let longs: Vec<&str> = longs.chain(own.iter().copied()).collect();
@@ -282,7 +287,7 @@ impl Line<'_> {
         }
     }
 
-    /// Whether the command is one that values belong to, where a word too many is likely one.
+    /// Whether the command handles values, so that an extra word is probably one.
     fn is_for_values(&self) -> bool {
         matches!(self.command.get_name(), "store" | "rotate" | "forget" | "unlock")
     }
@@ -291,12 +296,12 @@ impl Line<'_> {
         self.command.get_positionals().next().is_some()
     }
 
-    /// Whether a value may have been typed into a command that takes values otherwise.
+    /// Whether a value may have been typed as an argument of a command that prompts for it.
     fn may_hold_a_value(&self, argument: &str) -> bool {
         if !self.is_for_values() {
             return false;
         }
-        // The shell function's own word comes after its option.
+        // The value of the shell function's own option.
         let own = usize::from(self.rest.iter().any(|word| word == "--shell"));
         let words = self.rest.iter().filter(|word| !word.starts_with('-')).count();
         let attached = self.rest.iter().any(|word| word.starts_with('-') && word.contains('='));
@@ -304,8 +309,8 @@ impl Line<'_> {
     }
 }
 
-/// Returns the error for a name that no credential has. The name is repeated only if it is nearly a known one: else it may
-/// be a value.
+/// Returns the error for a name that no credential has. The name is repeated only if it is similar to a known one: otherwise
+/// it may be a value.
 pub(super) fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
     if may_repeat(name, known)
         && let Some(near) = nearest(name, known)
@@ -320,7 +325,7 @@ pub(super) fn unknown(name: &str, known: &[&str]) -> anyhow::Error {
     };
     let place = clean(&config::place());
     anyhow!(
-        "no credential has that name.{value} There are: {}. To add one: a [[credential]] in {place}",
+        "no credential has that name.{value} Configured: {}. To add one, write a [[credential]] in {place}",
         known.join(", ")
     )
 }
@@ -330,14 +335,13 @@ pub(super) fn may_be_a_value(word: &str) -> bool {
     word.contains('=') || word.chars().count() >= LONG
 }
 
-/// What to type in place of this command line, with the right word for the wrong one. Words that may be secrets are not
-/// repeated: then it is the list of names.
+/// Returns this command line with the wrong word corrected, or `raxx list` if another word may be a secret.
 pub(super) fn corrected(wrong: &str, right: &str) -> String {
     let mut words = vec!["raxx".to_string()];
     let mut typed = std::env::args().skip(1);
     while let Some(word) = typed.next() {
         match word.as_str() {
-            // The shell function's own.
+            // The shell function's own option.
             "--shell" => drop(typed.next()),
             word if word == wrong => words.push(right.into()),
             word if is_harmless(word.trim_start_matches('-')) || shown_name(word).is_some() => words.push(word.into()),
@@ -352,7 +356,7 @@ fn is_name(word: &str) -> bool {
     config::names().iter().any(|name| name == word)
 }
 
-/// What to say if the word may be a secret.
+/// Returns a warning for a word that may be a secret.
 fn suspicion(word: &str) -> String {
     if looks_like_a_value(word) || may_be_a_value(word) {
         format!("; if that was a value, {TYPED}")

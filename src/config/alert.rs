@@ -1,4 +1,4 @@
-//! `[alert]`: who is told, how, and how often.
+//! `[alert]`: who gets alerts, how, and how often.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,29 +13,29 @@ use crate::provider::base_url::base_url;
 use crate::store::Item;
 use crate::text::typed::looks_like_a_value;
 
-/// The bot token's variable. It is no row of the report: it is what the report is sent with.
+/// The variable of the bot token that alerts are sent with. It is not in the report.
 pub(super) const BOT_TOKEN: &str = "SLACK_BOT_TOKEN";
 
-/// The account of the store items that no configuration names.
+/// The account of store items that are not configured.
 const ACCOUNT: &str = "raxx";
 
-/// The same for the built-in list, whose items have this one.
+/// The account of the store items of the built-in list.
 const BUILT_IN_ACCOUNT: &str = "claude-bootstrap";
 
 const DAY: u64 = 86_400;
 
-/// Who is told what a run with `--alert` finds.
+/// The receivers of what a run with `--alert` finds.
 #[derive(Debug, Clone)]
 pub(crate) struct AlertSettings {
-    /// The same trouble is told again after this.
+    /// A failure that lasts is reported again after this time.
     pub repeat: Duration,
-    /// How long a receiver that does not take the alert is tried.
+    /// How long an alert that a receiver does not accept is retried.
     pub retry_for: Duration,
     pub slack: SlackSettings,
     pub desktop: bool,
     /// A program and its arguments.
     pub command: Option<Vec<String>>,
-    /// The file for Prometheus that each run with `--alert` writes.
+    /// The Prometheus file that each run with `--alert` writes.
     pub prometheus: Option<PathBuf>,
 }
 
@@ -43,21 +43,21 @@ pub(crate) struct AlertSettings {
 #[derive(Debug, Clone)]
 pub(crate) struct SlackSettings {
     pub enabled: bool,
-    /// None where the file has credentials of its own and names no channel. A webhook needs none.
+    /// `None` if the file lists its own credentials and names no channel. A webhook needs none.
     pub channel: Option<String>,
     pub base_url: Url,
     pub bot_token: Credential,
-    /// Its value is the whole address, which is a secret; it comes before the bot token.
+    /// Its value is the whole address, which is a secret. It is used instead of the bot token.
     pub webhook: Option<Credential>,
 }
 
 impl SlackSettings {
-    /// Whether there is a place to post to.
+    /// Whether a channel or a webhook is configured.
     pub(crate) fn has_a_place(&self) -> bool {
         self.webhook.is_some() || self.channel.is_some()
     }
 
-    /// The credential that messages are sent with.
+    /// Returns the credential that messages are sent with.
     pub(crate) fn credential(&self) -> &Credential {
         self.webhook.as_ref().unwrap_or(&self.bot_token)
     }
@@ -106,7 +106,7 @@ struct PrometheusForm {
 }
 
 impl AlertSettings {
-    /// What the file says, over what is built in. `own_list`: the credentials are not the built-in ones.
+    /// Reads `[alert]`, with the built-in settings as defaults. `own_list`: the credentials are not the built-in ones.
     pub(super) fn read(
         file: &File,
         form: AlertForm,
@@ -123,13 +123,13 @@ impl AlertSettings {
         let refuse = |text: &Spanned<String>, why: String| Err(file.error(Some(text.span()), why));
         let channel = match &form.slack.channel {
             Some(text) if !is_channel(text.get_ref()) => {
-                return refuse(text, "channel is not a channel: write its id (C…, D…, U…) or its #name".into());
+                return refuse(text, "channel is not a Slack channel: write its ID (C…, D…, U…) or its #name".into());
             }
             Some(text) => {
                 file.no_secret(text.span(), "channel", text.get_ref())?;
                 Some(text.get_ref().clone())
             }
-            // The built-in channel is that of the people whose credentials the built-in list is.
+            // The built-in channel belongs to the owners of the built-in list.
             None => base.filter(|_| !own_list).and_then(|b| b.slack.channel.clone()),
         };
         let address = match &form.slack.base_url {
@@ -138,8 +138,9 @@ impl AlertSettings {
         };
         let webhook = match &form.slack.webhook {
             Some(text) if !is_identifier(text.get_ref()) || looks_like_a_value(text.get_ref()) => {
-                // A whole address here would be a secret in a file: it is not repeated.
-                let why = "webhook is the name of the credential that holds the address, as in \"SLACK_WEBHOOK_URL\"";
+                // It may be the address itself, which is a secret, so it is not repeated.
+                let why =
+                    "webhook must be the name of a credential whose value is the address, like \"SLACK_WEBHOOK_URL\"";
                 return refuse(text, why.into());
             }
             Some(text) => {
@@ -154,17 +155,16 @@ impl AlertSettings {
                 return Err(file.error(Some(run.span()), why));
             }
             Some(run) if run.get_ref().iter().any(|word| word.contains('\0')) => {
-                return Err(file.error(Some(run.span()), "run holds a NUL, which no program can be given"));
+                return Err(file.error(Some(run.span()), "run contains a NUL character"));
             }
-            Some(run) if is_beside(&run.get_ref()[0]) => {
-                // The directory that a run stands in is nobody's.
-                let why = "run must not begin in the current directory: write the program's absolute path";
+            Some(run) if is_relative_path(&run.get_ref()[0]) => {
+                let why = "run must not be a relative path: write the program's absolute path";
                 return Err(file.error(Some(run.span()), why));
             }
             Some(run) => Some(run.into_inner()),
             None => base.and_then(|b| b.command.clone()),
         };
-        // By default it is on where there is a place to post to.
+        // By default it is on if there is a channel or a webhook.
         let has_a_place = webhook.is_some() || channel.is_some();
         let enabled = form.slack.enabled.unwrap_or(has_a_place && base.is_none_or(|b| b.slack.enabled));
         Ok(AlertSettings {
@@ -187,7 +187,7 @@ impl AlertSettings {
     }
 }
 
-/// The credential of this name in the list, or else one that stands outside it.
+/// Returns the credential of this name from the list, or a new one that is not in the report.
 fn named(credentials: &[Credential], name: &str, item: Item, scope: &str) -> Credential {
     let listed = credentials.iter().find(|c| c.name == name).cloned();
     listed.unwrap_or_else(|| Credential {
@@ -201,14 +201,14 @@ fn named(credentials: &[Credential], name: &str, item: Item, scope: &str) -> Cre
     })
 }
 
-/// Whether it is a path that depends on where one stands.
-fn is_beside(program: &str) -> bool {
+/// Whether it is a path relative to the current directory.
+fn is_relative_path(program: &str) -> bool {
     program.contains('/') && !Path::new(program).is_absolute()
 }
 
 fn is_channel(text: &str) -> bool {
     let name = text.strip_prefix('#').unwrap_or(text);
-    // Names may have letters of any language.
+    // Names can have letters of any language.
     (1..=80).contains(&name.chars().count())
         && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_table_the_runbooks_channel_is_told() {
+    fn the_default_channel_is_the_runbooks() {
         let alert = read("").unwrap();
         assert_eq!((alert.repeat, alert.retry_for), (Duration::from_secs(DAY), Duration::from_secs(60)));
         assert_eq!(alert.slack.channel.as_deref(), Some("D0AJ7K184TV"));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_says_who_else_and_how_often() {
+    fn a_table_sets_the_receivers_and_the_interval() {
         let alert = read(
             "[alert]\nrepeat = \"6h\"\n[alert.slack]\nenabled = false\nchannel = \"#ops\"\nwebhook = \"OPS_HOOK\"\n\
              [alert.desktop]\nenabled = true\n[alert.command]\nrun = [\"tell\", \"-x\"]\n",
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn each_mistake_is_one_line_with_its_place() {
+    fn each_mistake_is_one_line_with_its_location() {
         let mut all = String::new();
         for (text, line) in [
             ("[alert.slack]\nchannel = \"a b\"", 2),

@@ -34,12 +34,12 @@ pub(super) fn infisical(file: &File, vault: InfisicalForm, base: Option<&Config>
     })
 }
 
-/// Reads a `[[credential]]`, whose name is checked already.
+/// Reads a `[[credential]]` whose name has been checked.
 pub(super) fn credential(file: &File, form: CredentialForm, items: &mut Items) -> Result<Credential, ConfigError> {
     if let Some(id) = &form.account_id {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
         if id.get_ref().is_empty() || !id.get_ref().chars().all(plain) {
-            let why = "account_id may contain letters, digits, - and _ only";
+            let why = "account_id can contain only letters, digits, - and _";
             return Err(file.error(Some(id.span()), why));
         }
     }

@@ -31,13 +31,13 @@ impl std::error::Error for ConfigError {}
 pub(super) struct File {
     pub(super) name: String,
     pub(super) text: String,
-    /// Every new terminal reads the built-in one; a test holds it against the rules for names and secrets instead.
+    /// Every new terminal reads the built-in one, so a test checks its names and secrets instead.
     pub(super) built_in: bool,
 }
 
 impl File {
-    /// An error at a place of the file. A secret may be in any place, so `message` must not repeat what the file says,
-    /// but for what [`typed`] lets through.
+    /// Returns an error with its place in the file. A secret can be anywhere, so `message` must not repeat what the file
+    /// says, except what [`typed`] allows.
     pub(super) fn error(&self, at: Option<Range<usize>>, message: impl fmt::Display) -> ConfigError {
         let message = message.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
         ConfigError { place: self.place(at), message: clean(&message) }
@@ -50,12 +50,12 @@ impl File {
         }
     }
 
-    /// The line of a place in the text.
+    /// Returns the line number of an offset.
     pub(super) fn line(&self, at: usize) -> usize {
         self.text.get(..at).map_or(1, |before| before.matches('\n').count() + 1)
     }
 
-    /// What the TOML library found, in a reader's words and without what it quotes from the file.
+    /// Returns an error of the TOML library in plain words, without what it quotes from the file.
     pub(super) fn mistake(&self, found: &toml::de::Error) -> ConfigError {
         let before = found.span().and_then(|span| self.text.get(..span.start)).unwrap_or_default();
         let key = before.trim_end().strip_suffix('=').map(str::trim_end).unwrap_or_default();
@@ -77,11 +77,11 @@ impl File {
     }
 }
 
-/// What serde or the TOML parser says, without any value: it repeats what it found in the file.
+/// Rewords an error of serde or the TOML parser without the values that it quotes from the file.
 fn in_readers_words(message: &str, key: Option<&str>) -> String {
     let of_key = key.map_or("this value".to_string(), String::from);
     if message.starts_with("invalid type: ") || message.starts_with("invalid value: ") {
-        // What is expected is this program's own text; before it comes the value, which may hold the same word.
+        // The expectation is raxx's own text. The value before it can contain the same word.
         let expected = message.rsplit_once(", expected ").map_or("", |(_, expected)| expected);
         return match (expected, key) {
             ("a string", Some(key)) if is_duration(key) => {
@@ -92,7 +92,7 @@ fn in_readers_words(message: &str, key: Option<&str>) -> String {
             ("a sequence", _) => format!("{of_key} must be a list: [ ... ]"),
             ("a map", _) => format!("{of_key} must be a table"),
             (what, _) if what.starts_with("struct ") => format!("{of_key} must be a table"),
-            ("", _) => format!("{of_key} is not of the expected kind"),
+            ("", _) => format!("{of_key} has the wrong type"),
             (what, _) => format!("{of_key} must be {what}"),
         };
     }
@@ -117,15 +117,14 @@ fn in_readers_words(message: &str, key: Option<&str>) -> String {
     }
 }
 
-/// A path of the configuration: from `/` on, or from the home directory on. Any other would depend on where a terminal
-/// happens to stand.
+/// Reads an absolute path, or one that starts with `~/`. Any other would depend on the current directory.
 pub(super) fn absolute(file: &File, text: &Spanned<String>, key: &str) -> Result<PathBuf, ConfigError> {
     let refuse = |why: &str| Err(file.error(Some(text.span()), format!("{key} {why}")));
     let written = text.get_ref();
     let path = match written.strip_prefix("~/") {
         Some(rest) => match crate::files::home() {
             Some(home) => home.join(rest),
-            None => return refuse("begins with ~/, and there is no home directory: start it with /"),
+            None => return refuse("starts with ~/, but there is no home directory: start it with /"),
         },
         None => PathBuf::from(written),
     };
@@ -143,7 +142,7 @@ pub(super) fn duration(
     least: (&str, Duration),
     most: (&str, Duration),
 ) -> Result<Duration, ConfigError> {
-    // A day is 24 hours here: what is counted in days is not counted to the hour.
+    // A day is 24 hours: durations in days need no precision of hours.
     let span = || text.get_ref().parse::<Span>().ok()?.to_duration(SpanRelativeTo::days_are_24_hours()).ok();
     let parsed = text.get_ref().parse::<SignedDuration>().ok().or_else(span).and_then(|d| Duration::try_from(d).ok());
     match parsed {
@@ -156,7 +155,7 @@ pub(super) fn duration(
     }
 }
 
-/// ` = "word"` where a message may repeat the word.
+/// Returns ` = "word"` if a message can repeat the word.
 pub(super) fn said(word: &str) -> String {
     if typed::is_harmless(word) { format!(" = \"{word}\"") } else { String::new() }
 }
@@ -166,7 +165,7 @@ fn is_duration(key: &str) -> bool {
     matches!(key, "timeout" | "warn_before" | "repeat" | "retry_for" | "recheck_after")
 }
 
-/// How long one would set it to.
+/// Returns typical durations for the key.
 fn examples(key: &str) -> &'static str {
     match key {
         "warn_before" => r#""14d" or "12h""#,

@@ -1,6 +1,6 @@
-//! Which credentials, from where: the built-in list or the user's file.
+//! The configuration: the built-in list, or the user's file.
 //!
-//! Never read from the current directory: a hostile repository must not be able to send tokens elsewhere.
+//! It is never read from the current directory: a hostile repository must not be able to send tokens elsewhere.
 
 mod alert;
 mod entries;
@@ -38,7 +38,7 @@ pub(crate) use paths::{directory, place};
 /// The name of the row that reports on the Infisical vault.
 pub(crate) const VAULT_ROW: &str = "infisical auth (universal-auth)";
 
-/// No configuration is longer.
+/// The largest configuration file that is read.
 const LARGEST: u64 = 4 << 20;
 
 const DEFAULTS: &str = include_str!("defaults.toml");
@@ -50,61 +50,61 @@ pub(crate) struct Credential {
     pub name: String,
     /// A provider of the catalog, by name.
     pub provider: String,
-    /// Where the machine's secret store has it.
+    /// Its item in the machine's secret store.
     pub store: Option<Item>,
-    /// The page that tells how to rotate it.
+    /// The page with the steps to rotate it.
     pub rotate_via: Option<String>,
-    /// What a new token must be allowed to do, in words.
+    /// The permissions that a new token needs, in words.
     pub scope: Option<String>,
     /// Fills `{account_id}` in the provider's paths.
     pub account_id: Option<String>,
-    /// In place of the configuration's.
+    /// Overrides the configuration's `warn_before`.
     pub warn_before: Option<Duration>,
 }
 
 impl Credential {
-    /// Where its value is stored.
+    /// Returns the store item for its value.
     ///
     /// # Errors
-    /// The configuration gives it no place.
+    /// The credential is configured without a store.
     pub(crate) fn place_in_store(&self) -> anyhow::Result<&Item> {
         self.store.as_ref().ok_or_else(|| {
             let name = &self.name;
-            anyhow::anyhow!("{name} has no place in the store: add store = {{ service = \"…\", account = \"…\" }} to its [[credential]]")
+            anyhow::anyhow!("{name} is configured without a store: add store = {{ service = \"…\", account = \"…\" }} to its [[credential]]")
         })
     }
 }
 
-/// The vault whose login is checked beside the credentials.
+/// The vault whose login is checked along with the credentials.
 #[derive(Debug, Clone)]
 pub(crate) struct Infisical {
     pub enabled: bool,
     pub base_url: Url,
     pub rotate_via: Option<String>,
-    /// Of its access token, which is made anew by who logs in: nobody is warned of its end unless it is said.
+    /// For its access token. Each login creates a new one, so there is no expiry warning unless this is set.
     pub warn_before: Option<Duration>,
 }
 
-/// All that a run needs to know.
+/// The configuration of a run.
 #[derive(Debug)]
 pub(crate) struct Config {
-    /// For one credential, from connect to last byte.
+    /// The time for one credential, from connecting to the last byte.
     pub timeout: Duration,
     pub credentials: Vec<Credential>,
-    /// A PASS younger than this is not asked again by a new terminal.
+    /// A new terminal does not check a credential again if it passed more recently than this.
     pub recheck_after: Duration,
-    /// A PASS that ends sooner than this comes with a warning; see [`Config::warn_before`].
+    /// A PASS that expires sooner than this comes with a warning; see [`Config::warn_before`].
     warn_before: Duration,
     /// Whether a new terminal checks its credentials; it gets their values either way.
     pub check_in_terminals: bool,
-    /// Whether a new terminal speaks of warnings too.
+    /// Whether a new terminal prints warnings too.
     pub warn_in_terminals: bool,
     pub infisical: Infisical,
     pub store: StoreSettings,
     pub alert: AlertSettings,
     /// `[provider.*]` of the user's file, checked and merged by [`Config::catalog`].
     providers: BTreeMap<String, Spanned<ProviderTable>>,
-    /// Where each credential's `provider` stands in the file, for the error that it is unknown.
+    /// The position of each credential's `provider` in the file, for the error that it is unknown.
     provider_spans: Vec<Range<usize>>,
     file: File,
 }
@@ -165,7 +165,7 @@ struct InfisicalForm {
 }
 
 impl Config {
-    /// Reads the user's file, or takes the built-in configuration where there is none.
+    /// Reads the user's file, or returns the built-in configuration if there is none.
     ///
     /// # Errors
     /// One line with file, line and fix. A file that `$RAXX_CONFIG` names must exist.
@@ -178,7 +178,7 @@ impl Config {
     fn read() -> Result<Config, ConfigError> {
         let defaults = Config::built_in();
         let Some((path, wanted)) = config_path() else { return Ok(defaults) };
-        // A token that was put into RAXX_CONFIG is not repeated.
+        // RAXX_CONFIG may have been set to a token by mistake.
         let name = shown_path(&path).unwrap_or_else(|| "RAXX_CONFIG".into());
         let failed = |message: String| ConfigError { place: name.clone(), message };
         if !path.is_absolute() {
@@ -198,7 +198,7 @@ impl Config {
         }
     }
 
-    /// The runbook's credentials: `src/defaults.toml`.
+    /// Returns the built-in configuration, `defaults.toml`.
     pub(crate) fn built_in() -> Config {
         Config::parse("defaults.toml", DEFAULTS.into(), None).expect("the built-in configuration is tested")
     }
@@ -264,10 +264,10 @@ impl Config {
         })
     }
 
-    /// The providers: the built-in catalog with the file's `[provider.*]` over it.
+    /// Returns the built-in catalog of providers, with the file's `[provider.*]` merged into it.
     ///
     /// # Errors
-    /// A table that makes no sense, or a credential whose provider is in neither.
+    /// An invalid table, or a credential whose provider does not exist.
     pub(crate) fn catalog(&self) -> Result<Catalog, ConfigError> {
         let mut catalog = Catalog::built_in(&self.infisical.base_url);
         catalog.move_to("slack", &self.alert.slack.base_url);
@@ -299,7 +299,7 @@ impl Config {
         Ok(catalog)
     }
 
-    /// How long before the end of this credential a PASS warns of it.
+    /// Returns how long before this credential expires a PASS comes with a warning.
     pub(crate) fn warn_before(&self, name: &str) -> Duration {
         let own = if name == VAULT_ROW {
             self.infisical.warn_before
@@ -309,19 +309,19 @@ impl Config {
         own.unwrap_or(self.warn_before)
     }
 
-    /// The configured names, in order.
+    /// Returns the configured names, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.credentials.iter().map(|c| c.name.as_str())
     }
 }
 
-/// Which credential has which item of the store: two of them would overwrite each other's value, and one provider would
-/// get the other one's token.
+/// The store item of each credential. Two credentials with one item would overwrite each other's value, and one provider
+/// would get the token of another.
 #[derive(Default)]
 struct Items(Vec<(String, Item, usize)>);
 
 impl Items {
-    /// Takes the item of a credential of the file.
+    /// Records the item of a credential in the file.
     fn check(&mut self, file: &File, name: &Spanned<String>, item: &Spanned<Item>) -> Result<(), ConfigError> {
         if let Some((other, _, line)) = self.0.iter().find(|(_, known, _)| known == item.get_ref()) {
             let other = format!("{} (line {line})", shown_name(other).unwrap_or("another one"));
@@ -331,7 +331,7 @@ impl Items {
         Ok(())
     }
 
-    /// Compares those that alerts are sent with, which have items without being in the file.
+    /// Compares the items of the credentials for sending alerts, which are not in the file.
     fn check_alert(
         &self,
         file: &File,
@@ -353,14 +353,14 @@ impl Items {
     }
 
     fn taken(file: &File, at: Option<Range<usize>>, name: &str, other: &str) -> ConfigError {
-        let what = "name the same item of the store: give one of them another service or account, then store its value";
+        let what = "use the same store item: give one of them another service or account, then store its value";
         let shown = shown_name(name).unwrap_or("this credential");
         file.error(at, format!("{shown} and {other} {what}; type: raxx store {}", shown_name(name).unwrap_or("NAME")))
     }
 }
 
 impl Config {
-    /// The variables that hold the credentials, those of alerts included.
+    /// Returns the variables of all credentials, including those for sending alerts.
     fn secret_variables(&self) -> Vec<String> {
         let slack = &self.alert.slack;
         let all = self.credentials.iter().chain([&slack.bot_token]).chain(&slack.webhook);
@@ -368,11 +368,11 @@ impl Config {
     }
 }
 
-/// Those of the configuration that was loaded.
+/// The variables of the configuration that was loaded.
 static SECRET_VARIABLES: OnceLock<Vec<String>> = OnceLock::new();
 
-/// The variables that hold the configured credentials, those of alerts included. Where no configuration could be loaded,
-/// as far as its file can be understood.
+/// Returns the variables of all credentials, including those for sending alerts. If the configuration could not be loaded,
+/// they are read from its file as far as possible.
 pub(crate) fn secret_variables() -> &'static [String] {
     SECRET_VARIABLES.get_or_init(|| {
         let built_in = Config::built_in().secret_variables();
@@ -386,8 +386,8 @@ pub(crate) fn secret_variables() -> &'static [String] {
     })
 }
 
-/// The names alone, for the glue, which each new terminal waits for: of the user's file as far as it can be understood, else the
-/// built-in ones. Whatever else is wrong with it, the hook will tell.
+/// Returns only the names, for the shell integration, which each new terminal waits for. They come from the user's file as
+/// far as it can be read, otherwise from the built-in list; the hook reports what is wrong with the file.
 pub(crate) fn names() -> Vec<String> {
     #[derive(Deserialize)]
     struct Names {
@@ -407,7 +407,7 @@ pub(crate) fn names() -> Vec<String> {
     listed().filter(|names| !names.is_empty()).unwrap_or_else(built_in_names)
 }
 
-/// The names of `src/defaults.toml`. To parse it takes a quarter of the time of `raxx init`, and its form is known.
+/// Returns the names of `defaults.toml`. Parsing it would take a quarter of the time of `raxx init`, and its form is known.
 fn built_in_names() -> Vec<String> {
     let named = DEFAULTS.lines().filter_map(|line| line.strip_prefix("name ")?.split('"').nth(1));
     named.map(String::from).collect()

@@ -1,4 +1,4 @@
-//! Which names a credential may have, and what to type in place of a wrong word.
+//! Which names a credential can have.
 
 use toml::Spanned;
 
@@ -6,36 +6,36 @@ use super::Credential;
 use super::file::{ConfigError, File};
 use crate::text::typed::{looks_like_a_value, shown, shown_name};
 
-/// Names that the shell, the loader or raxx itself lives on, with spaces between them: exporting a token there, or
-/// `raxx unset`, would break the shell. The shell functions refuse the same ones.
+/// Names that the shell, the loader or raxx itself uses, separated by spaces: to export a token there, or to unset it, would
+/// break the shell. The shell functions refuse the same names.
 pub(crate) const REFUSED_NAMES: [&str; 6] = [
-    // What a login sets up, and what programs find their way by.
+    // Set by a login, and used by most programs.
     "PATH HOME SHELL USER USERNAME LOGNAME MAIL PWD OLDPWD TMPDIR TERM TERMCAP TERMINFO COLORTERM \
      TERM_PROGRAM LANG LANGUAGE LC_ALL LC_COLLATE LC_CTYPE LC_MESSAGES LC_MONETARY LC_NUMERIC LC_TIME TZ \
      EDITOR VISUAL PAGER BROWSER MANPATH INFOPATH HOSTNAME HOST HOSTTYPE OSTYPE MACHTYPE VENDOR CPUTYPE \
      XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME XDG_CACHE_HOME XDG_RUNTIME_DIR XDG_CONFIG_DIRS \
      XDG_DATA_DIRS DISPLAY WAYLAND_DISPLAY XAUTHORITY DBUS_SESSION_BUS_ADDRESS SSH_AUTH_SOCK SSH_AGENT_PID \
      SSH_CONNECTION SSH_CLIENT SSH_TTY GPG_TTY TMUX TMUX_PANE TMUX_TMPDIR STY",
-    // The loader's and the interpreters': a value there is code or a path to it.
+    // Used by the loader and by interpreters: a value is code or a path to it.
     "LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT LD_DEBUG DYLD_INSERT_LIBRARIES DYLD_LIBRARY_PATH DYLD_FRAMEWORK_PATH \
      DYLD_FALLBACK_LIBRARY_PATH PYTHONPATH PYTHONHOME PYTHONSTARTUP PERL5LIB PERL5OPT RUBYLIB RUBYOPT \
      NODE_OPTIONS NODE_PATH JAVA_TOOL_OPTIONS CLASSPATH",
-    // raxx's own, and those that its connections depend on.
+    // Used by raxx itself and its connections.
     "RAXX_CONFIG RAXX_OFF RAXX_BOOTSTRAP_STATE_FILE HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY http_proxy \
      https_proxy all_proxy no_proxy SSL_CERT_FILE SSL_CERT_DIR CARGO_HOME",
-    // Every shell's.
+    // Used by every shell.
     "IFS ENV PS1 PS2 PS3 PS4 PPID UID EUID GID EGID GROUPS OPTIND OPTARG OPTERR CDPATH FPATH RANDOM SRANDOM \
      SECONDS LINENO SHLVL HISTFILE HISTSIZE HISTFILESIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT HISTCMD \
      HISTCHARS histchars FCEDIT FIGNORE MAILCHECK MAILPATH COLUMNS LINES TIMEFORMAT TMOUT FUNCNEST \
      EPOCHREALTIME EPOCHSECONDS REPLY _",
-    // bash's.
+    // Used by bash.
     "BASH BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND BASH_COMPAT \
      BASH_ENV BASH_EXECUTION_STRING BASH_LINENO BASH_LOADABLES_PATH BASH_REMATCH BASH_SOURCE BASH_SUBSHELL \
      BASH_VERSINFO BASH_VERSION BASH_XTRACEFD CHILD_MAX COMPREPLY COMP_CWORD COMP_KEY COMP_LINE COMP_POINT \
      COMP_TYPE COMP_WORDBREAKS COMP_WORDS COPROC DIRSTACK EMACS EXECIGNORE FUNCNAME GLOBIGNORE GLOBSORT \
      HOSTFILE IGNOREEOF INPUTRC INSIDE_EMACS MAPFILE PIPESTATUS POSIXLY_CORRECT PROMPT_COMMAND PROMPT_DIRTRIM \
      PS0 READLINE_ARGUMENT READLINE_LINE READLINE_MARK READLINE_POINT SHELLOPTS auto_resume",
-    // zsh's.
+    // Used by zsh.
     "ZDOTDIR ZSH_ARGZERO ZSH_EVAL_CONTEXT ZSH_EXECUTION_STRING ZSH_NAME ZSH_PATCHLEVEL ZSH_SCRIPT \
      ZSH_SUBSHELL ZSH_VERSION ZLE_LINE_ABORTED ZLE_REMOVE_SUFFIX_CHARS ZLE_RPROMPT_INDENT \
      ZLE_SPACE_SUFFIX_CHARS ARGC ARGV0 BAUD CORRECT_IGNORE CORRECT_IGNORE_FILE DIRSTACKSIZE ERRNO \
@@ -55,7 +55,7 @@ fn refused_names() -> impl Iterator<Item = &'static str> {
     REFUSED_NAMES.iter().flat_map(|names| names.split(' '))
 }
 
-/// Whether an identifier is among the refused names. Each new terminal asks for each name: the lists are searched as text.
+/// Whether an identifier is a refused name. The lists are searched as text, because each new terminal checks every name.
 fn is_refused(name: &str) -> bool {
     REFUSED_NAMES.iter().any(|names| {
         names.match_indices(name).any(|(at, _)| {
@@ -82,7 +82,7 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
     }
     if !may_be_named(text) {
         return refuse(format!(
-            "name{} is one that the shell itself uses: choose another",
+            "name{} is used by the shell itself: choose another",
             shown(text, &refused_names().collect::<Vec<_>>())
         ));
     }
@@ -93,7 +93,7 @@ pub(super) fn check_name(file: &File, name: &Spanned<String>, before: &[Credenti
     Ok(())
 }
 
-/// Whether a credential may have this name.
+/// Whether a credential can have this name.
 pub(crate) fn may_be_named(name: &str) -> bool {
     is_identifier(name)
         && !looks_like_a_value(name)
@@ -101,7 +101,7 @@ pub(crate) fn may_be_named(name: &str) -> bool {
         && !name.to_ascii_lowercase().starts_with("__raxx")
 }
 
-/// Whether a shell takes it as a variable's name.
+/// Whether it is a valid variable name in a shell.
 pub(crate) fn is_identifier(name: &str) -> bool {
     let mut chars = name.chars();
     let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_refused_name_is_refused_and_no_part_of_one() {
+    fn refused_names_are_refused_and_parts_of_them_are_not() {
         for name in refused_names() {
             assert!(is_refused(name), "{name}");
         }

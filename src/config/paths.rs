@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use crate::files;
 
-/// Where the configuration is, or would be: what is remembered of one is not another one's.
+/// Returns the path of the configuration, whether it exists or not. State is kept per configuration.
 pub(crate) fn place() -> String {
     config_path().map(|(path, _)| path.display().to_string()).unwrap_or_default()
 }
 
-/// The path of the configuration, and whether it was asked for by name.
+/// Returns the path of the configuration, and whether `RAXX_CONFIG` names it.
 pub(super) fn config_path() -> Option<(PathBuf, bool)> {
     if let Some(path) = std::env::var_os("RAXX_CONFIG").filter(|v| !v.is_empty()) {
         return Some((path.into(), true));
@@ -17,12 +17,12 @@ pub(super) fn config_path() -> Option<(PathBuf, bool)> {
     Some((directory()?.join("config.toml"), false))
 }
 
-/// `$XDG_CONFIG_HOME/raxx`, by default `~/.config/raxx` on every OS: dirs would say ~/Library on macOS.
+/// Returns `$XDG_CONFIG_HOME/raxx`, by default `~/.config/raxx` on every OS: `dirs` would return `~/Library` on macOS.
 pub(crate) fn directory() -> Option<PathBuf> {
     xdg("XDG_CONFIG_HOME", ".config")
 }
 
-/// raxx's directory of one kind. A relative XDG path is none (XDG base directory spec).
+/// Returns one of raxx's directories. A relative XDG path is ignored, as the XDG specification requires.
 pub(super) fn xdg(variable: &str, under_home: &str) -> Option<PathBuf> {
     let set = files::from_environment(variable);
     Some(set.or_else(|| files::home().map(|home| home.join(under_home)))?.join("raxx"))

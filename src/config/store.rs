@@ -1,4 +1,4 @@
-//! `[store]`: which of the machine's secret stores.
+//! `[store]`: which secret store to use.
 
 use serde::Deserialize;
 use toml::Spanned;

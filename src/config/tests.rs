@@ -18,7 +18,7 @@ fn the_built_in_configuration_is_the_runbooks() {
     assert_eq!(names, built_in_names());
     config.catalog().unwrap();
     assert_eq!(config.timeout, Duration::from_secs(10));
-    // What is not checked at each start: as a person's file, it breaks no rule.
+    // The built-in file is not validated at each start, so parse it as a user's file.
     Config::parse("defaults.toml", DEFAULTS.into(), Some(config)).unwrap();
 }
 
@@ -29,7 +29,7 @@ fn a_file_without_credentials_keeps_the_list() {
     assert_eq!(config.timeout, Duration::from_secs(3));
 }
 
-/// Every file and what is said about it, for a snapshot. Each error is one line that names the line of the file.
+/// Returns every file and its error, for a snapshot. Each error is one line that names the line of the file.
 fn errors<'a>(files: impl IntoIterator<Item = (&'a str, usize)>) -> String {
     let mut all = String::new();
     for (text, line) in files {
@@ -41,7 +41,7 @@ fn errors<'a>(files: impl IntoIterator<Item = (&'a str, usize)>) -> String {
 }
 
 #[test]
-fn each_mistake_is_one_line_with_its_place_and_its_fix() {
+fn each_mistake_is_one_line_with_its_location_and_its_fix() {
     let said = errors([
         ("[[credential]]\nname = \"A\"\nprovider = \"github\"\nrotate-via = \"x\"\n", 4),
         ("timeout = 10\n", 1),
@@ -65,7 +65,7 @@ fn each_mistake_is_one_line_with_its_place_and_its_fix() {
 }
 
 #[test]
-fn the_store_is_chosen_by_itself_or_by_the_file() {
+fn the_store_is_automatic_or_configured() {
     let store = |text: &str| Config::parse("c.toml", text.into(), Some(Config::built_in())).unwrap().store;
     let home = dirs::home_dir().unwrap();
     assert_eq!(store("").backend, crate::store::Backend::Auto);
@@ -77,7 +77,7 @@ fn the_store_is_chosen_by_itself_or_by_the_file() {
 }
 
 #[test]
-fn an_unknown_backend_and_what_is_not_a_path_are_one_line_with_its_fix() {
+fn an_unknown_backend_or_a_bad_path_is_one_line_with_its_fix() {
     let said = errors([
         ("[store]\nbackend = \"keyring\"\n", 2),
         ("[store]\nbackend = \"fil\"\n", 2),
@@ -98,7 +98,7 @@ fn an_unknown_backend_and_what_is_not_a_path_are_one_line_with_its_fix() {
     }
 }
 
-/// The places of a configuration that a secret may be put into, with `@` for the secret.
+/// The places of a configuration where a secret can be, with `@` for the secret.
 const PLACES: &[&str] = &[
     "timeout = \"@\"",
     "timeout = @",
@@ -186,7 +186,7 @@ const PLACES: &[&str] = &[
 ];
 
 #[test]
-fn no_error_repeats_what_may_be_a_secret_wherever_it_was_put() {
+fn errors_never_repeat_a_possible_secret() {
     for secret in [
         "ghp_MadeUp0123456789abcdefABCDEFxyzQ",
         "Tr0ub4dor&3",
@@ -219,13 +219,13 @@ fn a_token_in_any_place_is_an_error_or_is_never_printed() {
 }
 
 #[test]
-fn two_credentials_cannot_share_an_item_of_the_store() {
+fn two_credentials_cannot_share_a_store_item() {
     let one = |name: &str, item: &str| {
         format!("[[credential]]\nname = \"{name}\"\nprovider = \"github\"\nstore = {{ {item} }}\n")
     };
     let same = "service = \"s\", account = \"a\"";
     let turned = "account = 'a', service = 's'";
-    // What alerts are sent with has an item although the file does not name it.
+    // The credentials for sending alerts have items that the file does not name.
     let bot_token = one("A", "service = \"raxx-slack-bot-token\", account = \"raxx\"");
     let hook = "[alert.slack]\nwebhook = \"OPS_HOOK\"\n";
     let webhook = one("A", "service = \"raxx-ops-hook\", account = \"raxx\"") + hook;
@@ -247,7 +247,7 @@ fn two_credentials_cannot_share_an_item_of_the_store() {
 }
 
 #[test]
-fn the_built_in_channel_is_that_of_the_built_in_list_alone() {
+fn the_built_in_channel_belongs_to_the_built_in_list_only() {
     let slack = |text: &str| Config::parse("c.toml", text.into(), Some(Config::built_in())).unwrap().alert.slack;
     let own = "[[credential]]\nname = \"A\"\nprovider = \"github\"\n";
     assert!(slack("timeout = \"3s\"\n").enabled);
