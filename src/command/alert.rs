@@ -110,7 +110,7 @@ pub(super) async fn tell(
         let (name, summary) = (to.name(), message.summary());
         let what = match error {
             DeliveryError::Unknown(_) => format!("it is unknown whether {name} got the alert ({summary})"),
-            DeliveryError::NotDelivered(_) => format!("could not alert {name} ({summary})"),
+            DeliveryError::NotDelivered(_) => format!("could not notify {name} ({summary})"),
         };
         let is_due = |pending: &mut PendingAlerts| !pending.due(to, &names, now, repeat).is_empty();
         let next = match (file.is_saved(), file.read(now, is_due)) {

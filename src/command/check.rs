@@ -159,11 +159,13 @@ pub(super) async fn collect(run: &Run<'_>, shown: bool) -> Result<(Report, Vec<C
 /// Says what to type on a machine where nothing is stored.
 fn first_steps(run: &Run<'_>, report: &Report) {
     let rows = &report.rows[..run.credentials.len().min(report.rows.len())];
-    if rows.is_empty() || rows.iter().any(|row| !matches!(row.verdict.cause, Some(Cause::NotStored | Cause::NoStore))) {
+    let is_env_only = run.credentials.iter().all(|credential| credential.store.is_none());
+    if is_env_only || rows.iter().any(|row| !matches!(row.verdict.cause, Some(Cause::NotStored | Cause::NoStore))) {
         return;
     }
     say("raxx: nothing is stored yet. To prompt for a value, verify it and store it, type:");
-    rows.iter().for_each(|row| say(&format!("       raxx store {}", row.name)));
+    let stored = run.credentials.iter().filter(|credential| credential.store.is_some());
+    stored.for_each(|credential| say(&format!("       raxx store {}", credential.name)));
     say("       raxx import        finds values that are set in this shell or in its files");
 }
 

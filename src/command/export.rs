@@ -25,7 +25,7 @@ use crate::state::{CachedVerdict, State};
 pub(crate) fn run(args: &ExportArgs) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         let shell = args.shell.to_possible_value().map_or_else(String::new, |shell| shell.get_name().to_string());
-        bail!("raxx does not print secrets to a terminal. Type: eval \"$(raxx export {shell})\"");
+        bail!("secrets are not printed to a terminal. Type: eval \"$(raxx export {shell})\"");
     }
     if args.missing && is_off() {
         return Ok(ExitCode::SUCCESS);

@@ -27,7 +27,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
         );
     }
     if io::stdout().is_terminal() {
-        bail!("raxx does not print secrets to a terminal. Type: raxx load");
+        bail!("secrets are not printed to a terminal. Type: raxx load");
     }
     let session = Session::new()?;
     let run = session.run_of(Mode::Load, &args.names)?;

@@ -92,7 +92,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             terminal.restore();
             let valid = row.as_ref().is_some_and(|row| row.verdict.kind == Kind::Valid);
             let instead = environment(name).map(|_| "the old value");
-            super::store::stored(&run, credential, item, row, &secret, args.caller, instead)?;
+            super::store::stored(&run, credential, item, row.map(|row| *row), &secret, args.caller, instead)?;
             for line in lines {
                 say(&format!("raxx: {line} {}", advice(&line, old.as_ref(), &secret)));
             }
@@ -122,7 +122,7 @@ fn compare(now: &Row, before: &Row) {
     }
     match (redacted(before), redacted(now)) {
         (before, now) if before == now => {
-            say("raxx: warning: the new token belongs to a different account than the old one")
+            say("raxx: warning: the new token belongs to a different account than the old one");
         }
         (before, now) => say(&format!("raxx: warning: the new token belongs to {now}, the old one to {before}")),
     }

@@ -52,7 +52,7 @@ pub(crate) fn run(args: &StoreArgs) -> Result<ExitCode> {
             .await?;
         terminal.restore();
         let other = environment(&credential.name).is_some_and(|held| held.as_ref() != Ok(&secret));
-        stored(&run, credential, item, row, &secret, args.caller, other.then_some("another value"))?;
+        stored(&run, credential, item, row.map(|row| *row), &secret, args.caller, other.then_some("another value"))?;
         Ok(ExitCode::SUCCESS)
     }))?
 }
@@ -68,7 +68,7 @@ pub(super) fn terminal_for(caller: Caller) -> Terminal {
 /// The shell function runs the command and standard output is a terminal.
 pub(super) fn not_to_a_terminal(command: &str, caller: Caller) -> Result<()> {
     if caller.is_shell_function() && io::stdout().is_terminal() {
-        bail!("raxx does not print secrets to a terminal. Type: raxx {command}");
+        bail!("secrets are not printed to a terminal. Type: raxx {command}");
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ pub(super) async fn input(terminal: &mut Terminal, credential: &Credential, how:
 /// Whether a new value is stored.
 pub(super) enum Decision {
     /// It is, with the verdict if it was verified.
-    Store(Option<Row>),
+    Store(Option<Box<Row>>),
     /// It is not, and the person was told why.
     Discard,
 }
@@ -198,7 +198,7 @@ pub(super) async fn verified(
     shown.warning = None;
     say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
     let (stored, question) = match row.verdict.kind {
-        Kind::Valid => return Ok(Decision::Store(Some(row))),
+        Kind::Valid => return Ok(Decision::Store(Some(Box::new(row)))),
         Kind::Rejected | Kind::Malformed => {
             say("raxx: nothing was stored");
             return Ok(Decision::Discard);
@@ -213,7 +213,7 @@ pub(super) async fn verified(
         return Ok(Decision::Discard);
     }
     if terminal.yes(question).await.unwrap_or(false) {
-        Ok(Decision::Store(Some(row)))
+        Ok(Decision::Store(Some(Box::new(row))))
     } else {
         say("raxx: nothing was stored");
         Ok(Decision::Discard)

@@ -61,7 +61,11 @@ pub(crate) fn without_value(credential: &Credential, error: Option<&StoreError>,
     let Some(error) = error else {
         let mut row = match &credential.store {
             Some(_) => row(Kind::Missing, format!("not in env or {name}")),
-            None => row(Kind::Missing, "not in env".into()),
+            // `raxx store` has no place to put the value.
+            None => Row {
+                next: Some(format!("read -rs {0} && export {0}", credential.name)),
+                ..row(Kind::Missing, "not in env".into())
+            },
         };
         row.verdict.cause = Some(Cause::NotStored);
         row.rotate_via = credential.rotate_via.clone();
