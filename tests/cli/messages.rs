@@ -197,7 +197,9 @@ fn each_row_of_a_missing_or_unreadable_value() {
     let server = Loopback::start();
     let mut all = Vec::new();
     let mut report = |what: &str, sandbox: &Sandbox, kind: &str, next: &str| {
-        assert_eq!(row(sandbox), ("FAIL".into(), kind.into(), Some(format!("raxx {next} {NAME}"))), "{what}");
+        let next =
+            if next == "read" { format!("read -rs {NAME} && export {NAME}") } else { format!("raxx {next} {NAME}") };
+        assert_eq!(row(sandbox), ("FAIL".into(), kind.into(), Some(next)), "{what}");
         all.push(format!("# {what}\n{}", ran(sandbox, &["check"])));
     };
     report("no store file yet", &one(&server, STORE), "missing", "store");
@@ -209,7 +211,7 @@ fn each_row_of_a_missing_or_unreadable_value() {
     let mut nowhere = one(&server, "");
     let text_of = std::fs::read_to_string(nowhere.root().join("config.toml")).expect("the configuration");
     nowhere.config(&text_of.replace("store = { service = \"s\", account = \"a\" }\n", ""));
-    report("no place in the store", &nowhere, "missing", "store");
+    report("no place in the store", &nowhere, "missing", "read");
 
     let stored = one(&server, STORE);
     store(&stored, "two words");

@@ -140,7 +140,7 @@ fn a_block_of_an_earlier_version_counts_and_an_older_line_is_replaced_in_place()
     let zshrc = home.read(".zshrc");
     let status = setup(&home, &["--status"]);
     assert_eq!(
-        (status.code, status.out.contains("another line than this version writes (line 3)")),
+        (status.code, status.out.contains("different line than this version writes (line 3)")),
         (1, true),
         "{}",
         status.out
