@@ -121,7 +121,7 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
     belongs_to_this_user(&metadata)?;
     // In a shared directory, another user can give a file of this one a second name.
     if metadata.nlink() > 1 {
-        return Err(io::Error::other("it has a second name (a hard link)"));
+        return Err(io::Error::other("it has more than one name (a hard link)"));
     }
     if metadata.mode() & 0o7777 != 0o600 {
         file.set_permissions(fs::Permissions::from_mode(0o600))?;

@@ -81,7 +81,7 @@ mod linux {
         let why = match error {
             KeyError::PermissionDenied => "it is forbidden here, as in many containers".into(),
             KeyError::Unknown(NO_SYSTEM_CALL) | KeyError::OperationNotSupported => "this kernel has none".into(),
-            KeyError::AccessDenied => "it lets nobody in".into(),
+            KeyError::AccessDenied => "access was denied".into(),
             KeyError::QuotaExceeded => "this user's quota of keys is full".into(),
             KeyError::Unknown(code) => std::io::Error::from_raw_os_error(code).to_string(),
             error => format!("{error:?}"),

@@ -65,7 +65,7 @@ impl TryFrom<ItemForm> for Item {
         if [&form.service, &form.account].iter().all(|t| !t.is_empty() && !t.chars().any(char::is_control)) {
             Ok(Item { service: form.service, account: form.account })
         } else {
-            Err("service and account may be neither empty nor hold a control character")
+            Err("service and account must not be empty or contain control characters")
         }
     }
 }

@@ -55,7 +55,7 @@ async fn one(store: &dyn Store, item: &Item) -> Answer {
 async fn alone() -> Result<Option<File>> {
     match tokio::time::timeout(WAIT, alone_with_the_store()).await {
         Ok(lock) => Ok(lock),
-        Err(_) => bail!("another raxx has been changing the store for some time; nothing is changed: try again"),
+        Err(_) => bail!("another raxx is still changing the store; nothing is changed: try again"),
     }
 }
 
@@ -70,7 +70,7 @@ pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &st
         match store.delete(item, LIMIT).await {
             Ok(true) => match one(store, item).await {
                 Ok(Some(_)) => {
-                    bail!("the {} still gives back what was deleted from it", store.backend_for(item).name())
+                    bail!("the {} still returns the deleted value", store.backend_for(item).name())
                 }
                 // Where it cannot be read, the store is taken at its word.
                 Ok(None) | Err(_) => Ok(()),
@@ -81,7 +81,7 @@ pub(crate) async fn forget(store: &dyn Store, name: &str, item: &Item, look: &st
                 let why = why_not(&why, item, store);
                 match one(store, item).await {
                     Ok(None) => Ok(()),
-                    _ => bail!("{why}: whether {name} is still stored is not known; look with {look}"),
+                    _ => bail!("{why}: whether {name} is still stored is unknown; check with {look}"),
                 }
             }
             Err(why) => bail!("{}", why_not(&why, item, store)),
@@ -141,22 +141,22 @@ async fn change(
         Ok(()) if matches!(&now, Ok(Some(bytes)) if value.is(bytes)) => return Ok(()),
         // It was sent, and may still be carried out.
         Err(StoreError::TimedOut) if unchanged(&now) || now.is_err() => {
-            bail!("{why}: whether {name} is stored is not known; look with {look}")
+            bail!("{why}: whether {name} is stored is unknown; check with {look}")
         }
         Err(_) if unchanged(&now) => bail!("{why}; nothing is changed"),
-        Err(_) if now.is_err() => bail!("{why}; what is stored now is not known: look with {look}"),
+        Err(_) if now.is_err() => bail!("{why}; what is stored now is unknown; check with {look}"),
         _ => {}
     }
     let why = if why.is_empty() {
-        format!("the {} does not give back what was stored in it", store.backend_for(item).name())
+        format!("the {} returned a different value than the one that was stored", store.backend_for(item).name())
     } else {
         why
     };
     undo(store, name, item, old).await;
     match one(store, item).await {
-        now if unchanged(&now) => bail!("{why}; it holds what it held before"),
+        now if unchanged(&now) => bail!("{why}; its contents are unchanged"),
         Ok(Some(bytes)) if value.is(&bytes) => bail!("{why}; the new value is stored anyway"),
-        _ => bail!("{why}; what is stored now is not known: look with {look}"),
+        _ => bail!("{why}; what is stored now is unknown; check with {look}"),
     }
 }
 

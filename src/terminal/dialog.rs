@@ -38,7 +38,7 @@ impl Terminal {
             let typed = self.answer(&asked).await?;
             if looks_like_a_value(typed.trim()) {
                 say(
-                    "raxx: that looks like a value, and it is visible now: clear the screen. raxx asks for the value later and hides it",
+                    "raxx: that looks like a value, and it is now visible: clear the screen. raxx prompts for the value later, without showing it",
                 );
             }
             let answer = typed.trim().to_lowercase();

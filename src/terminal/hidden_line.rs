@@ -36,11 +36,11 @@ pub(super) fn typed(mut terminal: &File, keys: &SpecialCodes) -> Result<Typed> {
             match line.key(*key) {
                 Key::Taken => {}
                 Key::Suspend => return Ok(Typed::Suspend),
-                Key::TooMany => bail!("more than 64 KiB came in: that is no token"),
-                Key::Nothing => bail!("nothing was typed; nothing is stored"),
+                Key::TooMany => bail!("the input is larger than 64 KiB and cannot be a token"),
+                Key::Nothing => bail!("nothing was typed; nothing was stored"),
                 Key::Enter => {
                     if more_than_a_line(&chunk[at + 1..got]) || more_comes(terminal) {
-                        bail!("more than one line came in, so nothing is stored: paste the value alone");
+                        bail!("the input has more than one line, so nothing was stored: paste only the value");
                     }
                     return Ok(Typed::Line(line.bytes));
                 }

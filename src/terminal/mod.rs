@@ -85,7 +85,7 @@ impl Terminal {
         let mut continued = signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?;
         loop {
             let reader = self.file().and_then(|file| file.try_clone()).ok();
-            let reader = reader.context("there is no terminal to ask on: pipe the value in with --stdin")?;
+            let reader = reader.context("there is no terminal to prompt on: pipe the value in with --stdin")?;
             let keys = self.disable_echo().context("could not hide what is typed")?;
             self.ask(question).context(GONE)?;
             // On a thread, so that a signal is heard meanwhile.
@@ -110,7 +110,7 @@ impl Terminal {
                     // Everything in this job, as the key does it elsewhere.
                     let _ = kill_current_process_group(rustix::process::Signal::TSTP);
                 }
-                Typed::Suspend => say("raxx: cannot be suspended here; Ctrl-C stops it"),
+                Typed::Suspend => say("raxx: cannot be suspended here; press Ctrl-C to stop it"),
             }
         }
     }
@@ -205,7 +205,7 @@ fn whole_input() -> Result<Zeroizing<Vec<u8>>> {
     let mut value = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
     io::stdin().lock().take(LONGEST as u64 + 1).read_to_end(&mut value).context("standard input cannot be read")?;
     if value.len() > LONGEST {
-        bail!("more than 64 KiB came in: that is no token");
+        bail!("the input is larger than 64 KiB and cannot be a token");
     }
     Ok(value)
 }

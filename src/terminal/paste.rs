@@ -35,7 +35,7 @@ pub(crate) fn value(bytes: &[u8], name: &str, known: &[&str]) -> Result<Pasted, 
     if let Some(setting) = Setting::of(rest) {
         if setting.name == name {
             rest = trimmed(setting.value.ok_or(Unusable::NotPlain)?, &mut removed);
-            removed.push("took the value out of the line that sets the variable");
+            removed.push("extracted the value from the line that sets the variable");
         } else if known.contains(&setting.name) {
             return Err(Unusable::Other(setting.name.into()));
         } else if setting.by_command {

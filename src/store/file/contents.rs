@@ -47,10 +47,10 @@ pub(super) fn parse(path: &Path, plain: &[u8]) -> Result<Contents, String> {
         Ok(Versioned { version }) => {
             return Err(format!("the store file {path} was written by a newer raxx (version {version})"));
         }
-        Err(_) => return Err(format!("the store file {path} holds something else than a store")),
+        Err(_) => return Err(format!("the store file {path} does not contain a raxx store")),
     }
     // serde_json's words may quote what they do not like, and here that is a secret.
-    serde_json::from_slice(plain).map_err(|_| format!("the store file {path} holds a store that raxx cannot read"))
+    serde_json::from_slice(plain).map_err(|_| format!("the store file {path} contains a store that raxx cannot read"))
 }
 
 /// The contents as they are encrypted.

@@ -64,7 +64,7 @@ impl StoreFile {
     pub(super) fn unchosen(&self) -> String {
         let offered = self.offered.clone().unwrap_or_else(|| "identity.txt".into());
         format!(
-            "there is no store file yet at {}: store on a terminal, which asks how it is to be opened, or set [store] identity = \"{}\"",
+            "there is no store file yet at {}: run raxx store in a terminal to choose how to protect it, or set [store] identity = \"{}\"",
             shown(&self.path),
             shown(&offered)
         )

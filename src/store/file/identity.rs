@@ -26,16 +26,16 @@ pub(super) fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     trusted(path, &metadata).map_err(failed)?;
     let bytes = files::read_opened(file, &metadata, LARGEST).map_err(unread)?;
     let bytes = Zeroizing::new(bytes);
-    let text = std::str::from_utf8(&bytes).map_err(|_| failed("is no age identity file".into()))?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| failed("is not an age identity file".into()))?;
     if text.starts_with("age-encryption.org/") || text.starts_with("-----BEGIN AGE") {
-        return Err(failed("is encrypted itself: raxx would have to ask for its passphrase".into()));
+        return Err(failed("is itself encrypted, which raxx does not support".into()));
     }
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let parsed: Result<Vec<_>, _> = lines.map(str::parse::<x25519::Identity>).collect();
     match parsed {
         Ok(identities) if !identities.is_empty() => Ok(identities),
-        Ok(_) => Err(failed("holds no identity".into())),
-        Err(_) => Err(failed("holds a line that is no age identity (AGE-SECRET-KEY-1…)".into())),
+        Ok(_) => Err(failed("contains no identity".into())),
+        Err(_) => Err(failed("contains a line that is not an age identity (AGE-SECRET-KEY-1…)".into())),
     }
 }
 
@@ -54,7 +54,7 @@ fn trusted(path: &Path, metadata: &Metadata) -> Result<(), String> {
         return Err("belongs to another user".into());
     }
     let path = shell_escape::unix::escape(path.to_string_lossy());
-    Err(format!("has mode {mode:04o}, must have 0600: chmod 600 {path}"))
+    Err(format!("has mode {mode:04o} but must have 0600: chmod 600 {path}"))
 }
 
 /// Makes the identity file, where there is none; tells whether it did. Whoever is first makes it: two store files may

@@ -100,12 +100,12 @@ impl StoreFile {
     fn unusable(&self, error: &DecryptError) -> String {
         let path = shown(&self.path);
         match error {
-            DecryptError::ExcessiveWork { .. } => format!("the store file {path} asks for too much work to open"),
+            DecryptError::ExcessiveWork { .. } => format!("the store file {path} needs too much work to open"),
             DecryptError::UnknownFormat => format!("the store file {path} is in a newer age format"),
             DecryptError::InvalidHeader => {
-                format!("the store file {path} is damaged, or is no age file: take it from a backup")
+                format!("the store file {path} is damaged or is not an age file: restore it from a backup")
             }
-            _ => format!("the store file {path} is damaged: take it from a backup"),
+            _ => format!("the store file {path} is damaged: restore it from a backup"),
         }
     }
 
@@ -128,13 +128,13 @@ impl StoreFile {
             if !path.exists() {
                 let (identity, store) = (shown(&path), shown(&self.path));
                 return Err(StoreError::Broken(format!(
-                    "the identity file {identity} does not exist: put it back, or move {store} away and store anew"
+                    "the identity file {identity} does not exist: restore it, or move {store} away and store the values again"
                 )));
             }
             let identities = identities(&path).map_err(StoreError::Broken)?;
             decrypt(&bytes, decryptor, &Any(identities)).map_err(|error| match error {
                 DecryptError::NoMatchingKeys => StoreError::Broken(format!(
-                    "the identity file {} does not open the store file {}: put the right one back",
+                    "the identity file {} does not open the store file {}: restore the right one",
                     shown(&path),
                     shown(&self.path)
                 )),
@@ -271,7 +271,7 @@ fn resolved(path: &Path) -> PathBuf {
 }
 
 fn no_keyring(why: &str) -> String {
-    format!("{why}. Without it a store file opens by an identity file alone ([store] identity)")
+    format!("{why}. Without it, a store file can only be opened with an identity file ([store] identity)")
 }
 
 #[cfg(test)]

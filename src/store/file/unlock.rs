@@ -29,7 +29,7 @@ impl StoreFile {
         let bytes = self.to_unlock()?;
         let decryptor = self.decryptor(&bytes).map_err(UnlockError::Broken)?;
         if !decryptor.is_scrypt() {
-            let why = "opens by an identity file, not by a passphrase: there is nothing to unlock";
+            let why = "is opened with an identity file, not a passphrase: there is nothing to unlock";
             return Err(UnlockError::Nothing(format!("the store file {} {why}", shown(&self.path))));
         }
         self.keyring_works().map_err(UnlockError::Broken)

@@ -62,7 +62,7 @@ impl Places {
             places.none = no_bus(&format!(": {ADDRESS} is empty"));
             return places;
         }
-        places.none = StoreError::Unreachable(format!("{ADDRESS} is no address that raxx can use"));
+        places.none = StoreError::Unreachable(format!("{ADDRESS} is not an address that raxx can use"));
         for one in address.split(';') {
             let (kind, rest) = one.split_once(':').unwrap_or((one, ""));
             match kind {
@@ -130,11 +130,11 @@ impl Bus {
             io::ErrorKind::PermissionDenied => {
                 "denied access: it belongs to another user, or a sandbox forbids it".into()
             }
-            io::ErrorKind::WouldBlock => "takes no more connections".into(),
+            io::ErrorKind::WouldBlock => "accepts no more connections".into(),
             io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
                 "closed the connection".into()
             }
-            io::ErrorKind::FileTooLarge => "sends more than a bus has to say".into(),
+            io::ErrorKind::FileTooLarge => "sent too much data".into(),
             _ => format!("does not work: {}", plain(&error.to_string())),
         };
         let why = format!("the D-Bus session bus at {} {what}", self.address);

@@ -44,7 +44,7 @@ impl Session {
         let said = provider.hint(item, Display::from_environment(), guard);
         hint.lock().unwrap_or_else(PoisonError::into_inner).replace(said);
         match guard {
-            Guard::Question => StoreError::Consent("KeePassXC asks before it gives it out".into()),
+            Guard::Question => StoreError::Consent("KeePassXC asks before it releases the item".into()),
             Guard::Lock => StoreError::Locked(collection_name(path)),
         }
     }

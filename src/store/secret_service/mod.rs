@@ -116,7 +116,7 @@ impl Store for SecretService {
 fn not_done(error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::TimedOut => StoreError::TimedOut,
-        _ => StoreError::Broken(format!("it could not be asked: {error}")),
+        _ => StoreError::Broken(format!("could not contact it: {error}")),
     }
 }
 

@@ -54,10 +54,10 @@ impl Provider {
                 "unlock a database in KeePassXC, and choose what it shares under \
                  Database > Database Settings > Secret Service Integration"
             }
-            Provider::KWallet => "make a wallet in KWalletManager",
+            Provider::KWallet => "create a wallet in KWalletManager",
             Provider::Gnome | Provider::Unknown(_) if display == Display::Desktop => {
                 "keep values in a file, with backend = \"file\" under [store] in the configuration, \
-                 or make a keyring and set it as default; type: seahorse"
+                 or create a keyring and set it as default; type: seahorse"
             }
             Provider::Gnome | Provider::Unknown(_) => {
                 "keep values in a file, with backend = \"file\" under [store] in the configuration"

@@ -9,7 +9,7 @@ use super::collection::collection_name;
 use super::session::{NO_SUCH_OBJECT, Session, answered};
 use crate::store::{Answer, Item, Remedy, StoreError};
 
-const READ_DENIED: &str = "it is given out only after a dialog";
+const READ_DENIED: &str = "reading it requires confirmation in a dialog";
 
 /// The answers so far, which outlive the thread that gets them.
 pub(super) struct Answers(Mutex<Vec<Option<Answer>>>);

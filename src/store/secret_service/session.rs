@@ -20,7 +20,7 @@ pub(super) const SERVICE: &str = "/org/freedesktop/secrets";
 const IS_LOCKED: &str = "org.freedesktop.Secret.Error.IsLocked";
 pub(super) const NO_SUCH_OBJECT: &str = "org.freedesktop.Secret.Error.NoSuchObject";
 
-const CHANGE_DENIED: &str = "it is changed only after a dialog";
+const CHANGE_DENIED: &str = "changing it requires confirmation in a dialog";
 
 /// After how long a dialog is pointed out: most services need none and answer at once.
 const POINTED_OUT: Duration = Duration::from_secs(1);
@@ -133,7 +133,7 @@ impl Session {
         let interrupted = tokio::signal::ctrl_c();
         let pointed_out = async {
             tokio::time::sleep(POINTED_OUT).await;
-            say("raxx: the Secret Service asks for your permission in a window of its own");
+            say("raxx: the Secret Service is asking for your permission in another window");
             std::future::pending::<()>().await;
         };
         let answer = tokio::select! {
@@ -183,7 +183,9 @@ pub(super) fn failure(bus: &Bus, error: &zbus::Error) -> StoreError {
     }
     let text = plain(&error.to_string());
     match text.split_once("handshake failed: ") {
-        Some((_, why)) => StoreError::Broken(format!("the D-Bus session bus at {} let nobody in: {why}", bus.address)),
+        Some((_, why)) => {
+            StoreError::Broken(format!("the D-Bus session bus at {} rejected the login: {why}", bus.address))
+        }
         None => StoreError::Broken(format!("a D-Bus error: {text}")),
     }
 }

@@ -114,7 +114,8 @@ async fn unlock(collection: &str, password: &[u8]) -> Result<bool, StoreError> {
 }
 
 fn fill(bytes: &mut [u8]) -> Result<(), StoreError> {
-    getrandom::fill(bytes).map_err(|error| StoreError::Broken(format!("this system gives no random numbers: {error}")))
+    getrandom::fill(bytes)
+        .map_err(|error| StoreError::Broken(format!("the system returned no random numbers: {error}")))
 }
 
 /// The key that both sides work out from their own secret and the other's public number.
@@ -125,7 +126,7 @@ fn session_key(theirs: &BigUint, private: &BigUint, prime: &BigUint) -> Result<Z
     padded[PRIME.len() - common.len()..].copy_from_slice(&common);
     let mut key = Zeroizing::new([0; 16]);
     let expanded = Hkdf::<Sha256>::new(None, &padded[..]).expand(&[], &mut key[..]);
-    expanded.map_err(|_| StoreError::Broken("no key for its session can be worked out".into()))?;
+    expanded.map_err(|_| StoreError::Broken("could not derive a session key".into()))?;
     Ok(key)
 }
 

@@ -92,7 +92,7 @@ async fn create(
     let (made, prompt): (OwnedObjectPath, OwnedObjectPath) =
         session.change(&collection, "Collection.CreateItem", &(properties, secret, true)).await?.ok_or_else(gone)?;
     match (made.as_str(), prompt.as_str()) {
-        ("/", "/") => Err(StoreError::Broken("it made no item and did not say why".into())),
+        ("/", "/") => Err(StoreError::Broken("it did not create the item and gave no reason".into())),
         _ => Ok(prompt),
     }
 }
