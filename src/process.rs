@@ -1,4 +1,4 @@
-//! What concerns the process itself: no core dumps, writing whole, deadlines that are kept.
+//! The process itself: hardening, child programs, complete writes, signals.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -19,14 +19,14 @@ use crate::text::output;
 /// The most open files that macOS lets a process ask for.
 const FILES: u64 = 10_240;
 
-/// Tells the variables that no child gets.
+/// Returns the variables that no child program inherits.
 static WITHHELD: OnceLock<fn() -> &'static [String]> = OnceLock::new();
 
-/// No core dump, and on Linux no reading of this process's memory by others of the same user; and no child gets the
-/// variables that `withheld` names. First thing in `main`.
+/// Turns off core dumps and, on Linux, keeps other processes of this user from reading this one's memory. No child program
+/// inherits the variables that `withheld` returns. `main` calls this first.
 pub(crate) fn harden(withheld: fn() -> &'static [String]) {
     let _ = WITHHELD.set(withheld);
-    // Neither can fail in a way that one could do something about.
+    // There is nothing to do about a failure.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     // Each credential needs a connection and a lock; macOS gives a shell 256 files.
     let files = getrlimit(Resource::Nofile);
@@ -38,16 +38,16 @@ pub(crate) fn harden(withheld: fn() -> &'static [String]) {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
-/// Leaves the terminal's session, so that ^C at a prompt and the end of the terminal are not this process's. The leader of
-/// a process group cannot; zsh 5.9 makes each process substitution one. Then a child goes on in its place: `true` means
-/// that this process has nothing left to do.
+/// Leaves the terminal's session, so that neither ^C at a prompt nor closing the terminal stops this process. The leader of a
+/// process group cannot leave, and zsh 5.9 makes each process substitution one. In that case a child process takes over.
+/// Returns whether it did; then this process can exit.
 pub(crate) fn detach() -> bool {
     if rustix::process::setsid() != Err(rustix::io::Errno::PERM)
         || rustix::process::getpgrp() != rustix::process::getpid()
     {
         return false;
     }
-    // As a session's leader it is where it wants to be.
+    // The leader of a session has no terminal to leave.
     if rustix::process::getsid(None).is_ok_and(|session| session == rustix::process::getpid()) {
         return false;
     }
@@ -55,7 +55,7 @@ pub(crate) fn detach() -> bool {
     std::process::Command::new(program).args(std::env::args_os().skip(1)).spawn().is_ok()
 }
 
-/// Variables with secrets that are no configured credential's own, or that lead to them.
+/// Variables that contain secrets, or lead to them, without being a configured credential.
 pub(crate) const ALSO_WITHHELD: [&str; 7] = [
     "INFISICAL_CLIENT_ID",
     "INFISICAL_CLIENT_SECRET",
@@ -66,9 +66,9 @@ pub(crate) const ALSO_WITHHELD: [&str; 7] = [
     "CF_ACCESS_CLIENT_SECRET",
 ];
 
-/// A program to start that needs no credential and so gets none in its environment: no configured one, none that alerts or
-/// the vault are reached with, and nothing of what the shell integration keeps. It shares the terminal with raxx, as a
-/// pager does. Every program that raxx starts is made here.
+/// Returns a command whose environment contains no credential: no configured one, none for alerts or the vault, and no variable
+/// of the shell integration. The program shares the terminal with raxx, as a pager does. Every program that raxx starts
+/// comes from here.
 pub(crate) fn child(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.as_encoded_bytes().starts_with(b"__RAXX_"));
@@ -78,22 +78,22 @@ pub(crate) fn child(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// The same in a process group of its own: what is to finish does not get the Ctrl-C that is meant for raxx.
+/// Returns such a command in a process group of its own, so that a Ctrl-C for raxx does not stop the program.
 pub(crate) fn child_apart(program: impl AsRef<OsStr>) -> Command {
     let mut command = child(program);
     command.process_group(0);
     command
 }
 
-/// Writes to stdout, all of it in one go. Nobody listening is no error.
+/// Writes all of the text to stdout at once. A closed pipe is not an error.
 ///
 /// # Errors
-/// stdout cannot be written, as on a full disk.
+/// stdout cannot be written to, for example because the disk is full.
 pub(crate) fn write_whole(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.map_err(|e| anyhow::anyhow!("stdout cannot be written: {e}")),
+        other => other.map_err(|e| anyhow::anyhow!("cannot write to stdout: {e}")),
     }
 }
 
@@ -105,17 +105,17 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     write_whole(&output::for_people(text))
 }
 
-/// Says a line on stderr. What acts on a terminal never gets there, whoever made the text.
+/// Prints a line to stderr, without control characters.
 pub(crate) fn say(line: &str) {
     say_styled(&clean_lines(line));
 }
 
-/// Says text that raxx has put colors into: every foreign word in it must be clean already.
+/// Prints text with colors to stderr. Text from elsewhere in it must already be clean.
 pub(crate) fn say_styled(text: &str) {
     output::to_stderr(text);
 }
 
-/// Runs it on one thread, and leaves without waiting for look-ups of names that are still under way.
+/// Runs a future on one thread, and does not wait for name lookups that are still running when it ends.
 ///
 /// # Errors
 /// The system has no file descriptors left.
@@ -126,7 +126,7 @@ pub(crate) fn block_on<T>(run: impl Future<Output = T>) -> anyhow::Result<T> {
     Ok(result)
 }
 
-/// A signal asked this process to end. The exit code is a shell's for that signal: 130 for Ctrl-C.
+/// A signal ended the work. The exit code is the one that a shell reports for that signal: 130 for Ctrl-C.
 #[derive(Debug)]
 pub(crate) struct Terminated(pub u8);
 
@@ -144,7 +144,7 @@ impl std::fmt::Display for Terminated {
 
 impl std::error::Error for Terminated {}
 
-/// The signals by which others ask this process to end: all but ^C.
+/// The signals that ask this process to end, except ^C.
 pub(crate) struct TerminationSignals {
     terminate: Signal,
     hangup: Signal,
@@ -152,10 +152,10 @@ pub(crate) struct TerminationSignals {
 }
 
 impl TerminationSignals {
-    /// Hears them from now on.
+    /// Starts listening.
     ///
     /// # Errors
-    /// The system lets no signal be heard.
+    /// The system cannot deliver signals.
     pub(crate) fn listen() -> io::Result<TerminationSignals> {
         Ok(TerminationSignals {
             terminate: signal(SignalKind::terminate())?,
@@ -164,7 +164,7 @@ impl TerminationSignals {
         })
     }
 
-    /// The next of them.
+    /// Waits for the next one.
     pub(crate) async fn next(&mut self) -> Terminated {
         tokio::select! {
             _ = self.terminate.recv() => Terminated::by(SignalKind::terminate()),
@@ -175,13 +175,12 @@ impl TerminationSignals {
 }
 
 thread_local! {
-    /// Whether the work of [`until_a_signal`] is in a part that it finishes first.
+    /// Whether the work of [`until_a_signal`] is in a part that must finish first.
     static UNBROKEN: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Runs a part of the work of [`until_a_signal`] to its end: a signal that comes meanwhile counts when the part is over. A
-/// change of the store is such a part, so that nothing is stored without a word about it. What follows it up to the next
-/// `await` belongs to it.
+/// Runs a part of the work of [`until_a_signal`] to its end, and delays signals until then. A change of the store is such a
+/// part, so that raxx always reports what is stored. The code after it, up to the next `await`, belongs to it.
 pub(crate) async fn unbroken<T>(part: impl Future<Output = T>) -> T {
     struct Part;
     impl Drop for Part {
@@ -194,16 +193,16 @@ pub(crate) async fn unbroken<T>(part: impl Future<Output = T>) -> T {
     part.await
 }
 
-/// How long an unbroken part may go on after a signal without a word about it.
+/// How long an unbroken part can continue after a signal before raxx says that it is stopping.
 const SILENT: Duration = Duration::from_secs(1);
 
-/// Runs it to its end, or until a signal asks this process to end. Then it is dropped, which puts right what it holds: a
-/// silent terminal above all. A signal that comes in an [`unbroken`] part is heeded after that part.
+/// Runs the work to its end, or until a signal asks this process to end. Then the work is dropped, which restores the
+/// terminal. A signal during an [`unbroken`] part takes effect after that part.
 ///
 /// # Errors
-/// What it says; [`Terminated`]; the system lets no signal be heard.
+/// The error of the work; [`Terminated`]; the system cannot deliver signals.
 pub(crate) async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    // All of them before it begins.
+    // Listen before the work begins.
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut ends = TerminationSignals::listen()?;
     let mut signals = pin!(async {
@@ -220,7 +219,7 @@ pub(crate) async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<
         {
             (ended, patience) = (Some(signal), Some(Box::pin(tokio::time::sleep(SILENT))));
         }
-        // Looked at before and after: no part begins after a signal, and what is over is not waited for again.
+        // Checked before and after the poll: no part begins after a signal, and work that has ended is not polled again.
         let stop = |ended: &mut Option<Terminated>| ended.take_if(|_| !UNBROKEN.get()).map(|ended| Err(ended.into()));
         if let Some(stopped) = stop(&mut ended) {
             return Poll::Ready(stopped);
@@ -230,12 +229,12 @@ pub(crate) async fn until_a_signal<T>(work: impl Future<Output = anyhow::Result<
         }
         if patience.as_mut().is_some_and(|sleep| sleep.as_mut().poll(context).is_ready()) {
             patience = None;
-            say("raxx: stopping as soon as the store has answered");
+            say("raxx: stopping after the store responds");
         }
         stop(&mut ended).map_or(Poll::Pending, Poll::Ready)
     })
     .await;
-    // It came in the last part: raxx still says what became of it.
+    // The signal came during the last part: report how that ended.
     let Some(ended) = ended else { return result };
     if let Err(why) = result {
         say(&format!("raxx: {why:#}"));
