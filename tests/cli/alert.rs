@@ -126,16 +126,16 @@ fn a_failure_is_reported_once_then_daily_and_its_recovery_once() {
     server.accept(BOT);
     let sandbox = sandbox(&server, "");
     assert_eq!(delivered(&sandbox), 1);
-    let told = messages(&server);
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].header("authorization"), Some(format!("Bearer {BOT}").as_str()));
-    let body: Value = serde_json::from_slice(&told[0].body).unwrap();
+    let sent = messages(&server);
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].header("authorization"), Some(format!("Bearer {BOT}").as_str()));
+    let body: Value = serde_json::from_slice(&sent[0].body).unwrap();
     assert_eq!((body["channel"].as_str(), body["unfurl_links"].as_bool()), (Some("D0AJ7K184TV"), Some(false)));
-    let said = read(&told[0]);
+    let said = read(&sent[0]);
     assert!(said.contains("\n🔴 *HEROKU_API_KEY* — HTTP 401 (invalid or revoked)\n"), "{said}");
     assert!(said.contains("rotate via: docs/heroku.md · <https://"), "{said}");
     assert!(said.contains("\non [HOST] · ") && !host_name().is_empty(), "{said}");
-    assert!(!told[0].contains(KEY) && !said.contains("HRKU"), "no part of a value leaves the machine: {said}");
+    assert!(!sent[0].contains(KEY) && !said.contains("HRKU"), "no part of a value leaves the machine: {said}");
     assert_value_free(&sandbox);
 
     assert_eq!((delivered(&sandbox), messages(&server).len()), (1, 1), "alerted twice");
@@ -266,7 +266,7 @@ fn answers_that_are_not_from_slack() {
         ("a page", Answer::html(200, "<html>welcome to the hotel</html>")),
         ("a redirect", Answer::redirect("https://portal.example.test/")),
         ("HTTP 503", Answer::json(503, "{}")),
-        ("JSON of somebody else", Answer::json(200, "{}")),
+        ("JSON of another service", Answer::json(200, "{}")),
     ] {
         server.react_at(POST, BOT, answer);
         let out = alert(&sandbox);
@@ -327,9 +327,9 @@ fn two_configurations_in_one_state_directory_have_separate_alerts() {
     let text_of_one = fs::read_to_string(&one).unwrap();
     fs::write(&two, text_of_one.replace(NAME, "OTHER_KEY")).unwrap();
     sandbox.env("OTHER_KEY", "HRKU-MadeUpForTheAlertTests-000000005678");
-    for told in [(1, 2), (2, 2), (2, 2)] {
-        assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &one)), messages(&server).len()), (1, told.0));
-        assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, told.1));
+    for sent in [(1, 2), (2, 2), (2, 2)] {
+        assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &one)), messages(&server).len()), (1, sent.0));
+        assert_eq!((delivered(sandbox.env("RAXX_CONFIG", &two)), messages(&server).len()), (1, sent.1));
     }
     // The same credential name, but other providers and other receivers.
     fs::write(&two, text_of_one.replace("D0AJ7K184TV", "C0FFEE")).unwrap();
@@ -579,10 +579,10 @@ fn fifty_failures_are_one_message_with_provider_text_escaped() {
     }
     sandbox.config(&config).env("SLACK_BOT_TOKEN", BOT);
     assert_eq!(delivered(&sandbox), 1);
-    let told = messages(&server);
-    assert_eq!(told.len(), 1);
-    assert!(told[0].contains("\"channel\":\"C0FFEE\""));
-    let said = read(&told[0]);
+    let sent = messages(&server);
+    assert_eq!(sent.len(), 1);
+    assert!(sent[0].contains("\"channel\":\"C0FFEE\""));
+    let said = read(&sent[0]);
     assert!(said.lines().next().is_some_and(|header| header.contains("50")), "{said}");
     for i in 0..50 {
         let line = format!("🔴 *TOKEN_{i:02}* — no {i:02} &lt;!channel&gt; &amp; &lt;https://evil.test|click&gt;");

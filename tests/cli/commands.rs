@@ -184,8 +184,8 @@ fn a_broken_configuration_is_one_line_with_file_and_line() {
     let names = |sandbox: &Sandbox| {
         let init = sandbox.run(&["init", "zsh"]);
         assert!(init.status.success(), "{}", text(&init.stderr));
-        let glue = text(&init.stdout);
-        glue.split("__raxx_names='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_string()
+        let integration = text(&init.stdout);
+        integration.split("__raxx_names='").nth(1).and_then(|rest| rest.split('\'').next()).unwrap().to_string()
     };
     assert_eq!(names(&sandbox), "A");
     let hook = sandbox.run(&["hook", "zsh"]);

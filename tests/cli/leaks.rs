@@ -161,7 +161,7 @@ fn nothing_leaks(sandbox: &Sandbox, values: &[String]) {
     for (file, bytes) in files(sandbox.root()) {
         for value in values {
             if let Some(part) = leaked(value, &bytes).or_else(|| leaked(value, file.as_bytes())) {
-                leaks.push(format!("{file} holds {part}: {}", String::from_utf8_lossy(&bytes)));
+                leaks.push(format!("{file} contains {part}: {}", String::from_utf8_lossy(&bytes)));
             }
         }
     }

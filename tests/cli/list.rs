@@ -235,13 +235,16 @@ fn the_history_shows_when_it_began_to_fail_and_last_passed() {
     server.revoke(GOOD);
     sandbox.run(&["check"]);
     sandbox.run(&["check"]);
-    let told = shown(&sandbox, &["list", "--history", GITHUB]);
-    let lines: Vec<&str> = told.lines().collect();
-    assert_eq!(lines.len(), 3, "only changes are kept: {told}");
-    assert!(lines[0].contains("  PASS ") && lines[0].ends_with("  octo-op"), "{told}");
-    assert!(lines[1].contains("  FAIL rejected ") && lines[1].ends_with("  HTTP 401 (invalid or expired)"), "{told}");
-    assert!(lines[2].matches(" UTC (").count() == 2 && lines[2].contains("3 days"), "{told}");
-    seen += &told;
+    let history = shown(&sandbox, &["list", "--history", GITHUB]);
+    let lines: Vec<&str> = history.lines().collect();
+    assert_eq!(lines.len(), 3, "only changes are kept: {history}");
+    assert!(lines[0].contains("  PASS ") && lines[0].ends_with("  octo-op"), "{history}");
+    assert!(
+        lines[1].contains("  FAIL rejected ") && lines[1].ends_with("  HTTP 401 (invalid or expired)"),
+        "{history}"
+    );
+    assert!(lines[2].matches(" UTC (").count() == 2 && lines[2].contains("3 days"), "{history}");
+    seen += &history;
 
     let history = json_of(&sandbox, &["list", "--json", "--history", GITHUB]);
     assert_eq!(history["name"], GITHUB);
@@ -251,9 +254,9 @@ fn the_history_shows_when_it_began_to_fail_and_last_passed() {
 
     server.accept(GOOD);
     sandbox.run(&["load", "--shell", "bash"]);
-    let told = shown(&sandbox, &["list", "--history", GITHUB]);
-    assert_eq!(told.lines().count(), 4, "{told}");
-    seen += &told;
+    let history = shown(&sandbox, &["list", "--history", GITHUB]);
+    assert_eq!(history.lines().count(), 4, "{history}");
+    seen += &history;
     let vault = shown(&sandbox, &["list", "--history", "infisical"]);
     assert!(vault.contains("SKIP  INFISICAL_CLIENT_ID/SECRET/PROJECT_ID not set"), "{vault}");
     let heroku = shown(&sandbox, &["list", "--history", HEROKU]);

@@ -21,7 +21,7 @@ fn one(server: &Loopback, more: &str) -> Sandbox {
     let mut sandbox = Sandbox::new();
     sandbox.config(&format!(
         "timeout = \"20s\"\n[store]\nbackend = \"file\"\nidentity = \"~/identity.txt\"\n[alert.slack]\nenabled = false\n\
-         [alert.command]\nrun = [\"sh\", \"-c\", \"cat >>$HOME/told\"]\n\
+         [alert.command]\nrun = [\"sh\", \"-c\", \"cat >>$HOME/received\"]\n\
          [[credential]]\nname = \"{NAME}\"\nprovider = \"github\"\nrotate_via = \"page.md\"\n\
          store = {{ service = \"raxx-test\", account = \"test\" }}\n{}enabled = false\n{more}",
         server.config()
@@ -167,7 +167,7 @@ fn terse(server: &Loopback) -> Sandbox {
          [provider.npm]\nlabel = \"npm\"\nbase_url = \"{}\"\npath = \"/-/whoami\"\n\
          [[provider.npm.rule]]\nstatus = 200\njson = {{ \"/username\" = {{ present = true }} }}\nkind = \"valid\"\n\
          [vault.infisical]\nenabled = false\n[alert.slack]\nenabled = false\n\
-         [alert.command]\nrun = [\"sh\", \"-c\", \"cat >>$HOME/told\"]\n",
+         [alert.command]\nrun = [\"sh\", \"-c\", \"cat >>$HOME/received\"]\n",
         server.url()
     ));
     sandbox.env("NPM_TOKEN", TOKEN);
@@ -213,11 +213,11 @@ fn a_rejection_without_a_reason_is_reported_by_the_second_run() {
     let server = Loopback::start();
     server.react(TOKEN, Answer::json(401, r#"{"error":"unauthorized"}"#));
     let sandbox = terse(&server);
-    let told = || fs::read_to_string(sandbox.home().join("told")).unwrap_or_default();
+    let received = || fs::read_to_string(sandbox.home().join("received")).unwrap_or_default();
     sandbox.run(&["check", "--alert"]);
-    assert_eq!(told(), "");
+    assert_eq!(received(), "");
     sandbox.run(&["check", "--alert"]);
-    let notice: Value = serde_json::from_str(&told()).unwrap();
+    let notice: Value = serde_json::from_str(&received()).unwrap();
     let notice = &notice["alert"]["notices"][0];
     assert_eq!(notice["kind"], "refused");
     assert_eq!(notice["type"], "raxx check NPM_TOKEN, then raxx rotate NPM_TOKEN");

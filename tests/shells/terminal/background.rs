@@ -146,12 +146,12 @@ fn the_checks_do_not_hold_the_terminal() {
         assert!(!["0", "?"].contains(&own.as_str()));
         // zsh has a descriptor of /dev/tty besides those of the terminal itself.
         let names = [terminal.run("tty").output, "/dev/tty".into()].map(PathBuf::from);
-        let holds = |process: &fs::DirEntry| {
+        let has_it_open = |process: &fs::DirEntry| {
             let open = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
             open.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|to| names.contains(&to))
                 && terminal_of(&process.file_name().to_string_lossy()) == own
         };
-        let terminal_users = || fs::read_dir("/proc").unwrap().flatten().filter(holds).count();
+        let terminal_users = || fs::read_dir("/proc").unwrap().flatten().filter(has_it_open).count();
         wait_until("only the shell has the terminal open", || terminal_users() == 1);
         assert!(machine.marker("held").exists() && !machine.marker("ended").exists());
         machine.release();
