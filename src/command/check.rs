@@ -63,9 +63,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
         print(&report.text(choice != anstream::ColorChoice::Never, shown))?;
     }
     warn_unsaved(if args.alert || args.if_due.is_some() {
-        history::note_unattended(&config::place(), &report.rows, began, report.checked_at)
+        history::record_unattended(&config::place(), &report.rows, began, report.checked_at)
     } else {
-        history::note(&config::place(), &report.rows, began, report.checked_at)
+        history::record(&config::place(), &report.rows, began, report.checked_at)
     });
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked", report.unfinished));

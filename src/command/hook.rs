@@ -53,7 +53,7 @@ fn validated(nested: bool) -> Result<Code> {
         save_last_validated(&report);
     }
     // A new terminal does not report it; commands that a person types do.
-    let _ = history::note(&config::place(), &live, run.began, report.checked_at);
+    let _ = history::record(&config::place(), &live, run.began, report.checked_at);
     session.prune(None);
     let shown = if session.config.warn_in_terminals { Shown::FailsAndWarnings } else { Shown::Fails };
     let rows = block_on(announced::news(&found, run.catalog, nested, shown))?;

@@ -199,7 +199,7 @@ async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidat
             verified = Some(row);
         }
         update_verified(store, name, item, &secret, &recheck_command(run.config, name)).await?;
-        warn_unsaved(history::note_stored(&config::place(), verified, store.backend_for(item).name()));
+        warn_unsaved(history::record_stored(&config::place(), verified, store.backend_for(item).name()));
         say(&format!(
             "raxx: {name} from {place} is stored in the {}: {}",
             store.backend_for(item).name(),

@@ -42,7 +42,7 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
         return Ok(ExitCode::from(130));
     }
 
-    warn_unsaved(history::note(&config::place(), &report.rows, run.began, report.checked_at));
+    warn_unsaved(history::record(&config::place(), &report.rows, run.began, report.checked_at));
 
     let mut changes = Changes::now();
     for checked in &checked {

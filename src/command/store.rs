@@ -88,7 +88,7 @@ pub(super) fn stored(
     instead: Option<&str>,
 ) -> Result<()> {
     let (name, place) = (&credential.name, run.store.backend_for(item).name());
-    warn_unsaved(history::note_stored(&config::place(), row, place));
+    warn_unsaved(history::record_stored(&config::place(), row, place));
     say(&format!("raxx: {name} is stored in the {place}"));
     // Shells do not need the credentials that alerts are sent with.
     if caller.is_shell_function() && (environment(name).is_some() || run.config.names().any(|listed| listed == name)) {

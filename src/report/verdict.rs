@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     Malformed,
     /// Good, but suspended, IP-filtered, in need of SSO, or without the permission asked for.
     Limited,
-    /// The store is locked, wants consent, or does not answer.
+    /// The store is locked, needs the person's permission, or does not answer.
     Locked,
     /// No answer that says anything of the secret: network, TLS, 5xx, 429, a foreign body.
     Unreachable,

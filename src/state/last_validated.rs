@@ -8,20 +8,20 @@ use jiff::Timestamp;
 
 use crate::files::{self, shown};
 
-/// The file that has the time of the last run without FAIL: `~/.raxx-session-bootstrap-last-validated`, or
+/// The file with the time of the last run without FAIL: `~/.raxx-session-bootstrap-last-validated`, or
 /// `$RAXX_BOOTSTRAP_STATE_FILE`.
 pub(crate) fn stamp_file() -> Option<PathBuf> {
     let set = files::from_environment("RAXX_BOOTSTRAP_STATE_FILE");
     set.or_else(|| files::home().map(|home| home.join(".raxx-session-bootstrap-last-validated")))
 }
 
-/// Notes the UTC time of a run without FAIL.
+/// Records the UTC time of a run without FAIL.
 ///
 /// # Errors
 /// One line: which file, and why it could not be written.
 pub(crate) fn stamp(at: Timestamp) -> Result<(), String> {
     let path = stamp_file().ok_or("there is no home directory to save the time of this run in")?;
-    // Naming the null device turns the stamp off.
+    // Setting the path to the null device turns the stamp off.
     if is_null_device(&path) {
         return Ok(());
     }
@@ -30,6 +30,7 @@ pub(crate) fn stamp(at: Timestamp) -> Result<(), String> {
 }
 
 fn is_null_device(path: &Path) -> bool {
-    let device = |path: &Path| fs::metadata(path).ok().filter(|there| there.file_type().is_char_device());
-    device(path).is_some_and(|there| device(Path::new("/dev/null")).is_some_and(|null| null.rdev() == there.rdev()))
+    let device = |path: &Path| fs::metadata(path).ok().filter(|metadata| metadata.file_type().is_char_device());
+    device(path)
+        .is_some_and(|metadata| device(Path::new("/dev/null")).is_some_and(|null| null.rdev() == metadata.rdev()))
 }

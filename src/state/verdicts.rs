@@ -1,6 +1,7 @@
-//! The cache of verdicts, and who is asking right now.
+//! The cache of verdicts, and locks so that only one process at a time checks the same value.
 //!
-//! Value-free: a verdict is kept under a keyed hash of the value, and the key never leaves this machine's state directory.
+//! Contains no value: a verdict is stored under a keyed hash of it, and the key never leaves this machine's state
+//! directory.
 
 use std::fs::{self, File};
 use std::io;
@@ -15,40 +16,40 @@ use crate::files::{self, shown};
 use crate::report::{Kind, Verdict};
 use crate::secret::Secret;
 
-/// Verdicts of values that nobody has asked about for so long are deleted.
+/// Verdicts of values that have not been checked for this long are deleted.
 const KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// The largest verdict file that raxx reads; it never writes a larger one.
 const LARGEST: u64 = 1 << 20;
 
-/// A verdict's lock is held for as long as its provider takes to answer.
+/// An unused lock file is deleted after this time. A check holds its lock only while its provider answers.
 const LOCKED: Duration = Duration::from_secs(3600);
 
-/// A value that was rejected so short a time ago is not sent again by a new terminal: GitHub and Cloudflare lock out
-/// clients that send bad tokens, and Infisical locks the identity for everybody after three.
+/// For this long, a new terminal does not send a rejected value again: GitHub and Cloudflare lock out clients that
+/// send bad tokens, and Infisical locks the identity for everyone after three.
 pub(crate) const REJECTED_BACK_OFF: Duration = Duration::from_secs(600);
 
-/// A rejection of a value that passed so short a time ago may be the provider's mistake.
+/// If a value passed within this time, a rejection may be the provider's mistake.
 const TRUSTED: Duration = Duration::from_secs(86_400);
 
 /// A verdict in the cache.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CachedVerdict {
     pub name: String,
-    /// When the request began: the verdict answers everybody who asked before that.
+    /// When the request started: the verdict counts for everyone who started waiting before that.
     pub began: Timestamp,
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The provider accepts nothing for a while: asking again makes it longer.
+    /// The provider rejects everything for a while; another request would make it longer.
     #[serde(default, rename = "rests")]
     pub back_off: bool,
-    /// Since when the value is trusted: it passed then, or a person stored it unchecked.
+    /// Since when the value is trusted: when it passed, or when a person stored it unchecked.
     #[serde(default)]
     pub trusted: Option<Timestamp>,
-    /// A rejection that is confirmed with a second request before it is believed.
+    /// A rejection that needs a second request to confirm it.
     #[serde(default)]
     pub doubtful: bool,
-    /// The rejection that this answer, which is inconclusive, did not undo.
+    /// An earlier rejection that still counts, because this answer is inconclusive.
     #[serde(default)]
     before: Option<Box<CachedVerdict>>,
 }
@@ -59,18 +60,19 @@ impl CachedVerdict {
         CachedVerdict { name: name.into(), began, verdict, back_off, trusted, doubtful: false, before: None }
     }
 
-    /// Records that a person stored the value without a check: it is verified later, and a first rejection is doubted.
+    /// Records that a person stored the value without a check: it is verified later, and a first rejection needs
+    /// confirmation.
     pub(crate) fn unchecked(name: &str) -> CachedVerdict {
         let verdict = Verdict::new(Kind::NotConfigured, "stored unchecked");
         let never = CachedVerdict::new(name, Timestamp::UNIX_EPOCH, verdict, false);
         CachedVerdict { trusted: Some(Timestamp::now()), ..never }
     }
 
-    /// Returns the same verdict with what `old`, the cached one before it, still tells: the provider's rejection outlives
-    /// network failures and lockouts.
+    /// Returns the same verdict with what still counts of `old`, the previous one in the cache: the provider's
+    /// rejection outlives network failures and lockouts.
     pub(crate) fn after(mut self, old: Option<CachedVerdict>) -> CachedVerdict {
         let Some(old) = old else { return self };
-        // A rejection that is believed ends the trust.
+        // A confirmed rejection ends the trust.
         if self.verdict.kind != Kind::Rejected || self.doubtful {
             self.trusted = self.trusted.or(old.trusted);
         }
@@ -80,8 +82,8 @@ impl CachedVerdict {
         self
     }
 
-    /// Whether a rejection may be the provider's mistake: the value passed, or was stored unchecked, within the last day. Not
-    /// where it was doubted once already.
+    /// Whether a rejection may be the provider's mistake: the value passed, or was stored unchecked, within the last
+    /// day, and no rejection is waiting for confirmation.
     pub(crate) fn is_trusted(&self) -> bool {
         if self.doubtful {
             return false;
@@ -90,7 +92,7 @@ impl CachedVerdict {
         age.is_some_and(|age| age < TRUSTED)
     }
 
-    /// The rejection that is so young that the value is not sent again.
+    /// The rejection, if it is so recent that the value must not be sent again.
     pub(crate) fn rejection(&self) -> Option<&CachedVerdict> {
         let rejection = if self.verdict.kind.is_bad() { self } else { self.before.as_deref()? };
         if rejection.doubtful {
@@ -99,16 +101,16 @@ impl CachedVerdict {
         rejection.age().is_some_and(|age| age < REJECTED_BACK_OFF).then_some(rejection)
     }
 
-    /// Its age; none when it is from the future, as after a clock was set back: then it is not believed.
+    /// Its age; `None` if it is in the future, as after a clock was set back. Then it is ignored.
     pub(crate) fn age(&self) -> Option<Duration> {
         Duration::try_from(Timestamp::now().duration_since(self.began)).ok()
     }
 }
 
-/// The length of the key.
+/// The length of the key in bytes.
 const KEY: usize = 32;
 
-/// The state directory. Where it cannot be used, raxx works without memory.
+/// The state directory. If it cannot be used, raxx works without a cache.
 #[derive(Debug)]
 pub(crate) struct State {
     verdicts: PathBuf,
@@ -116,7 +118,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Opens it, and makes it (0700) with its key (0600) where it is not there yet.
+    /// Opens it, and creates it (0700) with its key (0600) if it does not exist.
     ///
     /// # Errors
     /// One line: which directory, and why it cannot be used.
@@ -124,7 +126,7 @@ impl State {
         let dir = directory()?;
         let usable = || -> io::Result<State> {
             let verdicts = dir.join("verdicts");
-            // Each time: what is remembered may be deleted at any moment.
+            // Checked every time: the cache can be deleted at any moment.
             if !verdicts.is_dir() {
                 files::make_directory(&verdicts)?;
             }
@@ -134,7 +136,7 @@ impl State {
         usable().map_err(|e| format!("{}: {}", shown(&dir), files::why(&e)))
     }
 
-    /// The name that a value's verdict is kept under.
+    /// The name under which a value's verdict is stored.
     pub(crate) fn fingerprint(&self, parts: &[&str], secret: &Secret) -> String {
         let mut hash = blake3::Hasher::new_keyed(&self.key);
         for part in parts.iter().chain(&[secret.expose()]) {
@@ -149,21 +151,21 @@ impl State {
         read(&self.verdicts.join(format!("{print}.json")))
     }
 
-    /// Whether any value is held back for a rejection. Cheap: a terminal waits for it.
+    /// Whether any value is held back because of a rejection. Must be fast: a new terminal waits for it.
     pub(crate) fn any_rejection(&self) -> bool {
         let entries = fs::read_dir(&self.verdicts).into_iter().flatten().flatten();
-        let young = |path: &Path| {
+        let recent = |path: &Path| {
             let written = fs::metadata(path).and_then(|m| m.modified());
             written.is_ok_and(|written| written.elapsed().is_ok_and(|age| age < REJECTED_BACK_OFF))
         };
         entries
             .map(|entry| entry.path())
-            .filter(|path| young(path))
+            .filter(|path| recent(path))
             .any(|path| read(&path).is_some_and(|cached| cached.rejection().is_some()))
     }
 
     /// # Errors
-    /// The directory is not writable, or the disk is full: the old verdict stays whole.
+    /// The directory is not writable, or the disk is full. The old verdict stays intact.
     pub(crate) fn remember(&self, print: &str, cached: &CachedVerdict) -> io::Result<()> {
         let bytes = serde_json::to_vec(cached)?;
         files::replace(&self.verdicts.join(format!("{print}.json")), &bytes)
@@ -174,14 +176,14 @@ impl State {
         let _ = fs::remove_file(self.verdicts.join(format!("{print}.json")));
     }
 
-    /// Waits until nobody else asks about this value, and keeps others waiting until the guard is dropped. Gives up
-    /// the exclusion, not the run, on a file system that knows no locks.
+    /// Waits until no other process is checking this value, and locks it until the guard is dropped. On a file system
+    /// without locks, the check runs without one.
     pub(crate) async fn flight(&self, print: &str) -> Option<File> {
         let lock = self.lock_file(print)?;
         files::lock(&lock, Duration::MAX).await.ok().map(|_| lock)
     }
 
-    /// The same without waiting: tells the others where it can.
+    /// As [`State::flight`], without waiting: takes the lock if it is free.
     pub(crate) fn try_flight(&self, print: &str) -> Option<File> {
         self.lock_file(print).filter(|lock| files::try_lock(lock).is_ok_and(|free| free))
     }
@@ -190,18 +192,19 @@ impl State {
         files::lock_file(&self.verdicts.join(format!("{print}.lock"))).ok()
     }
 
-    /// Deletes what is older than a month (values that were rotated away), and what killed runs left.
+    /// Deletes verdicts older than a month (of values that were rotated) and files that killed runs left.
     pub(crate) fn prune(&self) {
-        let is_older = |path: &Path, age| fs::symlink_metadata(path).is_ok_and(|there| files::is_older(&there, age));
+        let is_older =
+            |path: &Path, age| fs::symlink_metadata(path).is_ok_and(|metadata| files::is_older(&metadata, age));
         for path in fs::read_dir(&self.verdicts).into_iter().flatten().flatten().map(|entry| entry.path()) {
             let verdict = path.with_extension("json");
-            match path.extension().and_then(|ending| ending.to_str()) {
+            match path.extension().and_then(|extension| extension.to_str()) {
                 Some("json") if is_older(&path, KEPT) => {
                     let _ = fs::remove_file(&path);
                     let _ = fs::remove_file(path.with_extension("lock"));
                 }
                 Some("lock") if !verdict.exists() && is_older(&path, LOCKED) => {
-                    // No process is asking now.
+                    // Only if no process holds it now.
                     let free = files::lock_file(&path).is_ok_and(|lock| files::try_lock(&lock).is_ok_and(|free| free));
                     if free {
                         let _ = fs::remove_file(&path);
@@ -210,7 +213,7 @@ impl State {
                 _ => {}
             }
         }
-        // The names of an earlier version, too: in these directories they are raxx's.
+        // `.tmp*` are the temporary files of an earlier version. In these directories, only raxx creates such files.
         for dir in [Some(self.verdicts.as_path()), self.verdicts.parent()].into_iter().flatten() {
             files::sweep(dir);
             files::sweep_named(dir, |name| name.starts_with(".tmp"));
@@ -222,13 +225,13 @@ fn read(path: &Path) -> Option<CachedVerdict> {
     serde_json::from_slice(&files::read_own(path, LARGEST).ok()?).ok()
 }
 
-/// Makes the key, or takes the one that another terminal made in the same moment.
+/// Creates the key, or reads the one that another terminal created at the same moment.
 fn make_key(dir: &Path) -> io::Result<[u8; KEY]> {
     let mut key = [0; KEY];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     let path = dir.join("key");
-    // A key of another length is what a full disk left: it is no key.
-    if fs::symlink_metadata(&path).is_ok_and(|there| there.is_file() && there.len() != KEY as u64) {
+    // A full disk can leave a key of the wrong length, which is useless.
+    if fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() != KEY as u64) {
         fs::remove_file(&path)?;
     }
     if files::Target::own(&path)?.create(&key)? {
@@ -244,7 +247,7 @@ mod tests {
     use crate::report::Cause;
 
     #[test]
-    fn a_verdict_that_an_earlier_version_cached_is_read() {
+    fn a_verdict_cached_by_an_earlier_version_is_read() {
         let json = r#"{"name":"A","began":"2026-05-04T08:00:00Z","kind":"unreachable","words":"w","hint":null,
             "http_status":503,"expires":"2026-06-04T08:00:00Z","cause":{"NoResponse":{"host":"h","why":"y"}},
             "rests":true,"trusted":null,"doubtful":false,"before":null}"#;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::process::unbroken;
 use crate::secret::Secret;
-use crate::state::alone_with_the_store;
+use crate::state::lock_store;
 use crate::store::{Answer, Bytes, Item, Store, StoreError, not_there, read_one, why_not};
 
 /// How long the store may take for a write that a person waits for.
@@ -53,7 +53,7 @@ async fn one(store: &dyn Store, item: &Item) -> Answer {
 
 /// Waits until no other raxx changes the store: it would read back the other one's value and take it for its own gone wrong.
 async fn alone() -> Result<Option<File>> {
-    match tokio::time::timeout(WAIT, alone_with_the_store()).await {
+    match tokio::time::timeout(WAIT, lock_store()).await {
         Ok(lock) => Ok(lock),
         Err(_) => bail!("another raxx is still changing the store; nothing is changed: try again"),
     }

@@ -1,9 +1,9 @@
-//! What is known of each credential between runs: its last verdict, and when verdicts changed.
+//! What raxx remembers about each credential between runs: its last verdict, and when its verdict changed.
 //!
-//! Value-free: by configuration and name, without a value or a form of it. Two files of the state directory: `last.json` with
-//! the last verdict of each name, written anew and renamed, and `history.jsonl` with a line for each change, appended to.
-//! Both are written under one lock. Entries without a configuration are those of an earlier version: they count for each
-//! configuration until one of them notes a verdict of that name.
+//! Contains no value and no hash of one; entries are keyed by configuration and name. There are two files in the
+//! state directory: `last.json` has the last verdict of each name and is replaced atomically; `history.jsonl` has a
+//! line for each change and is appended to. One lock guards both. Entries without a configuration were written by an
+//! earlier version. They count for every configuration until one of them records a verdict for that name.
 
 #[cfg(test)]
 mod tests;
@@ -26,32 +26,32 @@ const LAST: &str = "last.json";
 const CHANGES: &str = "history.jsonl";
 const LOCK: &str = "history.lock";
 
-/// How long another raxx that writes is waited for: it takes a millisecond. What is not noted then is noted by the next
-/// run.
+/// How long to wait for another raxx that is writing, which takes a millisecond. If the wait is not enough, the next
+/// run records the result.
 const WAIT: Duration = Duration::from_millis(if cfg!(test) { 60_000 } else { 500 });
 
-/// The file of changes is cut when it is longer than this.
+/// The file of changes is shortened when it is larger than this.
 const LONGEST: u64 = 256 * 1024;
 
 /// The largest state file that raxx reads; it never writes a larger one.
 const LARGEST: u64 = 16 << 20;
 
-/// Verdicts of another configuration that were found so long ago are deleted: it is gone.
+/// Verdicts of another configuration are deleted when they are this old: that configuration is no longer in use.
 const GONE: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// How many changes of each name are kept then.
+/// How many changes of each name are kept when the file is shortened.
 const KEPT: usize = 100;
 
-/// A verdict that differs from the one before it.
+/// A verdict that differs from the previous one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Change {
     pub at: Timestamp,
     pub name: String,
     pub provider: String,
-    /// Its kind and words alone.
+    /// Only its kind and words.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// Where the configuration is that the name is from.
+    /// The path of the configuration that defines the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     configuration: Option<String>,
 }
@@ -60,26 +60,27 @@ pub(crate) struct Change {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Last {
     pub provider: String,
-    /// Its kind, words and expiry alone.
+    /// Only its kind, words and expiry.
     #[serde(flatten)]
     pub verdict: Verdict,
-    /// The last kind that is conclusive: not that nobody answered, or that the store is locked.
+    /// The last conclusive kind: not "unreachable" or "locked store".
     pub settled: Kind,
     /// Where the value came from.
     pub source: Option<String>,
     /// When it was checked.
     pub at: Timestamp,
-    /// When the run began that checked it: one that began before that knows less, however late it ends.
+    /// When the run that checked it started. A run that started earlier does not overwrite it, even if it finishes
+    /// later.
     #[serde(default)]
     pub began: Timestamp,
-    /// Since when the verdict, PASS or FAIL or SKIP, is what it is.
+    /// When the outcome (PASS, FAIL or SKIP) last changed.
     pub since: Timestamp,
-    /// Since when the settled kind is a failure.
+    /// Since when the conclusive kind has been a failure.
     #[serde(default)]
     pub settled_since: Option<Timestamp>,
-    /// When it was last good.
+    /// When it last passed.
     pub good: Option<Timestamp>,
-    /// Where the configuration is that the name is from.
+    /// The path of the configuration that defines the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub configuration: Option<String>,
 }
@@ -87,48 +88,48 @@ pub(crate) struct Last {
 /// The last verdicts of one configuration, by name.
 pub(crate) type Known = BTreeMap<String, Last>;
 
-/// The last verdicts of all configurations, as they are in the file: by name and configuration.
+/// The last verdicts of all configurations, as stored in the file: by name and configuration.
 type All = BTreeMap<String, Last>;
 
-/// What the last runs with this configuration found. Empty where nothing is known.
+/// The results of the last runs with this configuration; empty if there are none.
 pub(crate) fn known(configuration: &str) -> Known {
     let dir = state::existing().ok().flatten();
     dir.map(|dir| known_in(&dir, configuration)).unwrap_or_default()
 }
 
-/// The changes of one name in this configuration, the oldest first.
+/// The changes of one name in this configuration, oldest first.
 pub(crate) fn of(name: &str, configuration: &str) -> Vec<Change> {
     let all = state::existing().ok().flatten().map(|dir| changes_in(&dir)).unwrap_or_default();
     let ours = |change: &Change| change.name == name && change.is_of(configuration);
     all.into_iter().filter(ours).collect()
 }
 
-/// Since when it fails; none where its last verdict is not FAIL, or another provider's.
+/// Since when it has been failing; `None` unless its last verdict is FAIL and from the same provider.
 pub(crate) fn failing_since(name: &str, provider: &str, configuration: &str) -> Option<Timestamp> {
     known(configuration).get(name).filter(|last| last.provider == provider).and_then(Last::failing_since)
 }
 
-/// Notes the verdicts of a run: those that were asked for this very run, not remembered ones. Without a state directory
-/// nothing is noted, which the run says of all that it cannot keep.
+/// Records the verdicts that this run got from providers, not cached ones. Without a state directory, nothing is
+/// recorded; the run already reports that it cannot save results.
 ///
 /// # Errors
-/// One line: which file, and why it could not be written. It costs the memory, not the run.
-pub(crate) fn note(configuration: &str, rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
+/// One line: which file, and why it could not be written. The run itself still counts.
+pub(crate) fn record(configuration: &str, rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), String> {
     let Some(dir) = state::directory().ok().filter(|_| !rows.is_empty()) else { return Ok(()) };
-    match note_in(&dir, configuration, rows, began, at) {
-        // It passes, and other files tell of it.
+    match record_in(&dir, configuration, rows, began, at) {
+        // A full disk is temporary, and the run reports it for other files.
         Err((_, error)) if is_full(&error) => Ok(()),
         Err((file, error)) => Err(format!("{}: {}", shown(&dir.join(file)), files::why(&error))),
         Ok(()) => Ok(()),
     }
 }
 
-/// The same for a run that a scheduler started: it has none of a terminal's variables, so that it does not find a value
-/// that a terminal had is no word on the value.
+/// As [`record`], for a run that a scheduler started. Such a run has none of the terminal's variables, so not finding
+/// a value that came from one does not say anything about the value.
 ///
 /// # Errors
-/// As [`note`].
-pub(crate) fn note_unattended(
+/// As [`record`].
+pub(crate) fn record_unattended(
     configuration: &str,
     rows: &[Row],
     began: Timestamp,
@@ -142,27 +143,27 @@ pub(crate) fn note_unattended(
                 .is_some_and(|last| last.provider == row.provider && last.source.as_deref() == Some(ENVIRONMENT))
     };
     let rows: Vec<Row> = rows.iter().filter(|row| !of_a_terminal(row)).cloned().collect();
-    note(configuration, &rows, began, at)
+    record(configuration, &rows, began, at)
 }
 
-/// Notes the verdict of a value that is in the store now: what failed before fails no more.
+/// Records the verdict of a value that was just stored, so that an earlier failure no longer counts.
 ///
 /// # Errors
-/// As [`note`].
-pub(crate) fn note_stored(configuration: &str, row: Option<Row>, store: &str) -> Result<(), String> {
+/// As [`record`].
+pub(crate) fn record_stored(configuration: &str, row: Option<Row>, store: &str) -> Result<(), String> {
     let now = Timestamp::now();
-    row.map_or(Ok(()), |row| note(configuration, &[Row { source: Some(store.into()), ..row }], now, now))
+    row.map_or(Ok(()), |row| record(configuration, &[Row { source: Some(store.into()), ..row }], now, now))
 }
 
 impl Change {
-    /// Whether it is this configuration's.
+    /// Whether it belongs to this configuration.
     fn is_of(&self, place: &str) -> bool {
         self.configuration.as_deref().is_none_or(|of| of == place)
     }
 }
 
 impl Last {
-    /// Since when it fails. That nobody answered before is not part of it: then it may have been good.
+    /// Since when it has been failing. A preceding outage does not count: the credential may have been valid then.
     pub(crate) fn failing_since(&self) -> Option<Timestamp> {
         (self.verdict.outcome() == Outcome::Fail).then_some(self.settled_since.unwrap_or(self.since))
     }
@@ -171,7 +172,7 @@ impl Last {
         let Verdict { kind, words, expires, .. } = &row.verdict;
         let outcome = kind.outcome();
         let same = before.filter(|before| before.verdict.outcome() == outcome);
-        // An inconclusive answer leaves what was known.
+        // An inconclusive answer keeps what was known.
         let unchanged = before.filter(|_| kind.is_inconclusive());
         let settled_since = match (kind.is_inconclusive(), outcome) {
             (true, _) => before.and_then(|before| before.settled_since),
@@ -194,7 +195,7 @@ impl Last {
     }
 }
 
-/// The entry's place in the file.
+/// The entry's key in the file.
 fn key(name: &str, place: &str) -> String {
     format!("{name} {place}")
 }
@@ -211,7 +212,7 @@ fn known_in(dir: &Path, place: &str) -> Known {
             .into_iter()
             .chain(&mut last.source)
             .for_each(|text| *text = clean(text));
-        // Only an entry of this configuration replaces another one.
+        // An entry of this configuration takes precedence over one without a configuration.
         if last.configuration.is_some() {
             known.insert(name.into(), last);
         } else {
@@ -226,7 +227,7 @@ fn all_in(dir: &Path) -> All {
     bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
-/// Lines that are none, as a full disk leaves them, are passed over.
+/// Skips invalid lines, which a full disk can leave.
 fn changes_in(dir: &Path) -> Vec<Change> {
     let text = files::read_own(&dir.join(CHANGES), LARGEST).unwrap_or_default();
     let mut changes: Vec<Change> =
@@ -245,7 +246,7 @@ fn is_full(error: &io::Error) -> bool {
 /// Which of the files could not be written, and why.
 type Unwritten = (&'static str, io::Error);
 
-fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), Unwritten> {
+fn record_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestamp) -> Result<(), Unwritten> {
     let Some(_lock) = locked(dir).map_err(|error| (LOCK, error))? else { return Ok(()) };
     let mut all = all_in(dir);
     all.retain(|_, last| {
@@ -254,10 +255,10 @@ fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestam
     });
     let mut changes = Vec::new();
     for row in rows {
-        // Another provider's verdict is another credential's.
+        // A verdict from another provider is about another credential.
         let before = all.get(&key(&row.name, place)).or_else(|| all.get(&row.name));
         let before = before.filter(|before| before.provider == row.provider);
-        // A clock that was set back makes no run an old one.
+        // After a clock was set back, a new run can appear to have started before the last one.
         if before.is_some_and(|before| before.began > began && before.began <= at) {
             continue;
         }
@@ -275,7 +276,7 @@ fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestam
         all.remove(&row.name);
     }
     if !changes.is_empty() {
-        // Where a run ended between the two files, the change is there already.
+        // If a run was interrupted between the two files, the change is already recorded.
         let there = changes_in(dir);
         let last_of = |name: &str| there.iter().rfind(|old| old.name == name && old.is_of(place));
         changes.retain(|change| last_of(&change.name).is_none_or(|old| old.verdict.kind != change.verdict.kind));
@@ -285,10 +286,10 @@ fn note_in(dir: &Path, place: &str, rows: &[Row], began: Timestamp, at: Timestam
     written.and_then(|bytes| files::replace(&dir.join(LAST), &bytes)).map_err(|error| (LAST, error))
 }
 
-/// The right to write, or none in time.
+/// The write lock; `None` if it is not free in time.
 fn locked(dir: &Path) -> io::Result<Option<File>> {
     let lock = files::lock_file(&dir.join(LOCK))?;
-    // Also on a file system that has no locks.
+    // A file system without locks counts as free.
     let free = files::lock_blocking(&lock, WAIT).unwrap_or(true);
     Ok(free.then_some(lock))
 }
@@ -305,7 +306,7 @@ fn append(dir: &Path, changes: &[Change]) -> io::Result<()> {
         let mut end = [0];
         file.seek(SeekFrom::End(-1))?;
         file.read_exact(&mut end)?;
-        // A line that a full disk cut short stays alone.
+        // A line that a full disk truncated must not swallow the next one.
         if end != *b"\n" {
             bytes.push(b'\n');
         }
@@ -321,7 +322,7 @@ fn append(dir: &Path, changes: &[Change]) -> io::Result<()> {
     Ok(())
 }
 
-/// The last changes of each name of each configuration, in their order; of all of them, what half of the longest file holds.
+/// The last changes of each name in each configuration, in order, limited to half of the maximum file size.
 fn shortened(changes: &[Change]) -> Vec<u8> {
     let mut seen: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
     let mut lines = Vec::new();
@@ -331,7 +332,7 @@ fn shortened(changes: &[Change]) -> Vec<u8> {
         *count += 1;
         let mut line = serde_json::to_vec(change).unwrap_or_default();
         line.push(b'\n');
-        // The newest of each name stays whatever there is room for.
+        // The newest change of each name is kept even if there is no room.
         if *count > 1 && (*count > KEPT || line.len() > room) {
             continue;
         }

@@ -12,8 +12,8 @@ fn row(name: &str, kind: Kind) -> Row {
     Row::new(name, "github", kind, format!("{kind:?}"))
 }
 
-fn noted(dir: &Path, name: &str, kind: Kind, second: i64) {
-    note_in(dir, HERE, &[row(name, kind)], at(second), at(second)).unwrap();
+fn recorded(dir: &Path, name: &str, kind: Kind, second: i64) {
+    record_in(dir, HERE, &[row(name, kind)], at(second), at(second)).unwrap();
 }
 
 fn kinds(dir: &Path, name: &str) -> Vec<(i64, Kind)> {
@@ -21,21 +21,21 @@ fn kinds(dir: &Path, name: &str) -> Vec<(i64, Kind)> {
 }
 
 #[test]
-fn changes_alone_are_kept_and_the_last_verdict_beside_them() {
+fn only_changes_and_the_last_verdict_are_kept() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     for second in 1..=5 {
-        noted(dir, "A", Kind::Valid, second);
+        recorded(dir, "A", Kind::Valid, second);
     }
-    noted(dir, "B", Kind::Missing, 5);
-    noted(dir, "A", Kind::Unreachable, 6);
-    noted(dir, "A", Kind::Rejected, 7);
-    noted(dir, "A", Kind::Rejected, 8);
+    recorded(dir, "B", Kind::Missing, 5);
+    recorded(dir, "A", Kind::Unreachable, 6);
+    recorded(dir, "A", Kind::Rejected, 7);
+    recorded(dir, "A", Kind::Rejected, 8);
     assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (6, Kind::Unreachable), (7, Kind::Rejected)]);
     assert_eq!(kinds(dir, "B"), [(5, Kind::Missing)]);
     let a = known_in(dir, HERE).remove("A").unwrap();
     assert_eq!((a.failing_since(), a.good, a.at), (Some(at(7)), Some(at(5)), at(8)));
-    noted(dir, "A", Kind::Valid, 9);
+    recorded(dir, "A", Kind::Valid, 9);
     let a = known_in(dir, HERE).remove("A").unwrap();
     assert_eq!((a.failing_since(), a.good, a.since), (None, Some(at(9)), at(9)));
 }
@@ -46,71 +46,71 @@ fn an_outage_does_not_change_the_settled_kind() {
     let dir = dir.path();
     let mut good = row("A", Kind::Valid);
     good.verdict.expires = Some(at(1000));
-    note_in(dir, HERE, &[good], at(1), at(1)).unwrap();
-    noted(dir, "A", Kind::Unreachable, 2);
+    record_in(dir, HERE, &[good], at(1), at(1)).unwrap();
+    recorded(dir, "A", Kind::Unreachable, 2);
     let a = known_in(dir, HERE).remove("A").unwrap();
     assert_eq!((a.verdict.kind, a.settled, a.verdict.expires), (Kind::Unreachable, Kind::Valid, Some(at(1000))));
-    noted(dir, "A", Kind::Rejected, 3);
-    noted(dir, "A", Kind::Blocked, 4);
+    recorded(dir, "A", Kind::Rejected, 3);
+    recorded(dir, "A", Kind::Blocked, 4);
     let a = known_in(dir, HERE).remove("A").unwrap();
     assert_eq!((a.verdict.kind, a.settled, a.verdict.expires), (Kind::Blocked, Kind::Rejected, None));
     assert_eq!(a.failing_since(), Some(at(3)));
 }
 
 #[test]
-fn a_run_that_began_earlier_and_ends_later_changes_nothing() {
+fn a_run_that_started_earlier_does_not_overwrite_a_newer_result() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    note_in(dir, HERE, &[row("A", Kind::Valid)], at(5), at(6)).unwrap();
-    note_in(dir, HERE, &[row("A", Kind::Rejected), row("B", Kind::Rejected)], at(1), at(9)).unwrap();
+    record_in(dir, HERE, &[row("A", Kind::Valid)], at(5), at(6)).unwrap();
+    record_in(dir, HERE, &[row("A", Kind::Rejected), row("B", Kind::Rejected)], at(1), at(9)).unwrap();
     let known = known_in(dir, HERE);
     assert_eq!((known["A"].verdict.kind, known["A"].at, known["B"].verdict.kind), (Kind::Valid, at(6), Kind::Rejected));
     assert_eq!(kinds(dir, "A"), [(6, Kind::Valid)]);
-    note_in(dir, HERE, &[row("A", Kind::Rejected)], at(7), at(10)).unwrap();
+    record_in(dir, HERE, &[row("A", Kind::Rejected)], at(7), at(10)).unwrap();
     assert_eq!(known_in(dir, HERE)["A"].verdict.kind, Kind::Rejected);
 }
 
 #[test]
-fn a_clock_that_is_set_back_mixes_nothing_up() {
+fn results_are_recorded_after_the_clock_is_set_back() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    noted(dir, "A", Kind::Valid, 1000);
-    noted(dir, "A", Kind::Rejected, 500);
+    recorded(dir, "A", Kind::Valid, 1000);
+    recorded(dir, "A", Kind::Rejected, 500);
     assert_eq!(kinds(dir, "A"), [(1000, Kind::Valid), (500, Kind::Rejected)]);
     assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(500)));
 }
 
 #[test]
-fn what_a_full_disk_left_is_passed_over() {
+fn truncated_files_are_tolerated() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    noted(dir, "A", Kind::Valid, 1);
+    recorded(dir, "A", Kind::Valid, 1);
     let mut file = OpenOptions::new().append(true).open(dir.join(CHANGES)).unwrap();
     file.write_all(b"{\"at\":\"1970-01-01T00:0").unwrap();
     fs::write(dir.join(LAST), "{\"A\":").unwrap();
-    noted(dir, "A", Kind::Rejected, 2);
-    noted(dir, "B", Kind::Valid, 2);
+    recorded(dir, "A", Kind::Rejected, 2);
+    recorded(dir, "B", Kind::Valid, 2);
     assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (2, Kind::Rejected)]);
     assert_eq!(kinds(dir, "B"), [(2, Kind::Valid)]);
 }
 
 #[test]
-fn a_run_that_ended_between_the_files_is_not_told_twice() {
+fn an_interrupted_run_does_not_record_a_change_twice() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    noted(dir, "A", Kind::Valid, 1);
+    recorded(dir, "A", Kind::Valid, 1);
     let before = fs::read(dir.join(LAST)).unwrap();
-    noted(dir, "A", Kind::Rejected, 2);
+    recorded(dir, "A", Kind::Rejected, 2);
     fs::write(dir.join(LAST), before).unwrap();
-    noted(dir, "A", Kind::Rejected, 3);
+    recorded(dir, "A", Kind::Rejected, 3);
     assert_eq!(kinds(dir, "A"), [(1, Kind::Valid), (2, Kind::Rejected)]);
 }
 
 #[test]
-fn it_does_not_grow_for_ever() {
+fn the_size_of_the_history_is_limited() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    noted(dir, "QUIET", Kind::Missing, 1);
+    recorded(dir, "QUIET", Kind::Missing, 1);
     let flapping: Vec<Change> = (0..3000)
         .map(|i| {
             let kind = if i % 2 == 0 { Kind::Valid } else { Kind::Unreachable };
@@ -127,7 +127,7 @@ fn it_does_not_grow_for_ever() {
 }
 
 #[test]
-fn many_at_once_lose_nothing() {
+fn concurrent_writers_lose_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     std::thread::scope(|scope| {
@@ -135,7 +135,7 @@ fn many_at_once_lose_nothing() {
             scope.spawn(move || {
                 for second in 0..10 {
                     let kind = if second % 2 == 0 { Kind::Valid } else { Kind::Rejected };
-                    noted(dir, &format!("N{i}"), kind, second);
+                    recorded(dir, &format!("N{i}"), kind, second);
                 }
             });
         }
@@ -147,29 +147,29 @@ fn many_at_once_lose_nothing() {
 }
 
 #[test]
-fn each_configuration_has_verdicts_of_its_own() {
+fn each_configuration_has_its_own_verdicts() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    noted(dir, "A", Kind::Rejected, 1);
+    recorded(dir, "A", Kind::Rejected, 1);
     let there = "/another file.toml";
     assert!(known_in(dir, there).is_empty());
-    note_in(dir, there, &[row("A", Kind::Valid)], at(2), at(2)).unwrap();
+    record_in(dir, there, &[row("A", Kind::Valid)], at(2), at(2)).unwrap();
     assert_eq!(
         (known_in(dir, HERE)["A"].verdict.kind, known_in(dir, there)["A"].verdict.kind),
         (Kind::Rejected, Kind::Valid)
     );
     assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(1)));
-    // A configuration that is gone is forgotten.
-    note_in(dir, HERE, &[row("B", Kind::Valid)], at(100 * 86_400), at(100 * 86_400)).unwrap();
+    // The verdicts of a configuration that is no longer used are deleted.
+    record_in(dir, HERE, &[row("B", Kind::Valid)], at(100 * 86_400), at(100 * 86_400)).unwrap();
     assert!(known_in(dir, there).is_empty());
     assert_eq!(known_in(dir, HERE).len(), 2);
 }
 
 #[test]
-fn what_an_earlier_version_noted_is_taken_over_by_the_first_configuration_that_checks() {
+fn an_entry_without_a_configuration_goes_to_the_first_one_that_checks() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    noted(dir, "A", Kind::Rejected, 1);
+    recorded(dir, "A", Kind::Rejected, 1);
     let mut all = all_in(dir);
     let mut last = all.remove(&key("A", HERE)).unwrap();
     last.configuration = None;
@@ -180,7 +180,7 @@ fn what_an_earlier_version_noted_is_taken_over_by_the_first_configuration_that_c
         (known_in(dir, HERE)["A"].verdict.kind, known_in(dir, there)["A"].verdict.kind),
         (Kind::Rejected, Kind::Rejected)
     );
-    noted(dir, "A", Kind::Rejected, 5);
+    recorded(dir, "A", Kind::Rejected, 5);
     assert_eq!(known_in(dir, HERE)["A"].failing_since(), Some(at(1)));
     assert!(known_in(dir, there).is_empty());
 }
