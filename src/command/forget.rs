@@ -8,7 +8,7 @@ use super::session::{Session, recheck_command};
 use crate::cli::ForgetArgs;
 use crate::process::{block_on, say, until_a_signal};
 use crate::source::environment;
-use crate::store::update::{forget, is_there};
+use crate::store::update::{exists, forget};
 use crate::terminal::Terminal;
 
 /// # Errors
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ForgetArgs) -> Result<ExitCode> {
     let store = session.store();
     let name = &credential.name;
     block_on(until_a_signal(async {
-        if !is_there(store, item).await? {
+        if !exists(store, item).await? {
             say(&format!("raxx: {name} is not in the {}", store.backend_for(item).name()));
             return Ok(ExitCode::FAILURE);
         }

@@ -103,7 +103,7 @@ pub(super) fn stored(
 
 /// Whether raxx can prompt: not if the value comes from a pipe.
 pub(super) fn asks(how: &ValueArgs) -> bool {
-    !how.stdin || terminal::stdin_is_a_person()
+    !how.stdin || terminal::stdin_is_a_terminal()
 }
 
 fn repair(session: &Session, credential: &Credential) -> Result<ExitCode> {

@@ -28,7 +28,7 @@ pub(crate) fn unlock(args: &UnlockArgs) -> Result<ExitCode> {
         let items: Vec<Item> = config.credentials.iter().filter_map(|credential| credential.store.clone()).collect();
         let locked = store.locked_keyrings(&items, LIMIT).await;
         let file = store::store_file(&config.store).map(|file| file.can_be_unlocked().map(|()| file));
-        let mut input = Input { piped: args.stdin && !terminal::stdin_is_a_person(), terminal: Terminal::new() };
+        let mut input = Input { piped: args.stdin && !terminal::stdin_is_a_terminal(), terminal: Terminal::new() };
         match (locked, file) {
             (Ok(keyrings), file) if !keyrings.is_empty() => {
                 let file = file.and_then(Result::ok);
@@ -190,7 +190,7 @@ pub(crate) async fn ready_to_write(config: &Config, terminal: Option<&mut Termin
 async fn choose(first: &FirstWrite, terminal: &mut Terminal) -> Result<Form> {
     const PASSPHRASE: &str = "passphrase";
     const IDENTITY: &str = "identity";
-    if !terminal.is_there() {
+    if !terminal.exists() {
         bail!("{}", first.advice());
     }
     say(&format!(

@@ -27,9 +27,9 @@ pub(super) fn store_settings(file: &File, form: &StoreForm) -> Result<StoreSetti
                 let why = format!("unknown backend{}: {}", shown(word, &known), suggestion(word, &known));
                 return Err(refuse(why));
             };
-            if !backend.is_here() {
+            if !backend.is_supported() {
                 let here: Vec<&str> =
-                    Backend::WORDS.iter().filter(|(_, b)| b.is_here()).map(|(known, _)| *known).collect();
+                    Backend::WORDS.iter().filter(|(_, b)| b.is_supported()).map(|(known, _)| *known).collect();
                 let os = std::env::consts::OS;
                 return Err(refuse(format!("{os} has no backend \"{word}\": use one of {}", here.join(", "))));
             }

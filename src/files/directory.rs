@@ -8,14 +8,14 @@ use std::path::Path;
 use super::ownership::refuse_another_users;
 use super::resolve::real;
 
-/// Makes a directory (0700), and those that lead to it, whatever the umask is.
+/// Creates a directory (0700) and its parents, whatever the umask is.
 ///
 /// # Errors
-/// It is in another user's directory, or cannot be made.
+/// It is in another user's directory, or cannot be created.
 pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
-    // The usual case: it is there, and no link leads to it.
+    // The usual case: it exists, and its path contains no link.
     let resolved = match fs::canonicalize(dir) {
-        Ok(there) if there == dir => there,
+        Ok(canonical) if canonical == dir => canonical,
         _ => real(dir)?,
     };
     refuse_another_users(&resolved)?;
@@ -30,7 +30,7 @@ pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the directory that this path is in.
+/// Creates the parent directory of this path.
 ///
 /// # Errors
 /// As [`make_directory`].

@@ -1,4 +1,4 @@
-//! Locks between processes, each on a file of its own.
+//! Locks between processes, each with its own lock file.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::read::append;
 
-/// How often a process that waits for a lock tries again.
-const TRY_AGAIN: Duration = Duration::from_millis(5);
+/// How often a process that waits for a lock retries.
+const RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Opens a lock file, and makes it (0600) if it does not exist.
+/// Opens a lock file, and creates it (0600) if it does not exist.
 ///
 /// # Errors
 /// As [`append`].
@@ -18,10 +18,10 @@ pub(crate) fn lock_file(path: &Path) -> io::Result<File> {
     append(path)
 }
 
-/// Takes the lock; whether it was free.
+/// Takes the lock if it is free; returns whether it was.
 ///
 /// # Errors
-/// This file system has no locks.
+/// This file system does not support locks.
 pub(crate) fn try_lock(lock: &File) -> io::Result<bool> {
     match lock.try_lock() {
         Ok(()) => Ok(true),
@@ -33,33 +33,33 @@ pub(crate) fn try_lock(lock: &File) -> io::Result<bool> {
 /// Waits for the lock; returns whether it was free in time.
 ///
 /// # Errors
-/// This file system has no locks.
+/// This file system does not support locks.
 pub(crate) async fn lock(lock: &File, limit: Duration) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
-        match settled(lock, begun, limit)? {
+        match attempt(lock, begun, limit)? {
             Some(locked) => return Ok(locked),
-            None => tokio::time::sleep(TRY_AGAIN).await,
+            None => tokio::time::sleep(RETRY_INTERVAL).await,
         }
     }
 }
 
-/// The same as [`lock`], for code outside the async runtime.
+/// As [`lock`], for code outside the async runtime.
 ///
 /// # Errors
-/// This file system has no locks.
+/// This file system does not support locks.
 pub(crate) fn lock_blocking(lock: &File, limit: Duration) -> io::Result<bool> {
     let begun = Instant::now();
     loop {
-        match settled(lock, begun, limit)? {
+        match attempt(lock, begun, limit)? {
             Some(locked) => return Ok(locked),
-            None => std::thread::sleep(TRY_AGAIN),
+            None => std::thread::sleep(RETRY_INTERVAL),
         }
     }
 }
 
-/// Returns whether this process has the lock now; `None` if it can wait longer for it.
-fn settled(lock: &File, begun: Instant, limit: Duration) -> io::Result<Option<bool>> {
+/// Returns whether this process has the lock; `None` if there is still time to wait for it.
+fn attempt(lock: &File, begun: Instant, limit: Duration) -> io::Result<Option<bool>> {
     let locked = try_lock(lock)?;
     Ok((locked || begun.elapsed() >= limit).then_some(locked))
 }

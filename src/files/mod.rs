@@ -1,8 +1,8 @@
-//! Files that other programs and other users can reach: opened without following or waiting, read up to a bound, locked,
-//! and replaced whole.
+//! Files that other programs and other users can reach: opened without following foreign links or blocking, read up
+//! to a size limit, locked, and replaced atomically.
 //!
-//! A fifo, a device or another user's link may be in any place that raxx reads or writes. This user's own links, as a
-//! repository of dotfiles has them, are followed, and stay links.
+//! Any path that raxx reads or writes can turn out to be a fifo, a device or another user's link. This user's own
+//! links, as in a dotfiles repository, are followed and kept.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -28,12 +28,13 @@ pub(crate) use replace::{Target, replace, sweep, sweep_named};
 pub(crate) use resolve::real;
 pub(crate) use rewrite::{obstacle, rewrite};
 
-/// The path in an environment variable. Empty and relative ones count as unset: the current directory may be anybody's.
+/// The path in an environment variable. Empty and relative paths count as unset, because raxx does not trust the
+/// current directory.
 pub(crate) fn from_environment(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
-/// The home directory, if there is one: raxx makes none.
+/// The home directory, if it exists. raxx never creates it.
 pub(crate) fn home() -> Option<PathBuf> {
     dirs::home_dir().filter(|home| home.is_absolute() && home.is_dir())
 }
@@ -46,10 +47,10 @@ pub(crate) fn why(error: &io::Error) -> String {
     }
 }
 
-/// Whether a file was last written to longer ago than this.
-pub(crate) fn is_older(there: &Metadata, age: Duration) -> bool {
+/// Whether a file was last modified longer ago than this.
+pub(crate) fn is_older(metadata: &Metadata, age: Duration) -> bool {
     let elapsed = |modified: SystemTime| SystemTime::now().duration_since(modified).ok();
-    there.modified().ok().and_then(elapsed).is_some_and(|since| since > age)
+    metadata.modified().ok().and_then(elapsed).is_some_and(|since| since > age)
 }
 
 /// `dir/name` → `dir/.name.ending`.
@@ -60,7 +61,7 @@ pub(crate) fn sibling(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// A path as it is shown to a person.
+/// A path in the form for messages.
 pub(crate) fn shown(path: &Path) -> String {
     clean(&path.display().to_string())
 }

@@ -1,4 +1,4 @@
-//! Whose a file or directory is: what belongs to another user is neither trusted nor written to.
+//! The owner of a file or directory: raxx neither trusts nor writes to what belongs to another user.
 
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use super::{home, shown};
 
-/// The home directory, if it belongs to another user, as after `sudo -E`: the sentence about it.
+/// The message about a home directory that belongs to another user, as after `sudo -E`.
 pub(crate) fn foreign_home() -> Option<String> {
     let home = home()?;
     let foreign = refuse_another_users(&home).err().filter(is_foreign)?;
@@ -16,7 +16,7 @@ pub(crate) fn foreign_home() -> Option<String> {
 }
 
 /// # Errors
-/// The home directory belongs to another user: one line with what to type.
+/// The home directory belongs to another user: one line with the command to type.
 pub(crate) fn refuse_foreign_home() -> anyhow::Result<()> {
     match foreign_home() {
         None => Ok(()),
@@ -43,7 +43,7 @@ pub(super) fn foreign(what: &str) -> io::Error {
     io::Error::other(Foreign(what.into()))
 }
 
-/// Whether it failed because something belongs to another user.
+/// Whether the error is about something that belongs to another user.
 pub(super) fn is_foreign(error: &io::Error) -> bool {
     error
         .get_ref()
@@ -55,33 +55,33 @@ pub(super) fn this_user() -> u32 {
 }
 
 /// # Errors
-/// It does not.
-pub(crate) fn belongs_to_this_user(there: &Metadata) -> io::Result<()> {
-    if there.uid() == this_user() { Ok(()) } else { Err(foreign("it belongs to another user")) }
+/// It belongs to another user.
+pub(crate) fn belongs_to_this_user(metadata: &Metadata) -> io::Result<()> {
+    if metadata.uid() == this_user() { Ok(()) } else { Err(foreign("it belongs to another user")) }
 }
 
 /// Whether this user or root owns it.
 pub(super) fn ours_or_roots(uid: u32) -> bool {
-    /// The owner that is shown of a file whose owner is unknown in this user namespace.
+    /// The uid that the kernel reports for a file whose owner does not exist in this user namespace.
     const NOBODY: u32 = 65_534;
     uid == 0 || uid == this_user() || (uid == NOBODY && root_is_unknown())
 }
 
-/// Whether this is a sandbox in whose user namespace root does not exist: there, root's files look like nobody's.
+/// Whether this is a sandbox whose user namespace has no root: there, root's files appear to belong to `nobody`.
 fn root_is_unknown() -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     !map.is_empty() && map.lines().all(|line| line.split_ascii_whitespace().next() != Some("0"))
 }
 
-/// Refuses a directory that belongs to another user, or is in one that does and can still be written to: by root, or
-/// by its mode.
+/// Refuses a directory that belongs to another user, or that is inside another user's directory and yet writable: for
+/// root, or because of its mode.
 pub(super) fn refuse_another_users(dir: &Path) -> io::Result<()> {
     let belongs = |dir: &Path, uid: u32| foreign(&format!("{} belongs to another user (uid {uid})", shown(dir)));
-    let mut there = dir.ancestors().filter_map(|dir| Some((dir, fs::metadata(dir).ok()?.uid())));
+    let mut owners = dir.ancestors().filter_map(|dir| Some((dir, fs::metadata(dir).ok()?.uid())));
     let wrong = match this_user() {
-        // Nothing stops root, so no directory on the way may be another user's.
-        0 => there.find(|(_, uid)| !ours_or_roots(*uid)),
-        _ => there.next().filter(|(_, uid)| !ours_or_roots(*uid)),
+        // Permissions do not stop root, so every parent directory is checked.
+        0 => owners.find(|(_, uid)| !ours_or_roots(*uid)),
+        _ => owners.next().filter(|(_, uid)| !ours_or_roots(*uid)),
     };
     wrong.map_or(Ok(()), |(dir, uid)| Err(belongs(dir, uid)))
 }

@@ -1,4 +1,4 @@
-//! Files opened without following or waiting, and read up to a bound.
+//! Opening files without following foreign links or blocking, and reading them up to a size limit.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -11,23 +11,24 @@ use rustix::io::Errno;
 use super::ownership::{belongs_to_this_user, foreign, ours_or_roots};
 use super::resolve::{link_of_another_user, real, resolve};
 
-/// Opens a regular file of at most so many bytes for reading.
+/// Opens a regular file of at most `most` bytes for reading.
 ///
 /// # Errors
-/// It is something else or larger, another user's link leads to it, or it cannot be opened.
+/// It is not a regular file, is larger, is reached through another user's link, or cannot be opened.
 pub(crate) fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
-    // Looked at first: only to open a fifo releases its writer, and 1Password, whose `.env` is one, then asks the person.
+    // Checked before opening: opening a fifo unblocks its writer, and 1Password, whose `.env` is a fifo, then prompts
+    // the person.
     let kind = fs::symlink_metadata(path)?.file_type();
     if !kind.is_file() && !kind.is_symlink() {
         return Err(not_regular());
     }
-    // Not waiting for a fifo's writer, and no terminal becomes this process's own.
+    // Opening must not wait for a fifo's writer, nor make a terminal the controlling terminal of this process.
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let opened = |path: &Path| OpenOptions::new().read(true).custom_flags(flags).open(path);
     let (file, another) = match opened(path) {
         Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
             let resolved = resolve(path)?;
-            // Before it is opened: to open a device can do something.
+            // Checked before opening: opening a device can have side effects.
             if !fs::symlink_metadata(&resolved.path)?.is_file() {
                 return Err(not_regular());
             }
@@ -39,7 +40,8 @@ pub(crate) fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
     if !metadata.is_file() {
         return Err(not_regular());
     }
-    // A link may lead to what its owner could have put in its place.
+    // Another user's link is followed only to that user's own file, which could just as well be there without the
+    // link.
     if another.is_some_and(|owner| owner != metadata.uid()) {
         return Err(link_of_another_user());
     }
@@ -53,7 +55,7 @@ pub(super) fn not_regular() -> io::Error {
     io::Error::other("it is not a regular file")
 }
 
-/// What the system says of a socket, or of a fifo without a reader.
+/// The system's error for a socket, or for a fifo without a reader.
 fn not_regular_if_so(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) { not_regular() } else { error }
 }
@@ -66,15 +68,16 @@ fn larger(most: u64) -> io::Error {
 /// Reads what [`open`] opened.
 ///
 /// # Errors
-/// It grew past the bound, or cannot be read.
+/// It grew past the limit, or cannot be read.
 pub(crate) fn read_opened(file: File, metadata: &Metadata, most: u64) -> io::Result<Vec<u8>> {
-    // Room for all of it: a buffer that grows leaves copies of what may be secret. Some files have no length.
+    // Allocate everything at once: a growing buffer leaves copies of possible secrets in memory. Some files report
+    // length 0.
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most { Err(larger(most)) } else { Ok(bytes) }
 }
 
-/// Reads a regular file of at most so many bytes.
+/// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
 /// As [`open`].
@@ -83,7 +86,7 @@ pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_opened(file, &metadata, most)
 }
 
-/// Reads a file that raxx wrote: one that another user put into its place is refused.
+/// Reads a file that raxx wrote, and refuses one that another user put in its place.
 ///
 /// # Errors
 /// As [`open`], or it belongs to another user.
@@ -95,10 +98,10 @@ pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_opened(file, &metadata, most)
 }
 
-/// Opens a file of this user for appending, and makes it (0600) if it does not exist.
+/// Opens a file of this user for appending, and creates it (0600) if it does not exist.
 ///
 /// # Errors
-/// It is something else, another user's, or cannot be opened.
+/// It is not a regular file, belongs to another user, or cannot be opened.
 pub(crate) fn append(path: &Path) -> io::Result<File> {
     let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let mut options = OpenOptions::new();
@@ -106,7 +109,7 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
     let file = match options.open(path) {
         Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
             let path = real(path)?;
-            if fs::symlink_metadata(&path).is_ok_and(|there| !there.is_file()) {
+            if fs::symlink_metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
                 return Err(not_regular());
             }
             options.open(path)
@@ -119,7 +122,7 @@ pub(crate) fn append(path: &Path) -> io::Result<File> {
         return Err(not_regular());
     }
     belongs_to_this_user(&metadata)?;
-    // In a shared directory, another user can give a file of this one a second name.
+    // In a shared directory, another user can hard-link a file of this user.
     if metadata.nlink() > 1 {
         return Err(io::Error::other("it has more than one name (a hard link)"));
     }

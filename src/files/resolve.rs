@@ -1,4 +1,4 @@
-//! Where a path leads: links of this user and of root are followed, links of another user are not.
+//! Resolving links: links of this user and of root are followed, links of another user are not.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,17 +10,17 @@ use rustix::io::Errno;
 
 use super::ownership::{foreign, ours_or_roots};
 
-/// As many links as the kernel follows.
+/// The number of links that the kernel follows.
 const MOST_LINKS: usize = 40;
 
-/// A path without links.
+/// A path with all links resolved.
 pub(super) struct Resolved {
     pub(super) path: PathBuf,
-    /// The other user who owns a link on the way.
+    /// The uid of the other user who owns a link on the path.
     pub(super) another: Option<u32>,
 }
 
-/// Follows the links of a path. The last parts of it need not exist.
+/// Resolves the links in a path. Its last components need not exist.
 pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
     let reversed = |path: &Path| path.components().rev().map(|c| c.as_os_str().to_owned()).collect::<Vec<OsString>>();
     let mut left = reversed(&std::path::absolute(path)?);
@@ -31,16 +31,16 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
             Some(Component::Normal(name)) => {
                 let next = resolved.path.join(name);
                 match fs::symlink_metadata(&next) {
-                    Ok(there) if there.is_symlink() => {
+                    Ok(metadata) if metadata.is_symlink() => {
                         links += 1;
                         if links > MOST_LINKS {
                             return Err(Errno::LOOP.into());
                         }
-                        if !ours_or_roots(there.uid()) {
-                            if resolved.another.is_some_and(|before| before != there.uid()) {
+                        if !ours_or_roots(metadata.uid()) {
+                            if resolved.another.is_some_and(|before| before != metadata.uid()) {
                                 return Err(link_of_another_user());
                             }
-                            resolved.another = Some(there.uid());
+                            resolved.another = Some(metadata.uid());
                         }
                         left.extend(reversed(&fs::read_link(&next)?));
                     }
@@ -60,16 +60,16 @@ pub(super) fn link_of_another_user() -> io::Error {
     foreign("it is a link that belongs to another user")
 }
 
-/// The file that a path leads to, also if it does not exist yet: to rename over a link would replace the link.
+/// The target of a path, even if it does not exist yet. Renaming over the path itself would replace a link.
 ///
 /// # Errors
-/// A link on the way belongs to another user, or cannot be followed.
+/// A link on the path belongs to another user, or cannot be followed.
 pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
     let resolved = resolve(path)?;
     if resolved.another.is_some() { Err(link_of_another_user()) } else { Ok(resolved.path) }
 }
 
-/// Whether a path names what a process has open: that may be the file that the report goes into.
+/// Whether a path refers to an open file of a process, which can be the file that receives the report.
 pub(super) fn leads_through_a_process(path: &Path) -> bool {
     let mut path = path.to_path_buf();
     for _ in 0..MOST_LINKS {

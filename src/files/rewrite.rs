@@ -1,4 +1,4 @@
-//! Rewrites a person's own file in place: its mode, owner and hard links stay, and the links that lead to it.
+//! Rewriting a person's own file in place: its mode, owner, hard links and symbolic links are kept.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -9,8 +9,8 @@ use rustix::fs::{Access, OFlags};
 
 use super::{Target, belongs_to_this_user, foreign_home, real};
 
-/// Returns why a file should not or cannot be written, whatever the user: root can write to a file without any w bit and
-/// to the stores of package managers, but both are meant to stay as they are.
+/// Returns why a file should not or cannot be written. This applies to root too: root can write to read-only files
+/// and to the stores of package managers, but both are meant to stay as they are.
 pub(crate) fn obstacle(path: &Path) -> Option<String> {
     if let Some(foreign) = foreign_home() {
         return Some(foreign);
@@ -23,7 +23,7 @@ pub(crate) fn obstacle(path: &Path) -> Option<String> {
     if ["/nix/store", "/gnu/store"].iter().any(|store| real.starts_with(store)) {
         return Some("it is read-only, made by a package manager".into());
     }
-    let Ok(there) = fs::metadata(&real) else {
+    let Ok(metadata) = fs::metadata(&real) else {
         let directory = real.parent().unwrap_or(Path::new("/"));
         return match fs::metadata(directory) {
             Ok(_) if can_write(directory) => None,
@@ -31,16 +31,16 @@ pub(crate) fn obstacle(path: &Path) -> Option<String> {
             Err(_) => Some("its directory does not exist".into()),
         };
     };
-    if let Err(error) = belongs_to_this_user(&there) {
+    if let Err(error) = belongs_to_this_user(&metadata) {
         return Some(super::why(&error));
     }
-    (there.mode() & 0o222 == 0 || !can_write(&real)).then(|| "it is read-only".into())
+    (metadata.mode() & 0o222 == 0 || !can_write(&real)).then(|| "it is read-only".into())
 }
 
-/// Gives a file new bytes, and creates it if it does not exist (`old` is `None`).
+/// Replaces the contents of a file, and creates it if it does not exist (`old` is `None`).
 ///
 /// # Errors
-/// It cannot be written, or no longer contains `old`: it is as it was.
+/// It cannot be written, or no longer contains `old`; the file is unchanged.
 pub(crate) fn rewrite(path: &Path, old: Option<&[u8]>, new: &[u8]) -> io::Result<()> {
     rewrite_by(path, old, new, &|mut file, bytes| file.write_all(bytes))
 }
@@ -68,32 +68,32 @@ fn rewrite_by(path: &Path, old: Option<&[u8]>, new: &[u8], write: Write<'_>) -> 
     }
     let same = old.iter().zip(new).take_while(|(old, new)| old == new).count();
     if same == old.len().min(new.len()) {
-        // Bytes are added at the end or cut off there: the others are not written again.
+        // Only the end changes, so the bytes before it are not rewritten.
         return write_from(&file, same, new, write).inspect_err(|_| restore(&file, same, old));
     }
-    // If neither the new bytes nor the old ones can be written (a disk that gets full), a rename needs no room.
+    // If neither the new nor the old bytes can be written because the disk is full, the backup can still be renamed.
     let target = Target::named(path)?;
-    let beside = target.copy_of(old, metadata.permissions())?;
+    let backup = target.write_backup(old, metadata.permissions())?;
     let written = write_from(&file, same, new, write);
     if written.is_err() && write_from(&file, same, old, write).is_err() {
-        fs::rename(&beside, &real)?;
+        fs::rename(&backup, &real)?;
         return written;
     }
-    let _ = fs::remove_file(&beside);
+    let _ = fs::remove_file(&backup);
     written
 }
 
-/// Writes what comes after the first bytes, which are the same, and reads all of it back.
+/// Writes everything after the first `same` bytes, and reads the whole file back.
 fn write_from(mut file: &File, same: usize, bytes: &[u8], write: Write<'_>) -> io::Result<()> {
     file.seek(SeekFrom::Start(same as u64))?;
     write(file, &bytes[same..])?;
     file.set_len(bytes.len() as u64)?;
-    // Some file systems find out only now that they are full.
+    // Some file systems report only now that they are full.
     file.sync_all()?;
     file.rewind()?;
-    let mut there = Vec::with_capacity(bytes.len());
-    file.read_to_end(&mut there)?;
-    if there == bytes { Ok(()) } else { Err(io::Error::other("it does not contain what was written to it")) }
+    let mut contents = Vec::with_capacity(bytes.len());
+    file.read_to_end(&mut contents)?;
+    if contents == bytes { Ok(()) } else { Err(io::Error::other("it does not contain what was written to it")) }
 }
 
 fn restore(mut file: &File, same: usize, old: &[u8]) {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn links_hard_links_and_the_mode_stay() {
+    fn links_and_mode_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let [file, other, link] = ["file", "other", "link"].map(|name| directory.path().join(name));
         for (old, new) in [("a\n", "a\nb\n"), ("a\nb\nc\n", "a\nc\n"), ("a\n", ""), ("abc", "axyz"), ("", "a")] {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_write_that_fails_leaves_the_old_bytes() {
+    fn a_failed_write_keeps_the_old_bytes() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         let old = "# a line of an rc file\n".repeat(40);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_program_wrote_meanwhile_stays() {
+    fn a_file_changed_by_another_program_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("file");
         fs::write(&file, "a\nnew\n").unwrap();

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::replace::ABANDONED;
 use super::*;
 
-/// Nobody who runs these tests.
+/// A uid that does not run these tests.
 const ANOTHER: u32 = 61_711;
 
 fn directory() -> tempfile::TempDir {
@@ -19,19 +19,19 @@ fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
-/// Gives a link or a file to another user, which only root can.
+/// Changes the owner of a link or file to another user, which only root can do.
 fn give_away(path: &Path) -> bool {
     let mut command = Command::new("chown");
     rustix::process::geteuid().is_root()
         && command.arg("-h").arg(format!("{ANOTHER}")).arg(path).status().unwrap().success()
 }
 
-fn refused<T>(result: io::Result<T>) -> String {
-    result.err().map_or("it was not refused".into(), |error| error.to_string())
+fn error_of<T>(result: io::Result<T>) -> String {
+    result.err().map_or("no error".into(), |error| error.to_string())
 }
 
 #[test]
-fn what_is_not_a_regular_file_is_neither_waited_for_nor_read_nor_replaced() {
+fn only_regular_files_are_read_or_replaced() {
     let dir = directory();
     let at = |name: &str| dir.path().join(name);
     fifo(&at("fifo"));
@@ -41,8 +41,8 @@ fn what_is_not_a_regular_file_is_neither_waited_for_nor_read_nor_replaced() {
     symlink("fifo", at("link")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
     for name in ["fifo", "directory", "device", "null", "link", "socket"] {
-        insta::assert_snapshot!("not_a_regular_file", refused(read(&at(name), 100)));
-        insta::assert_snapshot!("not_a_regular_file", refused(replace(&at(name), b"new")));
+        insta::assert_snapshot!("not_a_regular_file", error_of(read(&at(name), 100)));
+        insta::assert_snapshot!("not_a_regular_file", error_of(replace(&at(name), b"new")));
         assert!(lock_file(&at(name)).is_err(), "{name}");
     }
     symlink("loop", at("loop")).unwrap();
@@ -52,20 +52,20 @@ fn what_is_not_a_regular_file_is_neither_waited_for_nor_read_nor_replaced() {
 }
 
 #[test]
-fn nothing_larger_than_its_bound_is_read() {
+fn a_file_larger_than_the_limit_is_not_read() {
     let dir = directory();
     let path = dir.path().join("file");
     fs::write(&path, [b'x'; 101]).unwrap();
     assert_eq!(read(&path, 101).unwrap().len(), 101);
     assert!(read(&path, 100).is_err());
     File::create(&path).unwrap().set_len(10 << 30).unwrap();
-    insta::assert_snapshot!("too_large", refused(read(&path, 1 << 20)));
-    // It says that it is empty, and is not.
+    insta::assert_snapshot!("too_large", error_of(read(&path, 1 << 20)));
+    // Its length is reported as 0, but it is not empty.
     assert!(!read(Path::new("/proc/self/environ"), 1 << 20).unwrap().is_empty() || cfg!(not(target_os = "linux")));
 }
 
 #[test]
-fn this_users_own_links_are_followed_and_stay() {
+fn own_links_are_followed_and_kept() {
     let dir = directory();
     let at = |name: &str| dir.path().join(name);
     fs::create_dir(at("dotfiles")).unwrap();
@@ -87,27 +87,27 @@ fn another_users_link_is_not_followed() {
     fs::write(at("precious"), "precious").unwrap();
     symlink(at("precious"), at("link")).unwrap();
     symlink(dir.path(), at("directory")).unwrap();
-    // This user's own link leads to it.
+    // This user's own link points to it.
     symlink("link", at("mine")).unwrap();
     if !(give_away(&at("link")) && give_away(&at("directory"))) {
         return;
     }
     for name in ["link", "mine", "directory/precious"] {
-        insta::assert_snapshot!("another_users_link", refused(replace(&at(name), b"new")));
-        insta::assert_snapshot!("another_users_link", refused(Target::named(&at(name))));
+        insta::assert_snapshot!("another_users_link", error_of(replace(&at(name), b"new")));
+        insta::assert_snapshot!("another_users_link", error_of(Target::named(&at(name))));
         if name != "directory/precious" {
-            insta::assert_snapshot!("another_users_link", refused(read(&at(name), 100)));
-            insta::assert_snapshot!("another_users_link", refused(append(&at(name))));
+            insta::assert_snapshot!("another_users_link", error_of(read(&at(name), 100)));
+            insta::assert_snapshot!("another_users_link", error_of(append(&at(name))));
         }
     }
     assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
-    // What its owner could have put there as well can be read through it.
+    // The link's owner can expose their own file through it.
     assert!(give_away(&at("precious")));
     assert_eq!(read(&at("link"), 100).unwrap(), b"precious");
 }
 
 #[test]
-fn what_belongs_to_another_user_is_not_written_to() {
+fn another_users_file_is_not_written_to() {
     let dir = directory();
     let at = |name: &str| dir.path().join(name);
     fs::write(at("file"), "theirs").unwrap();
@@ -116,39 +116,39 @@ fn what_belongs_to_another_user_is_not_written_to() {
         return;
     }
     for why in
-        [refused(replace(&at("file"), b"mine")), refused(append(&at("file"))), refused(read_own(&at("file"), 100))]
+        [error_of(replace(&at("file"), b"mine")), error_of(append(&at("file"))), error_of(read_own(&at("file"), 100))]
     {
         insta::assert_snapshot!("another_users_file", why);
     }
-    // Nor in a directory that an earlier run has left there.
+    // The same applies inside a directory that an earlier run created there.
     fs::create_dir(at("home/mine")).unwrap();
     for why in [
-        refused(replace(&at("home/file"), b"mine")),
-        refused(make_directory(&at("home/.local/state"))),
-        refused(make_directory(&at("home/mine/state"))),
+        error_of(replace(&at("home/file"), b"mine")),
+        error_of(make_directory(&at("home/.local/state"))),
+        error_of(make_directory(&at("home/mine/state"))),
     ] {
         assert!(why.contains(&at("home").display().to_string()) && why.contains(&ANOTHER.to_string()), "{why}");
         let place = dir.path().display().to_string();
         insta::assert_snapshot!("another_users_directory", why.replace(&place, "[DIR]"));
     }
-    // The directory of a file that a person named may be anybody's.
+    // A file that a person named can be in anyone's directory.
     Target::named(&at("home/file")).unwrap().replace(b"mine").unwrap();
     chown(at("home"), Some(0), None).unwrap();
 }
 
 #[test]
-fn a_second_name_of_a_file_is_not_written_to() {
+fn a_hard_linked_file_is_not_written_to() {
     let dir = directory();
     let at = |name: &str| dir.path().join(name);
     fs::write(at("precious"), "precious").unwrap();
     fs::hard_link(at("precious"), at("lock")).unwrap();
-    insta::assert_snapshot!("a_hard_link", refused(lock_file(&at("lock"))));
+    insta::assert_snapshot!("a_hard_link", error_of(lock_file(&at("lock"))));
     replace(&at("lock"), b"new").unwrap();
     assert_eq!(fs::read(at("precious")).unwrap(), b"precious");
 }
 
 #[test]
-fn of_many_that_create_a_file_one_does_and_nothing_is_left() {
+fn only_one_of_many_creates_the_file() {
     let dir = directory();
     let path = dir.path().join("key");
     let create = |i: u8| Target::own(&path).unwrap().create(&[i]).unwrap();
@@ -160,7 +160,7 @@ fn of_many_that_create_a_file_one_does_and_nothing_is_left() {
 }
 
 #[test]
-fn only_abandoned_new_files_of_raxx_are_swept_away() {
+fn only_abandoned_temporary_files_of_raxx_are_deleted() {
     let dir = directory();
     let at = |name: &str| dir.path().join(name);
     let old = SystemTime::now() - ABANDONED * 2;

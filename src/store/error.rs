@@ -1,4 +1,4 @@
-//! What a store answers: a value, nothing, or one of the reasons why it cannot tell.
+//! The answers of a store: a value, no value, or the reason why it cannot tell.
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,27 +6,27 @@ use std::ops::Deref;
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
-/// Why a store did not do what it was asked. The text completes a sentence, starts in lower case and contains no secret.
+/// Why a store failed. The text completes a sentence, starts in lower case and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum StoreError {
     /// What is locked, e.g. "the login keychain".
     Locked(String),
-    /// The store would have to ask the person, and why.
+    /// The store would have to ask the person for permission, and why.
     Consent(String),
     /// This machine has no such store, and why.
     Unavailable(String),
-    /// A store is configured, but nothing answers at its address, and why.
+    /// A store is configured but does not answer at its address, and why.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // only a bus has an address
     Unreachable(String),
     /// The store exists but does not work, and why.
     Broken(String),
-    /// The store works and cannot keep this value, and why.
+    /// The store works but cannot keep this value, and why.
     Unfit(String),
     /// No answer before the deadline.
     TimedOut,
 }
 
-/// A stored value, as it is. It is wiped when it is dropped, and never printed.
+/// A stored value, unmodified. It is wiped from memory when dropped, and never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Bytes(Zeroizing<Vec<u8>>);
 
@@ -59,7 +59,7 @@ impl fmt::Debug for Bytes {
 /// A store's answer for one item; `None` if it has no such item.
 pub(crate) type Answer = Result<Option<Bytes>, StoreError>;
 
-/// What a store does asynchronously.
+/// A store's asynchronous operation.
 pub(crate) type StoreFuture<'a, T> = LocalBoxFuture<'a, Result<T, StoreError>>;
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
-//! The kernel's keyring: keeps the key of an unlocked store file in memory, for all sessions of this user, until it is
-//! dropped, its time is over or the machine restarts.
+//! The kernel's keyring: keeps the key of an unlocked store file in memory for all sessions of this user, until it is
+//! removed, expires, or the machine restarts.
 
 use zeroize::Zeroizing;
 
 /// The key of a store file.
 pub(super) type FileKey = Zeroizing<[u8; 16]>;
 
-/// How long a key stays there.
+/// How long a key stays in the keyring.
 pub(crate) const KEPT_HOURS: u32 = 12;
 
 #[cfg(target_os = "linux")]
@@ -19,27 +19,27 @@ mod linux {
     use super::{FileKey, KEPT_HOURS};
     use linux_keyutils::{Key, KeyError, KeyPermissions, KeyRing, KeyRingIdentifier};
 
-    /// All rights for the possessor and for the user. The kernel's default gives the user none but to see that the key
-    /// exists: a terminal with a session keyring of its own could not read it.
+    /// All rights for the possessor and for the user. By default, the kernel lets the user only see that the key
+    /// exists, so a terminal with its own session keyring could not read it.
     const RIGHTS: u32 = 0x3f3f_0000;
 
-    /// The key by this name; none where it was never put, was removed or has expired.
+    /// The key with this name; `None` if it was never added, was removed, or has expired.
     pub(crate) fn get(name: &str) -> Result<Option<FileKey>, String> {
         let Some(key) = find(name)? else { return Ok(None) };
         let mut bytes = FileKey::default();
         match key.read(&mut *bytes) {
             Ok(16) => Ok(Some(bytes)),
-            // Something of another length is no key of ours.
+            // A key of another length was not written by raxx.
             Ok(_) => Ok(None),
             Err(error) => absent(error).map(|()| None),
         }
     }
 
-    /// Puts it there, in place of the one that is there.
+    /// Adds the key, replacing an existing one.
     pub(crate) fn put(name: &str, key: &FileKey) -> Result<(), String> {
         let put = || {
-            // Made in this process's own keyring: only there is it certain that its rights can be changed, and other
-            // sessions see it with its rights and its time limit or not at all.
+            // Created in this process's own keyring first: only there can its rights be changed for certain, and
+            // other sessions then never see it without its rights and its time limit.
             let own = KeyRing::from_special_id(KeyRingIdentifier::Process, true)?;
             let key = own.add_key(name, key.as_slice())?;
             key.set_perms(KeyPermissions::from_u32(RIGHTS))?;
@@ -49,7 +49,7 @@ mod linux {
         put().map_err(words)
     }
 
-    /// Takes it away; tells whether there was one.
+    /// Removes the key; returns whether there was one.
     pub(crate) fn remove(name: &str) -> Result<bool, String> {
         match find(name)? {
             Some(key) => key.invalidate().map(|()| true).map_err(words),
@@ -68,7 +68,7 @@ mod linux {
         }
     }
 
-    /// Whether the error only says that there is no key.
+    /// Succeeds if the error only means that the key does not exist.
     fn absent(error: KeyError) -> Result<(), String> {
         match error {
             KeyError::KeyDoesNotExist | KeyError::KeyExpired | KeyError::KeyRevoked => Ok(()),
@@ -94,7 +94,7 @@ mod linux {
         use super::*;
 
         #[test]
-        fn each_refusal_has_its_own_words() {
+        fn each_error_has_its_own_message() {
             let said = [
                 KeyError::PermissionDenied,
                 KeyError::Unknown(38),

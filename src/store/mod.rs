@@ -1,7 +1,7 @@
 //! The machine's secret store behind one trait: the macOS Keychain, the Linux Secret Service, an encrypted file.
 //!
-//! Reading never opens a dialog, never unlocks anything and never takes longer than it was given. Every way in which a
-//! store can fail to give a value has its own [`StoreError`], because each needs another next step from a person.
+//! Reading never opens a dialog, never unlocks anything and never takes longer than its time limit. Each reason why a
+//! store cannot return a value has its own [`StoreError`], because each needs a different next step from a person.
 
 pub(crate) mod update;
 
@@ -19,13 +19,13 @@ pub(crate) use file::{StoreFile, UnlockError};
 pub(crate) use keyring::KEPT_HOURS;
 pub(crate) use settings::{Backend, StoreSettings};
 
-#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-mod apart;
 #[cfg(target_os = "linux")]
 mod auto;
 mod error;
 mod file;
-// The decisions are plain code and are tested on every system; only macOS has a keychain to use them on.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
+mod thread;
+// This logic is tested on every system; only macOS has a keychain to use it on.
 #[cfg_attr(not(any(target_os = "macos", test)), allow(dead_code))]
 mod keychain;
 #[cfg(target_os = "macos")]
@@ -35,7 +35,8 @@ mod keyring;
 mod secret_service;
 mod settings;
 
-/// Where a store keeps one value: the attributes of `security -s … -a …` and of `secret-tool store service … account …`.
+/// The attributes that identify a value in a store: those of `security -s … -a …` and of `secret-tool store service …
+/// account …`.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
 #[serde(try_from = "ItemForm")]
 pub(crate) struct Item {
@@ -44,7 +45,7 @@ pub(crate) struct Item {
 }
 
 impl Item {
-    /// An item that does not exist: the answer about it tells whether the store can be asked.
+    /// An item that does not exist: reading it tells whether the store works.
     pub(crate) fn probe() -> Item {
         Item { service: "raxx".into(), account: "raxx".into() }
     }
@@ -61,7 +62,7 @@ impl TryFrom<ItemForm> for Item {
     type Error = &'static str;
 
     fn try_from(form: ItemForm) -> Result<Item, &'static str> {
-        // A NUL would make D-Bus close the connection, and with it every other item's.
+        // A NUL would make D-Bus close the connection, which would also fail every other item.
         if [&form.service, &form.account].iter().all(|t| !t.is_empty() && !t.chars().any(char::is_control)) {
             Ok(Item { service: form.service, account: form.account })
         } else {
@@ -70,12 +71,12 @@ impl TryFrom<ItemForm> for Item {
     }
 }
 
-/// What a person does so that a store gives an item.
+/// What a person must do before a store returns an item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Remedy {
     /// A command to type.
     Type(String),
-    /// Words, where no command does it.
+    /// Instructions, if no command does it.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))] // the Keychain has a command for everything
     Do(String),
 }
@@ -89,50 +90,50 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// A part of a store that is locked by a password of its own.
+/// A part of a store that is locked with its own password.
 pub(crate) struct Keyring {
-    /// For a person: "the login collection".
+    /// The name in messages: "the login collection".
     pub name: String,
-    /// Where the store keeps it.
+    /// Its path in the store.
     #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     path: String,
 }
 
 /// A place on this machine that keeps secrets.
 pub(crate) trait Store {
-    /// The name a person knows it by, as in `not in env or Keychain`.
+    /// The name in messages, as in `not in env or Keychain`.
     fn name(&self) -> &'static str;
 
-    /// The store that the last answer about this item came from: of two stores that complement each other, each has its own
-    /// name and its own way to be unlocked.
+    /// The store that gave the last answer about this item. Two combined stores have different names and are unlocked
+    /// in different ways.
     fn backend_for(&self, item: &Item) -> &dyn Store;
 
-    /// What to do to unlock the store, or to let it ask for consent to read this item.
+    /// How to unlock the store, or to grant permission to read this item.
     fn unlock_hint(&self, item: &Item) -> Remedy;
 
-    /// Puts a value there, in place of the one that is there. Never opens a dialog and never unlocks.
+    /// Stores a value, replacing an existing one. Never opens a dialog and never unlocks.
     ///
     /// # Errors
-    /// Why not; nothing is changed then.
+    /// Why not; nothing is changed.
     fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()>;
 
     /// Deletes the item and returns whether there was one.
     ///
     /// # Errors
-    /// Why not; nothing is changed then.
+    /// Why not; nothing is changed.
     fn delete<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, bool>;
 
-    /// Recreates an item that the store guards with a dialog so that it can be read silently: reads it once, through the
-    /// dialog that a person answers, and writes it again. Returns whether there is such an item.
+    /// Recreates an item that the store guards with a dialog so that it can be read silently: reads it once, through
+    /// the dialog that a person answers, and writes it again. Returns whether the item exists.
     ///
     /// # Errors
-    /// Why not; the value is kept then.
+    /// Why not; the value is kept.
     fn repair<'a>(&'a self, _name: &'a str, item: &'a Item) -> StoreFuture<'a, bool> {
-        // Only the Keychain has such items. Elsewhere, what can be read is read silently.
+        // Only the Keychain has such items. Other stores read silently whatever they can read.
         Box::pin(async move { Ok(read_one(self, item, Duration::from_secs(5)).await?.is_some()) })
     }
 
-    /// Whether the store can take a value for an item that it does not have: told before a person types the value.
+    /// Checks whether the store can accept a new item, before a person types its value.
     ///
     /// # Errors
     /// Why not.
@@ -140,23 +141,24 @@ pub(crate) trait Store {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// What of this store is locked by a password that [`Store::unlock_keyring`] takes; nothing where nothing is locked.
+    /// The locked parts of this store that [`Store::unlock_keyring`] can unlock with a password; empty if nothing is
+    /// locked.
     ///
     /// # Errors
-    /// Why that is not known, or who unlocks it otherwise.
+    /// Why this is unknown, or how to unlock it instead.
     fn locked_keyrings<'a>(&'a self, _items: &'a [Item], _limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
-    /// Whether it has keyrings at all, which raxx can unlock.
+    /// Whether it has keyrings that raxx can unlock.
     fn keeps_keyrings(&self) -> bool {
         false
     }
 
-    /// Unlocks it, and returns whether the password was the right one.
+    /// Unlocks the keyring, and returns whether the password was correct.
     ///
     /// # Errors
-    /// Why it could not be tried.
+    /// Why the password could not be tried.
     fn unlock_keyring<'a>(
         &'a self,
         keyring: &'a Keyring,
@@ -167,12 +169,12 @@ pub(crate) trait Store {
         Box::pin(std::future::ready(Err(StoreError::Unfit(why))))
     }
 
-    /// What must be made before the first write; none where there is nothing to make. Told within `limit`.
+    /// What must be created before the first write; `None` if nothing. Answers within `limit`.
     fn first_write(&self, _limit: Duration) -> LocalBoxFuture<'_, Option<FirstWrite>> {
         Box::pin(std::future::ready(None))
     }
 
-    /// Reads the items and gives the answers in the same order. What came before `limit` stays, the rest is
+    /// Reads the items and returns the answers in the same order. Answers that do not arrive within `limit` are
     /// [`StoreError::TimedOut`].
     fn read<'a>(&'a self, items: &'a [Item], limit: Duration) -> LocalBoxFuture<'a, Vec<Answer>>;
 }
@@ -185,22 +187,22 @@ pub(crate) async fn read_one<S: Store + ?Sized>(store: &S, item: &Item, limit: D
     store.read(std::slice::from_ref(item), limit).await.pop().unwrap_or(Err(StoreError::TimedOut))
 }
 
-/// How a new store file is to be opened.
+/// How a new store file is protected.
 pub(crate) enum Form {
-    /// By an identity file, which is made where it does not exist: for machines that nobody unlocks.
+    /// With an identity file, which is created if it does not exist: for unattended machines.
     Identity(PathBuf),
-    /// By a passphrase, typed once after each start of the machine.
+    /// With a passphrase, typed once after each restart of the machine.
     Passphrase(Secret),
 }
 
-/// What is needed before the first write: a store file must be made.
+/// What the first write needs: a new store file.
 pub(crate) struct FirstWrite {
     file: StoreFile,
-    /// The identity file of the configuration: then nobody needs to be asked for the form.
+    /// The configured identity file. If set, the person is not asked how to protect the file.
     pub identity: Option<PathBuf>,
 }
 
-/// The store that the settings name. Nothing is connected, started or read before the first question.
+/// Returns the configured store. It does not connect to, start or read anything until it is first used.
 pub(crate) fn open(settings: &StoreSettings) -> Box<dyn Store> {
     let file = store_file(settings);
     match (settings.backend, file) {
@@ -215,7 +217,7 @@ pub(crate) fn open(settings: &StoreSettings) -> Box<dyn Store> {
     }
 }
 
-/// The store file that the settings name, where it may have one.
+/// The store file, if the configured backend can use one.
 pub(crate) fn store_file(settings: &StoreSettings) -> Option<StoreFile> {
     let wanted = match settings.backend {
         Backend::Auto => !cfg!(target_os = "macos"),
@@ -229,7 +231,7 @@ pub(crate) fn store_file(settings: &StoreSettings) -> Option<StoreFile> {
         .map(|path| StoreFile::new(path, settings.identity.clone()).offering(settings.offered_identity.clone()))
 }
 
-/// Why a store gave or took nothing, in a line with what to type next.
+/// The message about a failed store operation, in one line with what to type next.
 pub(crate) fn why_not(error: &StoreError, item: &Item, store: &dyn Store) -> String {
     let store = store.backend_for(item);
     let name = store.name();
@@ -243,12 +245,12 @@ pub(crate) fn why_not(error: &StoreError, item: &Item, store: &dyn Store) -> Str
     }
 }
 
-/// What is said of an item that a store does not have.
+/// The message about an item that is not in the store.
 pub(crate) fn not_there(item: &Item, store: &dyn Store) -> String {
     format!("it is not in the {}", store.backend_for(item).name())
 }
 
-/// No place to keep a store file in.
+/// The store of a user without a home directory to keep a store file in.
 struct Nowhere;
 
 impl Nowhere {
@@ -283,7 +285,7 @@ impl Store for Nowhere {
     }
 }
 
-/// Quoted for a command line that a person will copy into a shell.
+/// Quotes text for a command line that a person will copy into a shell.
 fn quoted(text: &str) -> std::borrow::Cow<'_, str> {
     shell_escape::unix::escape(text.into())
 }

@@ -1,11 +1,11 @@
-//! Which of the machine's secret stores holds the values, and where.
+//! Which of the machine's secret stores contains the values, and where it is.
 
 use std::path::PathBuf;
 
-/// Which store, of those that this system may have.
+/// The kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Backend {
-    /// The Keychain on macOS; else the Secret Service, and the file where there is none.
+    /// The Keychain on macOS; otherwise the Secret Service, with the store file as fallback.
     Auto,
     Keychain,
     SecretService,
@@ -13,7 +13,7 @@ pub(crate) enum Backend {
 }
 
 impl Backend {
-    /// The words of the configuration.
+    /// The values of the setting in the configuration.
     pub(crate) const WORDS: [(&str, Backend); 4] = [
         ("auto", Backend::Auto),
         ("keychain", Backend::Keychain),
@@ -21,8 +21,8 @@ impl Backend {
         ("file", Backend::File),
     ];
 
-    /// Whether this system can have it.
-    pub(crate) fn is_here(self) -> bool {
+    /// Whether this system supports it.
+    pub(crate) fn is_supported(self) -> bool {
         match self {
             Backend::Auto | Backend::File => true,
             Backend::Keychain => cfg!(target_os = "macos"),
@@ -31,14 +31,14 @@ impl Backend {
     }
 }
 
-/// Where values are stored.
+/// The store settings of a configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreSettings {
     pub backend: Backend,
-    /// Of the store file; none without a home directory.
+    /// The path of the store file; `None` without a home directory.
     pub path: Option<PathBuf>,
-    /// The identity file that opens it.
+    /// The configured identity file.
     pub identity: Option<PathBuf>,
-    /// The identity file that is offered, and looked for where none is configured.
+    /// The default identity file: offered to the person, and used if none is configured.
     pub offered_identity: Option<PathBuf>,
 }

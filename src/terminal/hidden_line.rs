@@ -1,4 +1,4 @@
-//! One line that is read key by key while nothing of it is shown.
+//! Reading one line key by key without showing it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -11,13 +11,13 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{GONE, LONGEST, NO_KEY};
 
-/// How long after the end of a line the next one of the same paste may come.
+/// The longest pause between two lines of the same paste.
 const SAME_PASTE: Duration = Duration::from_millis(50);
 
-/// What came of a hidden question.
+/// The result of a hidden prompt.
 pub(super) enum Typed {
     Line(Zeroizing<Vec<u8>>),
-    /// Ctrl-Z. What was typed before it is dropped.
+    /// Ctrl-Z. The input so far is discarded.
     Suspend,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn typed(mut terminal: &File, keys: &SpecialCodes) -> Result<Typed> {
     }
 }
 
-/// Whether the rest of the same paste comes in.
+/// Whether more of the same paste arrives.
 fn more_comes(mut terminal: &File) -> bool {
     thread::sleep(SAME_PASTE);
     let mut rest = Zeroizing::new([0; 1024]);
@@ -57,7 +57,7 @@ fn more_comes(mut terminal: &File) -> bool {
     waiting > 0 && terminal.read(&mut rest[..]).is_ok_and(|got| more_than_a_line(&rest[..got]))
 }
 
-/// Whether there is more than the line ends, and the mark, that a paste may have behind its one line.
+/// Whether there is anything besides line endings and the end mark of a paste.
 fn more_than_a_line(rest: &[u8]) -> bool {
     let mut rest = rest;
     while let [first, after @ ..] = rest {
@@ -70,11 +70,12 @@ fn more_than_a_line(rest: &[u8]) -> bool {
     false
 }
 
-/// What a terminal in bracketed paste mode sends before and after a paste. A shell's line editor may have left that on.
+/// The marks that a terminal in bracketed paste mode sends around a paste. A shell's line editor can leave that mode
+/// on.
 const PASTE_START: &[u8] = b"\x1b[200~";
 const PASTE_END: &[u8] = b"\x1b[201~";
 
-/// A line that is being typed: the keys that edit a line do so, every other one is part of it.
+/// A line that is being typed. Editing keys edit it; every other key is part of it.
 struct Line {
     bytes: Zeroizing<Vec<u8>>,
     erase: u8,
@@ -88,7 +89,7 @@ struct Line {
 enum Key {
     Taken,
     Enter,
-    /// Ctrl-D, and nothing was typed before.
+    /// Ctrl-D on an empty line.
     Nothing,
     Suspend,
     TooMany,
@@ -96,12 +97,12 @@ enum Key {
 
 impl Line {
     fn new(keys: &SpecialCodes) -> Line {
-        // All the room at once: a buffer that grows leaves copies behind.
+        // Allocate everything at once: a growing buffer leaves copies in memory.
         let bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
         let key = |code| Some(keys[code]).filter(|key| *key != NO_KEY);
         Line {
             bytes,
-            // Where a terminal has no key for it, the usual one: none of them can be in a token.
+            // If the terminal defines no key, use the usual one. None of these can be in a token.
             erase: key(SpecialCodeIndex::VERASE).unwrap_or(0x7f),
             kill: key(SpecialCodeIndex::VKILL).unwrap_or(0x15),
             word: key(SpecialCodeIndex::VWERASE).unwrap_or(0x17),
@@ -117,13 +118,13 @@ impl Line {
             key if key == self.suspend => return Key::Suspend,
             key if key == self.kill => self.bytes.zeroize(),
             key if key == self.word => {
-                let blanks = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
-                let end = blanks(&self.bytes);
+                let trimmed = |bytes: &[u8]| bytes.iter().rposition(|byte| *byte != b' ').map_or(0, |at| at + 1);
+                let end = trimmed(&self.bytes);
                 let start = self.bytes[..end].iter().rposition(|byte| *byte == b' ').map_or(0, |at| at + 1);
                 self.cut(start);
             }
             key if key == self.erase || key == 0x7f || key == 0x08 => {
-                // A whole character.
+                // Deletes a whole UTF-8 character.
                 let start = self.bytes.iter().rposition(|byte| byte & 0xc0 != 0x80).unwrap_or(0);
                 self.cut(start);
             }
@@ -150,7 +151,7 @@ impl Line {
 mod tests {
     use super::*;
 
-    /// What a line is after these keys, on a terminal with the usual ones.
+    /// The line after these keys, on a terminal with the usual editing keys.
     fn typed(keys: &[u8]) -> Result<Vec<u8>, Key> {
         let bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
         let mut line = Line { bytes, erase: 0x7f, kill: 0x15, word: 0x17, end: 0x04, suspend: 0x1a };
@@ -161,11 +162,11 @@ mod tests {
                 other => return Err(other),
             }
         }
-        panic!("no end in {keys:?}")
+        panic!("no Enter in {keys:?}")
     }
 
     #[test]
-    fn the_keys_that_edit_a_line_edit_it() {
+    fn editing_keys_edit_the_line() {
         for (keys, line) in [
             ("abc\r", "abc"),
             ("abc\n", "abc"),
@@ -184,13 +185,13 @@ mod tests {
     }
 
     #[test]
-    fn no_other_control_character_is_dropped() {
+    fn other_control_characters_are_kept() {
         let keys = b"a\tb\x1b[31mc\x04\x00\x0f\x16\x19";
         assert_eq!(typed(&[&keys[..], b"\r"].concat()), Ok(keys.to_vec()));
     }
 
     #[test]
-    fn the_marks_around_a_paste_are_no_part_of_it() {
+    fn paste_marks_are_removed() {
         assert_eq!(typed(b"\x1b[200~abc\x1b[201~\r"), Ok(b"abc".to_vec()));
         assert_eq!(typed(b"a\x1b[200~b\x1b[201~c\r"), Ok(b"abc".to_vec()));
         assert!(!more_than_a_line(b"\x1b[201~") && !more_than_a_line(b"\n\x1b[201~\r"));
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_behind_the_line_are_no_second_line() {
+    fn trailing_line_endings_are_not_a_second_line() {
         assert!(!more_than_a_line(b"") && !more_than_a_line(b"\n\r\n"));
         assert!(more_than_a_line(b"\nx"));
     }

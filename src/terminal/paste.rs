@@ -1,28 +1,28 @@
-//! A value as a person pastes or pipes it: with spaces around it, or inside a line that sets a variable.
+//! A value as a person pastes or pipes it: surrounded by spaces, or inside a line that sets a variable.
 
 use crate::secret::{Malformed, Secret};
 
-/// A value, and what was taken off around it.
+/// A value, and what was removed around it.
 #[derive(Debug)]
 pub(crate) struct Pasted {
     pub secret: Secret,
-    /// Words for the person, none of which repeats a part of the value.
+    /// Notices for the person. None of them contains a part of the value.
     pub removed: Vec<&'static str>,
 }
 
-/// Why there is no value in what was pasted.
+/// Why the input does not contain a usable value.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Unusable {
     Malformed(Malformed),
-    /// The line sets this variable of another credential.
+    /// The line sets the variable of another credential.
     Other(String),
-    /// The line sets a variable that is no credential.
+    /// The line sets a variable that is not a credential.
     Unknown,
-    /// The line sets the right variable, but not to a plain value.
+    /// The line sets the right variable, but not to a literal value.
     NotPlain,
 }
 
-/// Takes the value for the variable `name` out of what was pasted. `known` are the variables of all credentials.
+/// Extracts the value of the variable `name` from the input. `known` are the variables of all credentials.
 ///
 /// # Errors
 /// [`Unusable`].
@@ -55,12 +55,13 @@ fn trimmed<'t>(text: &'t str, removed: &mut Vec<&'static str>) -> &'t str {
     inner
 }
 
-/// A line that sets a variable, in the form of a shell, an `.env` file, YAML or JSON.
+/// A line that sets a variable, in the syntax of a shell, an `.env` file, YAML or JSON.
 struct Setting<'l> {
     name: &'l str,
-    /// Where it is written as it is.
+    /// `None` if it is not literal.
     value: Option<&'l str>,
-    /// A word in front says that it is a command; without one it may be a value with an equals sign in it.
+    /// Whether the line starts with a command such as `export`. Without one, the line can be a value that contains an
+    /// equals sign.
     by_command: bool,
 }
 
@@ -105,7 +106,8 @@ impl<'l> Setting<'l> {
     }
 }
 
-/// The value, where no shell would work out anything in it and nothing but a comment or a separator follows.
+/// The literal value; `None` if the shell would have to expand it, or if anything but a comment or a separator
+/// follows.
 fn literal(text: &str) -> Option<&str> {
     match text.chars().next()? {
         quote @ ('"' | '\'') => within(quote, &text[1..]),
@@ -120,7 +122,7 @@ fn literal(text: &str) -> Option<&str> {
     }
 }
 
-/// The value up to the quote that ends it.
+/// The value up to the closing quote.
 fn within(quote: char, text: &str) -> Option<&str> {
     let (value, after) = text.split_once(quote)?;
     let expands = quote == '"' && value.contains(['$', '`', '\\']);
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_by_itself_stays_as_it_is() {
+    fn a_plain_value_is_unchanged() {
         for text in
             ["ghp_abc", "QUJD=", "QUJDRA==", "key=secret", "a b", "\"quoted\"", "Bearer abc", "https://x/?TOKEN=a"]
         {
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_around_it_are_removed_and_that_is_said_once() {
+    fn surrounding_spaces_are_removed_and_reported_once() {
         for text in [" abc", "abc  ", "\tabc\t\n", "\u{a0}abc", "\u{feff}abc\n", "abc\n\n", " \r\nabc\r\n"] {
             assert_eq!(taken(text), Ok(("abc".into(), 1)), "{text:?}");
         }
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_that_sets_the_variable_gives_its_value() {
+    fn a_line_that_sets_the_variable_yields_its_value() {
         for (line, value) in [
             ("TOKEN=abc", "abc"),
             ("TOKEN='abc'", "abc"),
@@ -185,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_work_out_is_refused() {
+    fn values_that_a_shell_would_expand_are_rejected() {
         for line in [
             "export TOKEN=$(op read x)",
             "TOKEN=\"$OTHER\"",
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn another_variable_is_refused_and_only_a_known_one_named() {
+    fn another_variable_is_rejected_and_named_only_if_known() {
         assert_eq!(taken("OTHER=abc"), Err(Unusable::Other("OTHER".into())));
         assert_eq!(taken("export OTHER='abc'"), Err(Unusable::Other("OTHER".into())));
         assert_eq!(taken("export SOMETHING=abc"), Err(Unusable::Unknown));

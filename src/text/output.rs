@@ -60,7 +60,7 @@ fn ascii(text: &str) -> String {
 }
 
 /// A sentence that can follow the command and is not part of it.
-const UNCHANGED: &str = "; nothing is changed";
+const UNCHANGED: &str = "; nothing was changed";
 
 /// Returns the width of the terminal, unless it is not a terminal or is too narrow to wrap for.
 pub(crate) fn columns(of: impl AsFd) -> Option<usize> {
@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(error("raxx: it is locked; type: raxx unlock"), "raxx: it is locked\n      type: raxx unlock");
         assert_eq!(error("raxx: no function. Type: unset A"), "raxx: no function\n      type: unset A");
         assert_eq!(error("raxx: nothing to type"), "raxx: nothing to type");
-        let after = "raxx: it is locked; type: raxx unlock; nothing is changed";
-        assert_eq!(error(after), "raxx: it is locked; nothing is changed\n      type: raxx unlock");
+        let after = "raxx: it is locked; type: raxx unlock; nothing was changed";
+        assert_eq!(error(after), "raxx: it is locked; nothing was changed\n      type: raxx unlock");
     }
 }

@@ -1,4 +1,4 @@
-//! Linux with nothing configured: the Secret Service, and the store file where there is none to ask.
+//! The default on Linux: the Secret Service, with the store file as fallback.
 
 use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
@@ -10,20 +10,20 @@ use super::secret_service::SecretService;
 use super::{Answer, FirstWrite, Item, Keyring, Remedy, Store, StoreError, StoreFile, StoreFuture, read_one};
 use crate::secret::Secret;
 
-/// How long the file may take where the service has used up all the time: it takes a few milliseconds.
+/// Time reserved for the file after the service has used up the limit: it takes a few milliseconds.
 const FILE: Duration = Duration::from_millis(100);
 
 /// The Secret Service, then the file.
 pub(super) struct Auto<S = SecretService> {
     service: S,
     file: StoreFile,
-    /// Whether the service was asked and does not exist.
+    /// Whether the last answer of the service was that it does not exist.
     no_service: Cell<bool>,
-    /// Items that were served by the file although a Secret Service exists.
+    /// Items that the file served although a Secret Service exists.
     of_file: RefCell<Vec<Item>>,
 }
 
-/// Whether the error says that there is no service, or that it cannot be reached.
+/// Whether the error means that the service does not exist or cannot be reached.
 fn is_absent(error: &StoreError) -> bool {
     matches!(error, StoreError::Unavailable(_) | StoreError::Unreachable(_))
 }
@@ -37,18 +37,18 @@ impl<S: Store> Auto<S> {
         Auto { service, file, no_service: Cell::new(false), of_file: RefCell::default() }
     }
 
-    /// The backend of an item that neither has answered for. Where there is neither, the service says why.
+    /// The backend of an item that neither store has answered for. If neither exists, the service explains why.
     fn default_backend(&self) -> &dyn Store {
         if self.no_service.get() && self.file.exists() { &self.file } else { &self.service }
     }
 
-    /// Records whether there is a service, from its answer, and returns the answer.
-    fn noted<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Records from the service's answer whether it exists, and returns the answer.
+    fn note_service<T>(&self, answer: Result<T, StoreError>) -> Result<T, StoreError> {
         self.no_service.set(answer.as_ref().err().is_some_and(is_absent));
         answer
     }
 
-    /// Records which of the two answered for an item.
+    /// Records which of the two stores answered for an item.
     fn set_served_by_file(&self, item: &Item, by_file: bool) {
         let mut of_file = self.of_file.borrow_mut();
         of_file.retain(|other| other != item);
@@ -57,15 +57,15 @@ impl<S: Store> Auto<S> {
         }
     }
 
-    /// Renews the file's copy of an item that was written to the service: it would be stale where there is no service. A
-    /// locked file keeps its copy.
-    async fn renew_copy(&self, name: &str, item: &Item, value: &Secret, until: Instant) -> Result<(), StoreError> {
+    /// Updates the file's copy of an item that was written to the service. Otherwise, it would be stale in sessions
+    /// without a service. A locked file keeps its old copy.
+    async fn update_copy(&self, name: &str, item: &Item, value: &Secret, until: Instant) -> Result<(), StoreError> {
         if !self.file.exists() || !matches!(read_one(&self.file, item, left(until)).await, Ok(Some(_))) {
             return Ok(());
         }
-        let renewed = self.file.write(name, item, value, left(until)).await;
-        self.set_served_by_file(item, renewed.is_err());
-        renewed
+        let updated = self.file.write(name, item, value, left(until)).await;
+        self.set_served_by_file(item, updated.is_err());
+        updated
     }
 }
 
@@ -87,8 +87,8 @@ impl<S: Store> Store for Auto<S> {
             if self.file.exists() {
                 return None;
             }
-            // Any question tells whether there is a service.
-            match self.noted(read_one(&self.service, &Item::probe(), limit).await) {
+            // Reading any item tells whether there is a service.
+            match self.note_service(read_one(&self.service, &Item::probe(), limit).await) {
                 Err(why) if is_absent(&why) => self.file.first_write(limit).await,
                 _ => None,
             }
@@ -101,12 +101,12 @@ impl<S: Store> Store for Auto<S> {
             self.set_served_by_file(item, false);
             let written = self.service.write(name, item, value, limit).await;
             if let Err(why) = written {
-                return match self.noted(Err(why)) {
+                return match self.note_service(Err(why)) {
                     Err(why) if is_absent(&why) => self.file.write(name, item, value, left(until)).await,
                     other => other,
                 };
             }
-            self.renew_copy(name, item, value, until).await
+            self.update_copy(name, item, value, until).await
         })
     }
 
@@ -114,13 +114,13 @@ impl<S: Store> Store for Auto<S> {
         Box::pin(async move {
             let until = Instant::now() + limit;
             self.set_served_by_file(item, false);
-            // A locked service stops it before anything is deleted.
-            let in_service = match self.noted(read_one(&self.service, item, left(until)).await) {
+            // If the service is locked, stop before anything is deleted.
+            let in_service = match self.note_service(read_one(&self.service, item, left(until)).await) {
                 Ok(value) => value.is_some(),
                 Err(why) if is_absent(&why) && self.file.exists() => false,
                 Err(why) => return Err(why),
             };
-            // The file first: otherwise a copy in it would come back.
+            // The file first: otherwise, a copy left in it would come back.
             let deleted = self.file.delete(item, left(until)).await;
             self.set_served_by_file(item, deleted.is_err());
             let in_file = deleted?;
@@ -132,8 +132,8 @@ impl<S: Store> Store for Auto<S> {
         Box::pin(async move {
             match self.service.accepts_new(item, limit).await {
                 Ok(()) => Ok(()),
-                Err(why) => match self.noted(Err(why)) {
-                    // The file takes everything.
+                Err(why) => match self.note_service(Err(why)) {
+                    // The file accepts any item.
                     Err(why) if is_absent(&why) => Ok(()),
                     other => other,
                 },
@@ -146,7 +146,7 @@ impl<S: Store> Store for Auto<S> {
     }
 
     fn locked_keyrings<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
-        Box::pin(async move { self.noted(self.service.locked_keyrings(items, limit).await) })
+        Box::pin(async move { self.note_service(self.service.locked_keyrings(items, limit).await) })
     }
 
     fn unlock_keyring<'a>(
@@ -171,8 +171,8 @@ impl<S: Store> Store for Auto<S> {
             if self.no_service.get() {
                 return self.file.read(items, limit).await;
             }
-            // What was stored while there was no service (over ssh, say) is not lost now that there is one, nor while it
-            // does not work; and an item that a locked file may have is not reported as missing.
+            // A value stored while there was no service (over ssh, for example) is still found once there is one, and
+            // while it does not work. An item that can be in a locked file is not reported as missing.
             let undecided =
                 |answer: &Answer| matches!(answer, Ok(None) | Err(StoreError::Broken(_) | StoreError::TimedOut));
             let wanted: Vec<usize> = (0..items.len()).filter(|at| undecided(&answers[*at])).collect();

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A service that answers always the same.
+/// A service that always gives the same answer.
 struct Answers(fn() -> StoreError);
 
 impl Store for Answers {
@@ -35,7 +35,7 @@ fn none() -> StoreError {
     StoreError::Unavailable("no D-Bus session bus".into())
 }
 
-/// What a store with this service and a file that is made on the first write does with one value.
+/// Writes a value and reads it back, with this service and a store file that does not exist yet.
 fn written_and_read(service: fn() -> StoreError) -> (Result<(), StoreError>, Answer, &'static str, bool) {
     let directory = tempfile::tempdir().unwrap();
     let file = StoreFile::new(&directory.path().join("store.age"), Some(directory.path().join("identity")));
@@ -51,25 +51,26 @@ fn written_and_read(service: fn() -> StoreError) -> (Result<(), StoreError>, Ans
 }
 
 #[test]
-fn the_file_stands_in_where_there_is_no_service() {
+fn the_file_is_used_if_there_is_no_service() {
     assert_eq!(written_and_read(none), (Ok(()), found("value"), "store file", true));
 }
 
 #[test]
-fn a_service_that_does_not_work_is_not_passed_over() {
+fn a_failing_service_is_not_skipped() {
     for answer in [|| StoreError::Locked("the login collection".into()), || StoreError::Broken("dead".into())] {
         assert_eq!(written_and_read(answer), (Err(answer()), Err(answer()), "Secret Service", false));
     }
 }
 
 #[test]
-fn the_file_stands_in_where_the_address_of_the_bus_leads_nowhere() {
+fn the_file_is_used_if_the_bus_is_gone() {
     let gone = || StoreError::Unreachable("the bus does not exist".into());
     assert_eq!(written_and_read(gone), (Ok(()), found("value"), "store file", true));
 }
 
-/// What is read of a file with one value, by this service in front of it, and who is named.
-fn read_behind(service: fn() -> StoreError) -> [(Answer, &'static str); 2] {
+/// Reads an item that is in the file and one that is not, with this service; returns the answers and the names of the
+/// backends.
+fn read_with_file(service: fn() -> StoreError) -> [(Answer, &'static str); 2] {
     let directory = tempfile::tempdir().unwrap();
     let file = StoreFile::new(&directory.path().join("store.age"), Some(directory.path().join("identity")));
     run(file.write("NAME", &token(), &secret("kept"), LIMIT)).unwrap();
@@ -81,21 +82,21 @@ fn read_behind(service: fn() -> StoreError) -> [(Answer, &'static str); 2] {
 }
 
 #[test]
-fn a_service_that_does_not_work_hides_no_value_of_the_file() {
+fn a_failing_service_does_not_hide_values_in_the_file() {
     for answer in [|| StoreError::Broken("garbage".into()), || StoreError::TimedOut] {
-        assert_eq!(read_behind(answer), [(found("kept"), "store file"), (Err(answer()), "Secret Service")]);
+        assert_eq!(read_with_file(answer), [(found("kept"), "store file"), (Err(answer()), "Secret Service")]);
     }
     for answer in [none, || StoreError::Unreachable("gone".into())] {
-        assert_eq!(read_behind(answer), [(found("kept"), "store file"), (Ok(None), "store file")]);
+        assert_eq!(read_with_file(answer), [(found("kept"), "store file"), (Ok(None), "store file")]);
     }
-    // What is known to be in the service is not read from an older copy.
+    // A locked service can have a newer value, so the copy in the file is not used.
     for answer in [|| StoreError::Locked("the keyring".into()), || StoreError::Consent("it asks".into())] {
-        assert_eq!(read_behind(answer), [(Err(answer()), "Secret Service"), (Err(answer()), "Secret Service")]);
+        assert_eq!(read_with_file(answer), [(Err(answer()), "Secret Service"), (Err(answer()), "Secret Service")]);
     }
 }
 
 #[test]
-fn where_there_is_neither_the_service_says_why() {
+fn without_a_service_and_a_file_the_service_says_why() {
     let directory = tempfile::tempdir().unwrap();
     let auto = Auto::new(Answers(none), StoreFile::new(&directory.path().join("store.age"), None));
     let item = [Item { service: "s".into(), account: "a".into() }];
@@ -108,11 +109,11 @@ fn where_there_is_neither_the_service_says_why() {
     });
 }
 
-/// A service that holds one value.
+/// A service that stores one value.
 #[derive(Default)]
-struct Holds(RefCell<Option<Vec<u8>>>);
+struct OneValue(RefCell<Option<Vec<u8>>>);
 
-impl Store for Holds {
+impl Store for OneValue {
     fn name(&self) -> &'static str {
         "Secret Service"
     }
@@ -131,8 +132,8 @@ impl Store for Holds {
     }
 
     fn delete<'a>(&'a self, _: &'a Item, _: Duration) -> StoreFuture<'a, bool> {
-        let held = self.0.take();
-        Box::pin(async move { Ok(held.is_some()) })
+        let value = self.0.take();
+        Box::pin(async move { Ok(value.is_some()) })
     }
 
     fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
@@ -158,22 +159,22 @@ fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
-/// A service, and a store file with the old value in it.
-fn both(directory: &std::path::Path) -> Auto<Holds> {
+/// A service, and a store file that contains the old value.
+fn both(directory: &std::path::Path) -> Auto<OneValue> {
     let file = StoreFile::new(&directory.join("store.age"), Some(directory.join("identity")));
     run(file.write("NAME", &token(), &secret("old"), LIMIT)).unwrap();
-    Auto::new(Holds::default(), file)
+    Auto::new(OneValue::default(), file)
 }
 
-/// Puts a file in its place that nobody here can open.
-fn close(directory: &std::path::Path) {
-    let mut recipient = age::scrypt::Recipient::new("made up".to_string().into());
+/// Replaces the store file with one that cannot be opened.
+fn lock_file(directory: &std::path::Path) {
+    let mut recipient = age::scrypt::Recipient::new("test".to_string().into());
     recipient.set_work_factor(2);
     std::fs::write(directory.join("store.age"), age::encrypt(&recipient, b"{}").unwrap()).unwrap();
 }
 
 #[test]
-fn a_copy_in_the_file_that_cannot_be_renewed_undoes_the_write() {
+fn a_write_is_undone_if_the_copy_in_the_file_cannot_be_updated() {
     let directory = tempfile::tempdir().unwrap();
     let auto = both(directory.path());
     auto.service.0.replace(Some(b"old".to_vec()));
@@ -189,12 +190,12 @@ fn a_copy_in_the_file_that_cannot_be_renewed_undoes_the_write() {
 }
 
 #[test]
-fn what_is_forgotten_is_gone_from_both_or_from_neither() {
+fn a_value_is_deleted_from_both_stores_or_neither() {
     let directory = tempfile::tempdir().unwrap();
     let auto = both(directory.path());
     auto.service.0.replace(Some(b"old".to_vec()));
     let closed = std::fs::read(directory.path().join("store.age")).unwrap();
-    close(directory.path());
+    lock_file(directory.path());
     let why = run(crate::store::update::forget(&auto, "NAME", &token(), "raxx check NAME")).unwrap_err().to_string();
     assert!(why.contains("store file") || why.contains("keyring"), "{why}");
     assert!(!why.contains("unlock the service"), "{why}");
@@ -207,17 +208,17 @@ fn what_is_forgotten_is_gone_from_both_or_from_neither() {
 }
 
 #[test]
-fn what_a_closed_file_may_hold_is_not_called_missing() {
+fn an_item_in_a_locked_file_is_not_reported_as_missing() {
     let directory = tempfile::tempdir().unwrap();
     let auto = both(directory.path());
     assert_eq!(run(auto.read(&[token()], LIMIT)), [found("old")]);
     assert_eq!(auto.backend_for(&token()).name(), "store file");
-    close(directory.path());
+    lock_file(directory.path());
     let answer = run(auto.read(&[token()], LIMIT)).pop().unwrap();
-    // A container whose kernel has no keyring for it says that instead.
+    // In a container without a kernel keyring, that is the answer instead.
     assert!(matches!(answer, Err(StoreError::Locked(_) | StoreError::Broken(_))), "{answer:?}");
     assert_eq!(auto.unlock_hint(&token()), Remedy::Type("raxx unlock".into()));
-    // What the service has needs no file.
+    // If the service has the item, the file is not needed.
     auto.service.0.replace(Some(b"new".to_vec()));
     assert_eq!(run(auto.read(&[token()], LIMIT)), [found("new")]);
     assert_eq!(auto.unlock_hint(&token()), Remedy::Do("unlock the service".into()));

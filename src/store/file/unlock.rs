@@ -47,7 +47,7 @@ impl StoreFile {
     /// Opens it with the passphrase and leaves its key in the kernel's keyring.
     ///
     /// # Errors
-    /// Why not; nothing is changed then.
+    /// Why not; nothing is changed.
     pub(crate) fn unlock(&self, passphrase: &Secret) -> Result<(), UnlockError> {
         self.can_be_unlocked()?;
         let bytes = self.to_unlock()?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use zeroize::Zeroizing;
 
-use super::apart::apart;
+use super::thread::run_on_thread;
 use super::{Answer, Item, Keyring, Remedy, Store, StoreError, StoreFuture};
 use crate::secret::Secret;
 use provider::{Display, Guard, Provider};
@@ -57,7 +57,7 @@ impl Store for SecretService {
         Box::pin(async move {
             let answers = Arc::new(Answers::none(items.len()));
             let (wanted, shared, hint) = (items.to_vec(), answers.clone(), self.hint.clone());
-            let done = apart(limit, move || async move {
+            let done = run_on_thread(limit, move || async move {
                 if let Err(why) = read_all(&wanted, &shared, &hint).await {
                     shared.fill(&why);
                 }
@@ -86,7 +86,7 @@ impl Store for SecretService {
     fn accepts_new<'a>(&'a self, item: &'a Item, limit: Duration) -> StoreFuture<'a, ()> {
         let (item, hint) = (item.clone(), self.hint.clone());
         Box::pin(async move {
-            let asked = apart(limit, move || async move {
+            let asked = run_on_thread(limit, move || async move {
                 let session = Session::begin().await?;
                 session.collection_for_new(&item, &hint).await.map(drop)
             });

@@ -14,7 +14,7 @@ use sha2::Sha256;
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value};
 use zeroize::Zeroizing;
 
-use super::super::apart::apart;
+use super::super::thread::run_on_thread;
 use super::super::{Item, Keyring, StoreError, StoreFuture};
 use super::collection::{collection_name, collection_path};
 use super::provider::Provider;
@@ -41,7 +41,7 @@ impl SecretService {
     pub(super) fn locked<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
         let (items, hint) = (items.to_vec(), self.hint.clone());
         Box::pin(async move {
-            let found = apart(limit, move || async move {
+            let found = run_on_thread(limit, move || async move {
                 let session = Session::begin().await?;
                 let mut collections = Vec::from_iter(session.locked_default().await);
                 for found in join_all(items.iter().map(|item| session.search(item))).await {
@@ -75,7 +75,7 @@ impl SecretService {
     pub(super) fn unlock(keyring: &Keyring, password: Zeroizing<Vec<u8>>, limit: Duration) -> StoreFuture<'_, bool> {
         let path = keyring.path.clone();
         Box::pin(async move {
-            let done = apart(limit, move || async move { unlock(&path, &password).await });
+            let done = run_on_thread(limit, move || async move { unlock(&path, &password).await });
             done.await.unwrap_or_else(|error| Err(not_done(&error)))
         })
     }

@@ -10,7 +10,7 @@ use super::search::attributes;
 use super::session::{Session, gone};
 use super::{CONTENT_TYPE, not_done};
 use crate::secret::Secret;
-use crate::store::apart::apart;
+use crate::store::thread::run_on_thread;
 use crate::store::{Item, Remedy, StoreError, StoreFuture};
 use crate::terminal::Terminal;
 
@@ -33,9 +33,9 @@ where
 {
     Box::pin(async move {
         // Without a terminal, no person can answer.
-        let dialog = if Terminal::new().is_there() { DIALOG } else { limit };
+        let dialog = if Terminal::new().exists() { DIALOG } else { limit };
         let limits = Limits { service: limit, dialog };
-        apart(limit + dialog, move || work(limits)).await.unwrap_or_else(|error| Err(not_done(&error)))
+        run_on_thread(limit + dialog, move || work(limits)).await.unwrap_or_else(|error| Err(not_done(&error)))
     })
 }
 

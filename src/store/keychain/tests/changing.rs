@@ -350,12 +350,12 @@ fn a_repair_writes_the_value_and_never_its_hex_digits() {
 fn a_guarded_item_exists_and_its_hint_is_the_repair() {
     let keychain =
         Keychain::new(FakeKeychain { person: false, ..FakeKeychain::with_items(&[(OURS_NOW, "old", false)]) });
-    let looked = async {
-        let there = crate::store::update::is_there(&keychain, &token()).await.unwrap();
-        (there, crate::store::update::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
+    let result = async {
+        let exists = crate::store::update::exists(&keychain, &token()).await.unwrap();
+        (exists, crate::store::update::current(&keychain, "TOKEN", &token()).await.err().unwrap().to_string())
     };
-    let (there, why) = block_on(looked);
-    assert!(there && why.ends_with("type: raxx store --repair TOKEN"), "{why}");
+    let (exists, why) = block_on(result);
+    assert!(exists && why.ends_with("type: raxx store --repair TOKEN"), "{why}");
     insta::assert_snapshot!("an_item_that_wants_consent", why);
     assert_eq!(delete(&keychain), Ok(true));
     assert_eq!(keychain.system.items(), []);

@@ -1,4 +1,5 @@
-//! A thread of its own for work that may block it: a deadline that fires on the caller's thread, whatever a library does.
+//! Running work that can block on its own thread, so that a deadline fires on the caller's thread whatever a library
+//! does.
 
 use std::io;
 use std::thread;
@@ -6,12 +7,12 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// Runs `work` on a thread with a runtime of its own and gives its result, or gives up after `limit`. Work that waits is
-/// dropped then; work that blocks its thread is left behind with it, and ends with the process at the latest.
+/// Runs `work` on a separate thread with its own runtime and returns its result, or gives up after `limit`. Work that
+/// is waiting is then dropped; work that blocks its thread is abandoned, and ends with the process at the latest.
 ///
 /// # Errors
-/// `TimedOut` after `limit`; the system starts no thread.
-pub(super) async fn apart<T, F>(limit: Duration, work: impl FnOnce() -> F + Send + 'static) -> io::Result<T>
+/// `TimedOut` after `limit`, or the system cannot start a thread.
+pub(super) async fn run_on_thread<T, F>(limit: Duration, work: impl FnOnce() -> F + Send + 'static) -> io::Result<T>
 where
     T: Send + 'static,
     F: Future<Output = T>,
@@ -33,7 +34,7 @@ where
             Err(error) => Some(Err(error)),
         };
         if let Some(done) = done {
-            // Nobody waits any more.
+            // An error means that the caller gave up.
             _ = sender.send(done);
         }
     })?;
@@ -55,26 +56,26 @@ mod tests {
     #[test]
     fn the_deadline_fires_while_the_thread_is_blocked() {
         let begun = Instant::now();
-        let done = crate::process::block_on(apart(LIMIT, || async { thread::sleep(Duration::from_secs(30)) }));
+        let done = crate::process::block_on(run_on_thread(LIMIT, || async { thread::sleep(Duration::from_secs(30)) }));
         assert_eq!(done.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
         assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     }
 
     #[test]
-    fn work_that_waits_is_dropped_at_the_deadline() {
+    fn waiting_work_is_dropped_at_the_deadline() {
         let (sender, dropped) = std::sync::mpsc::channel::<()>();
         let work = move || async move {
-            let _held = sender;
+            let _sender = sender;
             std::future::pending::<()>().await;
         };
-        assert!(crate::process::block_on(apart(LIMIT, work)).unwrap().is_err());
+        assert!(crate::process::block_on(run_on_thread(LIMIT, work)).unwrap().is_err());
         let ended = dropped.recv_timeout(Duration::from_secs(20));
         assert_eq!(ended, Err(std::sync::mpsc::RecvTimeoutError::Disconnected));
     }
 
     #[test]
-    fn a_result_in_time_is_given() {
-        let done = crate::process::block_on(apart(Duration::from_secs(20), || async { 7 }));
+    fn a_result_in_time_is_returned() {
+        let done = crate::process::block_on(run_on_thread(Duration::from_secs(20), || async { 7 }));
         assert_eq!(done.unwrap().unwrap(), 7);
     }
 }
