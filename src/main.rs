@@ -44,7 +44,11 @@ fn main() -> ExitCode {
         Command::Schedule { action } => command::schedule::run(&action),
         Command::Export(args) => command::export::run(&args),
         Command::Init { shell } => command::init(shell),
-        Command::Hook { nested, .. } => command::hook::run(nested),
+        Command::Hook { nested, .. } => command::hook::run(if nested {
+            check::announced::Nesting::Nested
+        } else {
+            check::announced::Nesting::TopLevel
+        }),
         Command::Completions { shell } => command::completions::run(shell),
         Command::List(args) => command::list::run(&args),
         Command::Prompt => Ok(command::prompt::run()),

@@ -1,5 +1,5 @@
-//! What people are told of a run: who, of what, and in which words. What was sent already is in the [`AlertsFile`].
-//! Nothing here can hold a secret.
+//! Alerts: which receiver gets which alert, and in which words. The [`AlertsFile`] records what was already sent.
+//! Nothing here can contain a secret.
 
 pub(crate) mod command;
 pub(crate) mod desktop;
@@ -21,14 +21,14 @@ use crate::text::clean;
 
 /// The pending alerts, in the state directory.
 const ALERTS: &str = "alerts.json";
-/// Held while that file is changed.
+/// The lock for changing that file.
 const LOCK: &str = "alerts.lock";
-/// Held while alerts are sent: of two runs at once, the second one finds that everything was sent.
+/// The lock for sending alerts: when two runs overlap, the second one finds everything sent.
 const SENDING: &str = "alerts.sending";
-/// All of them.
+/// The files of this module.
 pub(crate) const FILES: [&str; 3] = [ALERTS, LOCK, SENDING];
 
-/// Who is told.
+/// A receiver of alerts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Receiver {
@@ -38,7 +38,7 @@ pub(crate) enum Receiver {
 }
 
 impl Receiver {
-    /// Its name in a line for a person.
+    /// Returns its name for messages.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Receiver::Slack => "Slack",
@@ -48,26 +48,26 @@ impl Receiver {
     }
 }
 
-/// What one receiver is to be told of one credential.
+/// An alert about one credential for one receiver.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Alert {
     pub name: String,
     pub provider: String,
     pub event: Event,
-    /// Its kind, words and hint alone.
+    /// Only its kind, words and hint are used.
     #[serde(flatten, serialize_with = "kind_words_and_hint")]
     pub verdict: Verdict,
-    /// Why the last run could not check it, if an older verdict is what counts.
+    /// Why the last run could not check it; the verdict is then an older one.
     pub lately: Option<String>,
     /// The command to type next.
     #[serde(rename = "type")]
     pub next: Option<String>,
-    /// Since when it fails; of a recovery, since when it had failed.
+    /// When it began to fail, also for a recovery.
     pub since: Timestamp,
-    /// The host that gave no answer at all.
+    /// The host that did not answer.
     #[serde(skip)]
     pub no_answer_from: Option<String>,
-    /// Whether this receiver was told before.
+    /// Whether this receiver already got an alert about it.
     pub repeated: bool,
     pub rotate_via: Option<String>,
     pub manage_url: Option<String>,
@@ -92,23 +92,23 @@ pub(crate) enum Event {
     Recovered,
 }
 
-/// One message: all that a receiver is told at once.
+/// A message: all alerts that a receiver gets at once.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Message {
     /// The machine that it comes from.
     pub host: String,
     pub at: Timestamp,
-    /// Whether it is only to see that messages arrive.
+    /// Whether this is only a test of the delivery.
     pub test: bool,
     #[serde(rename = "notices")]
     pub alerts: Vec<Alert>,
 }
 
 impl Message {
-    /// `2 credentials fail, 1 could not be checked, 1 warning, 1 works again`.
+    /// Returns for example `2 credentials fail, 1 could not be checked, 1 warning, 1 works again`.
     pub(crate) fn summary(&self) -> String {
         if self.test {
-            return "a test: alerts arrive here".into();
+            return "this is a test alert".into();
         }
         let count = |event| self.alerts.iter().filter(|n| n.event == event).count();
         let unknown =
@@ -138,14 +138,14 @@ impl Message {
         parts.join(", ")
     }
 
-    /// How long a problem lasts or lasted: `3 h`; none where the clock makes no sense of it.
+    /// Returns how long a problem lasts or lasted, like `3 h`, or `None` if the clock was set back.
     pub(crate) fn lasted(&self, since: Timestamp) -> Option<String> {
         Duration::try_from(self.at.duration_since(since)).ok().map(span)
     }
 
-    /// The alerts, those together that say the same, in the order of the first of them.
+    /// Returns the alerts, grouped by what they say, in the order of the first alert of each group.
     pub(crate) fn groups(&self) -> Vec<Group<'_>> {
-        // What one network fault keeps from being checked differs by the providers' names alone.
+        // After a network failure the words differ only in the names of the providers.
         let unanswered = |n: &&Alert| n.event == Event::Failing && n.no_answer_from.is_some();
         let together = self.alerts.iter().filter(unanswered).count() > 1;
         let mut places = HashMap::new();
@@ -154,7 +154,7 @@ impl Message {
             let key = if together && unanswered(&alert) {
                 None
             } else {
-                let says = (alert.event, self.said(alert), self.lasted(alert.since), alert.repeated);
+                let says = (alert.event, self.said(alert, 1), self.lasted(alert.since), alert.repeated);
                 Some((says, &alert.rotate_via, &alert.verdict.hint))
             };
             let place = *places.entry(key).or_insert(groups.len());
@@ -163,7 +163,7 @@ impl Message {
                 group.next.extend(alert.next.as_deref());
             } else {
                 let next = BTreeSet::from_iter(alert.next.as_deref());
-                groups.push(Group { alerts: vec![alert], said: self.said(alert), since: alert.since, next });
+                groups.push(Group { alerts: vec![alert], said: self.said(alert, 1), since: alert.since, next });
             }
         }
         for group in groups.iter_mut().filter(|group| group.alerts.len() > 1) {
@@ -174,22 +174,22 @@ impl Message {
                 group.next = BTreeSet::from(["raxx check"]);
                 group.since = group.alerts.iter().map(|n| n.since).min().unwrap_or(group.since);
             } else if group.alerts[0].event == Event::Recovered {
-                group.said = group.said.replacen("works again, was", "work again, were", 1);
-                group.said = group.said.replacen("works again", "work again", 1);
+                group.said = self.said(group.alerts[0], group.alerts.len());
             }
         }
         groups
     }
 
-    /// What an alert says after its names.
-    pub(crate) fn said(&self, alert: &Alert) -> String {
+    /// Returns the words that follow the names of `count` credentials with this alert.
+    pub(crate) fn said(&self, alert: &Alert, count: usize) -> String {
+        let (work, were) = if count == 1 { ("works", "was") } else { ("work", "were") };
         match alert.event {
             Event::Recovered => match self.lasted(alert.since) {
                 Some(lasted) if alert.verdict.kind.is_inconclusive() => {
-                    format!("works again, could not be checked for {lasted}")
+                    format!("{work} again, could not be checked for {lasted}")
                 }
-                Some(lasted) => format!("works again, was failing for {lasted}"),
-                None => "works again".into(),
+                Some(lasted) => format!("{work} again, {were} failing for {lasted}"),
+                None => format!("{work} again"),
             },
             _ => match &alert.lately {
                 Some(lately) => format!("{} (at the last check: {})", clean(&alert.verdict.words), clean(lately)),
@@ -199,22 +199,22 @@ impl Message {
     }
 }
 
-/// Alerts that say the same.
+/// Alerts with the same words.
 pub(crate) struct Group<'a> {
     pub alerts: Vec<&'a Alert>,
-    /// What they say after their names.
+    /// The words after their names.
     pub said: String,
     pub since: Timestamp,
     /// The commands to type next.
     pub next: BTreeSet<&'a str>,
 }
 
-/// Why a receiver did not confirm a message, in a line.
+/// Why a receiver did not confirm a message, in one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DeliveryError {
     /// It was not delivered.
     NotDelivered(String),
-    /// It may have been delivered anyway.
+    /// It is unknown whether it was delivered.
     Unknown(String),
 }
 
@@ -239,14 +239,14 @@ pub(crate) enum Delivery {
     Unknown,
 }
 
-/// Whether a run is the first one that is due, or repeats one that got no answer or could not deliver its alerts.
+/// Whether a run is the scheduled one, or a retry because there was no answer or an alert was not delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attempt {
     First,
     Repeated,
 }
 
-/// The largest unit that says it: `2 days`, `3 h`, `12 min`.
+/// Returns a duration in the largest unit: `2 days`, `3 h`, `12 min`.
 pub(crate) fn span(time: Duration) -> String {
     match time.as_secs() {
         0..60 => "less than a minute".into(),
@@ -256,7 +256,7 @@ pub(crate) fn span(time: Duration) -> String {
     }
 }
 
-/// A time as people are told it.
+/// Returns a time as alerts show it.
 pub(crate) fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
@@ -266,14 +266,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_in_the_largest_unit() {
+    fn spans_use_the_largest_unit() {
         let said = |s| format!("{s} s => {}\n", span(Duration::from_secs(s)));
         insta::assert_snapshot!("spans", [5, 720, 10_800, 100_000, 200_000].map(said).concat());
     }
 
-    /// One, and several that say the same: the summary and every line.
+    /// The summary and lines of one alert, and of several with the same words.
     #[test]
-    fn a_message_counts_and_groups_its_notices() {
+    fn a_message_counts_and_groups_its_alerts() {
         let at: Timestamp = "2026-05-04T08:00:00Z".parse().unwrap();
         let alert = |name: String, event, kind: Kind| Alert {
             name,
@@ -310,7 +310,7 @@ mod tests {
         let each =
             [(Event::Failing, Kind::Rejected), (Event::Failing, Kind::Unreachable), (Event::Warning, Kind::Valid)];
         let mut alerts: Vec<Alert> = each.map(|(event, kind)| alert("A".into(), event, kind)).into();
-        alerts[0].lately = Some("(what the last run met)".into());
+        alerts[0].lately = Some("(words of the last run)".into());
         alerts.push(alert("B".into(), Event::Recovered, Kind::Missing));
         let message = Message { host: "laptop".into(), at, test: false, alerts };
         all += &format!("{}\n    A | {}\n", message.summary(), message.groups()[0].said);

@@ -21,13 +21,13 @@ const LARGEST: u64 = 16 << 20;
 /// How long a run waits for another one that writes the file.
 const WRITING: Duration = Duration::from_secs(5);
 
-/// Pending alerts that were not read for so long are of a configuration that is gone.
+/// Pending alerts that were not read for this long belong to a configuration that no longer exists.
 const KEPT: SignedDuration = SignedDuration::from_hours(8 * 7 * 24);
 
-/// The version of the file's form; another one is not read.
+/// The version of the file's format; other versions are ignored.
 const VERSION: u32 = 2;
 
-/// The pending alerts of this machine: for each configuration, which has credentials and receivers of its own.
+/// The pending alerts of this machine, by configuration: each has its own credentials and receivers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Contents {
     version: u32,
@@ -42,7 +42,7 @@ impl Default for Contents {
 }
 
 impl Contents {
-    /// Reads what [`Contents::bytes`] wrote. What cannot be read is empty: then alerts are sent once more.
+    /// Reads what [`Contents::bytes`] wrote. An unreadable file counts as empty: alerts are then sent once more.
     pub(super) fn read(bytes: &[u8]) -> Contents {
         serde_json::from_slice(bytes).ok().filter(|contents: &Contents| contents.version == VERSION).unwrap_or_default()
     }
@@ -51,9 +51,9 @@ impl Contents {
         serde_json::to_vec(self).expect("pending alerts are plain data")
     }
 
-    /// The pending alerts of this configuration.
+    /// Returns the pending alerts of this configuration.
     pub(super) fn of(&mut self, configuration: &str, now: Timestamp) -> &mut PendingAlerts {
-        // After a clock was set back nothing is in the future.
+        // After the clock was set back, a time must not stay in the future.
         self.configurations.values_mut().for_each(|pending| pending.opened = pending.opened.min(now));
         self.configurations
             .retain(|whose, pending| whose == configuration || now.duration_since(pending.opened) < KEPT);
@@ -63,15 +63,15 @@ impl Contents {
     }
 }
 
-/// The pending alerts on the disk, which other runs change too. Without a state directory they last as long as this run,
-/// and every run sends its alerts again.
+/// The file of pending alerts, which other runs change too. Without a state directory alerts are kept only for this run, and
+/// every run sends them again.
 pub(crate) struct AlertsFile {
     dir: Option<PathBuf>,
-    /// As it is on the disk, or should be.
+    /// The contents as on the disk, or as they should be.
     contents: Contents,
     configuration: String,
     saved: bool,
-    /// Whether a person was warned that it could not be saved.
+    /// Whether the person was warned that it could not be saved.
     warned: bool,
 }
 
@@ -89,12 +89,12 @@ impl AlertsFile {
         }
     }
 
-    /// Returns whether the disk has every change.
+    /// Whether every change is on the disk.
     pub(crate) fn is_saved(&self) -> bool {
         self.saved
     }
 
-    /// Returns the lock for sending alerts, if it is free in time; it is not needed on a file system without locks.
+    /// Returns the lock for sending alerts, or `None` if another run keeps it. On a file system without locks none is needed.
     pub(crate) async fn lock_sending(&self, limit: Duration) -> Option<Option<File>> {
         let Some(lock) = self.lock_file(SENDING) else { return Some(None) };
         let free = files::lock(&lock, limit).await.unwrap_or(true);
@@ -105,9 +105,9 @@ impl AlertsFile {
         files::lock_file(&self.dir.as_ref()?.join(name)).ok()
     }
 
-    /// Reads the alerts as they are now.
+    /// Reads the current alerts.
     pub(crate) fn read<T>(&mut self, now: Timestamp, read: impl FnOnce(&mut PendingAlerts) -> T) -> T {
-        // Only this run knows what could not be written.
+        // If the last write failed, the contents in memory are newer.
         if let Some(dir) = self.dir.as_ref().filter(|_| self.saved) {
             let bytes = files::read_own(&dir.join(ALERTS), LARGEST);
             self.contents = bytes.map_or_else(|_| Contents::default(), |bytes| Contents::read(&bytes));
@@ -119,7 +119,7 @@ impl AlertsFile {
     pub(crate) async fn change(&mut self, now: Timestamp, change: impl FnOnce(&mut PendingAlerts)) {
         let lock = self.lock_file(LOCK);
         if let Some(lock) = &lock {
-            // Another run holds it only while it writes a file.
+            // Another run keeps the lock only while it writes the file.
             let _ = files::lock(lock, WRITING).await;
         }
         self.read(now, change);
@@ -132,7 +132,7 @@ impl AlertsFile {
         {
             self.warned = true;
             let why = files::why(&why);
-            say(&format!("raxx: warning: who was told is not noted: {}: {why}", file.display()));
+            say(&format!("raxx: warning: could not record which alerts were sent: {}: {why}", file.display()));
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What the terminals of this machine have said within the last hour, so that they do not say all of it again.
+//! What the terminals of this machine reported within the last hour, so that they do not repeat it.
 //!
-//! Value-free: a cause by its kind and host, a verdict by its kind and a keyed hash of the value. One file of the state
-//! directory, written anew under a lock: of twenty terminals that open at once, one speaks.
+//! The record contains no values: a cause is its kind and host, a verdict its kind and a keyed hash of the value. It is one
+//! file in the state directory, rewritten under a lock: of twenty terminals that open at once, one reports.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -18,25 +18,40 @@ use crate::state;
 const FILE: &str = "said.json";
 const LOCK: &str = "said.lock";
 
-/// A longer file is none of raxx's.
+/// The largest file that is read; raxx never writes a larger one.
 const LONGEST: u64 = 1024 * 1024;
 
-/// How long a thing is not said again.
+/// How long the same problem is not reported again.
 const QUIET: SignedDuration = SignedDuration::from_hours(1);
 
-/// How long another terminal that writes is waited for. To say a thing twice is better than not at all.
+/// How long to wait for another terminal that writes the file. Reporting twice is better than not at all.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// What a verdict is about, and who is told again within the hour.
-struct Topic {
-    key: String,
-    /// Whether every new terminal says it, or the first one of the hour.
-    everybody: bool,
+/// Whether a shell was started by one that raxx gave values to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nesting {
+    TopLevel,
+    Nested,
 }
 
-/// The rows without what was said within the hour: that nobody answered, by any terminal; the rest only where this shell is
-/// `nested` in one that raxx gave values to. What stays is noted as said.
-pub(crate) async fn news(found: &[Checked], catalog: &Catalog, nested: bool, shown: Shown) -> Vec<Row> {
+/// Which terminals report a problem within the same hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Every shell but nested ones.
+    TopLevel,
+    /// Only the first terminal.
+    First,
+}
+
+/// A problem that can be reported.
+struct Topic {
+    key: String,
+    audience: Audience,
+}
+
+/// Returns the rows to report, and records them. Left out are problems of the last hour: a missing answer that any terminal
+/// reported and, in a nested shell, everything else.
+pub(crate) async fn news(found: &[Checked], catalog: &Catalog, nesting: Nesting, shown: Shown) -> Vec<Row> {
     let topics: Vec<Option<Topic>> = found.iter().map(|checked| topic(checked, catalog, shown)).collect();
     let all = || found.iter().map(|checked| checked.row.clone()).collect();
     let Some(dir) = state::directory().ok().filter(|_| topics.iter().any(Option::is_some)) else { return all() };
@@ -49,8 +64,9 @@ pub(crate) async fn news(found: &[Checked], catalog: &Catalog, nested: bool, sho
     let mut after = before.clone();
     let mut rows = Vec::new();
     for (checked, topic) in found.iter().zip(topics) {
-        if let Some(Topic { key, everybody }) = topic {
-            if (nested || !everybody) && before.contains_key(&key) {
+        if let Some(Topic { key, audience }) = topic {
+            let repeats = nesting == Nesting::Nested || audience == Audience::First;
+            if repeats && before.contains_key(&key) {
                 continue;
             }
             after.insert(key, now);
@@ -63,7 +79,7 @@ pub(crate) async fn news(found: &[Checked], catalog: &Catalog, nested: bool, sho
     rows
 }
 
-/// What was said, and when. A clock that was set back makes nothing last longer.
+/// Reads what was reported within the hour. Entries from the future, after the clock was set back, are dropped.
 fn within_the_hour(file: &Path, now: Timestamp) -> BTreeMap<String, Timestamp> {
     let said = files::read_own(file, LONGEST).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut said: BTreeMap<String, Timestamp> = said.unwrap_or_default();
@@ -71,21 +87,24 @@ fn within_the_hour(file: &Path, now: Timestamp) -> BTreeMap<String, Timestamp> {
     said
 }
 
-/// What this verdict is about; none where a new terminal does not speak of it.
+/// Returns the problem of this verdict, or `None` if a new terminal does not report it.
 fn topic(checked: &Checked, catalog: &Catalog, shown: Shown) -> Option<Topic> {
     let row = &checked.row;
     if row.outcome() != Outcome::Fail && (shown == Shown::Fails || row.warning.is_none()) {
         return None;
     }
     if !matches!(row.verdict.kind, Kind::Unreachable | Kind::Blocked) {
-        // Without a value it is about the store, and the words tell which.
+        // Without a value the problem is the store, and the words identify it.
         let what = checked.print.as_ref().unwrap_or(&row.verdict.words);
-        return Some(Topic { key: format!("{:?} {} {what}", row.verdict.kind, row.name), everybody: true });
+        return Some(Topic {
+            key: format!("{:?} {} {what}", row.verdict.kind, row.name),
+            audience: Audience::TopLevel,
+        });
     }
     let host = match &row.verdict.cause {
         Some(Cause::NoResponse { host, .. }) => host.clone(),
         Some(Cause::NotAsked { why }) => why.clone(),
         _ => catalog.get(&row.provider).map(crate::provider::Provider::host).unwrap_or_default(),
     };
-    Some(Topic { key: format!("{:?} {host}", row.verdict.kind), everybody: false })
+    Some(Topic { key: format!("{:?} {host}", row.verdict.kind), audience: Audience::First })
 }

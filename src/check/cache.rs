@@ -1,4 +1,4 @@
-//! What a run takes from memory instead of asking, and what it leaves there.
+//! The verdict cache of a run: which findings it uses instead of asking, and which it saves.
 
 use std::time::{Duration, Instant};
 
@@ -13,8 +13,8 @@ use crate::report::{Kind, Verdict, ago};
 use crate::secret::Secret;
 use crate::state::{CachedVerdict, REJECTED_BACK_OFF};
 
-/// A new terminal does not repeat a login that the vault answered for so long: each one counts as a use of the client
-/// secret, or towards the lock.
+/// How long a new terminal does not repeat a login that the vault answered: each login uses up the client secret or counts
+/// toward the lockout.
 const LOGIN_BACK_OFF: Duration = Duration::from_secs(600);
 
 /// How a value is verified.
@@ -22,15 +22,15 @@ const LOGIN_BACK_OFF: Duration = Duration::from_secs(600);
 pub(super) enum Method {
     /// With a request that changes nothing.
     Request,
-    /// With a login, which counts as a use or a failure.
+    /// With a login, which the vault counts.
     Login,
 }
 
-/// Where a finding comes from.
+/// A finding and where it comes from.
 pub(super) enum Answered {
-    /// The provider was asked since this run began.
+    /// The provider answered after this run began.
     Asked(Finding),
-    /// The provider was asked earlier.
+    /// The provider answered earlier.
     Cached(Finding),
     /// Another raxx has been trying the same login for some time.
     Busy,
@@ -46,7 +46,7 @@ impl Answered {
         match self {
             Answered::Asked(finding) | Answered::Cached(finding) => finding,
             Answered::Busy => {
-                let words = "not asked: another raxx has been trying the same log-in for some time";
+                let words = "not checked: another raxx process is still trying the same login";
                 Finding::new(Kind::Unreachable, words)
             }
         }
@@ -54,8 +54,8 @@ impl Answered {
 }
 
 impl Run<'_> {
-    /// Runs `ask` until `end` at most, unless this mode takes the finding from the cache, and caches the result. The first of
-    /// `parts` is the row's name.
+    /// Returns the cached finding if this mode allows it; otherwise runs `ask` with the deadline `end` and caches the result.
+    /// The first of `parts` is the row's name.
     pub(super) async fn remembered(
         &self,
         parts: &[&str; 4],
@@ -78,10 +78,10 @@ impl Run<'_> {
         let mut flight = None;
         let mut began = Timestamp::now();
         let asking = async {
-            // A login is never tried twice at the same time; for the rest only a terminal's hook waits for another one,
-            // so that `raxx check` keeps its deadline.
+            // Two processes never try a login at the same time. For a request only the hook waits for another process, so that
+            // `raxx check` keeps its deadline.
             if self.mode == Mode::Hook || method == Method::Login {
-                // Not forever: a raxx that was stopped by ^Z holds its lock. The one that asks may doubt what it hears.
+                // The wait has a limit, because a raxx stopped by ^Z keeps its lock. It includes the time for a second check.
                 let left = end.saturating_duration_since(Instant::now());
                 let wait = (left / 2 + provider.doubt.unwrap_or_default()).min(left * 3 / 4);
                 match tokio::time::timeout(wait, state.flight(&print)).await {
@@ -90,11 +90,11 @@ impl Run<'_> {
                     Err(_) => {}
                 }
                 if let Some(cached) = state.recall(&print) {
-                    // Another process asked since this run began: that is as fresh as asking now.
+                    // Another process got this answer after this run began, so it is current.
                     if cached.began >= self.began && cached.age().is_some() && !cached.doubtful {
                         return Err(Answered::Asked(Finding::from(&cached)));
                     }
-                    // Or was rejected while this one waited.
+                    // Or another process got a rejection while this one waited.
                     if let Some(finding) = self.still_good(&cached, method).filter(|_| self.mode == Mode::Hook) {
                         return Err(Answered::Cached(finding));
                     }
@@ -109,7 +109,7 @@ impl Run<'_> {
             Ok(Err(known)) => known,
             Ok(Ok(mut finding)) => {
                 let before = state.recall(&print);
-                // A mangled paste is not the provider's fault.
+                // A rejection of a mangled paste is never doubted.
                 let trusted = method == Method::Request
                     && secret.paste_artifact().is_none()
                     && before.as_ref().is_some_and(CachedVerdict::is_trusted);
@@ -117,7 +117,7 @@ impl Run<'_> {
                 let believes = !matches!(self.mode, Mode::Hook | Mode::Daily);
                 if let Some(wait) = doubt.filter(|_| !believes) {
                     tokio::time::sleep(wait).await;
-                    // Another process asked in the meantime, for all of them.
+                    // Another process has checked again in the meantime.
                     if let Some(cached) = state.recall(&print).filter(|c| c.began > began && !c.doubtful) {
                         return Answered::Asked(Finding::from(&cached));
                     }
@@ -135,26 +135,26 @@ impl Run<'_> {
         }
     }
 
-    /// The cached finding, if a new terminal does not ask again.
+    /// Returns the cached finding if a new terminal can use it instead of asking.
     fn still_good(&self, cached: &CachedVerdict, method: Method) -> Option<Finding> {
         let cached = cached.rejection().unwrap_or(cached);
         let Verdict { kind, expires, http_status, .. } = &cached.verdict;
         let now = Timestamp::now();
         let age = cached.age()?;
         let login = method == Method::Login && age < LOGIN_BACK_OFF;
-        let holds = match kind {
+        let is_current = match kind {
             Kind::Rejected | Kind::Malformed => !cached.doubtful && age < REJECTED_BACK_OFF,
-            // A date that has come since is the provider's to judge.
+            // If the expiry has passed since, the provider decides.
             Kind::Valid => expires.is_none_or(|at| at > now) && (login || age < self.config.recheck_after),
-            // What blocked the request let nothing through that would count.
+            // A blocked login did not reach the vault, so it does not count.
             Kind::Blocked => false,
             _ => (cached.back_off && age < REJECTED_BACK_OFF) || (login && http_status.is_some()),
         };
         let mut finding = Finding::from(cached);
         if *kind != Kind::Valid {
-            finding.verdict.words += &format!(", asked {}", ago(age, now));
+            finding.verdict.words += &format!(", checked {}", ago(age, now));
         }
-        holds.then_some(finding)
+        is_current.then_some(finding)
     }
 }
 
@@ -164,7 +164,7 @@ impl From<&CachedVerdict> for Finding {
     }
 }
 
-/// What a verdict is remembered under, beside the value: another account's answer is another verdict.
+/// Returns what a cached verdict is keyed by besides the value. The account is part of it: its answers can differ.
 pub(crate) fn fingerprint_parts<'a>(credential: &'a Credential, first: &'a Ask) -> [&'a str; 4] {
     [&credential.name, &credential.provider, first.url.as_str(), credential.account_id.as_deref().unwrap_or_default()]
 }

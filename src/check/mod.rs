@@ -1,6 +1,6 @@
-//! One run: every credential is found and asked about, all at the same time.
+//! A run: finds the value of every credential and verifies all of them at the same time.
 //!
-//! Each verdict comes out as a [`Checked`] as soon as it is known: its row goes on to the report, its value to the glue.
+//! Each verdict is passed on as a [`Checked`] as soon as it is known: its row to the report, its value to the shell.
 
 pub(crate) mod announced;
 mod cache;
@@ -27,38 +27,38 @@ use crate::source::{Stored, environment, stored, without_value};
 use crate::state::{CachedVerdict, State};
 use crate::store::{Store, StoreError};
 
-/// Who asks.
+/// What a run is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// `raxx check`: what this environment holds, asked afresh.
+    /// `raxx check`: verifies the values of this environment, without the cache.
     Check,
-    /// The daily check: as `Check`, and a rejection may be doubted.
+    /// The daily check: like `Check`, but a surprising rejection is verified twice.
     Daily,
-    /// `raxx load`: as `Check`, and a value of the store takes the place of a bad one of the environment.
+    /// `raxx load`: like `Check`, but a good value in the store replaces a bad one in the environment.
     Load,
-    /// A new terminal: as `Load`, with memory.
+    /// A new terminal: like `Load`, with the cache.
     Hook,
 }
 
-/// What is known of one credential.
+/// The result for one credential.
 pub(crate) struct Checked {
     pub row: Row,
-    /// A value that may be exported: one that no provider rejected.
+    /// The value, if it can be exported: it is not rejected or malformed.
     pub good: Option<Good>,
-    /// Whether the provider was asked for this very run.
+    /// Whether the provider was asked for this run.
     pub live: bool,
-    /// A keyed hash of the value, where there is one and a state directory with the key.
+    /// A keyed hash of the value, if there is a value and a state directory with the key.
     pub print: Option<String>,
 }
 
-/// A value that may be exported.
+/// A value that can be exported.
 pub(crate) struct Good {
     pub secret: Secret,
-    /// The environment has it already.
+    /// Whether the environment already has it.
     pub in_environment: bool,
 }
 
-/// All that a run needs.
+/// Everything that a run needs.
 pub(crate) struct Run<'a> {
     pub config: &'a Config,
     pub catalog: &'a Catalog,
@@ -95,18 +95,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// How many rows the report will have.
+    /// Returns the number of rows in the report.
     pub(crate) fn len(&self) -> usize {
         self.credentials.len() + usize::from(self.vault.is_some())
     }
 
-    /// The rows' names, in order.
+    /// Returns the names of the rows, in order.
     pub(crate) fn names(&self) -> Vec<&str> {
         let names = self.credentials.iter().map(|c| c.name.as_str());
         names.chain(self.vault.map(|_| VAULT_ROW)).collect()
     }
 
-    /// Runs all checks at once. `each` gets every verdict with its place in the configured order.
+    /// Runs all checks at the same time and calls `each` with every result and its position in the configured order.
     pub(crate) async fn checks(&self, each: &mut dyn FnMut(usize, Checked)) {
         let mut running: FuturesUnordered<LocalBoxFuture<'_, (usize, Checked)>> = FuturesUnordered::new();
         let mut without: Vec<(usize, &Credential)> = Vec::new();
@@ -121,7 +121,7 @@ impl<'a> Run<'a> {
         if let Some(vault) = self.vault {
             running.push(async move { (self.credentials.len(), self.vault(vault).await) }.boxed_local());
         }
-        // The store is asked for all at once and while the environment's values are already on their way.
+        // One read of the store covers all credentials, while the values of the environment are being verified.
         let wanted: Vec<&Credential> = without.iter().map(|(_, c)| *c).collect();
         let mut reading = stored(self.store, &wanted, self.store_limit).boxed_local().fuse();
         let mut read = wanted.is_empty();
@@ -148,13 +148,13 @@ impl<'a> Run<'a> {
         if !checked.row.verdict.kind.is_bad() || credential.store.is_none() {
             return checked;
         }
-        // A stale environment (an old pane, a tmux server) against the store: another value there may be the rotated one.
+        // The environment can be stale (an old pane, a tmux server): a different value in the store can be the rotated one.
         let limit = self.store_limit.min(end.saturating_duration_since(Instant::now()));
         let mut found = stored(self.store, &[credential], limit).await;
         let Some(Stored::Value(secret)) = found.pop() else { return checked };
         let name = credential.store.as_ref().map_or(self.store, |item| self.store.backend_for(item)).name();
         if value.is_ok_and(|value| value == secret) {
-            // A new shell gets it from there again.
+            // Setting the variable again does not help: a new shell loads the same value.
             if checked.row.verdict.kind == Kind::Malformed {
                 checked.row.verdict.hint = None;
             }
@@ -163,42 +163,42 @@ impl<'a> Run<'a> {
         let mut better = self.validated(credential, secret, name, end).await;
         if better.row.outcome() != Outcome::Pass {
             if better.row.verdict.kind == Kind::Unreachable && Instant::now() >= end {
-                let other = "has another value, which could not be checked in time";
+                let other = "has a different value, which could not be verified in time";
                 checked.row.verdict.hint = Some(format!("the {name} {other}"));
                 checked.row.next = next_command(Kind::Unreachable, &credential.name, &credential.provider);
-                // It may be the rotated one.
+                // The stored value can be the rotated one.
                 checked.row.rotate_via = None;
             }
             return checked;
         }
         match self.mode {
             Mode::Check | Mode::Daily => {
-                checked.row.verdict.hint = Some(format!("the {name} has another value, which works"));
+                checked.row.verdict.hint = Some(format!("the {name} has a different value, which works"));
                 checked.row.next = Some(load(credential));
-                // There is a good value: nobody needs to rotate.
+                // The stored value works, so nothing needs to be rotated.
                 checked.row.rotate_via = None;
                 checked
             }
             Mode::Load | Mode::Hook => {
-                better.row.verdict.words += &format!(", from the {name} (the one in this shell was bad)");
+                better.row.verdict.words += &format!(", from the {name} (the value in this shell was bad)");
                 better
             }
         }
     }
 
-    /// Asks about the shell's own value. What other programs would send with a line end or spaces around it is not the value
-    /// that was asked about: a check says so, and a shell gets the bare one.
+    /// Verifies the shell's own value without a newline or spaces around it. Other programs would send those, so a check
+    /// reports them, and `raxx load` and the hook replace the variable.
     async fn of_shell(&self, credential: &Credential, secret: &Secret, end: Instant) -> Checked {
-        let only_looks = matches!(self.mode, Mode::Check | Mode::Daily);
-        if secret.was_trimmed() && only_looks && secret.stand_in().is_none() {
+        let reports_only = matches!(self.mode, Mode::Check | Mode::Daily);
+        if secret.was_trimmed() && reports_only && secret.stand_in().is_none() {
             return mangled(credential, secret, "not a token: ends with a newline");
         }
         let mut checked = self.validated(credential, secret.clone(), ENVIRONMENT, end).await;
         match (&mut checked.good, secret.without_spaces()) {
-            (Some(_), Some(_)) if only_looks && checked.row.verdict.kind == Kind::Valid => {
-                mangled(credential, secret, "not a token: works only without the spaces at its ends")
+            (Some(_), Some(_)) if reports_only && checked.row.verdict.kind == Kind::Valid => {
+                mangled(credential, secret, "not a token: starts or ends with a space (without it the token works)")
             }
-            (Some(good), Some(bare)) if !only_looks => {
+            (Some(good), Some(bare)) if !reports_only => {
                 *good = Good { secret: bare, in_environment: false };
                 checked
             }
@@ -207,7 +207,7 @@ impl<'a> Run<'a> {
     }
 
     async fn of_store(&self, credential: &Credential, value: Stored) -> Checked {
-        // Of two stores behind one another, the one that gave it.
+        // If the store falls back to another one, the name of the one that has the value.
         let from = credential.store.as_ref().map_or(self.store, |item| self.store.backend_for(item)).name();
         match value {
             Stored::Value(secret) => self.validated(credential, secret, from, self.end()).await,
@@ -223,35 +223,35 @@ impl<'a> Run<'a> {
         Checked { row, good: None, live: why != Some(&StoreError::TimedOut), print: None }
     }
 
-    /// Proves a value that is not in any source yet. Always asks; the deadline is the configuration's.
-    pub(crate) async fn prove(&self, credential: &Credential, secret: &Secret) -> Row {
+    /// Verifies a value that is not in any source yet, without the cache, with the deadline of the configuration.
+    pub(crate) async fn verify(&self, credential: &Credential, secret: &Secret) -> Row {
         self.validated(credential, secret.clone(), "input", self.end()).await.row.cleaned()
     }
 
-    /// Forgets what was said of a value that a person stores unchecked: it must not be held back, and a first rejection is
-    /// doubted.
+    /// Clears the cached verdict of a value that a person stores unverified, so that it is exported, and marks it as trusted,
+    /// so that its first rejection is verified twice.
     pub(crate) fn trust(&self, credential: &Credential, secret: &Secret) {
-        let provider = self.catalog.get(&credential.provider).expect("the catalog is checked against the list");
+        let provider = self.catalog.get(&credential.provider).expect("every provider that is used exists");
         let first = provider.first(credential.account_id.as_deref(), &|prefix| secret.expose().starts_with(prefix));
         if let (Some(state), Ok(first)) = (self.state, first) {
             let print = state.fingerprint(&fingerprint_parts(credential, &first), secret);
             state.forget(&print);
-            // If the disk is full, only the trust is lost; the value is still stored.
+            // If the disk is full, only the mark is lost; the value is still stored.
             let _ = state.remember(&print, &CachedVerdict::unchecked(&credential.name));
         }
     }
 
-    /// When a credential that is begun with now must be done.
+    /// Returns the deadline for a check that starts now.
     fn end(&self) -> Instant {
         Instant::now() + self.config.timeout
     }
 
-    /// Asks the provider about a value, until `end` at most.
+    /// Verifies a value with its provider, with the deadline `end`.
     async fn validated(&self, credential: &Credential, secret: Secret, source: &str, end: Instant) -> Checked {
         if let Some(what) = secret.stand_in() {
             return malformed(credential, Malformed::StandIn(what), source);
         }
-        let provider = self.catalog.get(&credential.provider).expect("the catalog is checked against the list");
+        let provider = self.catalog.get(&credential.provider).expect("every provider that is used exists");
         let account = credential.account_id.as_deref();
         let token = |prefix: &str| secret.expose().starts_with(prefix);
         let begun = Instant::now();
@@ -269,9 +269,9 @@ impl<'a> Run<'a> {
         };
         let live = answered.is_live();
         let mut row = self.row(&credential.name, &credential.provider, answered.finding());
-        if let (Kind::Rejected, Some(paste_artifact)) = (row.verdict.kind, secret.paste_artifact()) {
+        if let (Kind::Rejected, Some(artifact)) = (row.verdict.kind, secret.paste_artifact()) {
             row.verdict.kind = Kind::Malformed;
-            row.verdict.words += &format!("; {paste_artifact}");
+            row.verdict.words += &format!("; {artifact}");
             row.next = next_command(row.verdict.kind, &row.name, &row.provider);
         }
         row.latency = live.then(|| begun.elapsed());
@@ -283,7 +283,7 @@ impl<'a> Run<'a> {
             set_again(&mut row, credential, source);
         }
         let exportable = !row.verdict.kind.is_bad();
-        // A shell that has a line end after the value gets the bare one.
+        // A variable that ends with a newline is exported again without it.
         let in_environment = source == ENVIRONMENT && !secret.was_trimmed();
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
         Checked { row, good: exportable.then_some(Good { secret, in_environment }), live, print }
@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
 
     async fn vault(&self, vault: &Infisical) -> Checked {
         let rotate_via = vault.rotate_via.clone();
-        let provider = self.catalog.get("infisical").expect("it is built in");
+        let provider = self.catalog.get("infisical").expect("Infisical is built in");
         let address = match infisical::address(&vault.base_url) {
             Ok(address) => address,
             Err(why) => return plain_row(Kind::Malformed, why),
@@ -304,18 +304,19 @@ impl<'a> Run<'a> {
             Access::NotSet(words) => return plain_row(Kind::NotConfigured, words),
             Access::Malformed(name, why) => {
                 let mut checked = plain_row(Kind::Malformed, format!("{name} is {why}"));
-                checked.row.verdict.hint =
-                    Some(why.hint().map_or_else(|| format!("set {name} again, whole and on one line"), String::from));
+                checked.row.verdict.hint = Some(
+                    why.hint().map_or_else(|| format!("set {name} again: the whole value, on one line"), String::from),
+                );
                 return checked;
             }
-            Access::Token(secret) => (token(&secret).expect("its path needs nothing"), secret, None),
+            Access::Token(secret) => (token(&secret).expect("its path needs no account id"), secret, None),
             Access::Login { id, secret } => {
-                // Without a memory nothing keeps every new terminal from failing again, which locks the identity.
+                // Without the cache every new terminal would repeat a failing login, which locks the identity.
                 if self.mode == Mode::Hook && self.state.is_none() {
-                    let words = "not asked by a new terminal: there is no state directory to remember the answer in";
+                    let words = "not checked by new terminals: there is no state directory to cache the answer in";
                     return plain_row(Kind::NotConfigured, words.into());
                 }
-                let first = provider.probe("login", None).expect("it is built in");
+                let first = provider.probe("login", None).expect("Infisical is built in");
                 (first, secret, Some(id))
             }
         };
@@ -329,10 +330,10 @@ impl<'a> Run<'a> {
         let live = answered.is_live();
         let mut row = self.row(VAULT_ROW, "infisical", answered.finding());
         let print = self.state.map(|state| state.fingerprint(&["said"], &secret));
-        // The built-in address may be anybody's but this vault's.
+        // The default address is wrong for a self-hosted vault.
         if row.verdict.kind == Kind::Rejected && provider.host().ends_with(".infisical.com") {
             row.verdict.hint = Some(format!(
-                "asked at {}; if the vault is elsewhere: base_url under [vault.infisical]",
+                "checked at {}; if your vault is elsewhere, set base_url under [vault.infisical]",
                 provider.host()
             ));
         }
@@ -343,13 +344,13 @@ impl<'a> Run<'a> {
         Checked { row, good: None, live, print }
     }
 
-    /// A row with what an answer says. The provider's clock counts, where it is known.
+    /// Returns the row of a finding. Its dates are compared with the provider's clock if that is known.
     fn row(&self, name: &str, provider: &str, finding: Finding) -> Row {
-        let Finding { verdict, told_at, owner, back_off: _ } = finding;
+        let Finding { verdict, answered_at, owner, back_off: _ } = finding;
         let mut row = Row::of(name, provider, verdict);
         row.owner = owner;
         if let (Kind::Valid, Some(end)) = (row.verdict.kind, row.verdict.expires) {
-            let now = told_at.unwrap_or_else(Timestamp::now);
+            let now = answered_at.unwrap_or_else(Timestamp::now);
             let ends = format!("expires {}", distance(now, end));
             row.verdict.words += &format!(", {ends}");
             row.warning = ends_soon(now, end, self.config.warn_before(name)).then_some(ends);
@@ -374,7 +375,7 @@ fn malformed(credential: &Credential, why: Malformed, source: &str) -> Checked {
     Checked { row, good: None, live: true, print: None }
 }
 
-/// A variable with a good value and something around it.
+/// A variable whose value works but has whitespace around it.
 fn mangled(credential: &Credential, secret: &Secret, words: &str) -> Checked {
     let mut row = Row::new(&credential.name, &credential.provider, Kind::Malformed, words);
     row.source = Some(ENVIRONMENT.into());
@@ -388,10 +389,10 @@ fn load(credential: &Credential) -> String {
     format!("raxx load {}", credential.name)
 }
 
-/// How a mangled value is put right, where it came from.
+/// Says how to fix a malformed value in the environment.
 fn set_again(row: &mut Row, credential: &Credential, source: &str) {
     if source == ENVIRONMENT {
-        row.verdict.hint = Some(format!("set {} again, whole and on one line", credential.name));
+        row.verdict.hint = Some(format!("set {} again: the whole value, on one line", credential.name));
         row.next = row.next.take().filter(|_| credential.store.is_some());
     }
 }

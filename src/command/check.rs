@@ -19,7 +19,7 @@ use crate::cli::CheckArgs;
 use crate::config;
 use crate::process::{TerminationSignals, block_on, print, say, write_whole};
 use crate::report::prometheus;
-use crate::report::{Cause, Report, Shown};
+use crate::report::{Cause, Colors, Report, Shown};
 use crate::schedule;
 use crate::state::history;
 use crate::text::output;
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
             // Show what makes it fail.
             (true, true) => Shown::FailsAndWarnings,
         };
-        print(&report.text(choice != anstream::ColorChoice::Never, shown))?;
+        print(&report.text(choice.into(), shown))?;
     }
     warn_unsaved(if args.alert || args.if_due.is_some() {
         history::record_unattended(&config::place(), &report.rows, began, report.checked_at)
@@ -178,7 +178,7 @@ fn is_dumb() -> bool {
 struct Progress {
     all: MultiProgress,
     lines: Vec<ProgressBar>,
-    styled: bool,
+    colors: Colors,
     _no_echo: Option<NoEcho>,
 }
 
@@ -221,14 +221,14 @@ impl Progress {
                 line
             })
             .collect();
-        let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
-        Progress { all, lines, styled, _no_echo: NoEcho::begin() }
+        let colors = anstream::AutoStream::choice(&io::stderr()).into();
+        Progress { all, lines, colors, _no_echo: NoEcho::begin() }
     }
 
     fn done(&self, i: usize, checked: &Checked) {
         let line = &self.lines[i];
         line.set_style(ProgressStyle::with_template("{msg}").expect("a constant"));
-        line.finish_with_message(output::for_people(&checked.row.lines(self.styled)).into_owned());
+        line.finish_with_message(output::for_people(&checked.row.lines(self.colors)).into_owned());
     }
 
     /// Clears the lines, for the report.

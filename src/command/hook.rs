@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::save_last_validated;
 use super::session::Session;
-use crate::check::announced;
+use crate::check::announced::{self, Nesting};
 use crate::check::{Checked, Mode};
 use crate::config;
 use crate::process::{block_on, detach, write_whole};
@@ -18,7 +18,7 @@ use crate::state::history;
 
 /// # Errors
 /// A terminal on stdout; every other error is reported by the code it prints.
-pub(crate) fn run(nested: bool) -> Result<ExitCode> {
+pub(crate) fn run(nesting: Nesting) -> Result<ExitCode> {
     if io::stdout().is_terminal() {
         bail!("raxx hook is for the shell integration; type: raxx check");
     }
@@ -28,14 +28,14 @@ pub(crate) fn run(nested: bool) -> Result<ExitCode> {
     if detach() {
         return Ok(ExitCode::SUCCESS);
     }
-    match validated(nested) {
+    match validated(nesting) {
         Ok(code) => write_whole(&code)?,
         Err(why) => write_whole(&say_lines(&format!("raxx: {why:#}")))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn validated(nested: bool) -> Result<Code> {
+fn validated(nesting: Nesting) -> Result<Code> {
     let session = Session::new()?;
     if !session.config.check_in_terminals {
         return Ok(Code::default());
@@ -56,7 +56,7 @@ fn validated(nested: bool) -> Result<Code> {
     let _ = history::record(&config::place(), &live, run.began, report.checked_at);
     session.prune(None);
     let shown = if session.config.warn_in_terminals { Shown::FailsAndWarnings } else { Shown::Fails };
-    let rows = block_on(announced::news(&found, run.catalog, nested, shown))?;
+    let rows = block_on(announced::news(&found, run.catalog, nesting, shown))?;
     let said = Report { rows, ..report }.condensed(shown);
     Ok(snippet(&found, &said))
 }

@@ -169,7 +169,7 @@ async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidat
         }
         // Only a rejected value is replaced. An outage or a missing permission does not make it bad.
         let dead =
-            !no_check && matches!(run.prove(credential, &held).await.verdict.kind, Kind::Rejected | Kind::Malformed);
+            !no_check && matches!(run.verify(credential, &held).await.verdict.kind, Kind::Rejected | Kind::Malformed);
         if !dead {
             say(&format!(
                 "raxx: {name}: the {} already has a different value, which was kept",
@@ -184,7 +184,7 @@ async fn import(run: &Run<'_>, credential: &Credential, candidates: Vec<Candidat
         if no_check {
             run.trust(credential, &secret);
         } else {
-            let row = run.prove(credential, &secret).await;
+            let row = run.verify(credential, &secret).await;
             if row.verdict.kind != Kind::Valid {
                 say(&format!(
                     "raxx: {name} from {place} was not stored: {} — {}",

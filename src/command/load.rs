@@ -33,9 +33,9 @@ pub(crate) fn run(args: &LoadArgs) -> Result<ExitCode> {
     let run = session.run_of(Mode::Load, &args.names)?;
 
     let (report, checked) = block_on(collect(&run, false))??;
-    let styled = anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never;
+    let colors = anstream::AutoStream::choice(&io::stderr()).into();
     if !report.rows.is_empty() {
-        say_styled(report.text(styled, Shown::All).trim_end());
+        say_styled(report.text(colors, Shown::All).trim_end());
     }
     if report.unfinished > 0 {
         say(&format!("raxx: interrupted: {} not checked, nothing exported", report.unfinished));

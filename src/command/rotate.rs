@@ -82,7 +82,7 @@ pub(crate) fn run(args: &RotateArgs) -> Result<ExitCode> {
             let Decision::Store(row) = decision else { return Ok(ExitCode::FAILURE) };
             let good = row.as_ref().filter(|row| row.verdict.kind == Kind::Valid && !webhook);
             if let (Some(old), Some(row)) = (&old, good) {
-                compare(row, &run.prove(credential, old).await);
+                compare(row, &run.verify(credential, old).await);
             }
             // Read before the value is stored: nothing waits after that, so that no signal separates the store from what the
             // person is told and the shell gets.

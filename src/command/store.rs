@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::session::{Session, recheck_command, reload_command};
 use super::warn_unsaved;
-use crate::alert::slack::prove_webhook;
+use crate::alert::slack::verify_webhook;
 use crate::check::{Mode, Run};
 use crate::cli::{Caller, StoreArgs, ValueArgs};
 use crate::config::{self, Config, Credential, secret_variables};
@@ -183,7 +183,7 @@ pub(super) async fn verified(
         let row = if is_webhook(run.config, credential) {
             verify_webhook(run, credential, secret).await?
         } else {
-            run.prove(credential, secret).await
+            run.verify(credential, secret).await
         };
         let nap = nap(asked, begun.elapsed(), patience);
         let (Kind::Rejected, Some(nap)) = (row.verdict.kind, nap) else { break row };
@@ -196,7 +196,7 @@ pub(super) async fn verified(
     shown.rotate_via = None;
     shown.next = None;
     shown.warning = None;
-    say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never));
+    say_styled(&shown.lines(anstream::AutoStream::choice(&std::io::stderr()).into()));
     let (stored, question) = match row.verdict.kind {
         Kind::Valid => return Ok(Decision::Store(Some(Box::new(row)))),
         Kind::Rejected | Kind::Malformed => {
@@ -234,7 +234,7 @@ pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
 /// Verifies a webhook's address, which is not a token that a provider can check.
 async fn verify_webhook(run: &Run<'_>, credential: &Credential, secret: &Secret) -> Result<Row> {
     let client = Client::new().map_err(|fault| anyhow::anyhow!("{fault}"))?;
-    Ok(prove_webhook(&client, &credential.name, secret, run.config.timeout).await)
+    Ok(verify_webhook(&client, &credential.name, secret, run.config.timeout).await)
 }
 
 #[cfg(test)]

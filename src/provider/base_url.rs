@@ -1,34 +1,34 @@
-//! An address that tokens are sent to.
+//! Validation of the addresses that tokens are sent to.
 
 use url::{Host, Url};
 
 /// Checks an address that tokens are sent to: https, or http on loopback; no user info, query or fragment.
 ///
 /// # Errors
-/// What is wrong with it, without the address, any part of which may be a secret in the wrong place.
+/// What is wrong. The address is not repeated: any part of it can be a secret that was pasted in the wrong place.
 pub(crate) fn base_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text).map_err(|_| "base_url is not an address: write it like https://api.example.com")?;
+    let url = Url::parse(text).map_err(|_| "base_url is not a URL: use the form https://api.example.com")?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err("base_url contains a user name or password: remove them".into());
+        return Err("base_url contains a user name or password: remove it".into());
     }
     let loopback = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        None => return Err("base_url does not name a host: write it like https://api.example.com".into()),
+        None => return Err("base_url does not name a host: use the form https://api.example.com".into()),
     };
     match url.scheme() {
         "https" => {}
         "http" if loopback => {}
-        _ => return Err("base_url must be https: tokens are sent there (http only on loopback)".into()),
+        _ => return Err("base_url must use https (http is allowed on loopback only)".into()),
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err("base_url contains a ? or #: it is only the part before the path".into());
+        return Err("base_url contains a ? or #: give only the part before the path".into());
     }
     Ok(url)
 }
 
-/// Checks the vault's address. The Infisical CLI's form ends in `/api`, which is part of each path here.
+/// Checks the vault's address. A trailing `/api`, as the Infisical CLI writes it, is removed: here it is part of each path.
 ///
 /// # Errors
 /// As [`base_url`].
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_go_to_https_or_loopback_alone() {
+    fn only_https_and_loopback_are_accepted() {
         for good in ["https://api.example.com/v4", "http://127.0.0.1:8080", "http://[::1]:1", "http://localhost:9/x"] {
             base_url(good).unwrap();
         }

@@ -1,11 +1,11 @@
-//! All providers, and what an answer of one of them means.
+//! All providers, and the classification of their answers.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use url::Url;
 
-use super::classify::{Said, Sent, unexpected};
+use super::classify::{Sent, Template, unexpected};
 use super::rule::Rule;
 use super::table::{Mistake, ProviderTable};
 use super::{Answer, Finding, Provider, Step};
@@ -13,7 +13,7 @@ use crate::report::{Kind, Verdict};
 
 const CATALOG: &str = include_str!("providers.toml");
 
-/// All providers, and the rules that hold for each of them.
+/// All providers, and the rules that apply to each of them.
 #[derive(Debug, Clone)]
 pub(crate) struct Catalog {
     providers: BTreeMap<String, Provider>,
@@ -22,7 +22,7 @@ pub(crate) struct Catalog {
 }
 
 impl Catalog {
-    /// `src/providers.toml`, with this vault's address.
+    /// Returns the providers of `providers.toml`, with the address of this vault.
     pub(crate) fn built_in(vault: &Url) -> Catalog {
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -43,17 +43,17 @@ impl Catalog {
         Catalog { providers, preconditions: form.preconditions, fallback: form.fallback }
     }
 
-    /// Has a built-in provider asked at another address.
+    /// Changes the address of a built-in provider.
     pub(crate) fn move_to(&mut self, id: &str, base: &Url) {
         if let Some(provider) = self.providers.get_mut(id) {
             *provider = provider.at(base);
         }
     }
 
-    /// Puts a user's table over the built-in one, or adds it.
+    /// Merges a user's table into the provider of this name, or adds a provider.
     ///
     /// # Errors
-    /// What makes no sense in it, and where.
+    /// The first mistake in the table, and where it is.
     pub(crate) fn merge(&mut self, id: &str, table: &ProviderTable) -> Result<(), Mistake> {
         let merged = match self.providers.get(id) {
             Some(provider) => provider.clone().with(table)?,
@@ -71,24 +71,25 @@ impl Catalog {
         self.providers.keys().map(String::as_str)
     }
 
-    /// What this answer of `provider` says of the value that was sent. What it repeats of it is not passed on.
+    /// Returns what this answer of `provider` means for the value that was sent. If the answer repeats the value, it is removed
+    /// from the words.
     pub(crate) fn classify(&self, provider: &Provider, answer: &Answer, sent: &Sent<'_>) -> Step {
         let json = answer.json();
         let json = json.as_deref();
         let mut rules = self.preconditions.iter().chain(&provider.rules).chain(&self.fallback);
-        let Some(rule) = rules.find(|rule| rule.holds(answer, json, sent)) else {
+        let Some(rule) = rules.find(|rule| rule.matches(answer, json, sent)) else {
             let finding = unexpected(provider, answer, json);
-            // A value that was recognized is not called bad by an answer that does not say why.
-            return match (finding.verdict.kind, sent.before) {
-                (Kind::Refused, Some(Kind::Limited)) => Step::Before,
+            // The provider recognized the value: an answer without a reason does not change that.
+            return match (finding.verdict.kind, sent.previous) {
+                (Kind::Refused, Some(Kind::Limited)) => Step::KeepPrevious,
                 _ => Step::Done(finding),
             };
         };
-        let said = Said { provider, answer, json, sent };
-        let hint = rule.hint.as_ref().map(|hint| said.fill(hint));
-        let words = rule.words.as_ref().map(|words| said.fill(words));
+        let template = Template { provider, answer, json, sent };
+        let hint = rule.hint.as_ref().map(|hint| template.fill(hint));
+        let words = rule.words.as_ref().map(|words| template.fill(words));
         let finding = match rule.kind {
-            Kind::Valid => said.accepted(words.unwrap_or_else(|| "valid".into())),
+            Kind::Valid => template.accepted(words.unwrap_or_else(|| "valid".into())),
             kind => {
                 let words = words.unwrap_or_else(|| format!("HTTP {}", answer.status));
                 let verdict = Verdict { hint, ..Verdict::new(kind, words) };
@@ -100,8 +101,10 @@ impl Catalog {
             Some(name) if new(&name) && provider.probe(name, sent.account_id).is_some() => {
                 Step::Then(name.into(), finding)
             }
-            // A value that was recognized is not called bad by an answer that decides nothing.
-            Some(_) if finding.verdict.kind == Kind::Rejected && sent.before == Some(Kind::Limited) => Step::Before,
+            // The provider recognized the value: a probe that cannot be sent does not make it a rejection.
+            Some(_) if finding.verdict.kind == Kind::Rejected && sent.previous == Some(Kind::Limited) => {
+                Step::KeepPrevious
+            }
             _ => Step::Done(finding),
         }
     }

@@ -1,64 +1,64 @@
-//! The words of a verdict: what a rule says, filled with what the provider said, and the dates that turn a PASS into a FAIL.
+//! The words of a verdict: a rule's template filled from the answer, and the dates that turn a PASS into a FAIL.
 
 use jiff::Timestamp;
 use serde_json::Value;
 use url::Url;
 
-use super::dates::{day, jwt_end, moment};
+use super::dates::{day, jwt_expiry, moment};
 use super::{Answer, Finding, JWT, Provider};
 use crate::report::{Kind, Verdict};
 use crate::text::foreign;
 
-/// GitHub has been seen to send the present moment instead of the expiry of some tokens
-/// (google/go-github#3708): a date this near to the answer's own says nothing.
+/// For some tokens GitHub sends the current time instead of the expiry (google/go-github#3708): a date this close to the
+/// answer's own date, in seconds, is ignored.
 const SAME_MOMENT: i64 = 60;
 
-/// What was sent, and to which probes before.
+/// What was sent, and to which probes.
 pub(crate) struct Sent<'a> {
     pub value: &'a str,
-    /// What else was sent that must not be shown.
+    /// Other secrets that were sent and must not be shown.
     pub also: Vec<&'a str>,
     pub account_id: Option<&'a str>,
     pub asked: &'a [Option<String>],
-    /// What the answer before this one would mean alone.
-    pub before: Option<Kind>,
+    /// The kind of the previous answer's finding.
+    pub previous: Option<Kind>,
 }
 
 impl Sent<'_> {
-    /// A provider's text for a line of the report, without what was sent.
+    /// Returns a provider's text for a line of the report, without the secrets that were sent.
     fn shown(&self, text: &str) -> String {
         let secrets: Vec<&str> = self.also.iter().copied().chain([self.value]).collect();
         foreign(text, &secrets)
     }
 }
 
-/// An answer, for the words that it fills.
-pub(super) struct Said<'a> {
+/// The answer that a rule's templates are filled from.
+pub(super) struct Template<'a> {
     pub(super) provider: &'a Provider,
     pub(super) answer: &'a Answer,
     pub(super) json: Option<&'a Value>,
     pub(super) sent: &'a Sent<'a>,
 }
 
-impl Said<'_> {
-    /// The words of a PASS, its expiry, and the FAIL that its dates may turn it into.
+impl Template<'_> {
+    /// Returns the finding for an accepted value: a PASS with its expiry, or a FAIL if the answer's dates say so.
     pub(super) fn accepted(&self, words: String) -> Finding {
-        let told = self.answer.date();
-        let now = told.unwrap_or_else(Timestamp::now);
+        let server_time = self.answer.date();
+        let now = server_time.unwrap_or_else(Timestamp::now);
         let date = |field: &Option<String>| match field.as_deref()? {
-            // What the value says of itself is no word of the provider: its past does not make a FAIL.
-            JWT => jwt_end(self.sent.value).filter(|end| *end > now),
+            // A date inside the value does not come from the provider: if it has passed, that is not a FAIL.
+            JWT => jwt_expiry(self.sent.value).filter(|expiry| *expiry > now),
             field => moment(field, self.answer, self.json, now),
         };
         if let Some(from) = date(&self.provider.not_before).filter(|from| *from > now) {
             let mut finding = Finding::new(Kind::Limited, format!("not valid before {}", day(from)));
             finding.verdict.hint =
-                Some("the token is good from that day on: wait, or use the one before it until then".into());
+                Some("the token works from that time on: wait, or use the previous token until then".into());
             return finding;
         }
         let expires = date(&self.provider.expires).filter(|e| (e.as_second() - now.as_second()).abs() >= SAME_MOMENT);
-        // By a clock that may be wrong no token is called expired.
-        let expires = expires.filter(|e| told.is_some() || *e > now);
+        // This machine's clock can be wrong: it alone never makes a token expired.
+        let expires = expires.filter(|e| server_time.is_some() || *e > now);
         if let Some(past) = expires.filter(|e| *e < now) {
             let mut finding = Finding::new(Kind::Rejected, format!("expired on {}", day(past)));
             finding.verdict.expires = Some(past);
@@ -72,13 +72,13 @@ impl Said<'_> {
         let who = text_at(&self.provider.identity);
         let owner = text_at(&self.provider.owner);
         let verdict = Verdict { expires, ..Verdict::new(Kind::Valid, who.unwrap_or(words)) };
-        Finding { verdict, told_at: told, owner, back_off: false }
+        Finding { verdict, answered_at: server_time, owner, back_off: false }
     }
 
     /// Fills `{status}`, `{host}`, `{label}`, `{location}` (its host), `{firewall}` (Cloudflare's `error code: 1010`),
     /// `{header:NAME}` and `{/json/pointer}`.
     pub(super) fn fill(&self, text: &str) -> String {
-        let Said { provider, answer, json, sent } = self;
+        let Template { provider, answer, json, sent } = self;
         let mut out = String::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -92,7 +92,7 @@ impl Said<'_> {
                 "location" => {
                     let location = answer.header("location").unwrap_or("nowhere");
                     let url = Url::parse(&format!("https://{}", answer.host)).and_then(|base| base.join(location));
-                    sent.shown(url.ok().as_ref().and_then(Url::host_str).unwrap_or("an address that is none"))
+                    sent.shown(url.ok().as_ref().and_then(Url::host_str).unwrap_or("an invalid address"))
                 }
                 "firewall" => {
                     let at = answer.body.find("error code: 10").unwrap_or(0);
@@ -114,28 +114,28 @@ impl Said<'_> {
     }
 }
 
-/// What an answer means that no rule is for.
+/// Returns the finding for an answer that no rule matches.
 pub(super) fn unexpected(provider: &Provider, answer: &Answer, json: Option<&Value>) -> Finding {
-    if matches!(answer.status, 401 | 403) && says_json(answer, json) && !came_through_a_proxy(answer) {
+    if matches!(answer.status, 401 | 403) && is_api_json(answer, json) && !came_through_a_proxy(answer) {
         let words = format!("HTTP {} from {}, which does not say why: probably expired", answer.status, provider.label);
         return Finding::new(Kind::Refused, words);
     }
     let what = match (answer.body.trim().is_empty(), json.is_some()) {
-        _ if answer.cut && answer.is_json() => "a response that is larger than 64 KiB",
+        _ if answer.truncated && answer.is_json() => "a response larger than 64 KiB",
         (true, _) => "an empty body",
-        (_, true) => "an answer that it does not usually give",
-        (_, false) => "a body that is not its JSON",
+        (_, true) => "an unexpected response",
+        (_, false) => "a body that is not JSON",
     };
     Finding::new(Kind::Unreachable, format!("HTTP {} with {what} from {}", answer.status, answer.host))
 }
 
-/// Whether it is of the content type of an API: JSON, or nothing that is called JSON.
-fn says_json(answer: &Answer, json: Option<&Value>) -> bool {
+/// Whether the answer looks like an API's: a JSON body, or an empty one with the content type of JSON.
+fn is_api_json(answer: &Answer, json: Option<&Value>) -> bool {
     json.is_some_and(|json| json.is_object() || json.is_array() || json.is_string())
         || (answer.body.trim().is_empty() && answer.is_json())
 }
 
-/// Whether a header names a proxy, a gateway or a filter on the way. Networks that providers put their own API behind are none.
+/// Whether a header names a proxy, a gateway or a filter. The networks that providers themselves use do not count.
 fn came_through_a_proxy(answer: &Answer) -> bool {
     const EDGES: [&str; 9] = [
         "varnish",
@@ -182,17 +182,17 @@ fn came_through_a_proxy(answer: &Answer) -> bool {
         "checkpoint",
         "mitm",
     ];
-    let strange = |(name, value): &(String, String)| {
+    let is_foreign = |(name, value): &(String, String)| {
         let value = value.to_ascii_lowercase();
         match name.to_ascii_lowercase().as_str() {
             "via" => value.split(',').any(|hop| !EDGES.iter().any(|edge| hop.contains(edge))),
             "server" | "proxy-agent" => SERVERS.iter().any(|proxy| value.contains(proxy)),
-            // A gateway that wants a login of its own.
+            // A gateway that requires its own login.
             "www-authenticate" => {
                 ["negotiate", "ntlm", "kerberos", "cloudflare-access"].iter().any(|scheme| value.starts_with(scheme))
             }
             name => PROXIES.iter().any(|proxy| name.starts_with(proxy)),
         }
     };
-    answer.headers.iter().any(strange)
+    answer.headers.iter().any(is_foreign)
 }

@@ -1,4 +1,4 @@
-//! The dates of an answer, in every form that providers write them.
+//! The dates in an answer, in every format that providers use.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,15 +13,14 @@ pub(super) fn day(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
-/// The date at a JSON pointer or in `header:NAME`.
-///
-/// What providers write for "never" is no date: 0, -1, the first moments of a calendar, the last year of one.
+/// Returns the date at a JSON pointer or in `header:NAME`, or `None` if it means "never": 0, -1, the first moment of a
+/// calendar, or its last year.
 pub(super) fn moment(field: &str, answer: &Answer, json: Option<&Value>, now: Timestamp) -> Option<Timestamp> {
     written(field, answer, json, now).filter(|at| !is_never(*at))
 }
 
-/// Before 2002 there was no token, and after 9000 there is none: `0001-01-01`, `1970-01-01`, `9999-12-31`, and where the
-/// calendars of DOS, `PostgreSQL` and Apple begin.
+/// Whether the date is before 2002 or after 9000, which means "never": `0001-01-01`, `1970-01-01`, `9999-12-31`, and the epochs of
+/// DOS, `PostgreSQL` and Apple.
 fn is_never(at: Timestamp) -> bool {
     const YEAR_2002: i64 = 1_009_843_200;
     const YEAR_9000: i64 = 221_845_392_000;
@@ -39,8 +38,8 @@ fn written(field: &str, answer: &Answer, json: Option<&Value>, now: Timestamp) -
     }
 }
 
-/// Milliseconds and seconds since 1970, and seconds from now: by their size, for dates from 2001 on. A token that was
-/// accepted has not ended in this second: 0 and less is "never".
+/// Reads milliseconds since 1970, seconds since 1970, or seconds from now, told apart by their size for dates from 2001 on.
+/// The provider has just accepted the token, so 0 or less means "never".
 fn number(n: i64, now: Timestamp) -> Option<Timestamp> {
     match n {
         ..=0 => None,
@@ -50,8 +49,8 @@ fn number(n: i64, now: Timestamp) -> Option<Timestamp> {
     }
 }
 
-/// The end that a JSON web token says of itself (RFC 7519, `exp`).
-pub(super) fn jwt_end(value: &str) -> Option<Timestamp> {
+/// Returns the expiry that a JSON web token contains (RFC 7519, `exp`).
+pub(super) fn jwt_expiry(value: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Claims {
         exp: f64,
@@ -60,11 +59,11 @@ pub(super) fn jwt_end(value: &str) -> Option<Timestamp> {
     let (_, claims, _, None) = (parts.next()?, parts.next()?, parts.next()?, parts.next()) else { return None };
     let claims = Zeroizing::new(URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?);
     let exp = serde_json::from_slice::<Claims>(&claims).ok()?.exp;
-    Timestamp::from_second(exp as i64).ok().filter(|end| !is_never(*end))
+    Timestamp::from_second(exp as i64).ok().filter(|at| !is_never(*at))
 }
 
-/// RFC 3339, or one of the forms that GitHub's expiry header has been seen in: `2026-12-04 02:33:02 UTC`,
-/// `2023-04-26 23:23:18 +0200`, a day alone (which is taken to its end).
+/// Reads RFC 3339 or a format of GitHub's expiry header: `2026-12-04 02:33:02 UTC`, `2023-04-26 23:23:18 +0200`, or a date
+/// without a time, which lasts to the end of that day.
 fn date_of(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(at) = text.parse() {
@@ -83,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_read_in_every_form_that_github_sends() {
+    fn every_date_format_of_github_is_read() {
         let at = |s: &str| date_of(s).map(|t| t.to_string());
         assert_eq!(at("2026-12-04 02:33:02 UTC").as_deref(), Some("2026-12-04T02:33:02Z"));
         assert_eq!(at("2023-04-26 23:23:18 +0200").as_deref(), Some("2023-04-26T21:23:18Z"));
@@ -94,11 +93,11 @@ mod tests {
     }
 
     #[test]
-    fn what_providers_write_for_never_is_no_date() {
+    fn dates_that_mean_never_are_ignored() {
         let now: Timestamp = "2026-11-25T12:00:00Z".parse().unwrap();
         let at = |json: &str| {
             let answer =
-                Answer { host: String::new(), status: 200, headers: Vec::new(), body: String::new(), cut: false };
+                Answer { host: String::new(), status: 200, headers: Vec::new(), body: String::new(), truncated: false };
             let json: Value = serde_json::from_str(&format!("{{\"end\":{json}}}")).unwrap();
             moment("/end", &answer, Some(&json), now).map(|at| at.to_string())
         };
@@ -145,16 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn a_json_web_token_says_its_own_end() {
+    fn the_expiry_of_a_json_web_token_is_read() {
         let token = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
-        let end = |value: &str| jwt_end(value).map(|end| end.to_string());
-        assert_eq!(end(&token(r#"{"exp":1893456000,"identityId":"x"}"#)).as_deref(), Some("2030-01-01T00:00:00Z"));
-        assert_eq!(end(&token(r#"{"exp":1893456000.5}"#)).as_deref(), Some("2030-01-01T00:00:00Z"));
+        let expiry = |value: &str| jwt_expiry(value).map(|at| at.to_string());
+        assert_eq!(expiry(&token(r#"{"exp":1893456000,"identityId":"x"}"#)).as_deref(), Some("2030-01-01T00:00:00Z"));
+        assert_eq!(expiry(&token(r#"{"exp":1893456000.5}"#)).as_deref(), Some("2030-01-01T00:00:00Z"));
         for none in [r#"{"identityId":"x"}"#, r#"{"exp":null}"#, r#"{"exp":0}"#, r#"{"exp":1e300}"#, "[]", "no"] {
-            assert_eq!(end(&token(none)), None, "{none}");
+            assert_eq!(expiry(&token(none)), None, "{none}");
         }
         for none in ["", "a.b", "a.b.c", "a.b.c.d", "st.1.2.3"] {
-            assert_eq!(end(none), None, "{none}");
+            assert_eq!(expiry(none), None, "{none}");
         }
     }
 }

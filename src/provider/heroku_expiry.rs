@@ -1,7 +1,7 @@
-//! When a token ends, where the provider tells it by a list of all the account's tokens alone: Heroku's authorizations.
+//! The expiry of a Heroku token, which only the list of the account's authorizations contains.
 //!
-//! The list may hold other tokens in clear. Of each entry nothing but token and end is read, the tokens are wiped at once,
-//! and what comes out is one date.
+//! The list can contain other tokens in plain text. Only the token and the expiry of each entry are read, the tokens are wiped
+//! at once, and the result is one date.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -10,16 +10,16 @@ use zeroize::Zeroizing;
 use crate::provider::Answer;
 use crate::provider::http::{Client, Request};
 
-/// Entries asked for in one go: each is about a kilobyte, and no answer is read to more than 64.
+/// Entries per request: each is about a kilobyte, and at most 64 KiB of an answer are read.
 const PAGE: usize = 40;
 
-/// Pages that are looked through.
+/// The most pages that are read.
 const PAGES: usize = 10;
 
 /// What Heroku shows in place of a token's middle.
 const HIDDEN: &str = "**********";
 
-/// An entry, read no further than needed.
+/// An entry, with only the fields that are needed.
 #[derive(Deserialize)]
 struct Entry {
     access_token: Option<AccessToken>,
@@ -28,46 +28,47 @@ struct Entry {
 #[derive(Deserialize)]
 struct AccessToken {
     token: Option<Zeroizing<String>>,
-    /// Seconds from now; null when it does not end.
+    /// Seconds from now; null if the token does not expire.
     expires_in: Option<i64>,
 }
 
-/// What a list says of one token.
+/// The expiry of a token, according to the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+pub(crate) enum Expiry {
     At(Timestamp),
     Never,
 }
 
-/// How well an entry fits.
+/// How an entry matches the token, with its `expires_in`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fit {
-    /// It is the token.
+enum Match {
+    /// The entry has the same token.
     Exact(Option<i64>),
-    /// It is shown redacted, and what is shown fits.
+    /// The entry's token is redacted, and the visible part is the same.
     Redacted(Option<i64>),
 }
 
-/// Looks for `value` in the list that `request` asks for, page by page.
+/// Looks for `value` in the list that `request` returns, page by page.
 ///
 /// # Errors
-/// Why the end is not known, in words for a line: the token is good all the same.
-pub(crate) async fn look_up(client: &Client, mut request: Request, value: &str) -> Result<End, String> {
+/// Why the expiry is unknown, for one line of the report. The token works anyway.
+pub(crate) async fn look_up(client: &Client, mut request: Request, value: &str) -> Result<Expiry, String> {
     let range = |range: String| ("range".to_string(), Zeroizing::new(range));
     request.headers.retain(|(name, _)| name != "range");
     request.headers.push(range(format!("id ..; max={PAGE}")));
     let mut found = Vec::new();
     for _ in 0..PAGES {
-        let answer = client.send(&request).await.map_err(|fault| format!("no list: {fault}"))?;
+        let answer =
+            client.send(&request).await.map_err(|fault| format!("could not read the list of tokens: {fault}"))?;
         if !matches!(answer.status, 200 | 206) {
-            let scope = if answer.status == 403 { ", which its scope must allow" } else { "" };
-            return Err(format!("HTTP {} to the list{scope}", answer.status));
+            let scope = if answer.status == 403 { ", which the token's scope must allow" } else { "" };
+            return Err(format!("HTTP {} from the list of tokens{scope}", answer.status));
         }
-        if answer.cut {
-            return Err("the list is too long".into());
+        if answer.truncated {
+            return Err("the list of tokens is too long".into());
         }
-        fits(&answer.body, value, &mut found)?;
-        if let Some(Fit::Exact(seconds)) = found.iter().find(|fit| matches!(fit, Fit::Exact(_))) {
+        matches_in(&answer.body, value, &mut found)?;
+        if let Some(Match::Exact(seconds)) = found.iter().find(|m| matches!(m, Match::Exact(_))) {
             return end(*seconds, &answer);
         }
         match next(&answer) {
@@ -78,55 +79,56 @@ pub(crate) async fn look_up(client: &Client, mut request: Request, value: &str) 
             None => return one(&found, &answer),
         }
     }
-    Err("the list is too long".into())
+    Err("the list of tokens is too long".into())
 }
 
-/// Where the list goes on.
+/// Returns the range of the next page.
 fn next(answer: &Answer) -> Option<String> {
     let (_, next) = answer.headers.iter().find(|(name, _)| name == "next-range").filter(|_| answer.status == 206)?;
     (next.len() < 200 && next.bytes().all(|b| (b' '..=b'~').contains(&b))).then(|| next.clone())
 }
 
-/// Adds what fits `value` in a page of the list.
-fn fits(body: &str, value: &str, found: &mut Vec<Fit>) -> Result<(), String> {
-    // The library's message may repeat a part of the list.
-    let entries: Vec<Entry> = serde_json::from_str(body).map_err(|_| "the list cannot be read".to_string())?;
+/// Adds the entries of a page that match `value`.
+fn matches_in(body: &str, value: &str, found: &mut Vec<Match>) -> Result<(), String> {
+    // The library's message can repeat a part of the list.
+    let entries: Vec<Entry> =
+        serde_json::from_str(body).map_err(|_| "the list of tokens is not in the expected format".to_string())?;
     for token in entries.into_iter().filter_map(|entry| entry.access_token) {
         let Some(shown) = &token.token else { continue };
         if **shown == value {
-            found.push(Fit::Exact(token.expires_in));
+            found.push(Match::Exact(token.expires_in));
         } else if let Some((start, stop)) = shown.split_once(HIDDEN)
             && !start.is_empty()
             && start.len() + stop.len() < value.len()
             && value.starts_with(start)
             && value.ends_with(stop)
         {
-            found.push(Fit::Redacted(token.expires_in));
+            found.push(Match::Redacted(token.expires_in));
         }
     }
     Ok(())
 }
 
-/// The one entry that fits; several that say the same are as good.
-fn one(found: &[Fit], answer: &Answer) -> Result<End, String> {
+/// Returns the expiry of the entries found, if all of them agree.
+fn one(found: &[Match], answer: &Answer) -> Result<Expiry, String> {
     match found {
-        [] => Err("it is not in the list".into()),
-        [Fit::Exact(seconds) | Fit::Redacted(seconds), rest @ ..] => {
-            if rest.iter().all(|fit| *fit == found[0]) {
+        [] => Err("the token is not in the list".into()),
+        [Match::Exact(seconds) | Match::Redacted(seconds), rest @ ..] => {
+            if rest.iter().all(|m| *m == found[0]) {
                 end(*seconds, answer)
             } else {
-                Err("several tokens of the list look like it".into())
+                Err("several tokens in the list look like this one".into())
             }
         }
     }
 }
 
-fn end(seconds: Option<i64>, answer: &Answer) -> Result<End, String> {
-    // It was accepted a moment ago: an end that is not ahead is none.
-    let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else { return Ok(End::Never) };
+fn end(seconds: Option<i64>, answer: &Answer) -> Result<Expiry, String> {
+    // The provider has just accepted the token: an expiry in the past means that it does not expire.
+    let Some(seconds) = seconds.filter(|seconds| *seconds > 0) else { return Ok(Expiry::Never) };
     let now = answer.date().unwrap_or_else(Timestamp::now);
     let at = now.as_second().checked_add(seconds).and_then(|at| Timestamp::from_second(at).ok());
-    at.map(End::At).ok_or_else(|| "its end is no date".into())
+    at.map(Expiry::At).ok_or_else(|| "its expiry is not a date".into())
 }
 
 #[cfg(test)]
@@ -137,60 +139,60 @@ mod tests {
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Answer {
         let headers = headers.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
-        Answer { host: "api.test".into(), status, headers, body: String::new(), cut: false }
+        Answer { host: "api.test".into(), status, headers, body: String::new(), truncated: false }
     }
 
-    fn looked(list: &str) -> Result<End, String> {
+    fn found_in(list: &str) -> Result<Expiry, String> {
         let mut found = Vec::new();
-        fits(list, TOKEN, &mut found)?;
+        matches_in(list, TOKEN, &mut found)?;
         one(&found, &answer(200, &[("date", "Mon, 04 May 2026 08:00:00 GMT")]))
     }
 
-    #[allow(clippy::unnecessary_wraps)] // it is compared with a result
-    fn at(text: &str) -> Result<End, String> {
-        Ok(End::At(text.parse().unwrap()))
+    #[allow(clippy::unnecessary_wraps)] // it is compared with a `Result`
+    fn at(text: &str) -> Result<Expiry, String> {
+        Ok(Expiry::At(text.parse().unwrap()))
     }
 
     #[test]
-    fn the_token_is_found_whole_or_by_what_is_shown_of_it() {
-        let other = r#"{"id":"1","access_token":{"token":"HRKU-AA-somebody-elses","expires_in":60}}"#;
+    fn a_token_is_found_whole_or_redacted() {
+        let other = r#"{"id":"1","access_token":{"token":"HRKU-AA-another-token","expires_in":60}}"#;
         let list = |shown: &str, end: &str| {
             format!(
                 r#"[{other},{{"access_token":{{"id":"2","token":"{shown}","expires_in":{end}}},"scope":["global"]}}]"#
             )
         };
-        assert_eq!(looked(&list(TOKEN, "86400")), at("2026-05-05T08:00:00Z"));
-        assert_eq!(looked(&list(TOKEN, "null")), Ok(End::Never));
-        assert_eq!(looked(&list("HRKU-AA0**********MadeUp", "3600")), at("2026-05-04T09:00:00Z"));
-        assert_eq!(looked(&list("HRKU-AA0**********", "3600")), at("2026-05-04T09:00:00Z"));
-        // What is shown may not overlap: that would be a shorter token.
+        assert_eq!(found_in(&list(TOKEN, "86400")), at("2026-05-05T08:00:00Z"));
+        assert_eq!(found_in(&list(TOKEN, "null")), Ok(Expiry::Never));
+        assert_eq!(found_in(&list("HRKU-AA0**********MadeUp", "3600")), at("2026-05-04T09:00:00Z"));
+        assert_eq!(found_in(&list("HRKU-AA0**********", "3600")), at("2026-05-04T09:00:00Z"));
+        // The visible parts must not overlap: they would belong to a shorter token.
         for shown in ["HRKU-AA9**********MadeUp", "**********", &format!("{TOKEN}**********p")] {
-            insta::assert_snapshot!("not_in_the_list", looked(&list(shown, "3600")).unwrap_err());
+            insta::assert_snapshot!("not_in_the_list", found_in(&list(shown, "3600")).unwrap_err());
         }
     }
 
     #[test]
-    fn two_that_look_like_it_say_nothing_unless_they_agree() {
+    fn two_redacted_matches_count_only_if_they_agree() {
         let entry = |end: &str| format!(r#"{{"access_token":{{"token":"HRKU-AA**********","expires_in":{end}}}}}"#);
-        let both = |a: &str, b: &str| looked(&format!("[{},{}]", entry(a), entry(b)));
+        let both = |a: &str, b: &str| found_in(&format!("[{},{}]", entry(a), entry(b)));
         for other in ["3600", "null"] {
-            insta::assert_snapshot!("several_tokens_look_like_it", both("60", other).unwrap_err());
+            insta::assert_snapshot!("several_tokens_match", both("60", other).unwrap_err());
         }
-        assert_eq!(both("null", "null"), Ok(End::Never));
+        assert_eq!(both("null", "null"), Ok(Expiry::Never));
     }
 
     #[test]
-    fn what_is_no_list_is_said_without_its_text() {
+    fn an_unexpected_body_is_not_repeated() {
         for body in ["", "{}", r#"{"access_token":{"token":"HRKU-leak"}}"#, r#"[{"access_token":"HRKU-leak"}]"#] {
-            insta::assert_snapshot!("not_a_list", looked(body).unwrap_err());
+            insta::assert_snapshot!("not_a_list", found_in(body).unwrap_err());
         }
-        insta::assert_snapshot!("not_in_the_list", looked(r#"[{"access_token":null},{}]"#).unwrap_err());
+        insta::assert_snapshot!("not_in_the_list", found_in(r#"[{"access_token":null},{}]"#).unwrap_err());
         let never = format!(r#"[{{"access_token":{{"token":"{TOKEN}","expires_in":9223372036854775807}}}}]"#);
-        insta::assert_snapshot!("not_a_date", looked(&never).unwrap_err());
+        insta::assert_snapshot!("not_a_date", found_in(&never).unwrap_err());
     }
 
     #[test]
-    fn the_list_goes_on_where_heroku_says_and_nowhere_else() {
+    fn the_next_page_comes_from_a_valid_next_range() {
         let range = "]01234567-89ab-cdef-0123-456789abcdef..; max=40";
         assert_eq!(next(&answer(206, &[("next-range", range)])).as_deref(), Some(range));
         assert_eq!(next(&answer(200, &[("next-range", range)])), None);

@@ -1,5 +1,5 @@
-//! A provider: one read-only request, and the rules that turn its answer into a verdict. Data, not code: the built-in
-//! ones are `providers.toml`, a user's are `[provider.NAME]` tables of the same form.
+//! Providers: one read-only request each, and the rules that turn the answer into a verdict. They are data, not code: the
+//! built-in ones are in `providers.toml`, a user's are `[provider.NAME]` tables of the same form.
 //!
 //! [`Catalog::classify`] is a pure function of the answer.
 
@@ -28,23 +28,23 @@ pub(crate) use table::ProviderTable;
 
 use crate::report::{Kind, Verdict};
 
-/// `expires` of a provider whose values are JSON web tokens: they hold their own end.
+/// The value of `expires` for a provider whose tokens are JSON web tokens, which contain their expiry.
 const JWT: &str = "jwt";
 
-/// What came back from a provider.
+/// A provider's response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
-    /// The host that was asked.
+    /// The host that the request went to.
     pub host: String,
     pub status: u16,
-    /// Names in lower case.
+    /// Names are in lower case.
     pub headers: Vec<(String, String)>,
     pub body: String,
-    /// Whether there was more of the body than was read.
-    pub cut: bool,
+    /// Whether a part of the body was not read.
+    pub truncated: bool,
 }
 
-/// A login's answer is a secret, and any answer may repeat one.
+/// Wipes the answer: a login's answer is a secret, and any answer can repeat one.
 impl Drop for Answer {
     fn drop(&mut self) {
         self.headers.iter_mut().for_each(|(_, value)| value.zeroize());
@@ -80,34 +80,34 @@ fn wipe(value: &mut Value) {
 }
 
 impl Answer {
-    /// The value of a header; its name in any case.
+    /// Returns the value of a header. The case of its name does not matter.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.as_str())
     }
 
-    /// Whether it says that it is JSON.
+    /// Whether the content type is JSON.
     pub(crate) fn is_json(&self) -> bool {
         let kind = self.header("content-type").and_then(|kind| kind.split(';').next());
         kind.map(|kind| kind.trim().to_ascii_lowercase())
             .is_some_and(|kind| kind == "application/json" || kind.ends_with("+json"))
     }
 
-    /// The body as JSON, where the answer says that it is JSON: a portal's page is not believed, and neither is a part.
+    /// Returns the body as JSON if the content type is JSON and the body is complete. A captive portal's page never counts.
     pub(crate) fn json(&self) -> Option<Json> {
-        let whole = self.is_json() && !self.cut;
+        let whole = self.is_json() && !self.truncated;
         whole.then(|| serde_json::from_str(&self.body).ok().map(Json)).flatten()
     }
 
-    /// The time at the provider: a laptop's clock may be wrong by days.
+    /// Returns the provider's time: a laptop's clock can be wrong by days.
     pub(crate) fn date(&self) -> Option<Timestamp> {
         self.header("date").and_then(|d| rfc2822::DateTimeParser::new().parse_timestamp(d).ok())
     }
 }
 
-/// What to ask: everything but the secret.
+/// A request to a provider, without the secret.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
-    /// The probe's name; none for the provider's own path.
+    /// The probe's name; `None` for the provider's own path.
     pub probe: Option<String>,
     pub post: bool,
     pub url: Url,
@@ -118,31 +118,31 @@ pub(crate) struct Ask {
 /// How the secret is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Auth {
-    /// In this header, behind this prefix.
+    /// In this header, after this prefix.
     Header { name: String, prefix: String },
-    /// Not by a header (a log-in sends it in the body).
+    /// Not in a header (a login sends it in the body).
     None,
 }
 
-/// What an answer means.
+/// What to do after an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Step {
     Done(Finding),
-    /// This answer decides nothing: ask the probe of this name. What it would mean alone, where that one does not either.
+    /// The answer is inconclusive: ask the probe of this name. Use this finding if the probe is inconclusive too.
     Then(String, Finding),
-    /// Nor does this one: what the answer before it meant stands.
-    Before,
+    /// The probe is inconclusive too: use the finding of the answer before it.
+    KeepPrevious,
 }
 
-/// The verdict that an answer gives, and what else the answer tells.
+/// The verdict from an answer, and the other facts in the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Finding {
     pub verdict: Verdict,
-    /// The time at the provider when it said so: its dates are counted from there.
-    pub told_at: Option<Timestamp>,
-    /// Whom the credential belongs to, where the provider says it.
+    /// The provider's time of the answer, from which its dates are counted.
+    pub answered_at: Option<Timestamp>,
+    /// The account that the credential belongs to, if the provider says so.
     pub owner: Option<String>,
-    /// The provider accepts nothing for a while: asking again makes it longer.
+    /// The provider rejects everything for a while, and each further request extends that.
     pub back_off: bool,
 }
 
@@ -154,16 +154,16 @@ impl Finding {
 
 impl From<Verdict> for Finding {
     fn from(verdict: Verdict) -> Finding {
-        Finding { verdict, told_at: None, owner: None, back_off: false }
+        Finding { verdict, answered_at: None, owner: None, back_off: false }
     }
 }
 
-/// A provider, ready to be asked.
+/// A provider whose table has been checked.
 #[derive(Debug, Clone)]
 pub(crate) struct Provider {
     pub label: String,
     pub manage_url: Option<String>,
-    /// How an old token is revoked, in a sentence.
+    /// How to revoke an old token, in words that follow a colon.
     pub revoke: Option<String>,
     base: String,
     path: String,
@@ -172,12 +172,12 @@ pub(crate) struct Provider {
     identity: Option<String>,
     owner: Option<String>,
     expires: Option<String>,
-    /// Where all of the account's tokens are listed, with their ends.
+    /// The path of the list of the account's tokens and their expiry dates.
     expiry_list: Option<String>,
-    /// Whether that list may be asked for.
+    /// Whether raxx is allowed to read that list.
     list_expiry: bool,
     not_before: Option<String>,
-    /// After how long a rejection of a value that passed lately is asked about once more before it is believed.
+    /// How long to wait before checking again when the provider rejects a value that recently passed.
     pub doubt: Option<Duration>,
     probes: Vec<Probe>,
     rules: Vec<Rule>,
@@ -195,28 +195,28 @@ struct Probe {
 }
 
 impl Provider {
-    /// The host that is asked, for the words of a failure.
+    /// Returns the host that requests go to.
     pub(crate) fn host(&self) -> String {
         Url::parse(&self.base).ok().and_then(|u| u.host_str().map(String::from)).unwrap_or_default()
     }
 
-    /// The address that is asked.
+    /// Returns the address that requests go to.
     pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    /// The same provider at another address.
+    /// Returns the same provider at another address.
     pub(crate) fn at(&self, base: &Url) -> Provider {
         Provider { base: base.as_str().trim_end_matches('/').into(), ..self.clone() }
     }
 
-    /// What to ask first for a value that begins as `token` says.
+    /// Returns the first request for a value; `token` tells whether the value starts with a prefix.
     ///
     /// # Errors
-    /// What is to be configured before it can be asked.
+    /// The setting that is needed before the value can be checked.
     pub(crate) fn first(&self, account_id: Option<&str>, token: &dyn Fn(&str) -> bool) -> Result<Ask, String> {
         let own = self.probes.iter().find(|p| p.token.as_deref().is_some_and(token));
-        let unset = || "set account_id on its [[credential]]: then it can be checked".to_string();
+        let unset = || "set account_id on its [[credential]] to have it checked".to_string();
         match own {
             None => Ok(self.ask(None, &filled(&self.path, account_id).ok_or_else(unset)?)),
             Some(probe) => {
@@ -225,14 +225,14 @@ impl Provider {
         }
     }
 
-    /// The probe of this name; none when it needs an account id that is not configured.
+    /// Returns the request of this probe, or `None` if it needs an account id that is not configured.
     pub(crate) fn probe(&self, name: &str, account_id: Option<&str>) -> Option<Ask> {
         let probe = self.probes.iter().find(|p| p.name == name)?;
         Some(self.ask(Some(probe), &filled(&probe.path, account_id)?))
     }
 
-    /// The list of all tokens of the account, where it is to be looked into: the provider does not say the end of the one
-    /// that asks.
+    /// Returns the request for the list of the account's tokens, if the configuration allows it. It is for providers whose
+    /// answer does not contain the expiry.
     pub(crate) fn expiry_list(&self) -> Option<Ask> {
         let path = self.expiry_list.as_ref().filter(|_| self.list_expiry)?;
         Some(self.ask(None, path))
@@ -241,7 +241,8 @@ impl Provider {
     fn ask(&self, probe: Option<&Probe>, path: &str) -> Ask {
         let mut headers = self.headers.clone();
         headers.extend(probe.into_iter().flat_map(|p| p.headers.clone()));
-        let url = Url::parse(&format!("{}{path}", self.base)).expect("base_url is checked, and a path cannot spoil it");
+        let url = Url::parse(&format!("{}{path}", self.base))
+            .expect("base_url is checked, and a path cannot make it invalid");
         Ask {
             probe: probe.map(|p| p.name.clone()),
             post: probe.is_some_and(|p| p.post),
@@ -252,7 +253,7 @@ impl Provider {
     }
 }
 
-/// The path with its account id; none when it needs one that is not configured.
+/// Returns the path with the account id filled in, or `None` if it needs one that is not configured.
 fn filled(path: &str, account_id: Option<&str>) -> Option<String> {
     match account_id {
         Some(id) => Some(path.replace("{account_id}", id)),

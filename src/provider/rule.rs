@@ -1,4 +1,4 @@
-//! A rule: the conditions on an answer, and what it then means.
+//! A rule: the conditions on an answer, and the verdict if they match.
 
 use std::collections::BTreeMap;
 
@@ -10,21 +10,21 @@ use super::{Answer, Probe};
 use crate::report::Kind;
 use crate::text::typed::shown;
 
-/// One rule: all conditions that it names must hold.
+/// One rule. All of its conditions must match.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Rule {
     status: Option<Statuses>,
-    /// JSON pointer → what must be there.
+    /// JSON pointer → condition on the value there.
     #[serde(default)]
-    json: BTreeMap<String, Want>,
+    json: BTreeMap<String, Condition>,
     #[serde(default)]
-    header: BTreeMap<String, Want>,
+    header: BTreeMap<String, Condition>,
     /// The body contains this.
     body: Option<String>,
-    /// The value begins with this.
+    /// The credential's value starts with this.
     token: Option<String>,
-    /// It is the answer of the probe of this name.
+    /// The answer comes from the probe of this name.
     probe: Option<String>,
     /// The answer is not JSON.
     #[serde(default)]
@@ -32,10 +32,10 @@ pub(super) struct Rule {
     pub(super) kind: Kind,
     pub(super) words: Option<String>,
     pub(super) hint: Option<String>,
-    /// A new terminal does not ask again for some minutes.
+    /// A new terminal does not ask again for a few minutes.
     #[serde(default, alias = "rests")]
     pub(super) back_off: bool,
-    /// Ask this probe; `kind` and `words` stand when it cannot be asked or was asked already.
+    /// Ask this probe; `kind` and `words` apply if it cannot be asked or has been asked already.
     pub(super) then: Option<String>,
 }
 
@@ -76,9 +76,9 @@ impl Statuses {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(
     untagged,
-    expecting = "a condition is a value, { contains = \"…\" } (or a list of texts), { present = true }, { list = true } or { object = true }"
+    expecting = "a condition is a value, { contains = \"…\" } (or a list of strings), { present = true }, { list = true } or { object = true }"
 )]
-enum Want {
+enum Condition {
     Is(Scalar),
     Like(Like),
 }
@@ -94,9 +94,9 @@ enum Scalar {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Like {
-    /// One of these texts.
+    /// Contains one of these strings.
     Contains(Texts),
-    /// There, and not null.
+    /// Exists and is not null.
     Present(bool),
     List(bool),
     Object(bool),
@@ -110,52 +110,52 @@ enum Texts {
 }
 
 impl Texts {
-    fn any(&self, holds: impl Fn(&str) -> bool) -> bool {
+    fn any(&self, matches: impl Fn(&str) -> bool) -> bool {
         match self {
-            Texts::One(text) => holds(text),
-            Texts::Many(texts) => texts.iter().any(|text| holds(text)),
+            Texts::One(text) => matches(text),
+            Texts::Many(texts) => texts.iter().any(|text| matches(text)),
         }
     }
 }
 
-impl Want {
-    fn holds(&self, value: Option<&Value>) -> bool {
+impl Condition {
+    fn matches(&self, value: Option<&Value>) -> bool {
         match (self, value) {
-            (Want::Is(Scalar::Bool(b)), Some(Value::Bool(v))) => b == v,
-            (Want::Is(Scalar::Int(i)), Some(Value::Number(n))) => n.as_i64() == Some(*i),
-            (Want::Is(Scalar::Text(t)), Some(Value::String(s))) => t == s,
-            (Want::Like(Like::Contains(parts)), Some(Value::String(s))) => parts.any(|part| s.contains(part)),
-            (Want::Like(Like::Present(wanted)), v) => v.is_some_and(|v| !v.is_null()) == *wanted,
-            (Want::Like(Like::List(wanted)), v) => v.is_some_and(Value::is_array) == *wanted,
-            (Want::Like(Like::Object(wanted)), v) => v.is_some_and(Value::is_object) == *wanted,
+            (Condition::Is(Scalar::Bool(b)), Some(Value::Bool(v))) => b == v,
+            (Condition::Is(Scalar::Int(i)), Some(Value::Number(n))) => n.as_i64() == Some(*i),
+            (Condition::Is(Scalar::Text(t)), Some(Value::String(s))) => t == s,
+            (Condition::Like(Like::Contains(parts)), Some(Value::String(s))) => parts.any(|part| s.contains(part)),
+            (Condition::Like(Like::Present(wanted)), v) => v.is_some_and(|v| !v.is_null()) == *wanted,
+            (Condition::Like(Like::List(wanted)), v) => v.is_some_and(Value::is_array) == *wanted,
+            (Condition::Like(Like::Object(wanted)), v) => v.is_some_and(Value::is_object) == *wanted,
             _ => false,
         }
     }
 }
 
-impl Want {
-    /// Whether it asks for something to be there.
+impl Condition {
+    /// Whether it requires a value that exists.
     fn is_positive(&self) -> bool {
-        !matches!(self, Want::Like(Like::Present(false) | Like::List(false) | Like::Object(false)))
+        !matches!(self, Condition::Like(Like::Present(false) | Like::List(false) | Like::Object(false)))
     }
 }
 
 impl Rule {
-    pub(super) fn holds(&self, answer: &Answer, json: Option<&Value>, sent: &Sent<'_>) -> bool {
-        let header = |(name, want): (&String, &Want)| {
-            // Header values have no case that means anything in `contains`: text/HTML is text/html.
+    pub(super) fn matches(&self, answer: &Answer, json: Option<&Value>, sent: &Sent<'_>) -> bool {
+        let header = |(name, condition): (&String, &Condition)| {
+            // `contains` ignores case in a header: text/HTML is text/html.
             let value = answer.header(name);
-            match want {
-                Want::Like(Like::Contains(parts)) => value.is_some_and(|v| {
+            match condition {
+                Condition::Like(Like::Contains(parts)) => value.is_some_and(|v| {
                     let v = v.to_ascii_lowercase();
                     parts.any(|part| v.contains(&part.to_ascii_lowercase()))
                 }),
-                want => want.holds(value.map(|v| Value::String(v.into())).as_ref()),
+                condition => condition.matches(value.map(|v| Value::String(v.into())).as_ref()),
             }
         };
         self.status.as_ref().is_none_or(|s| s.has(answer.status))
             && (self.json.is_empty()
-                || json.is_some_and(|json| self.json.iter().all(|(at, want)| want.holds(json.pointer(at)))))
+                || json.is_some_and(|json| self.json.iter().all(|(at, condition)| condition.matches(json.pointer(at)))))
             && self.header.iter().all(header)
             && self.body.as_ref().is_none_or(|part| answer.body.contains(part.as_str()))
             && self.token.as_ref().is_none_or(|prefix| sent.value.starts_with(prefix.as_str()))
@@ -163,6 +163,8 @@ impl Rule {
             && !(self.not_json && json.is_some())
     }
 
+    /// # Errors
+    /// The first mistake in the rule.
     pub(super) fn check(&self, probes: &[Probe]) -> Result<(), String> {
         for class in self.status.iter().flat_map(Statuses::all) {
             if let Status::Class(text) = class
@@ -178,9 +180,9 @@ impl Rule {
             return Err("a key under json is not a JSON pointer: start it with /".into());
         }
         if self.body.as_ref().is_some_and(String::is_empty) {
-            return Err("body = \"\" holds for every answer: leave it out".into());
+            return Err("body = \"\" matches every answer: remove it".into());
         }
-        let own_words = self.body.is_some() || self.json.values().any(Want::is_positive);
+        let own_words = self.body.is_some() || self.json.values().any(Condition::is_positive);
         if self.kind == Kind::Rejected && !own_words {
             return Err("kind \"rejected\" needs the provider's own words: add a json or body condition".into());
         }
@@ -192,7 +194,7 @@ impl Rule {
             return Err("kind \"valid\" needs a condition: a status, json or body".into());
         }
         if self.status.as_ref().is_some_and(|s| s.all().is_empty()) {
-            return Err("status = [] holds for no answer: leave it out, or name one".into());
+            return Err("status = [] matches no answer: remove it, or add a status".into());
         }
         let probes: Vec<&str> = probes.iter().map(|probe| probe.name.as_str()).collect();
         let unknown = |name: &&String| !probes.contains(&name.as_str());

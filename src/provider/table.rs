@@ -1,4 +1,4 @@
-//! `[provider.NAME]` as it stands in a file, and the provider that it makes.
+//! `[provider.NAME]` tables as written in a file, and the providers made from them.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::rule::Rule;
 use super::{Auth, JWT, Probe, Provider};
 use crate::provider::base_url::base_url;
 
-/// A new terminal waits for it.
+/// The longest `doubt`: a new terminal waits for it.
 const LONGEST_DOUBT: Duration = Duration::from_secs(10);
 
 /// A mistake in a provider table.
@@ -26,7 +26,7 @@ fn mistake(at: Option<Range<usize>>, message: impl Into<String>) -> Mistake {
     Mistake { at, message: message.into() }
 }
 
-/// `[provider.NAME]` as it stands in a file. What is left out keeps the built-in value.
+/// `[provider.NAME]` as written in a file. An omitted key keeps the built-in value.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ProviderTable {
@@ -60,9 +60,9 @@ struct ProbeTable {
     auth: Option<AuthForm>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
-    /// Values that begin so are asked here first.
+    /// A value that starts with this is checked with this probe first.
     token: Option<String>,
-    /// What is said when the path's `{account_id}` is not configured.
+    /// The words if the path's `{account_id}` is not configured.
     without: Option<String>,
 }
 
@@ -109,7 +109,7 @@ impl AuthForm {
 
 impl Provider {
     pub(super) fn from_table(id: &str, table: &ProviderTable) -> Result<Provider, Mistake> {
-        let missing = |key: &str| mistake(None, format!("needs {key}: there is no built-in provider of this name"));
+        let missing = |key: &str| mistake(None, format!("needs {key}, because no built-in provider has this name"));
         let provider = Provider {
             label: id.into(),
             manage_url: None,
@@ -178,15 +178,15 @@ impl Provider {
             Auth::None => None,
         });
         let names = self.headers.keys().chain(self.probes.iter().flat_map(|p| p.headers.keys())).cloned();
-        if auth_names.chain(names).any(|name| !is_header_name(&name)) {
-            return Err(mistake(None, "names a header that cannot be set: look at auth and headers"));
+        if auth_names.chain(names).any(|name| !can_be_set(&name)) {
+            return Err(mistake(None, "names a header that cannot be set: check auth and headers"));
         }
         if let Some(path) = &table.expiry_list {
             self.expiry_list = Some(path_checked(path)?);
         }
         if let Some(wanted) = &table.list_expiry {
             if *wanted.get_ref() && self.expiry_list.is_none() {
-                let why = "list_expiry = true: this provider has no expiry_list to look into";
+                let why = "list_expiry = true needs expiry_list, which this provider does not have";
                 return Err(mistake(Some(wanted.span()), why));
             }
             self.list_expiry = *wanted.get_ref();
@@ -195,7 +195,7 @@ impl Provider {
             let wait =
                 jiff::SignedDuration::from_str(doubt.get_ref()).ok().and_then(|wait| Duration::try_from(wait).ok());
             let wait = wait.filter(|wait| *wait <= LONGEST_DOUBT);
-            let why = "doubt must be a time like \"2s\", at most \"10s\"";
+            let why = "doubt must be a duration like \"2s\", at most \"10s\"";
             self.doubt = Some(wait.ok_or_else(|| mistake(Some(doubt.span()), why))?);
         }
         let expires = table.expires.as_ref().filter(|field| *field != JWT);
@@ -203,7 +203,7 @@ impl Provider {
             [("identity", table.identity.as_ref()), ("expires", expires), ("not_before", table.not_before.as_ref())];
         for (key, field) in fields {
             if field.is_some_and(|field| !field.starts_with('/') && !field.starts_with("header:")) {
-                return Err(mistake(None, format!("{key} is neither a JSON pointer (/…) nor header:NAME")));
+                return Err(mistake(None, format!("{key} must be a JSON pointer (/…) or header:NAME")));
             }
         }
         let values = self.headers.iter().chain(self.probes.iter().flat_map(|p| &p.headers));
@@ -227,10 +227,10 @@ impl Provider {
     }
 }
 
-/// A header's name, and none that the connection itself lives on.
-fn is_header_name(name: &str) -> bool {
-    let own = ["content-length", "transfer-encoding", "host", "connection", "expect", "upgrade", "te", "trailer"];
+/// Whether a header of this name can be set: the connection's own headers cannot.
+fn can_be_set(name: &str) -> bool {
+    let reserved = ["content-length", "transfer-encoding", "host", "connection", "expect", "upgrade", "te", "trailer"];
     !name.is_empty()
-        && !own.contains(&name.to_ascii_lowercase().as_str())
+        && !reserved.contains(&name.to_ascii_lowercase().as_str())
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }

@@ -1,13 +1,12 @@
-//! A report as a new terminal says it: what has one cause is said once, with the one thing to do.
+//! The report in a new terminal: rows with the same cause become one line with one command.
 
 use std::collections::BTreeSet;
 
-use super::{Cause, Kind, Outcome, Report, Row, Shown};
+use super::{Cause, Colors, Kind, Outcome, Report, Row, Shown};
 use crate::text::clean;
 
 impl Report {
-    /// The FAILs, and the warnings if they are `shown`, as a new terminal says them: what has one cause is said once, with the one
-    /// thing to do.
+    /// Returns the FAILs, and the warnings if they are `shown`. Rows with the same cause become one line with one command.
     pub(crate) fn condensed(&self, shown: Shown) -> String {
         let fails: Vec<&Row> = self.rows.iter().filter(|r| r.outcome() == Outcome::Fail).collect();
         let mut out = String::new();
@@ -19,8 +18,8 @@ impl Report {
                     let same = |r: &&&Row| matches!(r.verdict.cause, Some(Cause::NoResponse { .. }));
                     fails.iter().filter(same).copied().collect()
                 }
-                // One missing credential among good ones needs its own rotation page; a machine where nothing is
-                // stored needs one sentence.
+                // A missing credential among good ones needs its own rotation page; a machine without any stored value needs
+                // only one line.
                 Some(Cause::NotStored | Cause::NoStore) if self.rows.iter().any(|r| r.verdict.kind == Kind::Valid) => {
                     vec![row]
                 }
@@ -28,7 +27,7 @@ impl Report {
                 None => vec![row],
             };
             let Some(cause) = row.verdict.cause.as_ref().filter(|_| together.len() > 1) else {
-                out += &(row.lines(false) + "\n");
+                out += &(row.lines(Colors::Off) + "\n");
                 continue;
             };
             let is_no_response = matches!(cause, Cause::NoResponse { .. });
@@ -37,17 +36,17 @@ impl Report {
             }
             no_response_said |= is_no_response;
             said.push(cause);
-            out += &together_line(&together, cause);
+            out += &grouped_line(&together, cause);
         }
         for row in self.rows.iter().filter(|row| shown != Shown::Fails && row.warning.is_some()) {
-            out += &(row.lines(false) + "\n");
+            out += &(row.lines(Colors::Off) + "\n");
         }
         out
     }
 }
 
-/// One line for several rows with one cause.
-fn together_line(rows: &[&Row], cause: &Cause) -> String {
+/// Returns one line, and the command to type, for several rows with the same cause.
+fn grouped_line(rows: &[&Row], cause: &Cause) -> String {
     let names: Vec<&str> = rows.iter().map(|r| r.name.as_str()).collect();
     let count = rows.len();
     let mut out = match cause {
@@ -76,8 +75,10 @@ fn together_line(rows: &[&Row], cause: &Cause) -> String {
     if let Some(hint) = rows[0].verdict.hint.as_ref().filter(|_| of_store) {
         out += &format!("       {}\n", clean(hint));
     }
-    // One command opens the store for all of them; else they are checked again.
-    let next = rows[0].next.as_ref().filter(|_| of_store).map_or_else(|| "raxx check".into(), |next| clean(next));
+    // The command that unlocks the store is the same for all of them; a command for one credential would not fit the others.
+    let common =
+        rows[0].next.as_ref().filter(|next| of_store && rows.iter().all(|row| row.next.as_ref() == Some(*next)));
+    let next = common.map_or_else(|| "raxx check".into(), |next| clean(next));
     out + &format!("       type: {next}\n")
 }
 
@@ -97,18 +98,18 @@ mod tests {
         row
     }
 
-    fn not_asked(name: &str, why: &str) -> Row {
-        let mut row = Row::new(name, "x", Kind::Unreachable, format!("not asked: {why}"));
+    fn not_sent(name: &str, why: &str) -> Row {
+        let mut row = Row::new(name, "x", Kind::Unreachable, format!("not checked: {why}"));
         row.verdict.cause = Some(Cause::NotAsked { why: why.into() });
         row
     }
 
     #[test]
-    fn one_cause_is_said_once() {
+    fn rows_with_one_cause_become_one_line() {
         let mut rows = vec![unanswered("A", "a.test"), unanswered("B", "b.test"), unanswered("C", "a.test")];
         let one_reason = report(rows.clone()).condensed(Shown::Fails);
         assert!(one_reason.ends_with("type: raxx check\n") && one_reason.contains("refused"), "{one_reason}");
-        // Two reasons are none to name.
+        // Neither of two different reasons is named.
         rows[2].verdict.cause = Some(Cause::NoResponse { host: "a.test".into(), why: "timed out".into() });
         let two_reasons = report(rows).condensed(Shown::Fails);
         assert!(!two_reasons.contains("refused") && !two_reasons.contains("timed out"), "{two_reasons}");
@@ -116,14 +117,13 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_was_asked_nobody_was_silent() {
-        let rows =
-            vec![not_asked("A", "no certificates"), unanswered("B", "b.test"), not_asked("C", "no certificates")];
+    fn an_unsent_request_is_not_reported_as_no_response() {
+        let rows = vec![not_sent("A", "no certificates"), unanswered("B", "b.test"), not_sent("C", "no certificates")];
         insta::assert_snapshot!("not_asked", report(rows).condensed(Shown::Fails));
     }
 
     #[test]
-    fn a_single_failure_keeps_its_own_line() {
+    fn a_single_failure_has_its_own_line() {
         let rows = vec![unanswered("A", "a.test"), Row::new("B", "x", Kind::Valid, "valid")];
         assert_eq!(
             report(rows).condensed(Shown::Fails),
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_locked_store_is_one_line_with_what_to_type() {
+    fn a_locked_store_is_one_line_with_the_command_that_unlocks_it() {
         let mut rows = Vec::new();
         for name in ["A", "B"] {
             let mut row = Row::new(name, "x", Kind::Locked, "…");
@@ -146,7 +146,19 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_machine_is_one_line_and_a_single_gap_names_its_page() {
+    fn an_unreachable_store_names_a_command_for_all_of_its_credentials() {
+        let mut rows = Vec::new();
+        for name in ["A", "B"] {
+            let mut row = Row::new(name, "x", Kind::Unreachable, "…");
+            row.verdict.cause = Some(Cause::Store { what: "the Secret Service, which does not answer".into() });
+            rows.push(row);
+        }
+        let said = report(rows).condensed(Shown::Fails);
+        assert!(said.matches("[FAIL]").count() == 1 && said.ends_with("type: raxx check\n"), "{said}");
+    }
+
+    #[test]
+    fn an_empty_machine_is_one_line_and_a_missing_credential_names_its_page() {
         let missing = |name: &str| {
             let mut row = Row::new(name, "x", Kind::Missing, "not in env or Keychain");
             row.verdict.cause = Some(Cause::NotStored);

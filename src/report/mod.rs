@@ -1,6 +1,6 @@
-//! The verdicts of one run, and how they read: as lines, as JSON, and condensed for a new terminal.
+//! The verdicts of one run, as lines, as JSON, and condensed for a new terminal.
 //!
-//! Nothing here can hold a secret: a [`Row`] has the redacted form alone.
+//! Nothing here can contain a secret: a [`Row`] has only the redacted value.
 
 mod condensed;
 pub(crate) mod prometheus;
@@ -23,9 +23,9 @@ pub(crate) use verdict::{Cause, Kind, Outcome, Verdict};
 /// The name of the environment as a source.
 pub(crate) const ENVIRONMENT: &str = "env";
 
-/// The command to type after a verdict of this kind.
+/// Returns the command to type after a verdict of this kind.
 pub(crate) fn next_command(kind: Kind, name: &str, provider: &str) -> Option<String> {
-    // On the command line the vault's row has the name of its provider, and the store has nothing of it.
+    // Commands know the vault's row by the name of its provider, and the store has no value for it.
     let is_vault = name.contains(' ');
     let name = if is_vault { provider } else { name };
     match kind {
@@ -48,18 +48,18 @@ pub(crate) struct Row {
     /// Where the value came from: `env`, `Keychain`, `Secret Service`.
     pub source: Option<String>,
     pub redacted: Option<String>,
-    /// What a PASS warns of: `expires in 9 days`.
+    /// The warning of a PASS: `expires in 9 days`.
     pub warning: Option<String>,
-    /// The page to rotate it by; printed only for `rejected`, `missing` and warnings.
+    /// The rotation page; printed only for `rejected`, `missing` and warnings.
     pub rotate_via: Option<String>,
-    /// The provider's page where such tokens are made.
+    /// The provider's page where such tokens are created.
     pub manage_url: Option<String>,
     pub latency: Option<Duration>,
-    /// The account that the provider names; never shown in full.
+    /// The account that the provider reports; never shown in full.
     pub owner: Option<String>,
 }
 
-/// The fields of the JSON report, in its order.
+/// Serializes the fields of the JSON report, in order.
 impl Serialize for Row {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Verdict { kind, words, hint, expires, http_status, cause: _ } = &self.verdict;
@@ -84,12 +84,12 @@ impl Serialize for Row {
 }
 
 impl Row {
-    /// A row with these words alone and the usual next command.
+    /// Returns a row with these words and the usual next command.
     pub(crate) fn new(name: &str, provider: &str, kind: Kind, words: impl Into<String>) -> Row {
         Row::of(name, provider, Verdict::new(kind, words))
     }
 
-    /// A row with this verdict and the usual next command.
+    /// Returns a row with this verdict and the usual next command.
     pub(crate) fn of(name: &str, provider: &str, verdict: Verdict) -> Row {
         Row {
             name: name.into(),
@@ -106,7 +106,7 @@ impl Row {
         }
     }
 
-    /// The row with nothing in it that acts on a terminal, whatever its words were made of.
+    /// Returns the row without any control characters.
     pub(crate) fn cleaned(mut self) -> Row {
         let optional = [
             &mut self.verdict.hint,
@@ -126,17 +126,20 @@ impl Row {
         self.verdict.outcome()
     }
 
-    /// The row's line and the pointers under it, without a last line end. `style` colours the verdict.
-    pub(crate) fn lines(&self, styled: bool) -> String {
-        let (word, colour) = match self.outcome() {
+    /// Returns the row's line and the lines under it, without a newline at the end.
+    pub(crate) fn lines(&self, colors: Colors) -> String {
+        let (word, color) = match self.outcome() {
             Outcome::Pass => ("PASS", AnsiColor::Green),
             Outcome::Fail => ("FAIL", AnsiColor::Red),
             Outcome::Skip => ("SKIP", AnsiColor::Yellow),
         };
-        let style = if styled { Style::new().fg_color(Some(colour.into())).bold() } else { Style::new() };
+        let style = match colors {
+            Colors::On => Style::new().fg_color(Some(color.into())).bold(),
+            Colors::Off => Style::new(),
+        };
         let detail = match (&self.redacted, self.verdict.kind) {
             (Some(redacted), _) => format!("{redacted} — {}", clean(&self.verdict.words)),
-            // The runbook puts in brackets what is said of a source, not by a provider.
+            // As in the runbook, words about a source are in parentheses; words from a provider are not.
             (None, Kind::Missing | Kind::Locked) => format!("({})", clean(&self.verdict.words)),
             (None, _) => clean(&self.verdict.words),
         };
@@ -158,8 +161,21 @@ impl Row {
     }
 }
 
-/// The version of the JSON form; raised when a field changes its meaning or goes.
+/// The version of the JSON format; raised when a field is removed or changes its meaning.
 const JSON_VERSION: u32 = 1;
+
+/// Whether the words PASS, FAIL and SKIP are colored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Colors {
+    On,
+    Off,
+}
+
+impl From<anstream::ColorChoice> for Colors {
+    fn from(choice: anstream::ColorChoice) -> Colors {
+        if choice == anstream::ColorChoice::Never { Colors::Off } else { Colors::On }
+    }
+}
 
 /// Which rows a report prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +189,7 @@ pub(crate) enum Shown {
 #[derive(Debug)]
 pub(crate) struct Report {
     pub rows: Vec<Row>,
-    /// How many credentials had no verdict yet when the run was interrupted.
+    /// The number of credentials without a verdict when the run was interrupted.
     pub unfinished: usize,
     pub checked_at: Timestamp,
 }
@@ -188,18 +204,18 @@ impl Report {
         self.rows.iter().any(|row| row.warning.is_some())
     }
 
-    /// The report as lines.
-    pub(crate) fn text(&self, styled: bool, shown: Shown) -> String {
+    /// Returns the report as lines.
+    pub(crate) fn text(&self, colors: Colors, shown: Shown) -> String {
         let shown = |row: &&Row| match shown {
             Shown::All => true,
             Shown::Fails => row.outcome() == Outcome::Fail,
             Shown::FailsAndWarnings => row.outcome() == Outcome::Fail || row.warning.is_some(),
         };
         let lines = self.rows.iter().filter(shown);
-        lines.map(|row| row.lines(styled) + "\n").collect()
+        lines.map(|row| row.lines(colors) + "\n").collect()
     }
 
-    /// The report as JSON, version 1 (docs/configuration.md has the fields).
+    /// Returns the report as JSON, version 1 (the fields are in docs/configuration.md).
     pub(crate) fn json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report is plain data") + "\n"
     }
@@ -207,7 +223,7 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // What an interrupted run did not get to may be bad.
+        // Credentials that an interrupted run did not check can be bad.
         let passed = (self.unfinished == 0).then_some(Outcome::Pass);
         let mut report = serializer.serialize_struct("Report", 5)?;
         report.serialize_field("version", &JSON_VERSION)?;

@@ -1,4 +1,4 @@
-//! The verdicts as metrics, in the text form that Prometheus reads, for `node_exporter`'s textfile collector.
+//! The verdicts as metrics in Prometheus's text format, for `node_exporter`'s textfile collector.
 
 use std::fmt::Write as _;
 use std::io;
@@ -11,7 +11,7 @@ use crate::report::{Outcome, Report, Row};
 use crate::text::clean;
 use crate::text::typed::shown_path;
 
-/// One metric: its name, what it says, and its value for a row.
+/// One metric: its name, its help text, and its value for a row.
 struct Metric {
     name: &'static str,
     help: &'static str,
@@ -30,7 +30,7 @@ const METRICS: [Metric; 3] = [
     },
     Metric {
         name: "raxx_credential_expiry_timestamp_seconds",
-        help: "When the credential expires, where the provider says so.",
+        help: "When the credential expires, if the provider says so.",
         value: |row, _| row.verdict.expires.map(jiff::Timestamp::as_second),
     },
     Metric {
@@ -40,7 +40,7 @@ const METRICS: [Metric; 3] = [
     },
 ];
 
-/// The text of the file. A credential whose check was skipped is not in it.
+/// Returns the text of the file. Credentials whose check was skipped are left out.
 pub(crate) fn text(report: &Report, configuration: &str) -> String {
     let mut out = String::new();
     for metric in METRICS {
@@ -52,8 +52,8 @@ pub(crate) fn text(report: &Report, configuration: &str) -> String {
             }
         }
     }
-    // Of its own, so that an alert can leave out what is no word on the credential; in a label of the others it would make
-    // a new series of each change.
+    // The kind has its own metric, so that an alerting rule can ignore kinds that do not concern the credential. As a label of
+    // the other metrics it would start a new series with each change.
     let name = "raxx_credential_kind";
     let _ = writeln!(out, "# HELP {name} The kind of the last verdict, as in the JSON report, in its label.");
     let _ = writeln!(out, "# TYPE {name} gauge");
@@ -64,60 +64,60 @@ pub(crate) fn text(report: &Report, configuration: &str) -> String {
     out
 }
 
-/// What tells one row from all others of this machine, where several users and configurations may write files.
+/// Returns labels that are unique on a machine where several users and configurations write files.
 fn labels(row: &Row, configuration: &str) -> String {
-    let (name, provider, place) = (label(&row.name), label(&row.provider), label(configuration));
+    let (name, provider, config) = (label(&row.name), label(&row.provider), label(configuration));
     let uid = rustix::process::geteuid().as_raw();
-    format!("name=\"{name}\",provider=\"{provider}\",config=\"{place}\",uid=\"{uid}\"")
+    format!("name=\"{name}\",provider=\"{provider}\",config=\"{config}\",uid=\"{uid}\"")
 }
 
 fn label(text: &str) -> String {
     clean(text).replace('\\', "\\\\").replace('"', "\\\"")
 }
 
-/// Writes it to a new file and renames that to `path`: the collector reads the old one or the new one, whole.
+/// Replaces the file at `path` in one step, so that the collector never reads a part of it.
 ///
 /// # Errors
-/// One line: the file, and why it cannot be written. An old one stays as it is.
+/// The file, and why it cannot be written. An existing file is kept.
 pub(crate) fn write(path: &Path, report: &Report, configuration: &str) -> Result<()> {
     // The collector runs as another user, and the file contains no secrets.
     let written = target(path).and_then(|target| target.public().replace(text(report, configuration).as_bytes()));
     written
         .map_err(|error| named(path, &error))
-        .with_context(|| format!("{}: the metrics are not written", shown(path)))
+        .with_context(|| format!("{}: could not write the metrics", shown(path)))
 }
 
-/// The path, which may be a token that was typed in its place.
+/// Returns the path, unless it looks like a token that was typed in its place.
 fn shown(path: &Path) -> String {
     shown_path(path).unwrap_or_else(|| "the file for Prometheus".into())
 }
 
-/// Whether [`write`] could.
+/// Checks that [`write`] would succeed.
 ///
 /// # Errors
-/// One line: the file, and why it cannot be written.
+/// The file, and why it cannot be written.
 pub(crate) fn try_out(path: &Path) -> Result<()> {
     let tried = target(path).and_then(|target| target.try_out());
     tried
         .map_err(|error| named(path, &error))
-        .with_context(|| format!("{}: the metrics cannot be written", shown(path)))
+        .with_context(|| format!("{}: the metrics file is not writable", shown(path)))
 }
 
 fn target(path: &Path) -> io::Result<Target> {
-    // The collector's directory can belong to another user; a home directory must not.
+    // The collector's directory can belong to another user, but raxx does not write to another user's home directory.
     match files::home().filter(|_| files::foreign_home().is_some()) {
         Some(home) if files::real(path)?.starts_with(files::real(&home)?) => Target::own(path),
         _ => Target::named(path),
     }
 }
 
-/// What is wrong with the directory, by its name.
+/// Returns the error with the name of the directory.
 fn named(path: &Path, error: &io::Error) -> anyhow::Error {
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).map_or(".".into(), shown);
     match error.kind() {
         io::ErrorKind::NotFound => anyhow!("the directory {dir} does not exist"),
         io::ErrorKind::Other => anyhow!("{error}"),
-        kind => anyhow!("no file can be made in the directory {dir}: {kind}"),
+        kind => anyhow!("cannot create a file in the directory {dir}: {kind}"),
     }
 }
 

@@ -1,16 +1,16 @@
-//! Times as a person says them.
+//! Times in words.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Whether what ends then ends so soon that a warning is due.
+/// Whether an expiry is close enough for a warning.
 pub(crate) fn ends_soon(now: Timestamp, end: Timestamp, warn_before: Duration) -> bool {
-    // Not what ends after exactly that time: `warn_before = "0s"` does not warn.
+    // `<`, so that `warn_before = "0s"` never warns.
     end.duration_since(now) < SignedDuration::try_from(warn_before).unwrap_or(SignedDuration::MAX)
 }
 
-/// `3 minutes ago`, `a moment ago`.
+/// Returns `3 minutes ago` or `a moment ago`.
 pub(crate) fn ago(age: Duration, now: Timestamp) -> String {
     match age.as_secs() {
         0..60 => "a moment ago".into(),
@@ -18,7 +18,7 @@ pub(crate) fn ago(age: Duration, now: Timestamp) -> String {
     }
 }
 
-/// `in 41 days`, `in 5 hours`, `within a minute`: how far `then` is from `now`, in the largest unit that says it.
+/// Returns how far `then` is from `now`, in the largest unit: `in 41 days`, `in 5 hours`, `within a minute`.
 pub(crate) fn distance(now: Timestamp, then: Timestamp) -> String {
     let seconds = then.as_second() - now.as_second();
     let (count, unit) = match seconds.unsigned_abs() {
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances_read_in_the_largest_unit() {
+    fn distances_use_the_largest_unit() {
         let at = |s| Timestamp::from_second(s).unwrap();
         let mut all = String::new();
         for (from, to) in [

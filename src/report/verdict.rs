@@ -1,4 +1,4 @@
-//! What a check found out about one credential.
+//! The verdict of a check on one credential.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub(crate) enum Outcome {
     Skip,
 }
 
-/// Why: each verdict has a kind. Only [`Kind::Rejected`] and [`Kind::Missing`] send a person to rotate a token.
+/// The reason for an outcome. Only [`Kind::Rejected`] and [`Kind::Missing`] tell a person to rotate a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Kind {
@@ -22,17 +22,17 @@ pub(crate) enum Kind {
     Rejected,
     /// The provider's own host answered 401 or 403 in its API's content type and does not say why.
     Refused,
-    /// In no source.
+    /// Not in any source.
     Missing,
     /// Cannot be a token.
     Malformed,
-    /// Good, but suspended, IP-filtered, in need of SSO, or without the permission asked for.
+    /// Works, but is suspended, IP-filtered, needs SSO, or lacks a permission.
     Limited,
-    /// The store is locked, needs the person's permission, or does not answer.
+    /// The store is locked, needs permission, or does not answer.
     Locked,
-    /// No answer that says anything of the secret: network, TLS, 5xx, 429, a foreign body.
+    /// No answer that tells whether the secret works: network, TLS, 5xx, 429, an unexpected body.
     Unreachable,
-    /// Something in front of the provider answered.
+    /// A proxy, firewall or captive portal answered instead of the provider.
     Blocked,
     /// The prerequisites of this check are not set.
     NotConfigured,
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// Its word in JSON and in metrics, as serde writes it.
+    /// Returns its name in JSON and in metrics.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Kind::Valid => "valid",
@@ -63,38 +63,38 @@ impl Kind {
         }
     }
 
-    /// Whether this kind is about the way to the credential or its provider, not about the credential.
+    /// Whether this kind does not tell whether the credential works.
     pub(crate) fn is_inconclusive(self) -> bool {
         matches!(self, Kind::Unreachable | Kind::Blocked | Kind::Locked)
     }
 
-    /// Whether the value is of no use to anybody: it is neither sent again nor exported.
+    /// Whether the value is useless: it is not sent again and not exported.
     pub(crate) fn is_bad(self) -> bool {
         matches!(self, Kind::Rejected | Kind::Malformed)
     }
 }
 
-/// What several rows may have in common, so that a new terminal says it once.
+/// A cause that several rows can share, so that a new terminal reports it once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Cause {
-    /// The host gave no answer at all.
+    /// The host did not answer.
     NoResponse { host: String, why: String },
-    /// No provider was asked: something of this machine, or its proxy, is in the way.
+    /// No request was sent because of a problem with this machine or its proxy.
     NotAsked { why: String },
-    /// The store cannot be read; what it is ("the login keychain, which is locked").
+    /// The store cannot be read; its description ("the login keychain, which is locked").
     Store { what: String },
-    /// In no source.
+    /// Not in any source.
     NotStored,
-    /// Not in the environment, and there is no store on this machine.
+    /// Not in the environment, and this machine has no store.
     NoStore,
 }
 
-/// What is known about one credential. State files contain only the parts that they keep.
+/// The verdict on one credential. State files contain only some of its fields.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Verdict {
     pub kind: Kind,
     pub words: String,
-    /// What to do, if it is not "rotate".
+    /// What to do, if not "rotate".
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_has_the_word_that_is_serialized() {
+    fn as_str_is_the_serialized_name() {
         for kind in [
             Kind::Valid,
             Kind::Rejected,

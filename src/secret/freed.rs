@@ -82,7 +82,7 @@ fn a_response_that_repeats_a_value_leaves_no_copy() {
         status: 200,
         headers: vec![("content-type".into(), "application/json".into()), ("x-echo".into(), VALUE.into())],
         body: format!("{{\"accessToken\":\"{VALUE}\",\"all\":[{{\"token\":\"{VALUE}\"}}]}}"),
-        cut: false,
+        truncated: false,
     };
     let read = move || {
         let json = answer.json().unwrap();

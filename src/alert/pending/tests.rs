@@ -65,7 +65,7 @@ fn told(pending: &mut PendingAlerts, second: i64, row: Row) -> Vec<String> {
     let message = Message { host: "h".into(), at: at(second), test: false, alerts: due };
     let told = |n: &Alert| match n.event {
         Event::Recovered => format!("Recovered from {:?} of {}", n.verdict.kind, message.lasted(n.since).unwrap()),
-        event => format!("{event:?}: {}", message.said(n)),
+        event => format!("{event:?}: {}", message.said(n, 1)),
     };
     message.alerts.iter().map(told).collect()
 }

@@ -183,7 +183,7 @@ impl Slack<'_> {
         let answer = tokio::time::timeout(limit, self.client.send(&request)).await;
         let answer = answer.unwrap_or(Err(Fault::TimedOut));
         if let Ok(answer) = &answer
-            && answer.cut
+            && answer.truncated
             && !answer.header("content-type").is_some_and(|kind| kind.contains("text/html"))
         {
             return Err(refusal(
@@ -214,7 +214,7 @@ fn webhook(secret: &Secret) -> Result<Url, String> {
 }
 
 /// Whether a webhook's address is alive. A message without content posts nothing.
-pub(crate) async fn prove_webhook(client: &Client, name: &str, secret: &Secret, timeout: Duration) -> Row {
+pub(crate) async fn verify_webhook(client: &Client, name: &str, secret: &Secret, timeout: Duration) -> Row {
     let row = |kind, words: String| Row::new(name, "slack", kind, words);
     let url = match webhook(secret) {
         Ok(url) => url,
@@ -358,7 +358,7 @@ mod tests {
 
     fn answer(status: u16, kind: &str, body: &str) -> Answer {
         let headers = vec![("content-type".into(), kind.into())];
-        Answer { host: "slack.test".into(), status, headers, body: body.into(), cut: false }
+        Answer { host: "slack.test".into(), status, headers, body: body.into(), truncated: false }
     }
 
     #[test]

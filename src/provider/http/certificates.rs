@@ -1,4 +1,4 @@
-//! The authorities that are trusted: the system's, or on Linux those that `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
+//! The trusted certificate authorities: the system's, or on Linux those in `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,23 +15,23 @@ use crate::text::typed::shown_path;
 const FILE: &str = "SSL_CERT_FILE";
 const DIRECTORY: &str = "SSL_CERT_DIR";
 
-/// The largest bundle of authorities that raxx reads.
+/// The largest certificate file that raxx reads.
 const LARGEST: u64 = 16 << 20;
 
-/// What is trusted.
+/// The trusted authorities.
 #[derive(Debug, Default)]
 pub(super) struct Certificates {
-    /// `None`: the system's.
+    /// `None` for the system's.
     pub(super) authorities: Option<Vec<reqwest::Certificate>>,
-    /// The variable and its path, where the environment names them.
+    /// The variables and their paths, if the environment sets them.
     pub(super) named: Option<String>,
 }
 
 impl Certificates {
     /// # Errors
-    /// The variable and the path that have no certificates, and why.
+    /// The variable, its path, and why there are no certificates.
     pub(super) fn from_environment() -> Result<Certificates, String> {
-        // The system's own verifier asks the Keychain and reads no variable.
+        // On macOS the system's verifier reads the Keychain and ignores these variables.
         if cfg!(target_os = "macos") {
             return Ok(Certificates::default());
         }
@@ -45,7 +45,7 @@ impl Certificates {
         let file = file.filter(|file| !file.is_empty()).map(PathBuf::from);
         let directories = directories.iter().flat_map(|all| std::env::split_paths(all).collect::<Vec<_>>());
         let directories: Vec<PathBuf> = directories.filter(|directory| !directory.as_os_str().is_empty()).collect();
-        // The library takes an empty variable for a path; it counts as unset.
+        // The library would take an empty variable for a path; here it counts as unset.
         if file.is_none() && directories.is_empty() {
             return Ok(Certificates { authorities: system(), named: None });
         }
@@ -59,7 +59,7 @@ impl Certificates {
                     named.push(format!("{variable} ({})", shown(path)));
                 }
                 Err(why) => {
-                    problem.get_or_insert(format!("{variable} names {}, which {why}", shown(path)));
+                    problem.get_or_insert(format!("{variable} is set to {}, which {why}", shown(path)));
                 }
             }
         }
@@ -70,13 +70,13 @@ impl Certificates {
     }
 }
 
-/// The system's authorities, where the library would not find them by itself.
+/// Returns the system's authorities, which the library does not find by itself when a variable is set.
 #[cfg(target_os = "linux")]
 fn system() -> Option<Vec<reqwest::Certificate>> {
-    let places = openssl_probe::probe();
-    let files = places.cert_file.iter().filter_map(|file| read(file).ok());
+    let paths = openssl_probe::probe();
+    let files = paths.cert_file.iter().filter_map(|file| read(file).ok());
     let found: Vec<_> =
-        files.chain(places.cert_dir.iter().filter_map(|dir| read_directory(dir).ok())).flatten().collect();
+        files.chain(paths.cert_dir.iter().filter_map(|dir| read_directory(dir).ok())).flatten().collect();
     (!found.is_empty()).then_some(found)
 }
 
@@ -89,7 +89,10 @@ fn shown(path: &Path) -> String {
     shown_path(path).unwrap_or_else(|| "a path that looks like a secret".into())
 }
 
-/// The certificates of a file. Why there are none, as the end of a sentence.
+/// Reads the certificates of a file.
+///
+/// # Errors
+/// Why there are none, as the end of a sentence.
 fn read(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     absolute(path)?;
     let bytes = files::read(path, LARGEST).map_err(|error| why(&error))?;
@@ -97,7 +100,7 @@ fn read(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     if found.is_empty() { Err("contains no usable PEM certificate".into()) } else { Ok(found) }
 }
 
-/// The certificates of all files of a directory; what is no certificate is passed over.
+/// Reads the certificates of all files in a directory; other files are ignored.
 fn read_directory(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     absolute(path)?;
     let entries = fs::read_dir(path).map_err(|error| why(&error))?;
@@ -109,7 +112,7 @@ fn read_directory(path: &Path) -> Result<Vec<reqwest::Certificate>, String> {
     if found.is_empty() { Err("contains no usable PEM certificate".into()) } else { Ok(found) }
 }
 
-/// Of the current directory nothing is trusted.
+/// Checks that a path is absolute: files of the current directory are never trusted.
 fn absolute(path: &Path) -> Result<(), String> {
     if path.is_absolute() { Ok(()) } else { Err("is not an absolute path".into()) }
 }
@@ -117,18 +120,18 @@ fn absolute(path: &Path) -> Result<(), String> {
 fn why(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "does not exist".into(),
-        io::ErrorKind::PermissionDenied => "this user cannot read".into(),
+        io::ErrorKind::PermissionDenied => "your user cannot read".into(),
         io::ErrorKind::NotADirectory => "is not a directory".into(),
         io::ErrorKind::Other => error.to_string().trim_start_matches("it ").into(),
         _ => format!("cannot be read: {error}"),
     }
 }
 
-/// The certificates that the TLS library takes: one that it does not take would cost all others.
+/// Returns the certificates that the TLS library accepts: one that it does not accept would invalidate all others.
 fn usable(pem: &[u8]) -> Vec<reqwest::Certificate> {
     let certificates = CertificateDer::pem_slice_iter(pem).filter_map(Result::ok);
-    let taken = certificates.filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
-    taken.filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok()).collect()
+    let accepted = certificates.filter(|certificate| RootCertStore::empty().add(certificate.clone()).is_ok());
+    accepted.filter_map(|certificate| reqwest::Certificate::from_der(&certificate).ok()).collect()
 }
 
 #[cfg(test)]
@@ -143,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_without_certificates_is_named_with_its_variable() {
+    fn a_path_without_certificates_is_reported_with_its_variable() {
         let place = tempfile::tempdir().unwrap();
         let authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
         let pem = authority.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
@@ -163,7 +166,7 @@ mod tests {
         assert_eq!(named(None, Some(&path("dir"))), Ok(Some(1)));
         let two = path("gone").as_os_str().to_string_lossy().into_owned() + ":" + &path("dir").to_string_lossy();
         assert_eq!(named(None, Some(Path::new(&two))), Ok(Some(1)));
-        assert_eq!(named(Some(&path("gone")), Some(&path("dir"))), Ok(Some(1)), "there is one to trust");
+        assert_eq!(named(Some(&path("gone")), Some(&path("dir"))), Ok(Some(1)), "one directory has a certificate");
 
         let mut said = String::new();
         for file in ["gone", "dir", "pipe", "text", "empty", "broken.pem", "cut.pem"] {
@@ -191,7 +194,7 @@ mod tests {
         fs::set_permissions(path("good.pem"), fs::Permissions::from_mode(0o0)).unwrap();
         if fs::read(path("good.pem")).is_err() {
             let why = named(Some(&path("good.pem")), None).unwrap_err().replace(&place, "[DIR]/");
-            insta::assert_snapshot!(why, @"SSL_CERT_FILE names [DIR]/good.pem, which this user cannot read");
+            insta::assert_snapshot!(why, @"SSL_CERT_FILE names [DIR]/good.pem, which your user cannot read");
         }
     }
 

@@ -1,5 +1,4 @@
-//! Why there is no answer: the library's errors in words. Nothing of them is shown as it is: their text may hold the
-//! address.
+//! Why a request got no answer. The library's own error texts are not shown: they can contain the address.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,39 +13,39 @@ use crate::text::plain;
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Not before the deadline.
+    /// No answer before the deadline.
     TimedOut,
     Dns,
     Refused,
-    /// Certificate or protocol; the words of the TLS library.
+    /// A certificate or protocol error; why.
     Tls(String),
     /// The connection ended before the answer did.
     ConnectionLost,
-    /// The proxy of this name answered in place of the provider, or gave no answer itself.
+    /// The proxy answered in place of the provider, or did not answer.
     Proxy {
         host: String,
         fault: ProxyFault,
     },
-    /// Nothing was sent: it is this machine's.
+    /// Nothing was sent because of a problem on this machine.
     NotSent(String),
     Other(String),
 }
 
-/// What a proxy did.
+/// Why a proxy did not pass on the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum ProxyFault {
-    WantsLogin,
-    Refuses,
-    /// It gave no whole answer; why.
-    Silent(String),
+    LoginRequired,
+    Refused,
+    /// No complete answer; why.
+    NoAnswer(String),
 }
 
 impl fmt::Display for ProxyFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            ProxyFault::WantsLogin => "requires a login (HTTP 407)",
-            ProxyFault::Refuses => "refuses the connection",
-            ProxyFault::Silent(why) => why,
+            ProxyFault::LoginRequired => "requires a login (HTTP 407)",
+            ProxyFault::Refused => "refused the connection",
+            ProxyFault::NoAnswer(why) => why,
         })
     }
 }
@@ -55,11 +54,11 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Fault::TimedOut => f.write_str("timed out"),
-            Fault::Dns => f.write_str("its name could not be resolved"),
+            Fault::Dns => f.write_str("could not resolve its name"),
             Fault::Refused => f.write_str("connection refused"),
             Fault::Tls(why) => write!(f, "TLS: {why}"),
-            Fault::ConnectionLost => f.write_str("the connection broke off"),
-            Fault::Proxy { host, fault: ProxyFault::Silent(why) } => write!(f, "the proxy {host}: {why}"),
+            Fault::ConnectionLost => f.write_str("connection lost"),
+            Fault::Proxy { host, fault: ProxyFault::NoAnswer(why) } => write!(f, "the proxy {host}: {why}"),
             Fault::Proxy { host, fault } => write!(f, "the proxy {host} {fault}"),
             Fault::NotSent(why) | Fault::Other(why) => f.write_str(why),
         }
@@ -67,29 +66,28 @@ impl fmt::Display for Fault {
 }
 
 impl Fault {
-    /// The fault of a request to `host`, and whose it is: the provider's, or that of the proxy on the way.
+    /// Returns why a request to `host` failed, and whether the proxy or the host is at fault.
     pub(super) fn of(error: &reqwest::Error, host: &str, proxy: Option<&str>, certificates: &Certificates) -> Fault {
         const TUNNEL: &str = "tunnel error: ";
-        // The library does not export the error's type.
+        // The library does not export the type of this error.
         let what = causes(error).find_map(|cause| cause.to_string().strip_prefix(TUNNEL).map(String::from));
-        let fault = sorted(error, host, certificates);
+        let fault = classified(error, host, certificates);
         let (Some(what), Some(proxy)) = (what, proxy) else { return fault };
         let fault = match what.as_str() {
-            "proxy authorization required" => ProxyFault::WantsLogin,
-            "unsuccessful" => ProxyFault::Refuses,
-            _ => ProxyFault::Silent(fault.to_string()),
+            "proxy authorization required" => ProxyFault::LoginRequired,
+            "unsuccessful" => ProxyFault::Refused,
+            _ => ProxyFault::NoAnswer(fault.to_string()),
         };
         Fault::Proxy { host: proxy.into(), fault }
     }
 
-    /// Why there is no client at all.
+    /// Returns why the client could not be built.
     pub(super) fn of_setup(error: &reqwest::Error) -> Fault {
         let root = root(error);
         Fault::NotSent(if root.contains("No CA certificates") {
-            "this machine has no CA certificates: install them (the package ca-certificates), or set SSL_CERT_FILE"
-                .into()
+            "this machine has no CA certificates: install the package ca-certificates, or set SSL_CERT_FILE".into()
         } else {
-            format!("the HTTPS client cannot be set up: {root}")
+            format!("could not set up the HTTPS client: {root}")
         })
     }
 }
@@ -98,8 +96,8 @@ fn causes(error: &reqwest::Error) -> impl Iterator<Item = &(dyn StdError + 'stat
     std::iter::successors(error.source(), |cause: &&(dyn StdError + 'static)| (**cause).source())
 }
 
-/// Sorts an error of the client by what is under it.
-fn sorted(error: &reqwest::Error, host: &str, certificates: &Certificates) -> Fault {
+/// Classifies an error of the client by its causes.
+fn classified(error: &reqwest::Error, host: &str, certificates: &Certificates) -> Fault {
     if error.is_timeout() {
         return Fault::TimedOut;
     }
@@ -129,20 +127,20 @@ fn sorted(error: &reqwest::Error, host: &str, certificates: &Certificates) -> Fa
     Fault::Other(if error.is_connect() { format!("no connection ({})", root(error)) } else { root(error) })
 }
 
-/// The words for a host to which there is no way. macOS (15 and later) gives this error for a host of the local network
-/// to a program that has not been allowed to use it, and asks nobody where no window can open.
+/// Returns the words for a host without a route. macOS 15 and later also reports this error when a program without permission
+/// connects to the local network, and where no window can open it does not ask for the permission.
 fn no_route(error: &io::Error, host: &str, macos: bool) -> String {
     let words = format!("no connection ({error})");
     if macos && is_local(host) {
         format!(
-            "{words}, or macOS does not let raxx use the local network: System Settings, Privacy & Security, Local Network"
+            "{words}, or macOS does not allow raxx to use the local network: check System Settings, Privacy & Security, Local Network"
         )
     } else {
         words
     }
 }
 
-/// Whether a host is on the local network by its name or address.
+/// Whether the name or address of a host belongs to a local network.
 fn is_local(host: &str) -> bool {
     match host.trim_start_matches('[').trim_end_matches(']').parse() {
         Ok(IpAddr::V4(address)) => address.is_private() || address.is_link_local(),
@@ -151,41 +149,41 @@ fn is_local(host: &str) -> bool {
     }
 }
 
-/// The TLS error that this one is or holds: I/O errors hold it without being its consequence.
+/// Returns the TLS error in this error. An I/O error wraps it without naming it as its source.
 fn tls_error<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e rustls::Error> {
-    let mut held: &(dyn StdError + 'static) = error;
-    while let Some(inner) = held.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-        held = inner;
+    let mut current: &(dyn StdError + 'static) = error;
+    while let Some(inner) = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        current = inner;
     }
-    held.downcast_ref()
+    current.downcast_ref()
 }
 
 fn tls_words(error: &rustls::Error, certificates: &Certificates) -> String {
     use rustls::CertificateError as C;
     match error {
         rustls::Error::InvalidCertificate(C::UnknownIssuer) => match &certificates.named {
-            Some(named) => format!("unknown certificate issuer: it is not in {named}"),
+            Some(named) => format!("unknown certificate issuer: not in {named}"),
             None if cfg!(target_os = "macos") => {
                 "unknown certificate issuer; behind a TLS-inspecting proxy, add its certificate to the Keychain".into()
             }
             None => "unknown certificate issuer; behind a TLS-inspecting proxy, set SSL_CERT_FILE".into(),
         },
         rustls::Error::InvalidCertificate(C::NotValidForName | C::NotValidForNameContext { .. }) => {
-            "the certificate is for another name".into()
+            "the certificate is for a different name".into()
         }
         rustls::Error::InvalidCertificate(C::Expired | C::ExpiredContext { .. }) => {
-            "the certificate is expired (or this machine's clock is wrong)".into()
+            "the certificate has expired, or this machine's clock is wrong".into()
         }
         rustls::Error::InvalidCertificate(C::NotValidYet | C::NotValidYetContext { .. }) => {
             let now = Timestamp::now().strftime("%Y-%m-%d %H:%M UTC");
-            format!("the certificate is not valid yet: this machine's clock is behind (it shows {now})")
+            format!("the certificate is not valid yet: this machine's clock is probably slow (it shows {now})")
         }
-        rustls::Error::InvalidMessage(_) => "the response is not TLS (a captive portal or a proxy?)".into(),
+        rustls::Error::InvalidMessage(_) => "the response is not TLS: probably from a captive portal or proxy".into(),
         other => plain(&other.to_string()),
     }
 }
 
-/// The innermost cause: the outer ones repeat the address.
+/// Returns the innermost cause: the outer ones contain the address.
 fn root(error: &dyn StdError) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
@@ -199,19 +197,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mac_may_have_closed_the_local_network() {
+    fn local_network_permission_is_mentioned_on_macos_only() {
         let error = io::Error::from(ErrorKind::HostUnreachable);
-        let elsewhere = no_route(&error, "api.github.com", false);
-        let closed = no_route(&error, "nas", true);
-        insta::assert_snapshot!("no_route", format!("{elsewhere}\n{closed}\n"));
+        let plain = no_route(&error, "api.github.com", false);
+        let with_permission = no_route(&error, "nas", true);
+        insta::assert_snapshot!("no_route", format!("{plain}\n{with_permission}\n"));
         for host in
             ["10.1.2.3", "192.168.0.7", "172.20.1.1", "169.254.9.9", "[fe80::1]", "[fd00::1]", "Vault.local", "nas"]
         {
-            assert_eq!(no_route(&error, host, true), closed, "{host}");
-            assert_eq!(no_route(&error, host, false), elsewhere, "{host}");
+            assert_eq!(no_route(&error, host, true), with_permission, "{host}");
+            assert_eq!(no_route(&error, host, false), plain, "{host}");
         }
         for host in ["api.github.com", "8.8.8.8", "[2606:4700::1]", "local.example.test"] {
-            assert_eq!(no_route(&error, host, true), elsewhere, "{host}");
+            assert_eq!(no_route(&error, host, true), plain, "{host}");
         }
     }
 
@@ -245,11 +243,11 @@ mod tests {
             ("timeout", Fault::TimedOut),
             ("DNS", Fault::Dns),
             ("refused", Fault::Refused),
-            ("TLS", Fault::Tls("(the TLS library's words)".into())),
+            ("TLS", Fault::Tls("(why)".into())),
             ("lost", Fault::ConnectionLost),
-            ("proxy, 407", proxy(ProxyFault::WantsLogin)),
-            ("proxy, refused", proxy(ProxyFault::Refuses)),
-            ("proxy, other", proxy(ProxyFault::Silent("(why)".into()))),
+            ("proxy, 407", proxy(ProxyFault::LoginRequired)),
+            ("proxy, refused", proxy(ProxyFault::Refused)),
+            ("proxy, other", proxy(ProxyFault::NoAnswer("(why)".into()))),
         ] {
             said += &format!("{what} => {fault}\n");
         }

@@ -1,4 +1,4 @@
-//! The one place that speaks HTTP: one client, no redirects, a capped body. Deadlines are the caller's.
+//! The only module that uses HTTP: one client, no redirects, a size limit on the body. Callers set the deadlines.
 
 mod certificates;
 mod fault;
@@ -20,23 +20,23 @@ use proxy::Proxy;
 
 use crate::provider::Answer;
 
-/// No answer that raxx needs is longer; what comes after is not read.
+/// The most that is read of a body: no answer that raxx needs is longer.
 const BODY_LIMIT: usize = 64 * 1024;
 
-/// How long the body of something that is no API's answer is read. Its headers tell what it is; a page that drips must
-/// not be taken for silence.
+/// How long the body of a web page is read. Its headers are enough to classify it, and a page that arrives slowly must not
+/// count as a timeout.
 const PAGE: Duration = Duration::from_secs(1);
 
-/// A request, with what is secret in it wiped when it is dropped.
+/// A request. Its secrets are wiped when it is dropped.
 pub(crate) struct Request {
     pub post: bool,
     pub url: Url,
     pub headers: Vec<(String, Zeroizing<String>)>,
-    /// JSON.
+    /// A JSON body.
     pub body: Option<Zeroizing<String>>,
 }
 
-/// The client. Building it reads the machine's certificates (milliseconds): only done where the network is used.
+/// The HTTP client. Building one takes milliseconds to read the machine's certificates, so it is built only when needed.
 pub(crate) struct Client {
     client: reqwest::Client,
     proxy: Option<Proxy>,
@@ -45,9 +45,9 @@ pub(crate) struct Client {
 
 impl Client {
     /// # Errors
-    /// The machine has no usable certificates, or a variable makes no sense.
+    /// The machine has no usable certificates, or a variable is invalid.
     pub(crate) fn new() -> Result<Client, Fault> {
-        // A second call finds the provider installed, which is as good.
+        // A second call fails because the provider is already installed.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut builder = reqwest::Client::builder().no_proxy();
         let proxy = Proxy::from_environment().map_err(Fault::NotSent)?;
@@ -59,7 +59,7 @@ impl Client {
             builder = builder.tls_certs_only(authorities);
         }
         let client = builder
-            // GitHub answers 403 without one, Cloudflare's integrity check 1010.
+            // Without a user agent GitHub returns 403, and Cloudflare's integrity check 1010.
             .user_agent(concat!("raxx/", env!("CARGO_PKG_VERSION")))
             // A redirect would take the credential along to another host.
             .redirect(Policy::none())
@@ -69,23 +69,23 @@ impl Client {
         Ok(Client { client, proxy, certificates })
     }
 
-    /// The name of the proxy that requests to `address` go through.
+    /// Returns the name of the proxy for requests to `address`, if there is one.
     pub(crate) fn proxy_for(&self, address: &str) -> Option<&str> {
         let address = Url::parse(address).ok()?;
         self.proxy.as_ref().filter(|proxy| proxy.is_for(&address)).map(|proxy| proxy.name.as_str())
     }
 
-    /// Sends it and reads the answer.
+    /// Sends a request and reads the answer.
     ///
     /// # Errors
-    /// [`Fault`] when no answer came.
+    /// Why there is no answer.
     pub(crate) async fn send(&self, request: &Request) -> Result<Answer, Fault> {
         let mut headers = HeaderMap::new();
         for (name, value) in &request.headers {
-            let name =
-                HeaderName::try_from(name.as_str()).map_err(|_| Fault::NotSent(format!("{name} is no header")))?;
+            let name = HeaderName::try_from(name.as_str())
+                .map_err(|_| Fault::NotSent(format!("{name} is not a header name")))?;
             let mut value = HeaderValue::from_maybe_shared(Bytes::from_owner(value.clone()))
-                .map_err(|_| Fault::NotSent("the value cannot stand in a header".into()))?;
+                .map_err(|_| Fault::NotSent("the value cannot be sent in a header".into()))?;
             value.set_sensitive(true);
             headers.insert(name, value);
         }
@@ -93,7 +93,7 @@ impl Client {
             if request.post { self.client.post(request.url.clone()) } else { self.client.get(request.url.clone()) }
                 .headers(headers);
         if let Some(body) = &request.body {
-            // Slack wants the character set said; others are known to take it without.
+            // Slack requires the character set and sets its own content type.
             if !request.headers.iter().any(|(name, _)| name == "content-type") {
                 builder = builder.header("content-type", "application/json");
             }
@@ -107,19 +107,19 @@ impl Client {
         let text = |v: &HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
         let headers = response.headers().iter().map(|(n, v)| (n.as_str().to_string(), text(v))).collect();
         let status = response.status().as_u16();
-        let mut answer = Answer { host: host.clone(), status, headers, body: String::new(), cut: false };
-        (answer.body, answer.cut) = body(response, answer.is_json()).await.map_err(fault)?;
+        let mut answer = Answer { host: host.clone(), status, headers, body: String::new(), truncated: false };
+        (answer.body, answer.truncated) = body(response, answer.is_json()).await.map_err(fault)?;
         Ok(answer)
     }
 }
 
-/// Reads a body to the limit, and tells whether there was more. Of a page, what came in time will do: its headers tell
-/// what it is.
+/// Reads a body up to the limit, and returns whether it was cut short. A web page is read only for a moment: its headers are
+/// enough to classify it.
 async fn body(mut response: Response, is_json: bool) -> Result<(String, bool), reqwest::Error> {
-    // It may contain secrets. Of one size from the start: growing would leave copies behind.
+    // The buffer has its full size from the start: growing would leave copies of a secret in memory.
     let mut body = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
     let until = Instant::now() + PAGE;
-    let cut = loop {
+    let truncated = loop {
         let chunk = if is_json {
             response.chunk().await?
         } else {
@@ -135,15 +135,15 @@ async fn body(mut response: Response, is_json: bool) -> Result<(String, bool), r
             break true;
         }
     };
-    Ok((text(body), cut))
+    Ok((text(body), truncated))
 }
 
-/// The bytes as text, without a copy that is not wiped.
+/// Converts bytes to text without an unwiped copy.
 fn text(mut bytes: Zeroizing<Vec<u8>>) -> String {
     if std::str::from_utf8(&bytes).is_ok() {
         return String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default();
     }
-    // Each byte becomes a replacement character at most.
+    // Each byte becomes at most one replacement character.
     let mut text = String::with_capacity(bytes.len() * char::REPLACEMENT_CHARACTER.len_utf8());
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());

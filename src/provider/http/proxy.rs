@@ -1,4 +1,4 @@
-//! The proxy that the environment names.
+//! The proxy from the environment.
 
 use std::net::IpAddr;
 
@@ -6,67 +6,66 @@ use url::{Host, Url};
 
 use crate::text::typed::looks_like_a_value;
 
-/// The first of these that is set counts.
+/// The first of these that is set is used.
 const VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
-/// A proxy for https. Http is for loopback alone, where a proxy would see the credential.
+/// A proxy for https. Plain http is allowed on loopback only and never goes through a proxy, which would see the credential.
 #[derive(Clone)]
 pub(super) struct Proxy {
     address: Url,
-    /// Its host and port, and the variable that names it; its address may contain a password.
+    /// Its host and port, and the variable that sets it. The address itself can contain a password.
     pub(super) name: String,
-    excepted: Exceptions,
+    exceptions: Exceptions,
 }
 
 impl Proxy {
     /// # Errors
-    /// The variable that does not name a proxy that raxx can use, and why.
+    /// The variable, and why raxx cannot use the proxy that it is set to.
     pub(super) fn from_environment() -> Result<Option<Proxy>, String> {
         let set = |name: &&'static str| Some((*name, std::env::var_os(name).filter(|value| !value.is_empty())?));
         let Some((variable, address)) = VARIABLES.iter().find_map(set) else { return Ok(None) };
-        let url = address.to_str().ok_or(NO_ADDRESS).and_then(address_of).map_err(|why| format!("{variable} {why}"))?;
-        reqwest::Proxy::https(url.as_str()).map_err(|_| format!("{variable} {NO_ADDRESS}"))?;
-        let excepted = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
-        let excepted = Exceptions::read(&excepted.unwrap_or_default());
+        let url = address.to_str().ok_or(INVALID).and_then(address_of).map_err(|why| format!("{variable} {why}"))?;
+        reqwest::Proxy::https(url.as_str()).map_err(|_| format!("{variable} {INVALID}"))?;
+        let no_proxy = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok());
+        let exceptions = Exceptions::read(&no_proxy.unwrap_or_default());
         let host = url.host_str().unwrap_or_default();
         let name = match url.port() {
-            // What was put in its place by mistake is not repeated.
-            _ if looks_like_a_value(host) => format!("named by {variable}"),
+            // A secret that was pasted by mistake is not repeated.
+            _ if looks_like_a_value(host) => format!("set by {variable}"),
             Some(port) => format!("{host}:{port} ({variable})"),
             None => format!("{host} ({variable})"),
         };
-        Ok(Some(Proxy { address: url, name, excepted }))
+        Ok(Some(Proxy { address: url, name, exceptions }))
     }
 
-    /// Whether requests to this address go through it.
+    /// Whether requests to this address go through the proxy.
     pub(super) fn is_for(&self, url: &Url) -> bool {
-        url.scheme() == "https" && !self.excepted.have(url)
+        url.scheme() == "https" && !self.exceptions.contain(url)
     }
 
-    /// The same for the library, which knows fewer forms of exceptions.
+    /// Returns the rule for the library, whose own `NO_PROXY` supports fewer forms.
     pub(super) fn rule(&self) -> reqwest::Proxy {
         let proxy = self.clone();
         reqwest::Proxy::custom(move |url| proxy.is_for(url).then(|| proxy.address.clone()))
     }
 }
 
-const NO_ADDRESS: &str = "is not the address of a proxy: set it to http://HOST:PORT, or unset it";
-const NO_HTTP: &str =
-    "names a proxy that raxx cannot use: it supports http:// and https:// proxies, not SOCKS or others";
+const INVALID: &str = "is not a proxy address: set it to http://HOST:PORT, or unset it";
+const UNSUPPORTED: &str = "is set to a proxy that raxx does not support: use an http:// or https:// proxy, or unset it";
 
-/// The address, with the scheme that curl adds where there is none. Nothing of it is repeated in an error.
+/// Parses a proxy's address; without a scheme it is http, as in curl. Errors do not repeat the address.
 fn address_of(text: &str) -> Result<Url, &'static str> {
     let text = text.trim();
     let url = if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("http://{text}")) };
-    let url = url.map_err(|_| NO_ADDRESS)?;
+    let url = url.map_err(|_| INVALID)?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        "http" | "https" => Err(NO_ADDRESS),
-        _ => Err(NO_HTTP),
+        "http" | "https" => Err(INVALID),
+        _ => Err(UNSUPPORTED),
     }
 }
 
-/// What `NO_PROXY` excepts, in the forms of curl, Go and Python.
+/// The exceptions in `NO_PROXY`, in the forms of curl, Go and Python.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Exceptions(Vec<Exception>);
 
@@ -79,9 +78,9 @@ struct Exception {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Hosts {
     All,
-    /// A host, and all under it.
+    /// A host and its subdomains.
     Domain(String),
-    /// The addresses that begin with so many bits of this one.
+    /// The addresses that share this many leading bits with this one.
     Network(IpAddr, u8),
 }
 
@@ -93,10 +92,10 @@ impl Exceptions {
         Exceptions(entries.filter(|entry| !entry.is_empty()).map(|entry| Exception::read(&entry)).collect())
     }
 
-    fn have(&self, url: &Url) -> bool {
+    fn contain(&self, url: &Url) -> bool {
         self.0.iter().any(|exception| {
             let port = exception.port.is_none_or(|port| url.port_or_known_default() == Some(port));
-            port && exception.hosts.have(url)
+            port && exception.hosts.matches(url)
         })
     }
 }
@@ -104,7 +103,7 @@ impl Exceptions {
 impl Exception {
     fn read(entry: &str) -> Exception {
         let bare = |text: &str| text.trim_start_matches('[').trim_end_matches(']').to_string();
-        // An IPv6 address without brackets has colons of its own.
+        // An IPv6 address without brackets contains colons itself.
         let (host, port) = match entry.rsplit_once(':') {
             Some((host, port)) if !bare(host).contains(':') || host.ends_with(']') => match port.parse() {
                 Ok(port) => (bare(host), Some(port)),
@@ -123,7 +122,7 @@ impl Exception {
 }
 
 impl Hosts {
-    fn have(&self, url: &Url) -> bool {
+    fn matches(&self, url: &Url) -> bool {
         let address = match url.host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
@@ -140,7 +139,7 @@ impl Hosts {
     }
 }
 
-/// Whether the first `bits` of two addresses are the same.
+/// Whether the first `bits` bits of two addresses are the same.
 fn starts_like(one: IpAddr, other: IpAddr, bits: u8) -> bool {
     let (differ, length) = match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => (u128::from(u32::from(one) ^ u32::from(other)), 32),
@@ -156,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_as_curl_reads_it() {
+    fn an_address_is_parsed_as_in_curl() {
         for (text, host, port) in [
             ("http://proxy.test:3128", "proxy.test", Some(3128)),
             ("proxy.test:3128", "proxy.test", Some(3128)),
@@ -170,19 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_or_no_http_proxy_is_told_apart() {
+    fn an_invalid_address_and_an_unsupported_proxy_have_different_errors() {
         for text in ["::::", "http://", "http://:8080", "://", "proxy.test:99999", "http://user:pa#ss@proxy.test", " "]
         {
-            assert_eq!(address_of(text), Err(NO_ADDRESS), "{text}");
+            assert_eq!(address_of(text), Err(INVALID), "{text}");
         }
         for text in ["socks5://h:1080", "socks5h://h:1080", "SOCKS4://h", "socks://h:1", "ftp://h", "quic://h:1"] {
-            assert_eq!(address_of(text), Err(NO_HTTP), "{text}");
+            assert_eq!(address_of(text), Err(UNSUPPORTED), "{text}");
         }
     }
 
     #[test]
-    fn exceptions_may_have_the_forms_of_other_programs() {
-        let have = |list: &str, url: &str| Exceptions::read(list).have(&Url::parse(url).unwrap());
+    fn exceptions_are_supported_in_the_forms_of_other_programs() {
+        let have = |list: &str, url: &str| Exceptions::read(list).contain(&Url::parse(url).unwrap());
         for (list, url) in [
             ("*", "https://api.test"),
             ("a.test *", "https://10.0.0.1:8200"),
