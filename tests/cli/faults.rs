@@ -216,7 +216,7 @@ fn a_variable_without_certificates_is_named() {
     ] {
         sandbox.unset("SSL_CERT_FILE").unset("SSL_CERT_DIR").env(variable, &path);
         let said = all_fail(&sandbox, "unreachable");
-        let named = format!("{variable} names {}", path.display());
+        let named = format!("{variable} is set to {}", path.display());
         assert_eq!(said.matches(&named).count(), ROWS.len(), "{said}");
         reports.push(said);
     }
