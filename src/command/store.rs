@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow, bail};
 
 use super::session::{Session, recheck_command, reload_command};
 use super::warn_unsaved;
-use crate::alert::slack::verify_webhook;
+use crate::alert::slack;
 use crate::check::{Mode, Run};
 use crate::cli::{Caller, StoreArgs, ValueArgs};
 use crate::config::{self, Config, Credential, secret_variables};
@@ -234,7 +234,7 @@ pub(super) fn is_webhook(config: &Config, credential: &Credential) -> bool {
 /// Verifies a webhook's address, which is not a token that a provider can check.
 async fn verify_webhook(run: &Run<'_>, credential: &Credential, secret: &Secret) -> Result<Row> {
     let client = Client::new().map_err(|fault| anyhow::anyhow!("{fault}"))?;
-    Ok(verify_webhook(&client, &credential.name, secret, run.config.timeout).await)
+    Ok(slack::verify_webhook(&client, &credential.name, secret, run.config.timeout).await)
 }
 
 #[cfg(test)]
