@@ -11,11 +11,11 @@ use rustix::io::Errno;
 use super::ownership::{belongs_to_this_user, foreign, ours_or_roots};
 use super::resolve::{link_of_another_user, real, resolve};
 
-/// Opens a regular file of at most `most` bytes for reading.
+/// Opens a regular file of at most `max` bytes for reading.
 ///
 /// # Errors
 /// It is not a regular file, is larger, is reached through another user's link, or cannot be opened.
-pub(crate) fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
+pub(crate) fn open(path: &Path, max: u64) -> io::Result<(File, Metadata)> {
     // Checked before opening: opening a fifo unblocks its writer, and 1Password, whose `.env` is a fifo, then prompts
     // the person.
     let kind = fs::symlink_metadata(path)?.file_type();
@@ -45,8 +45,8 @@ pub(crate) fn open(path: &Path, most: u64) -> io::Result<(File, Metadata)> {
     if another.is_some_and(|owner| owner != metadata.uid()) {
         return Err(link_of_another_user());
     }
-    if metadata.len() > most {
-        return Err(larger(most));
+    if metadata.len() > max {
+        return Err(larger(max));
     }
     Ok((file, metadata))
 }
@@ -60,8 +60,8 @@ fn not_regular_if_so(error: io::Error) -> io::Error {
     if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) { not_regular() } else { error }
 }
 
-fn larger(most: u64) -> io::Error {
-    let size = if most >= 1 << 20 { format!("{} MiB", most >> 20) } else { format!("{} KiB", most >> 10) };
+fn larger(max: u64) -> io::Error {
+    let size = if max >= 1 << 20 { format!("{} MiB", max >> 20) } else { format!("{} KiB", max >> 10) };
     io::Error::other(format!("it is larger than {size}"))
 }
 
@@ -69,33 +69,33 @@ fn larger(most: u64) -> io::Error {
 ///
 /// # Errors
 /// It grew past the limit, or cannot be read.
-pub(crate) fn read_opened(file: File, metadata: &Metadata, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_opened(file: File, metadata: &Metadata, max: u64) -> io::Result<Vec<u8>> {
     // Allocate everything at once: a growing buffer leaves copies of possible secrets in memory. Some files report
     // length 0.
     let mut bytes = Vec::with_capacity(metadata.len() as usize + 1);
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > most { Err(larger(most)) } else { Ok(bytes) }
+    file.take(max + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max { Err(larger(max)) } else { Ok(bytes) }
 }
 
-/// Reads a regular file of at most `most` bytes.
+/// Reads a regular file of at most `max` bytes.
 ///
 /// # Errors
 /// As [`open`].
-pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let (file, metadata) = open(path, most)?;
-    read_opened(file, &metadata, most)
+pub(crate) fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let (file, metadata) = open(path, max)?;
+    read_opened(file, &metadata, max)
 }
 
 /// Reads a file that raxx wrote, and refuses one that another user put in its place.
 ///
 /// # Errors
 /// As [`open`], or it belongs to another user.
-pub(crate) fn read_own(path: &Path, most: u64) -> io::Result<Vec<u8>> {
-    let (file, metadata) = open(path, most)?;
+pub(crate) fn read_own(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    let (file, metadata) = open(path, max)?;
     if !ours_or_roots(metadata.uid()) {
         return Err(foreign("it belongs to another user"));
     }
-    read_opened(file, &metadata, most)
+    read_opened(file, &metadata, max)
 }
 
 /// Opens a file of this user for appending, and creates it (0600) if it does not exist.

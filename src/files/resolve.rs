@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::ownership::{foreign, ours_or_roots};
 
 /// The number of links that the kernel follows.
-const MOST_LINKS: usize = 40;
+const MAX_LINKS: usize = 40;
 
 /// A path with all links resolved.
 pub(super) struct Resolved {
@@ -33,7 +33,7 @@ pub(super) fn resolve(path: &Path) -> io::Result<Resolved> {
                 match fs::symlink_metadata(&next) {
                     Ok(metadata) if metadata.is_symlink() => {
                         links += 1;
-                        if links > MOST_LINKS {
+                        if links > MAX_LINKS {
                             return Err(Errno::LOOP.into());
                         }
                         if !ours_or_roots(metadata.uid()) {
@@ -72,7 +72,7 @@ pub(crate) fn real(path: &Path) -> io::Result<PathBuf> {
 /// Whether a path refers to an open file of a process, which can be the file that receives the report.
 pub(super) fn leads_through_a_process(path: &Path) -> bool {
     let mut path = path.to_path_buf();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         if path.starts_with("/proc") || path.starts_with("/dev/fd") {
             return true;
         }

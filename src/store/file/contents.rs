@@ -1,4 +1,4 @@
-//! What the store file contains once it is decrypted: JSON with a version.
+//! The decrypted contents of the store file: JSON with a version.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use zeroize::Zeroizing;
 use crate::files::shown;
 use crate::store::{Item, StoreError};
 
-/// The version of the contents; raised when a field changes its meaning or is added.
+/// The version of the contents; raised when a field is added or changes its meaning.
 pub(super) const VERSION: u32 = 1;
 
-/// What the file holds.
+/// The contents of the file.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Contents {
@@ -24,7 +24,7 @@ pub(super) struct Contents {
 pub(super) struct Entry {
     pub(super) service: String,
     pub(super) account: String,
-    /// For who reads it by hand.
+    /// For a person who reads the file by hand.
     pub(super) name: String,
     pub(super) value: Zeroizing<String>,
 }
@@ -49,13 +49,13 @@ pub(super) fn parse(path: &Path, plain: &[u8]) -> Result<Contents, String> {
         }
         Err(_) => return Err(format!("the store file {path} does not contain a raxx store")),
     }
-    // serde_json's words may quote what they do not like, and here that is a secret.
+    // serde_json's message can quote the invalid input, which here is a secret.
     serde_json::from_slice(plain).map_err(|_| format!("the store file {path} contains a store that raxx cannot read"))
 }
 
-/// The contents as they are encrypted.
+/// The contents in the form to encrypt.
 pub(super) fn plain(contents: &Contents) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-    // Room for all of it: a buffer that grows leaves pieces of the values behind in memory.
+    // Allocate everything at once: a growing buffer leaves pieces of the values in memory.
     let text = |e: &Entry| e.service.len() + e.account.len() + e.name.len() + e.value.len();
     let room = contents.items.iter().map(|e| 6 * text(e) + 64).sum::<usize>() + 64;
     let mut plain = Zeroizing::new(Vec::with_capacity(room));

@@ -1,4 +1,4 @@
-//! The first write: a store file is made, in the form that the configuration or a person chooses.
+//! The first write: creating a store file, protected in the way that the configuration or a person chooses.
 
 use std::io;
 use std::iter;
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use age::scrypt;
 
 use super::contents::{Contents, VERSION};
-use super::identity::{identities, make_identity};
+use super::identity::{create_identity, identities};
 use super::sealed::encrypt;
 use super::{StoreFile, no_keyring, resolved};
 use crate::files::{self, shown};
 use crate::store::{FirstWrite, Form, StoreError, keyring};
 
-/// The work that guessing one passphrase costs, as a power of two: below a second on the machines of today.
+/// The scrypt work factor, as a power of two: less than a second on current machines.
 const WORK: u8 = 17;
 
 impl StoreFile {
-    /// Makes an empty store file of this form, and the identity file where it is not there. Gives the files that were
-    /// made: none where another writer was first.
+    /// Creates an empty store file with this protection, and the identity file if it does not exist. Returns the
+    /// files that were created; empty if another process was first.
     pub(super) async fn create(&self, form: &Form, until: Instant) -> Result<Vec<PathBuf>, StoreError> {
         if self.exists() {
             return Ok(Vec::new());
@@ -28,9 +28,9 @@ impl StoreFile {
             // Without a keyring the file could not be used.
             self.keyring_works().map_err(StoreError::Broken)?;
         }
-        let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be made: {error}", shown(&self.path)));
+        let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be created: {error}", shown(&self.path)));
         files::make_directory_of(&self.path).map_err(failed)?;
-        let _lock = self.locked_until(until).await?;
+        let _lock = self.lock_until(until).await?;
         if self.exists() {
             return Ok(Vec::new());
         }
@@ -38,8 +38,8 @@ impl StoreFile {
         match form {
             Form::Identity(path) => {
                 let path = resolved(path);
-                // It stays, whatever comes next: another store file may be encrypted to it already.
-                let made = make_identity(&path)?;
+                // It is kept even if the next step fails: another store file can already be encrypted to it.
+                let made = create_identity(&path)?;
                 let recipient = identities(&path).map_err(StoreError::Broken)?[0].to_public();
                 let (_, sealed) = encrypt(&recipient, &empty)?;
                 self.replace(&sealed)?;
@@ -49,7 +49,7 @@ impl StoreFile {
                 let mut recipient = scrypt::Recipient::new(passphrase.expose().into());
                 recipient.set_work_factor(WORK);
                 let (key, sealed) = encrypt(&recipient, &empty)?;
-                // First the keyring: a file whose key did not get there would be there, and locked.
+                // The keyring first: if the key could not be saved, the file would exist but be locked.
                 keyring::put(&self.key_name(), &key).map_err(|why| StoreError::Broken(no_keyring(&why)))?;
                 let written = self.replace(&sealed);
                 if written.is_err() {
@@ -60,8 +60,8 @@ impl StoreFile {
         }
     }
 
-    /// What to do about a store file that does not exist and has no form.
-    pub(super) fn unchosen(&self) -> String {
+    /// The message about a store file that does not exist and for which no protection is configured.
+    pub(super) fn not_configured(&self) -> String {
         let offered = self.offered.clone().unwrap_or_else(|| "identity.txt".into());
         format!(
             "there is no store file yet at {}: run raxx store in a terminal to choose how to protect it, or set [store] identity = \"{}\"",
@@ -72,7 +72,7 @@ impl StoreFile {
 }
 
 impl FirstWrite {
-    /// Where the store file will be.
+    /// The path of the future store file.
     pub(crate) fn path(&self) -> &Path {
         self.file.path()
     }
@@ -82,12 +82,12 @@ impl FirstWrite {
         self.file.offered.clone()
     }
 
-    /// What to configure where nobody can be asked.
+    /// What to configure if there is no one to ask.
     pub(crate) fn advice(&self) -> String {
-        self.file.unchosen()
+        self.file.not_configured()
     }
 
-    /// Whether a passphrase can be its form here, told before anybody thinks of one.
+    /// Checks that a passphrase can protect it on this machine, before a person has to choose one.
     ///
     /// # Errors
     /// The keyring cannot be used.
@@ -95,10 +95,11 @@ impl FirstWrite {
         self.file.keyring_works()
     }
 
-    /// Makes the store file (0600) and what it needs. Gives the files that were made: none where another writer was first.
+    /// Creates the store file (0600) and what it needs. Returns the files that were created; empty if another process
+    /// was first.
     ///
     /// # Errors
-    /// Why not; nothing is left behind then.
+    /// Why not; nothing is left behind.
     pub(crate) async fn create(&self, form: &Form, limit: Duration) -> Result<Vec<PathBuf>, StoreError> {
         self.file.create(form, Instant::now() + limit).await
     }

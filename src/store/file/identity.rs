@@ -1,4 +1,4 @@
-//! The identity file: who may open the store file where nobody types a passphrase.
+//! The identity file, which opens the store file without a passphrase.
 
 use std::fs::Metadata;
 use std::io;
@@ -15,7 +15,7 @@ use crate::store::StoreError;
 /// The largest identity file that raxx reads.
 const LARGEST: u64 = 1 << 20;
 
-/// The identities of a file that other users cannot read, or that is mounted for this one.
+/// Reads the identities from a file that other users cannot read, or that is mounted for this user.
 pub(super) fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     let failed = |why: String| format!("the identity file {} {why}", shown(path));
     let unread = |error: io::Error| match error.kind() {
@@ -39,8 +39,8 @@ pub(super) fn identities(path: &Path) -> Result<Vec<x25519::Identity>, String> {
     }
 }
 
-/// Whether a file of this mode and owner may be used: one that only this user can read, or one of root's that nobody else can
-/// write to, as containers mount secrets.
+/// Checks the mode and owner of an identity file: it must be readable by this user only, or belong to root and be
+/// writable by no one else, as containers mount secrets.
 fn trusted(path: &Path, metadata: &Metadata) -> Result<(), String> {
     let mode = metadata.mode() & 0o7777;
     let is_this_users = files::belongs_to_this_user(metadata).is_ok();
@@ -57,9 +57,9 @@ fn trusted(path: &Path, metadata: &Metadata) -> Result<(), String> {
     Err(format!("has mode {mode:04o} but must have 0600: chmod 600 {path}"))
 }
 
-/// Makes the identity file, where there is none; tells whether it did. Whoever is first makes it: two store files may
-/// share one.
-pub(super) fn make_identity(path: &Path) -> Result<bool, StoreError> {
+/// Creates the identity file if it does not exist; returns whether it did. If several processes try, the first one
+/// creates it, because two store files can share one.
+pub(super) fn create_identity(path: &Path) -> Result<bool, StoreError> {
     if path.exists() {
         return Ok(false);
     }

@@ -1,9 +1,10 @@
-//! The store file, where the machine has no store of its own: one encrypted file in the age format, so that
-//! `age -d` recovers it by hand.
+//! The store file, for machines without another store: one encrypted file in the age format, so that `age -d` can
+//! decrypt it by hand.
 //!
-//! Its header tells how it is opened: by a passphrase, whose result `raxx unlock` leaves in the kernel's keyring, or by
-//! an identity file. A write keeps the header with its file key and encrypts the contents anew under a fresh nonce, from
-//! which age derives the key of the contents: so no write needs the passphrase, and recipients added by hand stay.
+//! Its header determines how it is opened: with a passphrase, after which `raxx unlock` leaves the file key in the
+//! kernel's keyring, or with an identity file. A write keeps the header and its file key, and encrypts the contents
+//! again with a new nonce, from which age derives the payload key. So no write needs the passphrase, and recipients
+//! added by hand are kept.
 
 use std::fs::File;
 use std::io;
@@ -36,15 +37,15 @@ const LARGEST: u64 = 16 << 20;
 /// The store file of this configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct StoreFile {
-    /// The file itself, no link to it.
+    /// The path of the file itself, with links resolved.
     path: PathBuf,
-    /// The identity file of the configuration.
+    /// The configured identity file.
     identity: Option<PathBuf>,
-    /// The identity file that is offered, and looked for where none is configured.
+    /// The default identity file: offered to the person, and used if none is configured.
     offered: Option<PathBuf>,
 }
 
-/// The file, opened.
+/// The decrypted file.
 struct Open {
     header: Vec<u8>,
     key: FileKey,
@@ -56,30 +57,30 @@ impl StoreFile {
         StoreFile { path: resolved(path), identity, offered: None }
     }
 
-    /// Where it is, or will be.
+    /// Its path, whether or not it exists.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The same with an identity file to offer.
+    /// Sets the default identity file.
     pub(super) fn offering(self, offered: Option<PathBuf>) -> StoreFile {
         StoreFile { offered, ..self }
     }
 
-    /// Whether it is there.
+    /// Whether the file exists.
     pub(crate) fn exists(&self) -> bool {
         self.path.exists()
     }
 
-    /// The identity file: the configured one, or else the one that is offered where none is.
+    /// The identity file: the configured one, otherwise the default one.
     fn identity(&self) -> Option<PathBuf> {
         self.identity.clone().or_else(|| self.offered.clone())
     }
 
-    /// The name of its key in the keyring: no two files of this user share one.
+    /// The name of its key in the keyring, unique among this user's store files.
     fn key_name(&self) -> String {
-        // The directories on the way may have been made, and be links, since the path was taken. The kernel takes no name
-        // that is as long as a path may be.
+        // Resolved again, because parent directories can have been created as links since then. Hashed, because the
+        // kernel does not accept names as long as a path can be.
         format!("raxx:{}", &blake3::hash(resolved(&self.path).as_os_str().as_encoded_bytes()).to_hex()[..32])
     }
 
@@ -96,7 +97,7 @@ impl StoreFile {
         Decryptor::new_buffered(bytes).map_err(|error| self.unusable(&error))
     }
 
-    /// age's own words come from a table of translations and do not name the file.
+    /// age's own messages are translated and do not name the file.
     fn unusable(&self, error: &DecryptError) -> String {
         let path = shown(&self.path);
         match error {
@@ -109,7 +110,7 @@ impl StoreFile {
         }
     }
 
-    /// Opens it with what is at hand; none where there is no file.
+    /// Decrypts it with the key in the keyring or the identity file; `None` if the file does not exist.
     fn open(&self) -> Result<Option<Open>, StoreError> {
         let Some(bytes) = self.bytes().map_err(StoreError::Broken)? else { return Ok(None) };
         let decryptor = self.decryptor(&bytes).map_err(StoreError::Broken)?;
@@ -117,7 +118,7 @@ impl StoreFile {
             let known = keyring::get(&self.key_name()).map_err(|why| StoreError::Broken(no_keyring(&why)))?;
             let locked = || StoreError::Locked("the store file".into());
             let known = Known(known.ok_or_else(locked)?);
-            // A file that was encrypted anew, with another passphrase, has another key.
+            // A file that was re-encrypted with another passphrase has another key.
             let opened = decrypt(&bytes, decryptor, &known);
             opened.map_err(|error| match error {
                 DecryptError::InvalidMac => locked(),
@@ -145,28 +146,29 @@ impl StoreFile {
         Ok(Some(Open { header: header(&bytes).to_vec(), key, contents }))
     }
 
-    /// Changes the contents, with every other writer kept out. `change` returns whether it changed anything. Returns the
-    /// same; false as well if there is no file.
+    /// Changes the contents while holding the lock against other writers. `change` returns whether it changed
+    /// anything, and so does this function; it returns false if there is no file.
     async fn change(
         &self,
         limit: Duration,
-        make: Option<&Form>,
+        form: Option<&Form>,
         change: impl FnOnce(&mut Contents) -> bool,
     ) -> Result<bool, StoreError> {
         let until = Instant::now() + limit;
-        if let Some(form) = make {
+        if let Some(form) = form {
             self.create(form, until).await?;
         }
         if !self.exists() {
             return Ok(false);
         }
-        let _lock = self.locked_until(until).await?;
+        let _lock = self.lock_until(until).await?;
         let Some(mut open) = self.open()? else { return Ok(false) };
         if !change(&mut open.contents) {
             return Ok(false);
         }
         let sealed = seal(&open.header, &open.key, &plain(&open.contents)?)?;
-        // A file that could not be opened again would cost every value: better to find out before the old one goes.
+        // If the new file could not be opened again, every value would be lost, so check before replacing the old
+        // one.
         let again = self.decryptor(&sealed).ok().and_then(|d| decrypt(&sealed, d, &Known(open.key)).ok());
         if again.is_none() {
             return Err(StoreError::Broken("the new store file could not be opened again: the old one is kept".into()));
@@ -175,7 +177,7 @@ impl StoreFile {
         Ok(true)
     }
 
-    /// Replaces the file; its caller has the lock.
+    /// Replaces the file. The caller has the lock.
     fn replace(&self, sealed: &[u8]) -> Result<(), StoreError> {
         let target = files::Target::own(&self.path).map(|target| target.synced().by(sibling(&self.path, ".new")));
         target.and_then(|target| target.replace(sealed)).map_err(|error| self.not_written(&error))
@@ -185,8 +187,8 @@ impl StoreFile {
         StoreError::Broken(format!("{} cannot be written: {error}", shown(&self.path)))
     }
 
-    /// Keeps every other writer out until the guard is dropped.
-    async fn locked_until(&self, until: Instant) -> Result<File, StoreError> {
+    /// Locks out other writers until the guard is dropped.
+    async fn lock_until(&self, until: Instant) -> Result<File, StoreError> {
         let path = sibling(&self.path, ".lock");
         let failed = |error: io::Error| StoreError::Broken(format!("{} cannot be written: {error}", shown(&path)));
         let lock = files::lock_file(&path).map_err(failed)?;
@@ -235,7 +237,7 @@ impl Store for StoreFile {
             if self.change(limit, form.as_ref(), put).await? {
                 Ok(())
             } else {
-                Err(StoreError::Unavailable(self.unchosen()))
+                Err(StoreError::Unavailable(self.not_configured()))
             }
         })
     }
@@ -249,7 +251,7 @@ impl Store for StoreFile {
     }
 
     fn read<'a>(&'a self, items: &'a [Item], _: Duration) -> LocalBoxFuture<'a, Vec<Answer>> {
-        // Writers rename: a reader needs no lock, and has nothing to wait for.
+        // Writers replace the file atomically, so a reader needs no lock and never waits.
         Box::pin(async move {
             let open = match self.open() {
                 Ok(Some(open)) => open,
@@ -265,7 +267,7 @@ impl Store for StoreFile {
     }
 }
 
-/// The file that a path leads to. Another user's link is not followed, and refused when the file is opened.
+/// The target of a path. Another user's link is not followed; opening it fails later.
 fn resolved(path: &Path) -> PathBuf {
     files::real(path).unwrap_or_else(|_| path.into())
 }

@@ -1,4 +1,4 @@
-//! The age format: opened with a key that is known or found, and sealed again under the same header.
+//! The age format: decrypting with a known key or an identity, and encrypting again under the same header.
 
 use std::io::{self, Read as _, Write as _};
 use std::iter;
@@ -18,7 +18,7 @@ use crate::store::keyring::FileKey;
 /// age encrypts in chunks of this size.
 pub(super) const CHUNK: usize = 64 << 10;
 
-/// A file key that is known already.
+/// A known file key, used as an identity.
 pub(super) struct Known(pub FileKey);
 
 impl Identity for Known {
@@ -27,7 +27,7 @@ impl Identity for Known {
     }
 }
 
-/// The first of several identities that fits.
+/// Several identities, of which the first that matches is used.
 pub(super) struct Any(pub Vec<x25519::Identity>);
 
 impl Identity for Any {
@@ -36,65 +36,65 @@ impl Identity for Any {
     }
 }
 
-/// Hands on what another identity or recipient does, and keeps the file key that goes by.
-struct Watch<'a, T: ?Sized> {
+/// Wraps an identity or recipient and records the file key that passes through it.
+struct KeyCapture<'a, T: ?Sized> {
     inner: &'a T,
-    seen: std::cell::RefCell<Option<FileKey>>,
+    key: std::cell::RefCell<Option<FileKey>>,
 }
 
-impl<'a, T: ?Sized> Watch<'a, T> {
+impl<'a, T: ?Sized> KeyCapture<'a, T> {
     fn new(inner: &'a T) -> Self {
-        Watch { inner, seen: std::cell::RefCell::default() }
+        KeyCapture { inner, key: std::cell::RefCell::default() }
     }
 
-    fn see(&self, key: &age_core::format::FileKey) {
-        *self.seen.borrow_mut() = Some(Zeroizing::new(*key.expose_secret()));
+    fn record(&self, key: &age_core::format::FileKey) {
+        *self.key.borrow_mut() = Some(Zeroizing::new(*key.expose_secret()));
     }
 
     fn key(self) -> FileKey {
-        self.seen.into_inner().expect("age used the key")
+        self.key.into_inner().expect("age used the key")
     }
 }
 
-impl<T: Identity + ?Sized> Identity for Watch<'_, T> {
+impl<T: Identity + ?Sized> Identity for KeyCapture<'_, T> {
     fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<age_core::format::FileKey, DecryptError>> {
         let unwrapped = self.inner.unwrap_stanza(stanza)?;
         if let Ok(key) = &unwrapped {
-            self.see(key);
+            self.record(key);
         }
         Some(unwrapped)
     }
 }
 
-impl<T: Recipient + ?Sized> Recipient for Watch<'_, T> {
+impl<T: Recipient + ?Sized> Recipient for KeyCapture<'_, T> {
     fn wrap_file_key(
         &self,
         key: &age_core::format::FileKey,
     ) -> Result<(Vec<Stanza>, std::collections::HashSet<String>), age::EncryptError> {
-        self.see(key);
+        self.record(key);
         self.inner.wrap_file_key(key)
     }
 }
 
-/// The file key and the contents. The header and every chunk are authenticated.
+/// Returns the file key and the contents. The header and every chunk are authenticated.
 pub(super) fn decrypt(
     sealed: &[u8],
     decryptor: Decryptor<&[u8]>,
     identity: &dyn Identity,
 ) -> Result<(FileKey, Zeroizing<Vec<u8>>), DecryptError> {
-    let watch = Watch::new(identity);
-    let mut reader = decryptor.decrypt(iter::once(&watch as &dyn Identity))?;
-    // Room for all of it: a buffer that grows leaves pieces of the values behind in memory.
+    let capture = KeyCapture::new(identity);
+    let mut reader = decryptor.decrypt(iter::once(&capture as &dyn Identity))?;
+    // Allocate everything at once: a growing buffer leaves pieces of the values in memory.
     let mut plain = Zeroizing::new(Vec::with_capacity(sealed.len()));
     reader.read_to_end(&mut plain).map_err(DecryptError::Io)?;
-    Ok((watch.key(), plain))
+    Ok((capture.key(), plain))
 }
 
-/// A new file for this recipient alone.
+/// Encrypts the contents into a new file for this recipient only.
 pub(super) fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<(FileKey, Vec<u8>), StoreError> {
     let failed = |why: &str| StoreError::Broken(format!("the store file cannot be encrypted: {why}"));
-    let watch = Watch::new(recipient);
-    let encryptor = Encryptor::with_recipients(iter::once(&watch as &dyn Recipient));
+    let capture = KeyCapture::new(recipient);
+    let encryptor = Encryptor::with_recipients(iter::once(&capture as &dyn Recipient));
     let encryptor = encryptor.map_err(|_| failed("age refused the recipient"))?;
     let mut sealed = Vec::new();
     let write = || {
@@ -103,10 +103,10 @@ pub(super) fn encrypt(recipient: &dyn Recipient, contents: &Contents) -> Result<
         writer.finish().map(drop)
     };
     write().map_err(|error: io::Error| failed(&error.to_string()))?;
-    Ok((watch.key(), sealed))
+    Ok((capture.key(), sealed))
 }
 
-/// The contents under a header that is there already: age's own form, with a nonce that was never used before.
+/// Encrypts the contents under an existing header, in age's own format with a nonce that was never used before.
 pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>, StoreError> {
     let mut fresh = [0; 16];
     getrandom::fill(&mut fresh)
@@ -116,7 +116,7 @@ pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>
     let mut sealed = [header, &fresh].concat();
     let last = plain.len().div_ceil(CHUNK) - 1;
     for (count, chunk) in plain.chunks(CHUNK).enumerate() {
-        // Eleven bytes of counter, and one that says whether it is the last chunk.
+        // Eleven bytes of counter, and one byte that marks the last chunk.
         let mut nonce = [0; 12];
         nonce[3..11].copy_from_slice(&(count as u64).to_be_bytes());
         nonce[11] = u8::from(count == last);
@@ -126,7 +126,7 @@ pub(super) fn seal(header: &[u8], key: &FileKey, plain: &[u8]) -> Result<Vec<u8>
     Ok(sealed)
 }
 
-/// An age file up to the end of the line with the header's authentication.
+/// The header of an age file, including the line with its MAC.
 pub(super) fn header(bytes: &[u8]) -> &[u8] {
     let last_line = bytes.windows(5).position(|w| w == b"\n--- ").map_or(0, |at| at + 1);
     let end = bytes[last_line..].iter().position(|b| *b == b'\n').map_or(bytes.len(), |at| last_line + at + 1);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use age::secrecy::ExposeSecret as _;
 use age::{Encryptor, Recipient, x25519};
 
-use super::identity::make_identity;
+use super::identity::create_identity;
 use super::sealed::{CHUNK, encrypt};
 use super::*;
 
@@ -43,7 +43,7 @@ fn broken<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {
     }
 }
 
-/// A directory, and a store file with an identity in it, neither of which exists yet.
+/// A directory, and a store file with an identity file in it, neither of which exists yet.
 fn place() -> (tempfile::TempDir, StoreFile) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("data/store.age");
@@ -51,8 +51,8 @@ fn place() -> (tempfile::TempDir, StoreFile) {
     (directory, file)
 }
 
-/// An error without the name of the test's directory.
-fn said(directory: &tempfile::TempDir, why: &str) -> String {
+/// An error message without the path of the test's directory.
+fn redacted(directory: &tempfile::TempDir, why: &str) -> String {
     let real = directory.path().canonicalize().unwrap();
     why.replace(&real.display().to_string(), "[DIR]").replace(&directory.path().display().to_string(), "[DIR]")
 }
@@ -69,7 +69,7 @@ fn files(directory: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_first_write_makes_both_files_for_this_user_alone() {
+fn the_first_write_creates_both_files_for_this_user_only() {
     let (directory, file) = place();
     assert_eq!(read(&file, "s"), Ok(None));
     assert_eq!(files(directory.path()), Vec::<String>::new());
@@ -83,14 +83,14 @@ fn the_first_write_makes_both_files_for_this_user_alone() {
 }
 
 #[test]
-fn of_many_that_make_one_identity_file_one_makes_it() {
+fn only_one_of_many_creates_the_identity_file() {
     for _ in 0..20 {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("config/identity.txt");
         let barrier = std::sync::Barrier::new(8);
         let made = || {
             barrier.wait();
-            let made = make_identity(&path).unwrap();
+            let made = create_identity(&path).unwrap();
             (made, identities(&path).unwrap()[0].to_public().to_string())
         };
         let all: Vec<_> = std::thread::scope(|scope| {
@@ -104,7 +104,7 @@ fn of_many_that_make_one_identity_file_one_makes_it() {
 }
 
 #[test]
-fn a_value_is_replaced_and_taken_away_and_the_others_stay() {
+fn replacing_and_deleting_a_value_keeps_the_others() {
     let (_directory, file) = place();
     for (service, value) in [("one", "1"), ("two", "2"), ("one", "1 again")] {
         write(&file, service, value).unwrap();
@@ -120,21 +120,21 @@ fn a_value_is_replaced_and_taken_away_and_the_others_stay() {
 }
 
 #[test]
-fn nothing_is_made_where_nobody_said_how_it_is_to_be_opened() {
+fn nothing_is_created_if_no_protection_is_configured() {
     let directory = tempfile::tempdir().unwrap();
     let file = StoreFile::new(&directory.path().join("data/store.age"), None);
     let Err(StoreError::Unavailable(why)) = write(&file, "s", "value") else { panic!() };
-    // The usual place is in this tester's home.
+    // The default path is in the home directory of the user who runs the test.
     let filters = vec![(r#"= "[^"]*identity"#, r#"= "[CONFIG]/identity"#)];
     insta::with_settings!({ filters => filters }, {
-        insta::assert_snapshot!("no_identity_is_named", said(&directory, &why));
+        insta::assert_snapshot!("no_identity_is_named", redacted(&directory, &why));
     });
     assert_eq!(run(file.delete(&item("s"), LIMIT)), Ok(false));
     assert_eq!(files(directory.path()), Vec::<String>::new());
 }
 
 #[test]
-fn each_write_has_another_nonce_and_age_itself_opens_it() {
+fn each_write_has_a_new_nonce_and_age_can_decrypt_it() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let first = fs::read(&file.path).unwrap();
@@ -153,7 +153,7 @@ fn each_write_has_another_nonce_and_age_itself_opens_it() {
 }
 
 #[test]
-fn contents_of_every_length_around_a_chunk_are_opened_by_age() {
+fn age_decrypts_contents_of_any_length_around_a_chunk() {
     let identity = x25519::Identity::generate();
     let (key, small) = encrypt(&identity.to_public(), &Contents::default()).unwrap();
     for length in [1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, 3 * CHUNK + 7] {
@@ -164,7 +164,7 @@ fn contents_of_every_length_around_a_chunk_are_opened_by_age() {
 }
 
 #[test]
-fn recipients_that_somebody_added_by_hand_stay() {
+fn recipients_added_by_hand_are_kept() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let own = identities(&directory.path().join("config/identity.txt")).unwrap().remove(0);
@@ -183,7 +183,7 @@ fn recipients_that_somebody_added_by_hand_stay() {
 }
 
 #[test]
-fn an_identity_that_others_may_read_is_not_read() {
+fn an_identity_file_readable_by_others_is_rejected() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let identity = directory.path().join("config/identity.txt");
@@ -195,7 +195,7 @@ fn an_identity_that_others_may_read_is_not_read() {
         let next = format!("chmod 600 {}", identity.display());
         assert!(why.contains(&format!("{wrong:04o}")) && why.ends_with(&next), "{why}");
         assert_eq!(broken(write(&file, "s", "new")), why);
-        all += &format!("{}\n", said(&directory, &why));
+        all += &format!("{}\n", redacted(&directory, &why));
     }
     insta::assert_snapshot!("identity_files_with_another_mode", all);
     assert_eq!(fs::read(&file.path).unwrap(), before);
@@ -211,13 +211,13 @@ fn an_identity_that_others_may_read_is_not_read() {
             assert_eq!(read(&file, "s"), found("value"), "{right:o}");
         }
         std::os::unix::fs::chown(&identity, Some(65_534), None).unwrap();
-        let why = said(&directory, &broken(read(&file, "s")));
+        let why = redacted(&directory, &broken(read(&file, "s")));
         insta::assert_snapshot!("an_identity_file_of_another_user", why);
     }
 }
 
 #[test]
-fn every_identity_file_that_is_none_has_its_own_words() {
+fn each_invalid_identity_file_has_its_own_message() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let identity = directory.path().join("config/identity.txt");
@@ -226,7 +226,7 @@ fn every_identity_file_that_is_none_has_its_own_words() {
     let mut add = |what: &str| {
         let why = broken(read(&file, "s"));
         assert!(why.contains(&identity.display().to_string()), "{why}");
-        all += &format!("{what} => {}\n", said(&directory, &why));
+        all += &format!("{what} => {}\n", redacted(&directory, &why));
     };
     put("# nothing\n");
     add("no identity in it");
@@ -240,13 +240,13 @@ fn every_identity_file_that_is_none_has_its_own_words() {
     add("gone");
     assert!(!all.contains("NONSENSE"));
     insta::assert_snapshot!("identity_files_that_are_none", all);
-    // The identity that the file was made with is lost: a new one would not help.
+    // The identity for this store file is lost: a new one could not open it.
     broken(write(&file, "s", "new"));
     assert!(!identity.exists());
 }
 
 #[test]
-fn a_file_that_lost_one_byte_or_has_one_changed_is_told_and_kept() {
+fn a_damaged_file_is_reported_and_kept() {
     let (_directory, file) = place();
     write(&file, "s", "hunter2-hunter2").unwrap();
     let good = fs::read(&file.path).unwrap();
@@ -266,7 +266,7 @@ fn a_file_that_lost_one_byte_or_has_one_changed_is_told_and_kept() {
 }
 
 #[test]
-fn contents_that_this_raxx_does_not_know_are_neither_read_nor_rewritten() {
+fn unknown_contents_are_neither_read_nor_rewritten() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let identity = identities(&directory.path().join("config/identity.txt")).unwrap().remove(0);
@@ -279,13 +279,13 @@ fn contents_that_this_raxx_does_not_know_are_neither_read_nor_rewritten() {
         assert!(why.contains(&file.path.display().to_string()) && !why.contains("hunter2"), "{why}");
         assert_eq!(broken(write(&file, "s", "new")), why);
         assert_eq!(fs::read(&file.path).unwrap(), sealed);
-        all += &format!("{text} => {}\n", said(&directory, &why));
+        all += &format!("{text} => {}\n", redacted(&directory, &why));
     }
     insta::assert_snapshot!("contents_that_are_not_read", all);
 }
 
 #[test]
-fn a_store_file_that_this_raxx_cannot_open_says_why() {
+fn each_unreadable_store_file_has_its_own_message() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let good = fs::read(&file.path).unwrap();
@@ -295,13 +295,13 @@ fn a_store_file_that_this_raxx_cannot_open_says_why() {
         fs::write(&file.path, bytes).unwrap();
         let why = broken(read(&file, "s"));
         assert!(!why.contains("hunter2"), "{why}");
-        all += &format!("{what} => {}\n", said(&directory, &why));
+        all += &format!("{what} => {}\n", redacted(&directory, &why));
     }
     insta::assert_snapshot!("store_files_that_cannot_be_opened", all);
 }
 
 #[test]
-fn a_write_goes_through_links_to_the_file_itself() {
+fn a_write_follows_links_to_the_file() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     let link = directory.path().join("link.age");
@@ -310,7 +310,7 @@ fn a_write_goes_through_links_to_the_file_itself() {
     write(&linked, "s", "new").unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(read(&file, "s"), found("new"));
-    // A link to what does not exist yet, too.
+    // The same for a link to a file that does not exist yet.
     let ahead = directory.path().join("ahead.age");
     symlink("data/second.age", &ahead).unwrap();
     write(&StoreFile::new(&ahead, file.identity.clone()), "s", "second").unwrap();
@@ -319,18 +319,18 @@ fn a_write_goes_through_links_to_the_file_itself() {
 }
 
 #[test]
-fn a_pipe_in_its_place_is_not_waited_for() {
+fn reading_does_not_block_on_a_fifo() {
     let (directory, file) = place();
     fs::create_dir(directory.path().join("data")).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file.path).status().unwrap().success());
-    insta::assert_snapshot!("a_pipe_in_its_place", said(&directory, &broken(read(&file, "s"))));
+    insta::assert_snapshot!("a_pipe_in_its_place", redacted(&directory, &broken(read(&file, "s"))));
 }
 
 #[test]
-fn a_writer_waits_for_the_other_one_no_longer_than_it_was_given() {
+fn a_writer_waits_for_another_one_only_up_to_its_limit() {
     let (_directory, file) = place();
     write(&file, "s", "value").unwrap();
-    let lock = run(file.locked_until(Instant::now())).unwrap();
+    let lock = run(file.lock_until(Instant::now())).unwrap();
     let begun = Instant::now();
     let written = run(file.write("NAME", &item("s"), &secret("new"), Duration::from_millis(60)));
     assert_eq!(written, Err(StoreError::TimedOut));
@@ -341,7 +341,7 @@ fn a_writer_waits_for_the_other_one_no_longer_than_it_was_given() {
 }
 
 #[test]
-fn what_a_killed_writer_left_is_no_hindrance() {
+fn a_leftover_file_of_a_killed_writer_is_overwritten() {
     let (directory, file) = place();
     write(&file, "s", "value").unwrap();
     fs::write(sibling(&file.path, ".new"), "half").unwrap();
@@ -351,10 +351,10 @@ fn what_a_killed_writer_left_is_no_hindrance() {
 }
 
 #[test]
-fn a_passphrase_is_refused_where_it_is_none_or_opens_nothing() {
+fn unlocking_fails_without_a_file_or_with_an_identity_file() {
     let (directory, file) = place();
     let Err(UnlockError::Nothing(no_file)) = file.unlock(&secret("x")) else { panic!() };
     write(&file, "s", "value").unwrap();
     let Err(UnlockError::Nothing(no_passphrase)) = file.unlock(&secret("x")) else { panic!() };
-    insta::assert_snapshot!("nothing_to_unlock", said(&directory, &format!("{no_file}\n{no_passphrase}")));
+    insta::assert_snapshot!("nothing_to_unlock", redacted(&directory, &format!("{no_file}\n{no_passphrase}")));
 }

@@ -1,4 +1,4 @@
-//! The passphrase: it opens the store file once, and the key stays in the kernel's keyring.
+//! Unlocking with a passphrase: it decrypts the store file once, and the key stays in the kernel's keyring.
 
 use age::{DecryptError, scrypt};
 
@@ -8,20 +8,20 @@ use crate::files::shown;
 use crate::secret::Secret;
 use crate::store::keyring;
 
-/// The most that a file may ask for: half a minute and a gigabyte of memory.
-const MOST_WORK: u8 = 20;
+/// The highest accepted work factor: half a minute and a gigabyte of memory.
+const MAX_WORK: u8 = 20;
 
 /// Why a passphrase did not unlock it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UnlockError {
     WrongPassphrase,
-    /// There is no file, or it is opened by an identity file: there is nothing to unlock.
+    /// There is nothing to unlock: the file does not exist, or it is opened with an identity file.
     Nothing(String),
     Broken(String),
 }
 
 impl StoreFile {
-    /// Whether there is something to unlock, told before anybody types a passphrase.
+    /// Checks that there is something to unlock, before a person types a passphrase.
     ///
     /// # Errors
     /// Why not.
@@ -44,7 +44,7 @@ impl StoreFile {
         self.bytes().map_err(UnlockError::Broken)?.ok_or_else(none)
     }
 
-    /// Opens it with the passphrase and leaves its key in the kernel's keyring.
+    /// Decrypts the file with the passphrase and saves its key in the kernel's keyring.
     ///
     /// # Errors
     /// Why not; nothing is changed.
@@ -53,7 +53,7 @@ impl StoreFile {
         let bytes = self.to_unlock()?;
         let decryptor = self.decryptor(&bytes).map_err(UnlockError::Broken)?;
         let mut identity = scrypt::Identity::new(passphrase.expose().into());
-        identity.set_max_work_factor(MOST_WORK);
+        identity.set_max_work_factor(MAX_WORK);
         let (key, _) = decrypt(&bytes, decryptor, &identity).map_err(|error| match error {
             DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => UnlockError::WrongPassphrase,
             error => UnlockError::Broken(self.unusable(&error)),
@@ -61,7 +61,7 @@ impl StoreFile {
         keyring::put(&self.key_name(), &key).map_err(|why| UnlockError::Broken(no_keyring(&why)))
     }
 
-    /// Drops its key from the kernel's keyring; tells whether it was there.
+    /// Removes its key from the kernel's keyring; returns whether it was there.
     ///
     /// # Errors
     /// The keyring cannot be used.

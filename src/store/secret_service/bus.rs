@@ -1,4 +1,4 @@
-//! The session bus: where it is, and a connection to it that a hostile other end can neither hold nor fill.
+//! Finding the session bus, and connecting to it so that a hostile peer can neither block raxx nor fill its memory.
 
 use std::env;
 use std::ffi::OsString;
@@ -22,16 +22,16 @@ use crate::text::plain;
 
 const ADDRESS: &str = "DBUS_SESSION_BUS_ADDRESS";
 
-/// What is read until the bus has let this process in: a few lines and one short message.
-const MOST_AT_LOGIN: usize = 16 * 1024;
+/// The limit for data read until the bus has authenticated this process: a few lines and one short message.
+const LOGIN_LIMIT: usize = 16 * 1024;
 
-/// What is read in all. A thousand values do not come near it, and a bus that goes on for ever ends there.
-const MOST: usize = 16 * 1024 * 1024;
+/// The limit for all data read. A thousand values are far below it, and it stops a bus that never stops sending.
+const LIMIT: usize = 16 * 1024 * 1024;
 
 /// The session bus, as D-Bus clients find it.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Bus {
-    /// The address, for a person.
+    /// The address, for messages.
     pub(super) address: String,
     socket: PathBuf,
 }
@@ -41,9 +41,9 @@ pub(super) struct Bus {
 struct Places {
     /// The addresses that the environment names.
     named: Vec<Bus>,
-    /// The user's own bus, where a system has one: for an environment that names none, or one that is gone.
+    /// The default buses of the user, in case the environment names none or one that is gone.
     own: Vec<Bus>,
-    /// What is said where there is no bus at all.
+    /// The error if there is no bus at all.
     none: StoreError,
 }
 
@@ -71,7 +71,7 @@ impl Places {
                     places.none = no_bus(&format!(": {ADDRESS} is {kind}:"));
                     return places;
                 }
-                // What it leads to is made up by libdbus, after it has looked at the user's own bus.
+                // libdbus resolves it itself, after trying the user's default bus.
                 "autolaunch" => places.none = no_bus(&format!(": {ADDRESS} is {kind}:")),
                 "unix" => places
                     .named
@@ -83,7 +83,7 @@ impl Places {
     }
 }
 
-/// The socket that the options of a `unix:` address name.
+/// The socket named by the options of a `unix:` address.
 fn socket(options: &str, runtime: Option<&Path>) -> Option<PathBuf> {
     options.split(',').find_map(|option| match option.split_once('=')? {
         ("path", path) => Some(path_of(unescaped(path))).filter(|path| path.is_absolute()),
@@ -106,20 +106,20 @@ impl Bus {
         Bus { address: plain(&socket.to_string_lossy()), socket }
     }
 
-    /// Whether it is a socket of this user: what others put there is not this user's bus.
+    /// Whether the socket belongs to this user: a socket that others put there is not this user's bus.
     fn is_own(&self, uid: u32) -> bool {
         std::fs::metadata(&self.socket).is_ok_and(|found| found.file_type().is_socket() && found.uid() == uid)
     }
 
-    /// Becomes a member of the bus.
-    async fn log_in(&self, stream: UnixStream) -> zbus::Result<zbus::Connection> {
+    /// Authenticates with the bus.
+    async fn authenticate(&self, stream: UnixStream) -> zbus::Result<zbus::Connection> {
         let (half, write) = stream.into_split();
-        let left = Arc::new(AtomicUsize::new(MOST_AT_LOGIN));
+        let left = Arc::new(AtomicUsize::new(LOGIN_LIMIT));
         let read = Bounded { half, left: left.clone() };
         let split: Split<Box<dyn ReadHalf>, Box<dyn zbus::connection::socket::WriteHalf>> =
             Split::new(Box::new(read), Box::new(write));
         let connection = zbus::connection::Builder::socket(split).build().await?;
-        left.store(MOST, Ordering::Relaxed);
+        left.store(LIMIT, Ordering::Relaxed);
         Ok(connection)
     }
 
@@ -142,17 +142,17 @@ impl Bus {
     }
 }
 
-/// Whether nobody listens there: an address that was inherited from another machine, another user or an earlier day.
+/// Whether no process listens there: an address inherited from another machine, another user or an earlier day.
 fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory)
 }
 
-/// Connects to the first bus that is there.
+/// Connects to the first bus that accepts a connection.
 pub(super) async fn connect() -> Result<(Bus, zbus::Connection), StoreError> {
     let uid = rustix::process::geteuid().as_raw();
     let places = Places::from_environment(env::var_os(ADDRESS), env::var_os("XDG_RUNTIME_DIR"), uid);
     let (bus, stream) = reach(places, uid).await?;
-    match bus.log_in(stream).await {
+    match bus.authenticate(stream).await {
         Ok(connection) => Ok((bus, connection)),
         Err(error) => Err(failure(&bus, &error)),
     }
@@ -165,7 +165,7 @@ async fn reach(places: Places, uid: u32) -> Result<(Bus, UnixStream), StoreError
             Ok(stream) => return Ok((bus, stream)),
             Err(error) => {
                 let why = bus.broken(&error);
-                // One that is there and full, say, is the right one.
+                // A bus that exists but is full, for example, is the right one.
                 if !is_gone(&error) && error.kind() != io::ErrorKind::PermissionDenied {
                     return Err(why);
                 }
@@ -176,7 +176,7 @@ async fn reach(places: Places, uid: u32) -> Result<(Bus, UnixStream), StoreError
     for bus in places.own {
         match UnixStream::connect(&bus.socket).await {
             Ok(stream) if bus.is_own(uid) => return Ok((bus, stream)),
-            // Its absence is no fault where nobody said that there is one.
+            // Its absence is not an error, because nothing in the environment names it.
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 first.get_or_insert(bus.broken(&error));
             }
@@ -186,8 +186,8 @@ async fn reach(places: Places, uid: u32) -> Result<(Bus, UnixStream), StoreError
     Err(first.unwrap_or(places.none))
 }
 
-/// The half of a connection that is read, which ends where more comes than a bus has to say. It takes turns with the
-/// rest of its thread, however fast the other end is.
+/// The reading half of a connection, which fails once it has received more than the limit. It yields to the other
+/// tasks on its thread, however fast the peer sends.
 #[derive(Debug)]
 struct Bounded {
     half: OwnedReadHalf,
@@ -202,7 +202,7 @@ impl ReadHalf for Bounded {
         Self: 'f,
     {
         Box::pin(async move {
-            // The buffer is as long as the message that was announced.
+            // The buffer is as long as the announced message.
             let left = self.left.load(Ordering::Relaxed);
             if buffer.len() > left {
                 return Err(io::ErrorKind::FileTooLarge.into());
@@ -217,7 +217,7 @@ impl ReadHalf for Bounded {
     }
 }
 
-/// `%41` → `A`, as in D-Bus addresses. What is no such escape stays as it is.
+/// `%41` → `A`, as in D-Bus addresses. Invalid escapes are unchanged.
 pub(super) fn unescaped(text: &str) -> Vec<u8> {
     let mut bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -256,11 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn the_bus_is_where_d_bus_clients_look() {
+    fn the_bus_is_found_where_d_bus_clients_look() {
         let own = |runtime| sockets(&places(None, runtime).own);
         assert_eq!(own(None), ["/run/user/1000/bus"]);
         assert_eq!(own(Some("/run/elsewhere")), ["/run/elsewhere/bus", "/run/user/1000/bus"]);
-        // Nothing is looked for in the current directory.
+        // The current directory is never searched.
         assert_eq!(own(Some("")), ["/run/user/1000/bus"]);
         assert_eq!(own(Some("run")), ["/run/user/1000/bus"]);
         assert_eq!(named("unix:path=bus"), [""; 0]);
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bus_that_is_switched_off_is_no_fault() {
+    fn a_disabled_bus_is_not_an_error() {
         let mut said = String::new();
         for (address, own) in [("", 1), ("disabled:", 0), ("autolaunch:", 1)] {
             let places = places(Some(address), None);
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_cannot_write_to_the_terminal() {
+    fn control_characters_in_an_address_are_removed() {
         let places = places(Some("unix:path=/a\u{1b}[31m\u{202e}\n"), None);
         assert!(!places.named[0].address.contains(['\u{1b}', '\u{202e}', '\n']), "{places:?}");
     }
@@ -304,16 +304,16 @@ mod tests {
         rustix::process::geteuid().as_raw()
     }
 
-    /// The socket that is reached, with this address and this runtime directory.
+    /// The socket that is connected to, with this address and this runtime directory.
     fn reached(address: Option<&str>, runtime_directory: &Path) -> Result<PathBuf, StoreError> {
         let mut places = places(address, Some(&runtime_directory.to_string_lossy()));
-        // The tester's own bus is none of this.
+        // The bus of the user who runs the test must not be used.
         places.own.truncate(1);
         runtime().block_on(reach(places, uid())).map(|(bus, _)| bus.socket)
     }
 
     #[test]
-    fn each_dead_bus_has_its_own_words() {
+    fn each_dead_bus_has_its_own_message() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bus");
         let given = directory.path().join("given");
@@ -329,15 +329,15 @@ mod tests {
 
         let listener = UnixListener::bind(&given).unwrap();
         assert_eq!(reached(Some(&address), directory.path()), Ok(given.clone()));
-        drop(listener); // the file stays
-        is_gone("nobody listens", Some(&address));
+        drop(listener); // the socket file remains
+        is_gone("no listener", Some(&address));
         drop(UnixListener::bind(&path).unwrap());
-        is_gone("nobody listens at the usual place", None);
+        is_gone("no listener at the default path", None);
         insta::assert_snapshot!("dead_buses", all);
     }
 
     #[test]
-    fn where_the_named_bus_is_gone_the_users_own_is_used() {
+    fn the_default_bus_is_used_if_the_named_one_is_gone() {
         let directory = tempfile::tempdir().unwrap();
         let own = directory.path().join("bus");
         let _listener = UnixListener::bind(&own).unwrap();
@@ -346,14 +346,14 @@ mod tests {
             assert_eq!(reached(Some(address), directory.path()), Ok(own.clone()), "{address}");
         }
         assert!(reached(Some("disabled:"), directory.path()).is_err());
-        // Another user's socket is not the own one, wherever it is.
+        // Another user's socket is never used as the default bus.
         let places = places(Some(&gone), Some(&directory.path().to_string_lossy()));
         let others = Places { own: places.own.into_iter().take(1).collect(), ..places };
         assert!(matches!(runtime().block_on(reach(others, uid() + 1)), Err(StoreError::Unreachable(_))));
     }
 
     #[test]
-    fn what_denies_access_is_not_called_absent() {
+    fn denied_access_is_not_reported_as_absence() {
         let bus = Bus::at("/run/user/1/bus".into());
         for code in [1, 13] {
             // EPERM and EACCES
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bus_with_a_full_queue_is_told_and_not_waited_for() {
+    fn a_bus_with_a_full_queue_is_reported_without_waiting() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("full");
         runtime().block_on(async {

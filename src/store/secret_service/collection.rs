@@ -1,4 +1,4 @@
-//! Collections: which one a new item goes to, which are locked, and what opens without a password.
+//! Collections: which one receives new items, which are locked, and which open without a password.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,8 +12,9 @@ use crate::store::{Item, Remedy, StoreError};
 use crate::text::plain;
 
 impl Session {
-    /// Unlocks what opens without a password, as the keyring of a machine with automatic login does, and gives what is
-    /// unlocked. A service that wants to ask somebody answers with a prompt instead; it is dismissed unopened.
+    /// Unlocks the objects that open without a password, as on a machine with automatic login, and returns those that
+    /// are unlocked. A service that needs the person's answer returns a prompt instead, which is dismissed without
+    /// opening it.
     pub(super) async fn unlock(&self, objects: &[OwnedObjectPath]) -> Result<Vec<OwnedObjectPath>, StoreError> {
         let answer = self.call(SERVICE, "Service.Unlock", &(objects,)).await;
         let (unlocked, prompt): (Vec<OwnedObjectPath>, OwnedObjectPath) =
@@ -22,7 +23,7 @@ impl Session {
         Ok(unlocked)
     }
 
-    /// Unlocks the items that open without a password, and gives all that can be read then.
+    /// Unlocks the items that open without a password, and returns the result.
     pub(super) async fn unlocked(&self, found: Found) -> Result<Found, StoreError> {
         if found.locked.is_empty() {
             return Ok(found);
@@ -34,15 +35,16 @@ impl Session {
         Ok(Found { unlocked, locked })
     }
 
-    /// Why a locked item is not given, and how to change that, for the person.
+    /// The reason why a locked item cannot be read. Also sets the hint about how to unlock it.
     pub(super) async fn locked(&self, path: &str, item: &Item, hint: &Mutex<Option<Remedy>>) -> StoreError {
         let provider = self.provider().await;
-        // KeePassXC calls an item locked of an open database if it wants to ask before it gives it out.
+        // KeePassXC also reports an item of an unlocked database as locked if it is going to ask the person before
+        // releasing it.
         let collection = collection_path(path);
         let asks = path != collection && provider == Provider::KeePassXc && !self.is_locked(collection).await;
         let guard = if asks { Guard::Question } else { Guard::Lock };
-        let said = provider.hint(item, Display::from_environment(), guard);
-        hint.lock().unwrap_or_else(PoisonError::into_inner).replace(said);
+        let remedy = provider.hint(item, Display::from_environment(), guard);
+        hint.lock().unwrap_or_else(PoisonError::into_inner).replace(remedy);
         match guard {
             Guard::Question => StoreError::Consent("KeePassXC asks before it releases the item".into()),
             Guard::Lock => StoreError::Locked(collection_name(path)),
@@ -60,10 +62,10 @@ impl Session {
         self.is_locked(&collection).await.then_some(collection)
     }
 
-    /// What is locked, where an item that was not found may be in it.
+    /// The locked collection that can contain an item that was not found.
     pub(super) async fn locked_away(&self, item: &Item, hint: &Mutex<Option<Remedy>>) -> Option<String> {
         let collection = self.locked_default().await?;
-        // One without a password opens, and what is not found in it is not there.
+        // A collection without a password opens, and its items were searched already.
         if self.unlock(std::slice::from_ref(&collection)).await.is_ok_and(|opened| opened.contains(&collection)) {
             return None;
         }
@@ -73,7 +75,7 @@ impl Session {
         }
     }
 
-    /// The collection that a new item goes to. One without a password is unlocked.
+    /// The collection for new items. If it has no password, it is unlocked.
     pub(super) async fn collection_for_new(
         &self,
         item: &Item,
@@ -97,13 +99,13 @@ pub(super) fn collection_path(path: &str) -> &str {
     &path[..start.len() + "/collection/".len() + name.len()]
 }
 
-/// "the login collection", from the path of the collection or of an item in it.
+/// The name for messages, such as "the login collection", from the path of the collection or of an item in it.
 pub(super) fn collection_name(path: &str) -> String {
     let path = path.split("/collection/").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     if path.is_empty() {
         return "the secret collection".into();
     }
-    // gnome-keyring writes other characters than letters and digits as `_xx`; not every provider does.
+    // gnome-keyring escapes characters other than letters and digits as `_xx`; not every provider does.
     let unescaped = bus::unescaped(&path.replace('_', "%"));
     let name = String::from_utf8(unescaped).ok().filter(|name| !name.contains('%'));
     format!("the {} collection", plain(&name.unwrap_or_else(|| path.to_owned())))

@@ -1,9 +1,9 @@
 //! The Linux Secret Service (gnome-keyring, `KWallet`, `KeePassXC`) over D-Bus.
 //!
-//! Reading never opens a dialog: what is locked is asked to unlock, which a service without a password for it does at
-//! once, and a prompt that comes back is dismissed. One connection serves all items. The session is not encrypted:
-//! whoever may read this user's bus may ask for the secret itself, and the key exchange would cost each terminal twice
-//! the rest of the lookup. All of it happens on a thread of its own, so that the deadline does not depend on a library.
+//! Reading never opens a dialog. raxx asks the service to unlock locked items, which it does at once if no password
+//! is needed; any prompt is dismissed. One connection serves all items. The session is not encrypted: a process that
+//! can read this user's bus can also request the secrets itself, and the key exchange would triple the time of a
+//! lookup. Everything runs on a separate thread, so that the deadline does not depend on a library.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,13 +29,13 @@ mod session;
 mod unlock;
 mod write;
 
-/// Every value that raxx stores, and what `secret-tool` says of its own.
+/// The content type of every value that raxx stores, the same as `secret-tool` uses.
 const CONTENT_TYPE: &str = "text/plain";
 
 /// The Secret Service as a store.
 #[derive(Default)]
 pub(super) struct SecretService {
-    /// How what was found locked is unlocked, known since it was found.
+    /// How to unlock the item that was last found locked.
     hint: Arc<Mutex<Option<Remedy>>>,
 }
 
@@ -63,14 +63,15 @@ impl Store for SecretService {
                 }
             });
             if let Err(error) = done.await {
-                // What was answered before stays.
+                // Answers that arrived earlier are kept.
                 answers.fill(&not_done(&error));
             }
             answers.take()
         })
     }
 
-    /// Only for commands that a person typed: a service that makes each change in a prompt (`KeePassXC`) may ask there.
+    /// Only for commands that a person typed: a service that makes each change through a prompt (`KeePassXC`) can
+    /// show a dialog here.
     fn write<'a>(&'a self, name: &'a str, item: &'a Item, value: &'a Secret, limit: Duration) -> StoreFuture<'a, ()> {
         let (name, item, value) = (name.to_owned(), item.clone(), value.clone());
         let hint = self.hint.clone();

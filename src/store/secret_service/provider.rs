@@ -1,22 +1,22 @@
-//! The program that provides the Secret Service, and what it has a person do.
+//! The program that provides the Secret Service, and what a person must do in it.
 
 use std::env;
 
 use crate::store::{Item, Remedy, quoted};
 
-/// The program that serves the secrets: each is unlocked in its own way.
+/// The program that provides the Secret Service. Each one is unlocked in its own way.
 #[derive(Debug, PartialEq)]
 pub(super) enum Provider {
     Gnome,
     KeePassXc,
     KWallet,
-    /// Its name, where the system tells it.
+    /// Its process name, if known.
     Unknown(String),
 }
 
 impl Provider {
-    /// From the name of its process, of which the kernel keeps 15 bytes.
-    pub(super) fn called(name: &str) -> Provider {
+    /// From the name of its process, which the kernel truncates to 15 bytes.
+    pub(super) fn from_process(name: &str) -> Provider {
         match name.trim().to_lowercase() {
             name if name.starts_with("gnome-keyring") => Provider::Gnome,
             name if name.starts_with("keepassxc") => Provider::KeePassXc,
@@ -25,7 +25,7 @@ impl Provider {
         }
     }
 
-    /// What to do so that the item can be read.
+    /// How to make the item readable.
     pub(super) fn hint(&self, item: &Item, display: Display, guard: Guard) -> Remedy {
         Remedy::Do(match self {
             Provider::Gnome => return Remedy::Type("raxx unlock".into()),
@@ -47,7 +47,7 @@ impl Provider {
         })
     }
 
-    /// That there is nowhere to put a new item, and what to do.
+    /// The message that there is no collection for new items, and what to do.
     pub(super) fn no_collection(&self, display: Display) -> String {
         let next = match self {
             Provider::KeePassXc => {
@@ -67,7 +67,7 @@ impl Provider {
     }
 }
 
-/// Why an item is not given out.
+/// Why an item cannot be read.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Guard {
     /// It is locked.
@@ -76,11 +76,11 @@ pub(super) enum Guard {
     Question,
 }
 
-/// Where a dialog would appear.
+/// Whether a dialog could be shown.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Display {
     Desktop,
-    /// Nowhere: over ssh, for example.
+    /// No desktop: over ssh, for example.
     None,
 }
 

@@ -1,4 +1,4 @@
-//! Reading: all items over one connection, and no dialog.
+//! Reading all items over one connection and without a dialog.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -11,17 +11,17 @@ use crate::store::{Answer, Item, Remedy, StoreError};
 
 const READ_DENIED: &str = "reading it requires confirmation in a dialog";
 
-/// The answers so far, which outlive the thread that gets them.
+/// The answers so far, which outlive the thread that collects them.
 pub(super) struct Answers(Mutex<Vec<Option<Answer>>>);
 
 impl Answers {
-    /// No answer yet for so many items.
+    /// Starts without an answer for any of the items.
     pub(super) fn none(items: usize) -> Answers {
         Answers(Mutex::new(vec![None; items]))
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut Vec<Option<Answer>>) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    fn with<T>(&self, access: impl FnOnce(&mut Vec<Option<Answer>>) -> T) -> T {
+        access(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     fn put(&self, at: usize, answer: Answer) {
@@ -46,11 +46,11 @@ impl Answers {
 type SecretStruct = (OwnedObjectPath, Vec<u8>, Vec<u8>, String);
 
 impl Session {
-    /// The value of the one that was written last.
+    /// The value of the most recently written item.
     async fn value(&self, items: Vec<OwnedObjectPath>) -> Answer {
         let Some(item) = self.by_age(items).await.pop() else { return Ok(None) };
-        let given = self.call::<_, (SecretStruct,)>(&item, "Item.GetSecret", &(&self.path,)).await;
-        match given {
+        let secret = self.call::<_, (SecretStruct,)>(&item, "Item.GetSecret", &(&self.path,)).await;
+        match secret {
             Ok(((_, _, value, _),)) => Ok(Some(value.into())),
             Err(error) if answered(&error, NO_SUCH_OBJECT) => Ok(None),
             Err(error) => Err(self.refusal(&error, &item, READ_DENIED)),
@@ -79,7 +79,7 @@ pub(super) async fn read_all(
     }))
     .await;
 
-    // All in one question, so that there is one prompt to dismiss at most.
+    // Unlock all in one call, so that there is at most one prompt to dismiss.
     let locked = locked.into_inner().unwrap_or_else(PoisonError::into_inner);
     if let Some((first, found)) = locked.first() {
         let all = Vec::from_iter(locked.iter().flat_map(|(_, found)| found.locked.iter().cloned()));
@@ -97,8 +97,8 @@ pub(super) async fn read_all(
         return Ok(());
     }
 
-    // KeePassXC does not search a locked database: it answers that there is no such item. That must not be told as
-    // "missing", which sends a person to mint a new token. A provider that named a locked item does search what is locked.
+    // KeePassXC does not search a locked database and answers that the item does not exist. Reporting it as missing
+    // would send a person to create a new token. A provider that found a locked item does search locked collections.
     let absent = answers.with(|answers| answers.iter().position(|answer| *answer == Some(Ok(None))));
     if let Some(at) = absent
         && let Some(why) = session.locked_away(&items[at], hint).await

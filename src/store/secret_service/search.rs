@@ -1,4 +1,4 @@
-//! The items of the Secret Service that have the attributes of one of raxx's items.
+//! Searching the Secret Service for items with the attributes of one of raxx's items.
 
 use std::collections::HashMap;
 
@@ -9,9 +9,9 @@ use super::session::{SERVICE, Session, failure};
 use crate::store::{Item, StoreError};
 
 /// The most items with the same attributes that are compared by age.
-const MOST_ALIKE: usize = 100;
+const MAX_ALIKE: usize = 100;
 
-/// What a search found.
+/// The result of a search.
 pub(super) struct Found {
     pub(super) unlocked: Vec<OwnedObjectPath>,
     pub(super) locked: Vec<OwnedObjectPath>,
@@ -24,14 +24,14 @@ impl Session {
         Ok(Found { unlocked, locked })
     }
 
-    /// The items, the one written last at the end. Where two programs, or two collections, hold one each, that is the
-    /// one which a person rotated.
+    /// Sorts the items by modification time, newest last. If two programs or two collections have the same item, the
+    /// newest is the one that a person rotated.
     pub(super) async fn by_age(&self, mut items: Vec<OwnedObjectPath>) -> Vec<OwnedObjectPath> {
         if items.len() < 2 {
             return items;
         }
-        // Nobody has so many of one kind: the rest counts as older, so that they cannot take all the time.
-        items.truncate(MOST_ALIKE);
+        // More are not realistic. Ignoring the rest keeps the query time limited.
+        items.truncate(MAX_ALIKE);
         let written = join_all(items.iter().map(|item| self.property::<u64>(item, "Item", "Modified"))).await;
         let mut items = Vec::from_iter(written.into_iter().map(|time| time.unwrap_or(0)).zip(items));
         items.reverse();

@@ -1,4 +1,4 @@
-//! A connection to the Secret Service: calls, prompts, and what its errors mean.
+//! A connection to the Secret Service: calls, prompts, and the meaning of its errors.
 
 use std::io;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub(super) const NO_SUCH_OBJECT: &str = "org.freedesktop.Secret.Error.NoSuchObje
 
 const CHANGE_DENIED: &str = "changing it requires confirmation in a dialog";
 
-/// After how long a dialog is pointed out: most services need none and answer at once.
-const POINTED_OUT: Duration = Duration::from_secs(1);
+/// How long to wait before mentioning a dialog: most services need none and answer at once.
+const NOTICE_DELAY: Duration = Duration::from_secs(1);
 
 /// A session with the Secret Service.
 pub(super) struct Session {
@@ -43,7 +43,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Calls a method of the service, `Interface.Method` without the names that all of them share.
+    /// Calls a method of the service; `method` is `Interface.Method` without the prefix that all interfaces share.
     pub(super) async fn call<B, R>(&self, path: &str, method: &str, body: &B) -> zbus::Result<R>
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
@@ -59,7 +59,7 @@ impl Session {
         answer.body().deserialize()
     }
 
-    /// As [`Session::call`], for what changes an object; `None` if the object is gone.
+    /// As [`Session::call`], for methods that change an object; `None` if the object no longer exists.
     pub(super) async fn change<B, R>(&self, path: &str, method: &str, body: &B) -> Result<Option<R>, StoreError>
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
@@ -85,19 +85,20 @@ impl Session {
         self.property(collection, "Collection", "Locked").await.unwrap_or(false)
     }
 
-    /// Which program serves the secrets.
+    /// The program that provides the Secret Service.
     pub(super) async fn provider(&self) -> Provider {
         let bus = Some("org.freedesktop.DBus");
-        let asked =
+        let answer =
             self.connection.call_method(bus, "/org/freedesktop/DBus", bus, "GetConnectionUnixProcessID", &PROVIDER);
-        let process = asked.await.and_then(|answer| answer.body().deserialize::<u32>());
+        let process = answer.await.and_then(|answer| answer.body().deserialize::<u32>());
         let name = process.ok().and_then(|process| std::fs::read_to_string(format!("/proc/{process}/comm")).ok());
-        Provider::called(&plain(&name.unwrap_or_default()))
+        Provider::from_process(&plain(&name.unwrap_or_default()))
     }
 
-    /// Why the object at `path` was not given or changed; `denied` is what a refusal without a dialog means.
+    /// Why the object at `path` could not be read or changed; `denied` is the message if the service refused without
+    /// a dialog.
     pub(super) fn refusal(&self, error: &zbus::Error, path: &str, denied: &str) -> StoreError {
-        // It was locked or protected since it was found.
+        // It was locked or protected after it was found.
         if answered(error, IS_LOCKED) {
             StoreError::Locked(collection_name(path))
         } else if answered(error, "org.freedesktop.DBus.Error.AccessDenied") {
@@ -109,13 +110,13 @@ impl Session {
 
     pub(super) async fn dismiss(&self, prompt: &OwnedObjectPath) {
         if prompt.as_str() != "/" {
-            // A provider that keeps no prompt which was not opened has nothing to forget.
+            // The result does not matter: some providers do not keep a prompt that was never opened.
             _ = self.call::<_, ()>(prompt, "Prompt.Dismiss", &()).await;
         }
     }
 
-    /// Runs the prompt that a change comes with, until it is done, `limit` is over or Ctrl-C is pressed. `KeePassXC` makes
-    /// every new item and every deletion in one, also where it asks nobody.
+    /// Runs the prompt that a change returned, until it completes, `limit` is over or Ctrl-C is pressed. `KeePassXC`
+    /// uses a prompt for every new item and every deletion, even if it does not ask the person.
     pub(super) async fn run_prompt(&self, prompt: &OwnedObjectPath, limit: Duration) -> Result<(), StoreError> {
         if prompt.as_str() == "/" {
             return Ok(());
@@ -131,8 +132,8 @@ impl Session {
             zbus::MessageStream::for_match_rule(rule, &self.connection, Some(1)).await.map_err(broken)?;
         self.change::<_, ()>(prompt, "Prompt.Prompt", &"").await?.ok_or_else(gone)?;
         let interrupted = tokio::signal::ctrl_c();
-        let pointed_out = async {
-            tokio::time::sleep(POINTED_OUT).await;
+        let notice = async {
+            tokio::time::sleep(NOTICE_DELAY).await;
             say("raxx: the Secret Service is asking for your permission in another window");
             std::future::pending::<()>().await;
         };
@@ -140,7 +141,7 @@ impl Session {
             message = completed.next() => message,
             () = tokio::time::sleep(limit) => None,
             _ = interrupted => None,
-            () = pointed_out => None,
+            () = notice => None,
         };
         let Some(message) = answer else {
             self.dismiss(prompt).await;
@@ -153,20 +154,21 @@ impl Session {
     }
 }
 
-/// Lets the service meet this connection before it is asked for anything. gnome-keyring (42 to 50) notes a new caller in one
-/// turn of its loop and answers in another: when many connect at once, as when tmux brings its panes back, it now and then
-/// looks for a caller that is not noted yet and aborts, which leaves the whole desktop with a locked keyring
-/// (omacom/omarchy#11590, basecamp/hey-cli#352). An alias that nobody has is looked up without the note, and in the very
-/// loop that takes it: once that is answered, the note is there. (A ping is answered outside the loop.)
+/// Makes the service register this connection before the first real request. gnome-keyring (42 to 50) registers a new
+/// client in one iteration of its main loop and answers in another. When many clients connect at once, as when tmux
+/// restores its panes, it sometimes looks up a client that is not registered yet and aborts, which leaves the whole
+/// desktop with a locked keyring (omacom/omarchy#11590, basecamp/hey-cli#352). Reading an alias that does not exist
+/// needs no registration but is answered by the same loop, so the client is registered once the answer arrives. (A
+/// ping is answered outside the loop.)
 async fn warm_up(connection: &zbus::Connection) -> zbus::Result<()> {
     let interface = Some("org.freedesktop.Secret.Service");
     match connection.call_method(Some(PROVIDER), SERVICE, interface, "ReadAlias", &"raxx").await {
         Err(error) if !matches!(error, zbus::Error::MethodError(..)) => Err(error),
-        _ => Ok(()), // a refusal is an answer too, and what is asked next is refused in its own words
+        _ => Ok(()), // an error is an answer too; the next request reports its own error
     }
 }
 
-/// What an error of the D-Bus conversation means.
+/// Converts a D-Bus error into a store error.
 pub(super) fn failure(bus: &Bus, error: &zbus::Error) -> StoreError {
     let no_provider = ["org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner"]
         .map(|n| answered(error, n));
@@ -190,7 +192,7 @@ pub(super) fn failure(bus: &Bus, error: &zbus::Error) -> StoreError {
     }
 }
 
-/// The object of a change was deleted meanwhile.
+/// The error if the object to change was deleted in the meantime.
 pub(super) fn gone() -> StoreError {
     StoreError::Broken("the object to change no longer exists".into())
 }

@@ -4,7 +4,7 @@ use super::session::failure;
 use super::*;
 
 #[test]
-fn errors_of_the_conversation_are_one_line_of_plain_words() {
+fn d_bus_errors_are_one_line_of_plain_text() {
     let mut bus = Bus::default();
     bus.address = "unix:path=/b".into();
     let said = |error: zbus::Error| match failure(&bus, &error) {
@@ -18,7 +18,7 @@ fn errors_of_the_conversation_are_one_line_of_plain_words() {
 }
 
 #[test]
-fn a_collection_is_called_by_its_path() {
+fn a_collection_is_named_after_its_path() {
     for (path, name) in [
         ("/org/freedesktop/secrets/collection/login", "the login collection"),
         ("/org/freedesktop/secrets/collection/login/17", "the login collection"),
@@ -32,7 +32,7 @@ fn a_collection_is_called_by_its_path() {
 }
 
 #[test]
-fn an_item_is_in_the_collection_of_its_path() {
+fn the_collection_of_an_item_is_in_its_path() {
     let login = "/org/freedesktop/secrets/collection/login";
     for (path, collection) in
         [(login, login), ("/org/freedesktop/secrets/collection/login/17", login), ("/elsewhere", "/elsewhere")]
@@ -42,7 +42,7 @@ fn an_item_is_in_the_collection_of_its_path() {
 }
 
 #[test]
-fn the_hint_fits_the_program_that_serves() {
+fn the_hint_fits_the_provider() {
     let item = Item { service: "raxx token".into(), account: "a".into() };
     let mut hints = String::new();
     for (process, named) in [
@@ -54,7 +54,7 @@ fn the_hint_fits_the_program_that_serves() {
         ("oo7-daemon", "oo7-daemon"),
         ("", "Secret Service"),
     ] {
-        let hint = Provider::called(process).hint(&item, Display::None, Guard::Lock).to_string();
+        let hint = Provider::from_process(process).hint(&item, Display::None, Guard::Lock).to_string();
         assert!(hint.contains(named), "{hint}");
         hints += &format!("{process:?} => {hint}\n");
     }
@@ -64,11 +64,12 @@ fn the_hint_fits_the_program_that_serves() {
     for process in ["gnome-keyring-d", "keepassxc", "kwalletd6", "oo7-daemon"] {
         for display in [Display::None, Display::Desktop] {
             let where_it_runs = if display == Display::Desktop { "desktop" } else { "no desktop" };
-            nowhere += &format!("{process}, {where_it_runs} => {}\n", Provider::called(process).no_collection(display));
+            nowhere +=
+                &format!("{process}, {where_it_runs} => {}\n", Provider::from_process(process).no_collection(display));
         }
     }
     insta::assert_snapshot!("no_collection", nowhere);
-    // A desktop has somebody to ask for a password.
-    let hint = Provider::called("oo7-daemon").hint(&item, Display::Desktop, Guard::Lock).to_string();
+    // On a desktop, a dialog can ask for the password.
+    let hint = Provider::from_process("oo7-daemon").hint(&item, Display::Desktop, Guard::Lock).to_string();
     assert_eq!(hint, "type: secret-tool lookup service 'raxx token' account a >/dev/null");
 }

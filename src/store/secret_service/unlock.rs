@@ -1,7 +1,9 @@
-//! Unlocking gnome-keyring with its password: by the interface that its own login uses, to the daemon that runs.
+//! Unlocking gnome-keyring with its password, through the interface that its own login uses, in the daemon that is
+//! already running.
 //!
-//! The password is encrypted on the bus, although values are not: it opens everything that the person ever stored. No
-//! daemon is started: one that is given a password at its start also takes a wrong one, and makes a keyring from it.
+//! The password is encrypted on the bus, although values are not: it unlocks everything that the person ever stored.
+//! raxx never starts a daemon: one that receives a password at startup also accepts a wrong one, and creates a
+//! keyring with it.
 
 use std::time::Duration;
 
@@ -37,7 +39,7 @@ const PRIME: [u8; 128] = [
 ];
 
 impl SecretService {
-    /// The collections that are locked by a password which `raxx unlock` can take: those of `items`, and the default one.
+    /// The locked collections whose password `raxx unlock` can take: those of `items`, and the default one.
     pub(super) fn locked<'a>(&'a self, items: &'a [Item], limit: Duration) -> StoreFuture<'a, Vec<Keyring>> {
         let (items, hint) = (items.to_vec(), self.hint.clone());
         Box::pin(async move {
@@ -58,7 +60,8 @@ impl SecretService {
                 let opened = session.unlock(&collections).await?;
                 collections.retain(|collection| !opened.contains(collection));
                 let Some(first) = collections.first() else { return Ok(Vec::new()) };
-                // A service whose process cannot be seen, as from a container, says itself if it does not know the way.
+                // If the service's process is not visible, as from a container, try anyway: the service itself
+                // reports an unsupported method.
                 let unnamed = Provider::Unknown(String::new());
                 if ![Provider::Gnome, unnamed].contains(&session.provider().await) {
                     let item = items.first().cloned().unwrap_or_else(Item::probe);
@@ -71,7 +74,7 @@ impl SecretService {
         })
     }
 
-    /// Hands the password to the service. Gives whether it was the right one.
+    /// Sends the password to the service. Returns whether it was correct.
     pub(super) fn unlock(keyring: &Keyring, password: Zeroizing<Vec<u8>>, limit: Duration) -> StoreFuture<'_, bool> {
         let path = keyring.path.clone();
         Box::pin(async move {
@@ -109,7 +112,7 @@ async fn unlock(collection: &str, password: &[u8]) -> Result<bool, StoreError> {
         Err(error) if answered(&error, "org.gnome.keyring.Error.Denied") => return Ok(false),
         Err(error) => return Err(broken(error)),
     }
-    // It is the state that counts, not the answer.
+    // The state counts, not the answer.
     if session.is_locked(&path).await { Ok(false) } else { Ok(true) }
 }
 
@@ -118,10 +121,10 @@ fn fill(bytes: &mut [u8]) -> Result<(), StoreError> {
         .map_err(|error| StoreError::Broken(format!("the system returned no random numbers: {error}")))
 }
 
-/// The key that both sides work out from their own secret and the other's public number.
+/// The key that both sides derive from their own private number and the other's public one.
 fn session_key(theirs: &BigUint, private: &BigUint, prime: &BigUint) -> Result<Zeroizing<[u8; 16]>, StoreError> {
     let common = Zeroizing::new(theirs.modpow(private, prime).to_bytes_be());
-    // Always as long as the prime.
+    // Padded to the length of the prime.
     let mut padded = Zeroizing::new([0; PRIME.len()]);
     padded[PRIME.len() - common.len()..].copy_from_slice(&common);
     let mut key = Zeroizing::new([0; 16]);
@@ -135,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sides_work_out_the_same_key() {
+    fn both_sides_derive_the_same_key() {
         let prime = BigUint::from_bytes_be(&PRIME);
         let number = |byte: u8| BigUint::from_bytes_be(&[byte; 128]);
         let public = |private: &BigUint| BigUint::from(2_u8).modpow(private, &prime);
@@ -143,7 +146,7 @@ mod tests {
         let key = session_key(&public(&b), &a, &prime).unwrap();
         assert_eq!(key, session_key(&public(&a), &b, &prime).unwrap());
         assert_ne!(key, session_key(&public(&a), &a, &prime).unwrap());
-        // A common number with leading zeros is padded, not shortened.
+        // A shared number with leading zeros is padded, not shortened.
         assert!(session_key(&BigUint::from(1_u8), &a, &prime).is_ok());
     }
 }

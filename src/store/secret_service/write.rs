@@ -1,4 +1,4 @@
-//! Writing and deleting, and how long a person may take for the service's own dialog about it.
+//! Writing and deleting, with a time limit for the service's own dialog.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -14,18 +14,18 @@ use crate::store::thread::run_on_thread;
 use crate::store::{Item, Remedy, StoreError, StoreFuture};
 use crate::terminal::Terminal;
 
-/// How long a person may take for the service's own dialog about a change.
+/// How long a person has to answer the service's own dialog about a change.
 const DIALOG: Duration = Duration::from_secs(30);
 
-/// How long a change may take.
+/// The time limits of a change.
 pub(super) struct Limits {
-    /// The service itself.
+    /// For the service itself.
     service: Duration,
-    /// A person who is asked by the service.
+    /// For a person to answer the service's dialog.
     dialog: Duration,
 }
 
-/// Makes a change apart. The deadline for a dialog is on top of the one for the service.
+/// Makes a change on a separate thread. The time for a dialog is added to the service's limit.
 pub(super) fn changed<'a, T, F>(limit: Duration, work: impl FnOnce(Limits) -> F + Send + 'static) -> StoreFuture<'a, T>
 where
     T: Send + 'static,
@@ -39,8 +39,8 @@ where
     })
 }
 
-/// Each change is one message, which the bus passes on whole or not at all: whoever is killed here leaves the old value
-/// or the new one.
+/// Writes the value. Each change is one message, which the bus delivers completely or not at all: a process that is
+/// killed here leaves either the old value or the new one.
 pub(super) async fn write_one(
     name: &str,
     item: &Item,
@@ -51,15 +51,15 @@ pub(super) async fn write_one(
     let create = async {
         let session = Session::begin().await?;
         let found = session.unlocked(session.search(item).await?).await?;
-        // The one that reading gives, wherever it is and whatever else is noted on it.
-        if let Some(there) = session.by_age(found.unlocked).await.pop() {
+        // The item that reading returns, whichever collection it is in and whatever other attributes it has.
+        if let Some(existing) = session.by_age(found.unlocked).await.pop() {
             let secret = (&session.path, &[] as &[u8], value.expose().as_bytes(), CONTENT_TYPE);
-            match session.change::<_, ()>(&there, "Item.SetSecret", &(secret,)).await {
-                Ok(None) => {} // somebody deleted it just now
+            match session.change::<_, ()>(&existing, "Item.SetSecret", &(secret,)).await {
+                Ok(None) => {} // another process just deleted it
                 done => return done.map(|_| None),
             }
         } else if let Some(locked) = found.locked.first() {
-            // A second item would be a duplicate as soon as the locked one is unlocked.
+            // A second item would be a duplicate once the locked one is unlocked.
             return Err(session.locked(locked, item, hint).await);
         }
         create(&session, name, item, value, hint).await.map(|prompt| Some((session, prompt)))
@@ -74,7 +74,7 @@ async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T, StoreE
     tokio::time::timeout(limit, work).await.unwrap_or(Err(StoreError::TimedOut))
 }
 
-/// Makes the item, or gives the prompt in which it is made.
+/// Creates the item, or returns the prompt that creates it.
 async fn create(
     session: &Session,
     name: &str,
@@ -88,7 +88,7 @@ async fn create(
         ("org.freedesktop.Secret.Item.Label", Value::from(name)),
         ("org.freedesktop.Secret.Item.Attributes", Value::from(attributes(item))),
     ]);
-    // With `true` it takes the place of one that another program has made meanwhile.
+    // With `true`, it replaces an item that another program created in the meantime.
     let (made, prompt): (OwnedObjectPath, OwnedObjectPath) =
         session.change(&collection, "Collection.CreateItem", &(properties, secret, true)).await?.ok_or_else(gone)?;
     match (made.as_str(), prompt.as_str()) {
@@ -101,12 +101,12 @@ pub(super) async fn delete_one(item: &Item, limits: &Limits, hint: &Mutex<Option
     let begin = async {
         let session = Session::begin().await?;
         let found = session.unlocked(session.search(item).await?).await?;
-        // One that stays behind would be back as soon as it is unlocked.
+        // An item that remains would reappear once it is unlocked.
         if let Some(locked) = found.locked.first() {
             return Err(session.locked(locked, item, hint).await);
         }
         if found.unlocked.is_empty() {
-            // As in reading: a locked KeePassXC says that there is no such item.
+            // As when reading: a locked KeePassXC answers that the item does not exist.
             return match session.locked_away(item, hint).await {
                 Some(what) => Err(StoreError::Locked(what)),
                 None => Ok((session, Vec::new())),
@@ -117,9 +117,9 @@ pub(super) async fn delete_one(item: &Item, limits: &Limits, hint: &Mutex<Option
     };
     let (session, items) = in_time(limits.service, begin).await?;
     let found = !items.is_empty();
-    // The one that reading gives goes last: broken off, this leaves the value that was there.
+    // The item that reading returns is deleted last: if interrupted, the current value is still stored.
     for item in items {
-        // Without a prompt, somebody else was faster.
+        // `None` means that another process deleted it first.
         if let Some(prompt) = in_time(limits.service, session.change(&item, "Item.Delete", &())).await? {
             session.run_prompt(&prompt, limits.dialog).await?;
         }
