@@ -57,7 +57,7 @@ fn save_last_validated(report: &Report) {
 
 /// Prints the shell integration. A broken configuration must not break the shell; the hook reports it.
 pub(crate) fn init(shell: Shell) -> Result<ExitCode> {
-    write_whole(&shell.glue(&config::names()))?;
+    write_whole(&shell.integration(&config::names()))?;
     Ok(ExitCode::SUCCESS)
 }
 

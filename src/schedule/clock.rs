@@ -1,4 +1,4 @@
-//! The time of the day at which the check is due.
+//! The time of day at which the check is due.
 
 use std::fmt;
 use std::fs;
@@ -36,18 +36,18 @@ impl FromStr for Clock {
         let time = hour.zip(number(minute)).filter(|_| minute.len() == 2);
         time.and_then(|(hour, minute)| Time::new(hour, minute, 0, 0).ok())
             .map(Clock)
-            .ok_or_else(|| "a time of the day is written as 08:00 (or 8, or 8am)".into())
+            .ok_or_else(|| "expected a time of day such as 08:00, 8, or 8am".into())
     }
 }
 
-/// The zone of this machine's clock. Not that of `TZ`: a scheduler knows nothing of this shell, and what is installed, run
-/// and told has to mean one and the same time.
+/// Returns the system's time zone. `TZ` is ignored: a scheduler does not see this shell's environment, and installing,
+/// running and reporting must use the same time.
 pub(crate) fn machine_zone() -> TimeZone {
     let local = fs::read("/etc/localtime").ok().and_then(|bytes| TimeZone::tzif("Local", &bytes).ok());
     local.unwrap_or(TimeZone::UTC)
 }
 
-/// A time of every day, in UTC (`08:00Z`) or by this machine's clock (`08:00`).
+/// A daily time, in UTC (`08:00Z`) or in the system's time zone (`08:00`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct At {
     pub(super) time: Time,
@@ -59,15 +59,15 @@ impl At {
         At { time: clock.0, utc }
     }
 
-    /// The zone that it is a time of.
+    /// Returns the time zone of this time.
     pub(crate) fn zone(&self) -> TimeZone {
         if self.utc { TimeZone::UTC } else { machine_zone() }
     }
 
-    /// The last time that it was this time of the day, and the next.
+    /// Returns the most recent and the next occurrence of this time.
     pub(super) fn around(&self, now: Timestamp, zone: &TimeZone) -> (Timestamp, Timestamp) {
         let today = now.to_zoned_datetime(zone.clone()).date();
-        // A day whose clock was put forward over this time has it an hour later; one that has it twice counts the first.
+        // Daylight saving time: a skipped time occurs an hour later; of a repeated time, the first one counts.
         let of = |days: i64| {
             let date = today.checked_add(days.days()).ok()?;
             Some(date.to_datetime(self.time).to_zoned_datetime(zone.clone()).ok()?.timestamp())
@@ -78,7 +78,7 @@ impl At {
         (last, next)
     }
 
-    /// The minute of the hour at which a local clock shows this time: zones may differ from UTC by half an hour.
+    /// Returns the minute of the hour on a local clock: time zones can differ from UTC by half an hour.
     fn minute(&self, now: Timestamp, local: &TimeZone) -> i32 {
         let minute = i32::from(self.time.minute());
         if self.utc { (minute + local.to_offset(now).seconds().div_euclid(60)).rem_euclid(60) } else { minute }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> At {
-        text.parse().expect("a time of the day")
+        text.parse().expect("a time of day")
     }
 
     fn zone(name: &str) -> TimeZone {
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_of_the_day_is_read_and_written_the_same() {
+    fn time_of_day_parses_and_formats() {
         for text in ["08:00Z", "08:00", "00:00", "23:59Z"] {
             assert_eq!(at(text).to_string(), text);
         }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hourly_minute_is_that_of_the_local_clock() {
+    fn hourly_minute_follows_the_local_clock() {
         let now = "2026-08-19T12:00:00Z".parse().expect("a time");
         assert_eq!(at("08:00Z").minute(now, &TimeZone::UTC), 0);
         assert_eq!(at("08:15Z").minute(now, &zone("Europe/Berlin")), 15);

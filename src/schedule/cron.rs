@@ -1,4 +1,4 @@
-//! cron: one line of the person's crontab, between two marks. Every other byte of it stays as it is.
+//! cron: one line in the user's crontab, between two marker lines. The rest of the crontab is never changed.
 
 use std::path::Path;
 
@@ -7,19 +7,19 @@ use super::{Call, Change, Job, Written, call, last_words};
 const OPENING: &str = "# >>> raxx >>>";
 const CLOSING: &str = "# <<< raxx <<<";
 
-/// What a command may be long: cron cuts what is longer (`MAX_COMMAND` of Vixie's cron, and a little room).
-const LONGEST: usize = 900;
+/// Maximum length of a command. cron truncates longer ones (`MAX_COMMAND` in Vixie cron, minus a margin).
+const MAX_COMMAND: usize = 900;
 
-/// A word for the shell that cron starts, which may be any; cron itself makes a line end of `%`.
+/// Quotes a word for any shell that cron could start, and escapes `%`, which cron turns into a newline.
 fn quoted(text: &str) -> String {
     shell_escape::unix::escape(text.into()).replace('%', "\\%")
 }
 
-/// The line between its marks.
+/// Returns the crontab line between its marker lines.
 pub(super) fn block(job: &Job) -> Result<String, String> {
-    // cron takes it from `\%`, so that one of the path's own before a `%` would end the command there.
+    // cron removes the backslash from `\%`, so a path with a backslash before a `%` would end the command there.
     if let Some(odd) = job.words().find(|text| text.contains('\\')) {
-        return Err(format!("cron holds no backslash: {}", crate::text::plain(odd)));
+        return Err(format!("cron cannot run a command that contains a backslash: {}", crate::text::plain(odd)));
     }
     let mut command = String::new();
     if !job.environment.is_empty() {
@@ -30,12 +30,12 @@ pub(super) fn block(job: &Job) -> Result<String, String> {
         command += " ";
     }
     command += &format!("{} check --alert --if-due {}", quoted(&job.program), job.at);
-    if command.len() > LONGEST {
-        return Err(format!("the command is longer than the {LONGEST} bytes that cron reads: {command}"));
+    if command.len() > MAX_COMMAND {
+        return Err(format!("the command is longer than cron's limit of {MAX_COMMAND} bytes: {command}"));
     }
     let minute = job.at.minute_now();
     Ok(format!(
-        "{OPENING} the daily check at {}: once an hour raxx looks whether it is due\n\
+        "{OPENING} daily check at {} (started hourly; runs only when due)\n\
          {minute} * * * * {command}\n\
          {CLOSING}\n",
         job.at.words()
@@ -51,13 +51,13 @@ fn read(block: &[u8]) -> Option<Written> {
     Some(Written { at: words.get(due + 1)?.parse().ok()?, program: words.get(due.checked_sub(3)?)?.into() })
 }
 
-/// The crontab; none where there is none yet.
+/// Returns the crontab, or `None` if the user has none yet.
 fn current() -> Result<Option<Vec<u8>>, String> {
     match call("crontab", &["-l"], b"") {
         Call::Answered(output) if output.status.success() => Ok(Some(output.stdout)),
         Call::Answered(output) => {
             let said = String::from_utf8_lossy(&output.stderr).to_lowercase();
-            // Vixie's, cronie's, Apple's; then BusyBox's.
+            // Vixie cron, cronie and macOS; then BusyBox.
             if said.contains("no crontab for") || (said.contains("can't open") && said.contains("no such file")) {
                 return Ok(None);
             }
@@ -71,19 +71,19 @@ pub(super) fn is_here() -> bool {
     !matches!(call("crontab", &["-l"], b""), Call::Missing)
 }
 
-/// Why a crontab starts nothing, where that can be told: no cron daemon is running. macOS starts its own when it needs it.
+/// Returns a warning if no cron daemon is running. Linux only: macOS starts its daemon on demand.
 pub(super) fn idle() -> Option<String> {
     (cfg!(target_os = "linux") && daemon_runs() == Some(false)).then(|| {
         // Debian calls the service cron; Fedora and Alpine, crond.
         let service = if Path::new("/usr/sbin/crond").exists() { "crond" } else { "cron" };
-        format!("no cron daemon is running, so nothing starts the check; as root, type: service {service} start")
+        format!("no cron daemon is running, so the check never starts; as root, type: service {service} start")
     })
 }
 
-/// Whether a cron daemon runs; none where other users' processes are hidden.
+/// Whether a cron daemon is running, or `None` if other users' processes are hidden.
 fn daemon_runs() -> Option<bool> {
     const DAEMONS: [&str; 6] = ["cron", "crond", "fcron", "dcron", "bcron-start", "cronie"];
-    // systemd-cron has no daemon: it makes timers of the crontabs.
+    // systemd-cron has no daemon: it converts crontabs to timers.
     if Path::new("/run/systemd/generator/cron.target.wants").exists() {
         return Some(true);
     }
@@ -93,7 +93,7 @@ fn daemon_runs() -> Option<bool> {
     Some(processes.filter_map(|process| name(&process)).any(|name| DAEMONS.contains(&name.trim_end())))
 }
 
-/// A crontab around raxx's block.
+/// A crontab, split around raxx's block.
 #[derive(Debug, PartialEq, Eq)]
 struct Parts<'t> {
     before: &'t [u8],
@@ -102,7 +102,7 @@ struct Parts<'t> {
 }
 
 /// # Errors
-/// The marks do not make one block: what is between them may be the person's own.
+/// The marker lines do not form one block, so the lines between them might be the user's own.
 fn parts(text: &[u8]) -> Result<Parts<'_>, String> {
     let (mut opening, mut closing) = (Vec::new(), Vec::new());
     let mut start = 0;
@@ -121,22 +121,22 @@ fn parts(text: &[u8]) -> Result<Parts<'_>, String> {
             Ok(Parts { before: &text[..*from], block: &text[*from..*to], after: &text[*to..] })
         }
         _ => Err(format!(
-            "the marks `{OPENING}` and `{CLOSING}` do not make one block in the crontab; \
+            "the crontab's `{OPENING}` and `{CLOSING}` lines do not form one block; \
              delete them and raxx's line with: crontab -e"
         )),
     }
 }
 
-/// Puts a crontab in place, and looks whether it is there.
+/// Installs a crontab and verifies that cron accepted it unchanged.
 fn put(text: &[u8]) -> Result<(), String> {
     if text.is_empty() {
-        // An empty crontab is none.
+        // Remove the crontab rather than leave an empty one.
         return call("crontab", &["-r"], b"").into_result("crontab -r").map(|_| ());
     }
     call("crontab", &["-"], text).into_result("crontab")?;
     match current()? {
         Some(there) if there == text => Ok(()),
-        _ => Err("crontab took the lines, but does not give them back as they are: look with crontab -l".into()),
+        _ => Err("crontab accepted the lines but does not list them unchanged; look at it with: crontab -l".into()),
     }
 }
 
@@ -193,16 +193,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_block_parses_back() {
         let block = block(&job()).expect("a block");
-        let written = read(block.as_bytes()).expect("it can be read");
+        let written = read(block.as_bytes()).expect("a readable block");
         assert_eq!(written, Written { at: job().at, program: job().program.into() });
         assert_eq!(block.lines().count(), 3);
-        assert!(!block.replace("\\%", "").contains('%'), "cron would end the line there: {block}");
+        assert!(!block.replace("\\%", "").contains('%'), "cron would end the command at the unescaped %: {block}");
     }
 
     #[test]
-    fn the_block_is_found_among_foreign_bytes() {
+    fn block_is_found_between_other_lines() {
         let block = block(&job()).expect("a block");
         let before = b"MAILTO=op\n\xff\xfe broken bytes\r\n\n# comment\n".as_slice();
         let after = b"0 5 * * * tar\n\n\n".as_slice();
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_marks_are_refused() {
+    fn damaged_marker_lines_are_rejected() {
         let lines = |lines: &[&str]| lines.join("\n") + "\n";
         let mut all = String::new();
         for damaged in [
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backslash_is_refused() {
+    fn backslash_is_rejected() {
         let mut job = job();
         job.environment[0].1 = "/50\\%/config.toml".into();
         let why = block(&job).unwrap_err();
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_cron_would_cut_is_refused() {
+    fn command_over_the_length_limit_is_rejected() {
         let mut job = job();
         job.program = format!("/{}/raxx", "x".repeat(1000));
         let why = block(&job).unwrap_err().replace(&"x".repeat(1000), "xxx…");

@@ -1,36 +1,35 @@
-//! launchd: an agent of the person's graphical session, where the Keychain can be read.
+//! launchd: an agent in the user's graphical session, where the Keychain is readable.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Call, Change, Job, LABEL, Written, call, delete, holds, last_words, text_of, write};
+use super::{Call, Change, Job, LABEL, Written, call, delete, has_text, last_words, text_of, write};
 use crate::files;
 use crate::process::say;
 
-/// Under the home directory.
+/// Relative to the home directory.
 const AGENTS: &str = "Library/LaunchAgents";
 const LOGS: &str = "Library/Logs/raxx";
 const LOG: &str = "check.log";
 
-/// `launchctl bootout` returns before the agent is gone: until then `bootstrap` fails.
+/// `launchctl bootout` returns before the agent has stopped, and `bootstrap` fails until then.
 const TRIES: usize = 10;
-const BETWEEN: Duration = Duration::from_millis(300);
+const RETRY_DELAY: Duration = Duration::from_millis(300);
 
-/// What `launchctl` ends with where nobody is logged in on the screen: the domain of that session is not there, or does
-/// not support what it is asked.
+/// Exit codes of `launchctl` without a graphical session: its domain does not exist or does not support the command.
 const NO_SESSION: [i32; 3] = [112, 113, 125];
 
-/// Folders that macOS keeps from a program until the person at the screen allows it, under the home directory.
+/// Folders in the home directory that a program can read only after the user allows it in a dialog.
 const PROTECTED: [&str; 5] = ["Documents", "Desktop", "Downloads", "Library/Mobile Documents", "Library/CloudStorage"];
 
-const BEGINS_LATER: &str =
-    "nobody is logged in on this Mac's screen: the daily check begins with the next log-in there";
+const STARTS_AT_LOGIN: &str =
+    "no one is logged in on this Mac's screen; the daily check starts at the next login there";
 
 fn home() -> Result<PathBuf, String> {
-    files::home().ok_or_else(|| "there is no home directory".into())
+    files::home().ok_or_else(|| "there is no home directory; set HOME".into())
 }
 
-/// The property list.
+/// Returns the path of the property list.
 pub(super) fn file() -> Result<PathBuf, String> {
     Ok(home()?.join(AGENTS).join(format!("{LABEL}.plist")))
 }
@@ -66,7 +65,7 @@ pub(super) fn plist(job: &Job) -> String {
     }
     let log = string(&job.home.join(LOGS).join(LOG).to_string_lossy());
     let minute = job.at.minute_now();
-    // Once an hour, at the minute, and at log-in: raxx itself knows whether the check is due.
+    // Hourly and at login: raxx decides whether the check is due.
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -111,43 +110,43 @@ fn loaded() -> bool {
     call("launchctl", &["print", &target()], b"").succeeded()
 }
 
-/// Whether `launchctl` says that there is no session on the screen.
-fn says_no_session(call: &Call) -> bool {
+/// Whether `launchctl` reports that there is no graphical session.
+fn reports_no_session(call: &Call) -> bool {
     matches!(call, Call::Answered(output) if output.status.code().is_some_and(|code| NO_SESSION.contains(&code)))
 }
 
-fn nobody_at_the_screen() -> bool {
-    says_no_session(&call("launchctl", &["print", &domain()], b""))
+fn no_graphical_session() -> bool {
+    reports_no_session(&call("launchctl", &["print", &domain()], b""))
 }
 
 pub(super) fn install(job: &Job) -> Result<Change, String> {
     let (file, text) = (file()?, plist(job));
     let logs = job.home.join(LOGS);
-    // launchd makes the log, not its directory.
+    // launchd creates the log file but not its directory.
     files::make_directory(&logs).map_err(|e| format!("{}: {e}", logs.display()))?;
     let new = !file.exists();
-    let same = holds(&file, &text);
+    let same = has_text(&file, &text);
     if same && loaded() {
         return Ok(Change::None);
     }
     write(&file, &text)?;
     let path = file.to_str().ok_or("the home directory is not UTF-8")?;
-    // It may be loaded in an older form, or switched off.
+    // An older version might be loaded or disabled.
     let _ = call("launchctl", &["bootout", &target()], b"");
     let _ = call("launchctl", &["enable", &target()], b"");
     let mut left = TRIES;
     loop {
         let bootstrap = call("launchctl", &["bootstrap", &domain(), path], b"");
-        // Without a session the code of `bootstrap` differs between versions of macOS, so the session is asked for as well.
-        if !bootstrap.succeeded() && (says_no_session(&bootstrap) || (left == TRIES && nobody_at_the_screen())) {
-            say(&format!("raxx: {BEGINS_LATER}"));
+        // Without a session, the exit code of `bootstrap` depends on the version of macOS, so check for the session too.
+        if !bootstrap.succeeded() && (reports_no_session(&bootstrap) || (left == TRIES && no_graphical_session())) {
+            say(&format!("raxx: {STARTS_AT_LOGIN}"));
             return Ok(if same { Change::None } else { Change::Made });
         }
         match bootstrap {
             Call::Answered(output) if output.status.success() => return Ok(Change::Made),
             Call::Answered(_) if left > 0 => {
                 left -= 1;
-                std::thread::sleep(BETWEEN);
+                std::thread::sleep(RETRY_DELAY);
             }
             call => {
                 if new {
@@ -155,7 +154,7 @@ pub(super) fn install(job: &Job) -> Result<Change, String> {
                 }
                 return Err(match call {
                     Call::Answered(output) => format!("launchctl bootstrap: {}", last_words(&output)),
-                    other => other.into_result("launchctl bootstrap").expect_err("it did not go"),
+                    other => other.into_result("launchctl bootstrap").expect_err("a failed call"),
                 });
             }
         }
@@ -164,16 +163,16 @@ pub(super) fn install(job: &Job) -> Result<Change, String> {
 
 pub(super) fn uninstall() -> Result<Change, String> {
     let file = file()?;
-    // It goes on without its file, where somebody deleted that.
+    // An agent stays loaded when its file is deleted.
     let loaded = loaded();
     if loaded || file.exists() {
-        // It is no error that it was not loaded.
+        // This fails if the agent is not loaded, which is fine.
         let _ = call("launchctl", &["bootout", &target()], b"");
     }
     let deleted = delete(&file)?;
     let logs = home()?.join(LOGS);
     delete(&logs.join(LOG))?;
-    // Other files may be there.
+    // Fails if the directory contains other files, which stay.
     let _ = std::fs::remove_dir(logs);
     Ok(if loaded { Change::Made } else { deleted })
 }
@@ -187,26 +186,26 @@ pub(super) fn installed() -> Result<Option<(String, Option<Written>)>, String> {
 pub(super) fn idle() -> Option<String> {
     match loaded() {
         true => None,
-        false if nobody_at_the_screen() => Some(BEGINS_LATER.into()),
-        false => Some("launchd has not loaded it: log in on the screen, or type: raxx schedule install".into()),
+        false if no_graphical_session() => Some(STARTS_AT_LOGIN.into()),
+        false => Some("launchd has not loaded it; log in on the Mac's screen, or type: raxx schedule install".into()),
     }
 }
 
-/// What a launch agent may not be able to read: it has no window to ask for permission in.
+/// Returns a warning about a file that macOS might block: a launch agent cannot show a permission dialog.
 pub(super) fn caveat(job: &Job) -> Option<String> {
     let home = job.home.canonicalize().ok()?;
     let files = [Some(PathBuf::from(crate::config::place())), crate::state::place(), Some(job.program.clone().into())];
     let (folder, file) = files.into_iter().flatten().find_map(|file| Some((protected(&file, &home)?, file)))?;
     Some(format!(
-        "warning: {} is in {}, which macOS may not let the daily check read; move it out of there, or give raxx Full Disk \
+        "warning: {} is in {}, which macOS might not let the daily check read; move it elsewhere, or give raxx Full Disk \
          Access (System Settings, Privacy & Security)",
         crate::text::plain(&file.to_string_lossy()),
         crate::text::plain(&folder.to_string_lossy())
     ))
 }
 
-/// The protected folder that the file is really in, links followed. A file that does not exist yet is where its
-/// directory is.
+/// Returns the protected folder that contains the file, after following links. For a file that does not exist yet, its
+/// directory counts.
 fn protected(file: &Path, home: &Path) -> Option<PathBuf> {
     let real = file.ancestors().find_map(|path| path.canonicalize().ok())?;
     PROTECTED.iter().map(|folder| home.join(folder)).find(|folder| real.starts_with(folder))
@@ -217,14 +216,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_property_list_parses_back() {
         let job = Job {
             program: "/Users/op <&> \"x\"/bin/raxx".into(),
             at: "08:00Z".parse().expect("a time"),
             environment: vec![("RAXX_CONFIG".into(), "/a&b".into())],
             home: "/Users/op".into(),
         };
-        let written = read(&plist(&job)).expect("it can be read");
+        let written = read(&plist(&job)).expect("a readable property list");
         assert_eq!(written, Written { at: job.at, program: job.program.into() });
     }
 }

@@ -1,8 +1,8 @@
-//! The daily check: at what time it is due, which of the system's schedulers starts it, and what the last one found.
+//! The daily check: when it is due, which scheduler starts it, and what the last run found.
 //!
-//! launchd and cron know local time alone, cron forgets what it slept through, and no scheduler knows whether there was a
-//! network. So each starts raxx once an hour, and raxx works out here whether the check is due: that survives daylight saving
-//! time, travel, a machine that was off, and a check that heard or told nobody.
+//! launchd and cron support only local time, cron skips runs while the machine sleeps, and no scheduler can tell whether
+//! there was a network. So each starts raxx once an hour, and raxx decides whether the check is due. This handles daylight
+//! saving time, travel, a machine that was off, and a run without a verdict or with an undelivered alert.
 
 mod clock;
 mod cron;
@@ -24,18 +24,18 @@ pub(crate) use last_run::{LastRun, acquire, again, forget, forget_alerts, mark_i
 use crate::files::{self, shown};
 use crate::process::{block_on, child_apart};
 
-/// No file for a scheduler is longer.
-const LARGEST: u64 = 1 << 20;
+/// Maximum size of a scheduler's file, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
-/// What the check is called wherever a scheduler wants a name.
+/// Label of the launchd agent.
 const LABEL: &str = "app.raxx.session-bootstrap";
 
-/// How long a scheduler's own program may take: `launchctl bootout` waits for what it ends.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Timeout for a scheduler's command. `launchctl bootout` waits for the process that it stops.
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The variables that tell raxx where things are. A scheduler starts it without them, so they are written beside the
-/// command. None of them is a secret, unless somebody put a password into an address.
-const CARRIED: [&str; 7] = [
+/// Variables that locate raxx's files and services. A scheduler starts raxx without them, so they are saved with the
+/// command. None is a secret, except an address with a password in it.
+const SAVED_VARIABLES: [&str; 7] = [
     "RAXX_CONFIG",
     "RAXX_BOOTSTRAP_STATE_FILE",
     "XDG_CONFIG_HOME",
@@ -45,10 +45,10 @@ const CARRIED: [&str; 7] = [
     "INFISICAL_DOMAIN",
 ];
 
-/// The proxy's variables: an address that may have a password in it.
+/// Proxy variables. Their addresses can contain a password.
 const PROXIES: [&str; 6] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"];
 
-/// What starts the check.
+/// A program that starts the check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Scheduler {
     Launchd,
@@ -56,7 +56,7 @@ pub(crate) enum Scheduler {
     Cron,
 }
 
-/// Why a scheduler or the record of the last run cannot be used, in one line.
+/// A one-line error from a scheduler or from the record of the last run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ScheduleError(String);
 
@@ -80,17 +80,17 @@ impl std::fmt::Display for ScheduleError {
 
 impl std::error::Error for ScheduleError {}
 
-/// Whether there was anything to do.
+/// Whether a command changed anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Change {
     Made,
     None,
 }
 
-/// What is to be started, and when.
+/// The command to start, and when.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Job {
-    /// Absolute.
+    /// Absolute path.
     program: String,
     pub at: At,
     environment: Vec<(String, String)>,
@@ -98,7 +98,7 @@ pub(crate) struct Job {
     home: PathBuf,
 }
 
-/// What a scheduler was told before.
+/// The job that is installed in a scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Written {
     pub at: At,
@@ -108,10 +108,10 @@ pub(crate) struct Written {
 impl Scheduler {
     pub(crate) const ALL: [Scheduler; 3] = [Scheduler::Launchd, Scheduler::Systemd, Scheduler::Cron];
 
-    /// The one that this system has.
+    /// Returns this system's scheduler.
     ///
     /// # Errors
-    /// One line: there is none.
+    /// This system has none.
     pub(crate) fn here() -> Result<Scheduler, ScheduleError> {
         if cfg!(target_os = "macos") {
             return Ok(Scheduler::Launchd);
@@ -122,12 +122,12 @@ impl Scheduler {
         if cron::is_here() {
             return Ok(Scheduler::Cron);
         }
-        Err("there is no scheduler here: `systemctl --user` does not answer, and there is no crontab. \
-             Have something else run once a day: raxx check --alert"
+        Err("no scheduler found: `systemctl --user` does not respond, and crontab is not installed. \
+             Use another way to run this once a day: raxx check --alert"
             .into())
     }
 
-    /// `a systemd user timer`.
+    /// Returns the name for messages.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Scheduler::Launchd => "launchd agent",
@@ -136,10 +136,10 @@ impl Scheduler {
         }
     }
 
-    /// What would be written: where, and the text.
+    /// Returns what `install` would write: each path and its text.
     ///
     /// # Errors
-    /// One line: there is no home directory.
+    /// There is no home directory, or the scheduler cannot run this command.
     pub(crate) fn texts(self, job: &Job) -> Result<Vec<(String, String)>, ScheduleError> {
         Ok(match self {
             Scheduler::Launchd => vec![(launchd::file()?.display().to_string(), launchd::plist(job))],
@@ -151,10 +151,10 @@ impl Scheduler {
         })
     }
 
-    /// What starts the check once a day from now on. The second time it changes nothing.
+    /// Installs the check. Changes nothing if the same job is already installed.
     ///
     /// # Errors
-    /// One line: what does not work. Then nothing is installed that was not before.
+    /// One line: what failed. A failed first installation leaves nothing behind.
     pub(crate) fn install(self, job: &Job) -> Result<Change, ScheduleError> {
         Ok(match self {
             Scheduler::Launchd => launchd::install(job)?,
@@ -163,10 +163,10 @@ impl Scheduler {
         })
     }
 
-    /// Takes everything out again.
+    /// Removes everything that `install` created.
     ///
     /// # Errors
-    /// One line: what is left, and why.
+    /// One line: what could not be removed, and why.
     pub(crate) fn uninstall(self) -> Result<Change, ScheduleError> {
         Ok(match self {
             Scheduler::Launchd => launchd::uninstall()?,
@@ -175,10 +175,10 @@ impl Scheduler {
         })
     }
 
-    /// Where the check is installed, and as what.
+    /// Returns where the check is installed, and the job if its text is readable.
     ///
     /// # Errors
-    /// One line: it cannot be told.
+    /// One line: why it cannot be determined.
     pub(crate) fn installed(self) -> Result<Option<(String, Option<Written>)>, ScheduleError> {
         Ok(match self {
             Scheduler::Launchd => launchd::installed()?,
@@ -187,7 +187,7 @@ impl Scheduler {
         })
     }
 
-    /// Why it does not start the check, although it is installed; none when it does.
+    /// Returns why an installed check does not start, or `None` if it does.
     pub(crate) fn idle(self) -> Option<String> {
         match self {
             Scheduler::Launchd => launchd::idle(),
@@ -196,7 +196,7 @@ impl Scheduler {
         }
     }
 
-    /// What a person ought to know after installing it.
+    /// Returns a note for the user to show after installation.
     pub(crate) fn caveat(self, job: &Job) -> Option<String> {
         match self {
             Scheduler::Systemd => systemd::caveat(),
@@ -207,28 +207,31 @@ impl Scheduler {
 }
 
 impl Job {
-    /// All that a scheduler has to hold as it is.
+    /// Returns the texts that the scheduler must store unchanged.
     fn words(&self) -> impl Iterator<Item = &str> {
         self.environment.iter().map(|(_, value)| value.as_str()).chain([self.program.as_str()])
     }
 
-    /// This raxx, with what it needs to find its files.
+    /// Creates a job for this raxx, with the variables that it needs to find its files.
     ///
     /// # Errors
-    /// One line: what cannot be written down.
+    /// One line: which text cannot be saved.
     pub(crate) fn new(at: At) -> Result<Job, ScheduleError> {
-        let home = files::home().ok_or("there is no home directory")?;
+        let home = files::home().ok_or("there is no home directory; set HOME")?;
         let mut environment = Vec::new();
-        for name in CARRIED.iter().chain(&PROXIES) {
+        for name in SAVED_VARIABLES.iter().chain(&PROXIES) {
             let Some(value) = std::env::var_os(name).filter(|v| !v.is_empty()) else { continue };
             let is_address = PROXIES.contains(name) || *name == "INFISICAL_DOMAIN";
             if is_address && value.as_encoded_bytes().contains(&b'@') {
-                crate::process::say(&format!("raxx: warning: {name} has a password in it, so it is not written down"));
+                crate::process::say(&format!(
+                    "raxx: warning: {name} contains a password, so it is not saved for the daily check"
+                ));
                 continue;
             }
-            let value =
-                value.into_string().map_err(|_| format!("{name} is not UTF-8, so it cannot be written down"))?;
-            // The scheduler starts it somewhere else; of raxx's own paths, relative ones count as unset.
+            let value = value
+                .into_string()
+                .map_err(|_| format!("{name} is not UTF-8, so it cannot be saved for the daily check"))?;
+            // The scheduler uses another working directory. raxx ignores relative paths in the last group of variables.
             let value = match *name {
                 "RAXX_CONFIG" | "SSL_CERT_FILE" => {
                     let absolute = std::path::absolute(&value).map_err(|e| format!("{name}: {e}"))?;
@@ -246,18 +249,20 @@ impl Job {
         }
         let job = Job { program: program()?, at, environment, home };
         if let Some(odd) = job.words().find(|text| text.chars().any(char::is_control)) {
-            return Err(
-                format!("a control character in {}: a scheduler cannot hold it", crate::text::plain(odd)).into()
-            );
+            return Err(format!(
+                "{} contains a control character, which a scheduler cannot store",
+                crate::text::plain(odd)
+            )
+            .into());
         }
         Ok(job)
     }
 }
 
-/// The path to start this program by: the one that it was started by, for that outlives an upgrade, where the file behind
-/// it is this program.
+/// Returns the path to start this program by. Prefers the path that was typed, if it leads to this program, because it
+/// stays valid after an upgrade.
 fn program() -> Result<String, String> {
-    let this = std::env::current_exe().map_err(|e| format!("where raxx itself is cannot be told: {e}"))?;
+    let this = std::env::current_exe().map_err(|e| format!("could not find raxx's own path: {e}"))?;
     let real = this.canonicalize().map_err(|e| format!("{}: {e}", this.display()))?;
     let typed = std::env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let candidates: Vec<PathBuf> = match typed.components().count() {
@@ -270,20 +275,20 @@ fn program() -> Result<String, String> {
     };
     let same = |path: &PathBuf| path.is_absolute() && path.canonicalize().is_ok_and(|there| there == real);
     let path = candidates.into_iter().find(same).unwrap_or(real);
-    path.into_os_string().into_string().map_err(|path| format!("{}: a path that is not UTF-8", path.display()))
+    path.into_os_string().into_string().map_err(|path| format!("{}: the path is not UTF-8", path.display()))
 }
 
-/// What a scheduler's file of this user says, if there is one that can be read.
+/// Returns the text of a scheduler's file, if it exists and is readable.
 fn text_of(path: &Path) -> Option<String> {
-    String::from_utf8(files::read(path, LARGEST).ok()?).ok()
+    String::from_utf8(files::read(path, MAX_SIZE).ok()?).ok()
 }
 
-/// Whether a file with this text is there.
-fn holds(path: &Path, text: &str) -> bool {
+/// Whether the file exists with exactly this text.
+fn has_text(path: &Path, text: &str) -> bool {
     text_of(path).is_some_and(|there| there == text)
 }
 
-/// Writes a new file that everybody may read, and renames it over the old one.
+/// Writes a new world-readable file and renames it over the old one.
 fn write(path: &Path, text: &str) -> Result<(), String> {
     let put = || {
         files::make_directory_of(path)?;
@@ -292,7 +297,7 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     put().map_err(|error| format!("{}: {}", shown(path), files::why(&error)))
 }
 
-/// Deletes a file that may be there.
+/// Deletes the file if it exists.
 fn delete(path: &Path) -> Result<Change, String> {
     match fs::remove_file(path) {
         Ok(()) => Ok(Change::Made),
@@ -301,7 +306,7 @@ fn delete(path: &Path) -> Result<Change, String> {
     }
 }
 
-/// What came of a scheduler's program.
+/// The result of running a scheduler's command.
 #[derive(Debug)]
 enum Call {
     Answered(Output),
@@ -314,18 +319,18 @@ impl Call {
         matches!(self, Call::Answered(output) if output.status.success())
     }
 
-    /// An error where it did not go well.
+    /// Returns the output of a successful command, or an error.
     fn into_result(self, what: &str) -> Result<Output, String> {
         match self {
             Call::Answered(output) if output.status.success() => Ok(output),
             Call::Answered(output) => Err(format!("{what}: {}", last_words(&output))),
-            Call::Missing => Err(format!("{what}: there is no such program here")),
+            Call::Missing => Err(format!("{what}: command not found")),
             Call::Failed(why) => Err(format!("{what}: {why}")),
         }
     }
 }
 
-/// The last line of a program that gives a reason, or how it ended. "See crontab(1)" gives none.
+/// Returns the last line of stderr that gives a reason, or the exit status. "See crontab(1)" gives none.
 fn last_words(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     let pointer = |line: &&str| ["See ", "Try "].iter().any(|word| line.trim_start().starts_with(word));
@@ -336,7 +341,7 @@ fn last_words(output: &Output) -> String {
     }
 }
 
-/// Runs a scheduler's program, found on the PATH, with a deadline. It speaks English, so that its words can be read.
+/// Runs a scheduler's command from the `PATH` with a timeout. The C locale keeps its messages in English for parsing.
 fn call(program: &str, arguments: &[&str], input: &[u8]) -> Call {
     let run = async {
         let mut command = tokio::process::Command::from(child_apart(program));
@@ -345,18 +350,18 @@ fn call(program: &str, arguments: &[&str], input: &[u8]) -> Call {
         let mut child = command.spawn()?;
         let mut stdin = child.stdin.take().expect("it is a pipe");
         let feed = async move {
-            // A program that does not read to the end says why in its own words.
+            // A program that stops reading reports the reason itself.
             let _ = stdin.write_all(input).await;
         };
         let ((), output) = futures_util::future::join(feed, child.wait_with_output()).await;
         output
     };
-    let result = block_on(async { tokio::time::timeout(PATIENCE, run).await });
+    let result = block_on(async { tokio::time::timeout(TIMEOUT, run).await });
     match result {
         Ok(Ok(Ok(output))) => Call::Answered(output),
         Ok(Ok(Err(e))) if e.kind() == io::ErrorKind::NotFound => Call::Missing,
         Ok(Ok(Err(e))) => Call::Failed(e.to_string()),
-        Ok(Err(_)) => Call::Failed(format!("it did not answer within {} seconds", PATIENCE.as_secs())),
+        Ok(Err(_)) => Call::Failed(format!("no response within {} seconds", TIMEOUT.as_secs())),
         Err(e) => Call::Failed(e.to_string()),
     }
 }

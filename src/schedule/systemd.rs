@@ -1,9 +1,9 @@
-//! systemd: a timer of the person's own manager, once an hour. It makes up for hours that were missed, as soon as it can:
-//! before there is a network, at times.
+//! systemd: an hourly timer of the user's service manager. It makes up for missed hours as soon as it can, sometimes
+//! before the network is up.
 
 use std::path::PathBuf;
 
-use super::{At, Change, Job, Written, call, delete, holds, text_of, write};
+use super::{At, Change, Job, Written, call, delete, has_text, text_of, write};
 use crate::files;
 
 const NAME: &str = "raxx-session-bootstrap";
@@ -13,7 +13,7 @@ fn timer() -> String {
     format!("{NAME}.timer")
 }
 
-/// Whether the person's own manager answers; and then the directories that it reads units from.
+/// Returns the directories that the user's service manager reads units from, or `None` if it does not respond.
 fn unit_path() -> Option<String> {
     let output = call("systemctl", &["--user", "show", "--property=UnitPath", "--value"], b"").into_result("").ok()?;
     String::from_utf8(output.stdout).ok()
@@ -23,9 +23,9 @@ pub(super) fn runs() -> bool {
     unit_path().is_some()
 }
 
-/// Where units of a person may be.
+/// Returns the directories that can contain the user's units.
 fn directories() -> Result<Vec<PathBuf>, String> {
-    let home = files::home().ok_or("there is no home directory")?.join(".config").join(UNITS);
+    let home = files::home().ok_or("there is no home directory; set HOME")?.join(".config").join(UNITS);
     let set = files::from_environment("XDG_CONFIG_HOME");
     let mut directories: Vec<PathBuf> = set.map(|path| path.join(UNITS)).into_iter().collect();
     if !directories.contains(&home) {
@@ -34,7 +34,7 @@ fn directories() -> Result<Vec<PathBuf>, String> {
     Ok(directories)
 }
 
-/// The one that the manager reads: `$XDG_CONFIG_HOME` of this shell need not be the manager's.
+/// Returns the directory that the manager reads. Its `$XDG_CONFIG_HOME` can differ from this shell's.
 fn directory() -> Result<PathBuf, String> {
     let mut directories = directories()?;
     if directories.len() > 1 {
@@ -44,10 +44,10 @@ fn directory() -> Result<PathBuf, String> {
     directories
         .into_iter()
         .next()
-        .ok_or_else(|| "systemd reads units neither from $XDG_CONFIG_HOME nor ~/.config".into())
+        .ok_or_else(|| "systemd reads units from neither $XDG_CONFIG_HOME nor ~/.config".into())
 }
 
-/// A word as systemd reads it: in quotes, and its own signs doubled.
+/// Quotes a word for a unit file and escapes systemd's special characters.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%"))
 }
@@ -70,24 +70,24 @@ fn service(job: &Job) -> String {
         .iter()
         .map(|(name, value)| format!("Environment={}\n", quoted(&format!("{name}={value}"))))
         .collect();
-    // The colon: a dollar sign in the path is one. All of a run has deadlines of its own, and what it waits for last (another
-    // run that is telling people, then Slack) may take twice the longest `retry_for`.
+    // The colon turns off variable expansion in the path. Every step of a run has its own timeout. The last ones (waiting
+    // for another run's alerts, then for Slack) can take twice the longest `retry_for`.
     format!(
-        "[Unit]\nDescription=raxx: the daily check of the API tokens\n\n\
+        "[Unit]\nDescription=raxx: daily check of API tokens\n\n\
          [Service]\nType=oneshot\n{environment}ExecStart=:{} check --alert --if-due {}\nTimeoutStartSec=30min\n",
         quoted(&job.program),
         job.at
     )
 }
 
-/// Once an hour, at the minute of the check.
+/// Returns an hourly calendar expression, at the check's minute.
 fn calendar(at: &At) -> String {
     format!("*-*-* *:{:02}:00{}", at.time.minute(), if at.utc { " UTC" } else { "" })
 }
 
 fn timer_text(job: &Job) -> String {
     format!(
-        "[Unit]\nDescription=raxx: the daily check of the API tokens at {}: once an hour raxx looks whether it is due\n\n\
+        "[Unit]\nDescription=raxx: daily check of API tokens at {} (started hourly; runs only when due)\n\n\
          [Timer]\nOnCalendar={}\nPersistent=true\n\n\
          [Install]\nWantedBy=timers.target\n",
         job.at.words(),
@@ -95,12 +95,12 @@ fn timer_text(job: &Job) -> String {
     )
 }
 
-/// The units.
+/// Returns the path and the text of each unit.
 pub(super) fn files(job: &Job) -> Result<[(PathBuf, String); 2], String> {
     let directory = directory()?;
     if job.program.contains(['"', '\'', '\\']) {
         let program = crate::text::plain(&job.program);
-        return Err(format!("systemd starts no program with a quote or a backslash in its path: {program}"));
+        return Err(format!("systemd cannot start a program with a quote or a backslash in its path: {program}"));
     }
     Ok([(directory.join(format!("{NAME}.service")), service(job)), (directory.join(timer()), timer_text(job))])
 }
@@ -116,7 +116,7 @@ fn active() -> bool {
 
 pub(super) fn install(job: &Job) -> Result<Change, String> {
     let files = files(job)?;
-    if files.iter().all(|(path, text)| holds(path, text)) && active() {
+    if files.iter().all(|(path, text)| has_text(path, text)) && active() {
         return Ok(Change::None);
     }
     let new = !files.iter().any(|(path, _)| path.exists());
@@ -124,7 +124,7 @@ pub(super) fn install(job: &Job) -> Result<Change, String> {
         for (path, text) in &files {
             write(path, text)?;
         }
-        // A timer that runs already takes a new time by being started again.
+        // A running timer picks up a new time only when it is restarted.
         for arguments in [&["daemon-reload"][..], &["enable", &timer()], &["restart", &timer()]] {
             let all: Vec<&str> = ["--user"].iter().chain(arguments).copied().collect();
             call("systemctl", &all, b"").into_result(&format!("systemctl --user {}", arguments[0]))?;
@@ -145,11 +145,11 @@ pub(super) fn uninstall() -> Result<Change, String> {
     let units = [format!("{NAME}.service"), timer()];
     let there: Vec<PathBuf> =
         directories.iter().flat_map(|d| units.iter().map(|unit| d.join(unit))).filter(|path| path.exists()).collect();
-    // A timer goes on without its units, where somebody deleted those.
+    // A timer keeps running when its unit files are deleted.
     if there.is_empty() && !is("active") && !is("enabled") {
         return Ok(Change::None);
     }
-    // Where no manager runs any more, the files are all there is.
+    // This fails if no manager is running; then deleting the files is enough.
     let _ = call("systemctl", &["--user", "disable", "--now", &timer()], b"");
     for directory in &directories {
         delete(&directory.join("timers.target.wants").join(timer()))?;
@@ -160,14 +160,14 @@ pub(super) fn uninstall() -> Result<Change, String> {
     }
     let _ = call("systemctl", &["--user", "daemon-reload"], b"");
     let _ = call("systemctl", &["--user", "reset-failed", &units[0], &units[1]], b"");
-    // When a persistent timer last went off.
+    // The timestamp files of persistent timers.
     let data = files::from_environment("XDG_DATA_HOME");
     let data = data.into_iter().chain(files::home().map(|home| home.join(".local/share")));
     let stamps: Vec<PathBuf> = data.map(|data| data.join("systemd/timers")).collect();
     for directory in &stamps {
         delete(&directory.join(format!("stamp-{}", timer())))?;
     }
-    // Where nothing else is in them, the directories go too.
+    // Fails for directories that contain other files, which stay.
     for directory in directories.iter().chain(&stamps) {
         let _ = std::fs::remove_dir(directory);
         let _ = directory.parent().map(std::fs::remove_dir);
@@ -186,28 +186,28 @@ pub(super) fn installed() -> Result<Option<(String, Option<Written>)>, String> {
         let path = directory.join(timer());
         let Some(timer) = text_of(&path) else { continue };
         let service = text_of(&directory.join(format!("{NAME}.service"))).unwrap_or_default();
-        // Both as they are written, in their time at least.
-        let whole = |written: &Written| timer.contains(&format!("\nOnCalendar={}\n", calendar(&written.at)));
-        return Ok(Some((path.display().to_string(), read(&service).filter(whole))));
+        // The two units must agree on the time.
+        let consistent = |written: &Written| timer.contains(&format!("\nOnCalendar={}\n", calendar(&written.at)));
+        return Ok(Some((path.display().to_string(), read(&service).filter(consistent))));
     }
     Ok(None)
 }
 
 pub(super) fn idle() -> Option<String> {
     if !runs() {
-        return Some("`systemctl --user` does not answer here".into());
+        return Some("`systemctl --user` does not respond".into());
     }
     (!active()).then(|| format!("the timer is not active; type: systemctl --user enable --now {}", timer()))
 }
 
-/// Without lingering the manager ends with the last session.
+/// Returns a note if lingering is off: then the manager stops with the last session.
 pub(super) fn caveat() -> Option<String> {
     let user = call("id", &["-un"], b"").into_result("id").ok()?;
     let user = String::from_utf8(user.stdout).ok()?;
     let lingers = PathBuf::from("/var/lib/systemd/linger").join(user.trim()).exists();
     (!lingers).then(|| {
-        "it runs while you are logged in, and makes up for a missed check at the next log-in. \
-         To have it run always: loginctl enable-linger"
+        "it runs only while you are logged in; a missed check runs at your next login. \
+         To run it always: loginctl enable-linger"
             .into()
     })
 }
@@ -217,7 +217,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_units_parse_back() {
         for at in ["08:00Z", "17:45"] {
             let job = Job {
                 program: "/home/op 50%/$b %h/raxx".into(),
@@ -225,7 +225,7 @@ mod tests {
                 environment: Vec::new(),
                 home: "/home/op".into(),
             };
-            let written = read(&service(&job)).expect("it can be read");
+            let written = read(&service(&job)).expect("a readable unit");
             assert_eq!(written, Written { at: job.at, program: job.program.into() });
         }
     }

@@ -1,4 +1,5 @@
-//! Shell code: quoting, exports, unsets, and the glue. `export_line` is the one place that prints a secret.
+//! Shell code: quoting, exports, unsets, and the shell integration. `export_line` is the only function that prints a
+//! secret.
 
 pub(crate) mod rc_block;
 pub(crate) mod rc_files;
@@ -13,10 +14,10 @@ use crate::secret::{Secret, joined};
 use crate::source::environment;
 use crate::text::clean_lines;
 
-/// The exported variable in which a shell (and those started from it) keeps the names that raxx put there.
+/// Exported variable that lists the names that raxx exported in a shell. Child shells inherit it.
 const NAMES_VARIABLE: &str = "__RAXX_NAMES";
 
-/// A shell that has glue.
+/// A shell that raxx integrates with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Shell {
     Zsh,
@@ -24,7 +25,7 @@ pub(crate) enum Shell {
 }
 
 impl Shell {
-    /// Returns the name of its program.
+    /// Returns the name of the program.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Shell::Zsh => "zsh",
@@ -32,13 +33,13 @@ impl Shell {
         }
     }
 
-    /// The glue of this shell with the names put in. Constant text, no secret: users cache it.
-    pub(crate) fn glue(self, names: &[String]) -> String {
+    /// Returns the shell integration for these names. It contains no secrets, and users can cache it.
+    pub(crate) fn integration(self, names: &[String]) -> String {
         let file = match self {
             Shell::Zsh => include_str!("../../shell/raxx.zsh"),
             Shell::Bash => include_str!("../../shell/raxx.bash"),
         };
-        // Without its comments: `shopt -u interactive_comments` makes a bash take them for commands.
+        // Strip comments: with `shopt -u interactive_comments`, bash would run them as commands.
         let mut code = String::with_capacity(file.len());
         for line in file.split_inclusive('\n').filter(|line| !line.trim_ascii_start().starts_with('#')) {
             code.push_str(line);
@@ -47,7 +48,7 @@ impl Shell {
     }
 }
 
-/// Lines of shell code. They may hold values, so what they outgrow is wiped.
+/// Lines of shell code. They can contain secrets, so old buffers are wiped when the text grows.
 #[derive(Default)]
 pub(crate) struct Code(Zeroizing<String>);
 
@@ -71,27 +72,27 @@ impl std::ops::Deref for Code {
     }
 }
 
-/// Single-quoted for bash, zsh and every POSIX shell. shell-escape leaves some values bare; zsh expands a bare leading
-/// `=`, so those are quoted too.
+/// Single-quotes text for bash, zsh and every POSIX shell. shell-escape leaves some values unquoted. They are quoted too,
+/// because zsh expands an unquoted leading `=`.
 pub(crate) fn quoted(text: &str) -> String {
     let escaped = shell_escape::unix::escape(Cow::Borrowed(text));
     if escaped.starts_with('\'') { escaped.into_owned() } else { std::mem::take(&mut *joined(&["'", &escaped, "'"])) }
 }
 
-/// Whether `RAXX_OFF` is set: shells get no value by themselves, and nothing is checked in the background. What a person
-/// types works as ever. Empty and `0` count as not set, as in the shell code.
+/// Whether `RAXX_OFF` is set: shells export no values automatically, and nothing is checked in the background. Commands
+/// that the user types still work. An empty value and `0` count as unset, as in the shell code.
 pub(crate) fn is_off() -> bool {
     std::env::var_os("RAXX_OFF").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
-/// Code that changes a shell's variables and keeps its list of those that raxx put there. What a person exported by hand
-/// is never on that list, so that raxx never takes it away.
+/// Code that changes a shell's variables and updates its list of those that raxx exported. A variable that the user
+/// exported is never on that list, so raxx never unsets it.
 pub(crate) struct Changes {
     unsets: Code,
     exports: Code,
-    /// The names on the list.
+    /// Names on the list.
     ours: Vec<String>,
-    /// The shell evaluates it some time later, when a person may have set the variables.
+    /// The shell runs the code later, when the user might have set the variables.
     late: bool,
 }
 
@@ -102,12 +103,12 @@ impl Changes {
         Changes { unsets: Code::default(), exports: Code::default(), ours, late: false }
     }
 
-    /// For a shell that goes on meanwhile: what a person sets by then stays, and stays the person's.
+    /// For a shell that continues meanwhile. A variable that the user sets by then is not changed or listed.
     pub(crate) fn later() -> Changes {
         Changes { late: true, ..Changes::now() }
     }
 
-    /// Gives the shell a value.
+    /// Exports a value.
     pub(crate) fn export(&mut self, name: &str, secret: &Secret) {
         let export = export_line(name, secret);
         let inherited = environment(name).is_some_and(|held| held.is_ok_and(|held| held == *secret));
@@ -119,7 +120,7 @@ impl Changes {
             }
             return;
         }
-        // One statement: the name gets on the list only where the shell takes the value.
+        // One statement: the name is listed only if the shell exports the value.
         let names = if added {
             format!(" {NAMES_VARIABLE}=\"${{{NAMES_VARIABLE}:+${NAMES_VARIABLE} }}{name}\"")
         } else {
@@ -140,19 +141,19 @@ impl Changes {
         }
     }
 
-    /// The exports alone, for a shell that keeps no list.
+    /// Returns only the exports, for a shell that keeps no list.
     pub(crate) fn exports(self) -> Code {
         self.exports
     }
 
-    /// The code, whole.
+    /// Returns all of the code.
     pub(crate) fn code(mut self) -> Code {
         self.ours.sort_unstable();
         let names = format!("export {NAMES_VARIABLE}={}\n", quoted(&self.ours.join(" ")));
         let dropped = !self.unsets.is_empty();
         let mut code = self.unsets;
         if self.late {
-            // The late exports add to the list by themselves.
+            // Late exports add their own names to the list.
             if dropped {
                 code.push(&names);
             }
@@ -167,8 +168,8 @@ impl Changes {
     }
 }
 
-/// The names that raxx put into this shell or one above it. The variable is anybody's to set: only names that a
-/// credential may have come through.
+/// Returns the names that raxx exported in this shell or a parent shell. Anyone can set the variable, so only names that
+/// are allowed for credentials count.
 fn names_before() -> Vec<String> {
     let names = std::env::var(NAMES_VARIABLE).unwrap_or_default();
     let mut ours: Vec<String> = Vec::new();
@@ -180,35 +181,35 @@ fn names_before() -> Vec<String> {
     ours
 }
 
-/// `line`, for an answer that comes late: what a person has typed for this name by then stays.
+/// Returns `line` for a late result, guarded so that it keeps a value that the user set meanwhile.
 fn unless_set_meanwhile(name: &str, line: &str) -> Zeroizing<String> {
     let before = Zeroizing::new(std::env::var_os(name).unwrap_or_default().into_encoded_bytes());
     match std::str::from_utf8(&before) {
         Ok(before) if !before.contains(char::is_control) => unless_changed(name, before, line),
-        // Nothing that a person typed: it cannot be said on one line.
+        // Not typed by the user, and it does not fit on one line.
         _ => Zeroizing::new(line.into()),
     }
 }
 
-/// `export NAME='value'`. `name` is a checked identifier.
+/// Returns `export NAME='value'`. `name` is a validated identifier.
 pub(crate) fn export_line(name: &str, secret: &Secret) -> Zeroizing<String> {
     joined(&["export ", name, "=", &Zeroizing::new(quoted(secret.expose())), "\n"])
 }
 
-/// `unset NAME`.
+/// Returns `unset NAME`.
 fn unset_line(name: &str) -> String {
     format!("unset {name}\n")
 }
 
-/// `line`, in case that `name` still has the value that it had when `before` was read: a person may have set it meanwhile.
-/// Like every line for the glue it is one statement on one line, so `before` must not hold a line end.
+/// Returns `line`, guarded so that it runs only if `name` still has the value `before`: the user might have set it
+/// meanwhile. The shell integration requires one statement per line, so `before` must not contain a newline.
 fn unless_changed(name: &str, before: &str, line: &str) -> Zeroizing<String> {
     let before = Zeroizing::new(quoted(&joined(&["x", before])));
-    // The letter in front because `test` takes some values for its own operators.
+    // The leading x: `test` would treat some values as operators.
     joined(&["\\builtin test \"x${", name, "-}\" != ", &before, " || \\builtin ", line])
 }
 
-/// Says something to the person, line by line, on stderr.
+/// Returns code that prints the text on stderr, line by line.
 pub(crate) fn say_lines(text: &str) -> String {
     crate::text::output::for_people(&clean_lines(text))
         .lines()
@@ -221,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_value_is_quoted() {
+    fn every_value_is_single_quoted() {
         assert_eq!(quoted("plain"), "'plain'");
         assert_eq!(quoted("=ls"), "'=ls'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
@@ -229,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guarded_line_is_one_statement() {
+    fn guarded_line_is_one_statement() {
         assert_eq!(
             *unless_changed("NAME", "it's", "unset NAME\n"),
             "\\builtin test \"x${NAME-}\" != 'xit'\\''s' || \\builtin unset NAME\n"
@@ -237,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_said_cannot_become_code() {
+    fn printed_line_cannot_run_as_code() {
         assert_eq!(
             say_lines("$(id) 'x'\nb"),
             "builtin printf '%s\\n' '$(id) '\\''x'\\''' >&2\nbuiltin printf '%s\\n' 'b' >&2\n"

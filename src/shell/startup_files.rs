@@ -1,4 +1,4 @@
-//! Where values live outside raxx's sources: lines of shell files, and the tmux server's environment.
+//! Places outside raxx's sources that set variables: lines of shell files, and the tmux server's environment.
 
 use std::fmt;
 use std::io;
@@ -12,13 +12,13 @@ use crate::files;
 use crate::process::child_apart;
 use crate::text::clean;
 
-/// No start-up file is larger.
-const LARGEST: u64 = 1 << 20;
+/// Maximum size of a startup file, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
-/// How long tmux may take to answer.
-const TMUX: Duration = Duration::from_secs(1);
+/// Timeout for tmux.
+const TMUX_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The files under the home directory that set variables for shells: their own, direnv's, and those of a desktop session.
+/// Files in the home directory that set variables: those of shells, direnv and desktop sessions.
 const FILES: [&str; 26] = [
     ".zshenv",
     ".zprofile",
@@ -48,7 +48,7 @@ const FILES: [&str; 26] = [
     ".config/labwc/environment",
 ];
 
-/// The directories beside them, and how the names of their files end.
+/// Directories of such files, and the suffix of the file names.
 const DIRECTORIES: [(&str, &str); 5] = [
     (".config/environment.d", ".conf"),
     (".config/fish/conf.d", ".fish"),
@@ -57,29 +57,29 @@ const DIRECTORIES: [(&str, &str); 5] = [
     (".zshrc.d", ""),
 ];
 
-/// What sets variables for every user; a value there is named, but is nobody's to import.
-const OF_ALL: [&str; 2] = ["/etc/environment", "/etc/profile"];
+/// Files that set variables for every user. They are reported, but their values are never imported.
+const SYSTEM_FILES: [&str; 2] = ["/etc/environment", "/etc/profile"];
 
-/// A place that sets a variable. Its `Display` gives file and line alone.
+/// A line that sets a variable. `Display` shows only the file and the line number.
 pub(crate) struct Line {
     pub file: PathBuf,
     pub number: usize,
     pub name: String,
-    /// The value, where it stands there as it is and nothing else does; none for what a shell would have to work out.
+    /// The literal value; `None` if the shell would have to expand it.
     pub value: Option<Zeroizing<String>>,
-    /// Whether the line stands by itself, so that taking it out breaks nothing around it.
+    /// Whether the line is not indented, so that deleting it does not break the lines around it.
     pub alone: bool,
 }
 
 impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A directory of somebody else's may have any name.
+        // Another user's directory can have any name.
         write!(f, "{}:{}", clean(&self.file.display().to_string()), self.number)
     }
 }
 
-/// The shell's files in the home directory and in `$ZDOTDIR`. Not those of the current directory: a hostile repository
-/// must not be able to put its own token into the store.
+/// Returns the startup files in the home directory and in `$ZDOTDIR`. Files in the current directory are excluded: a
+/// hostile repository must not be able to put its own token into the store.
 pub(crate) fn usual_files() -> Vec<PathBuf> {
     let directories = files::home().into_iter().chain(files::from_environment("ZDOTDIR"));
     let mut files = Vec::new();
@@ -96,7 +96,7 @@ pub(crate) fn usual_files() -> Vec<PathBuf> {
     each_once(files)
 }
 
-/// Those that are there, each once: links, and the way one came, may lead to one file twice.
+/// Returns the files that exist, without duplicates. Two paths can lead to the same file.
 fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     let mut seen = Vec::new();
     files.retain(|file| {
@@ -108,14 +108,14 @@ fn each_once(mut files: Vec<PathBuf>) -> Vec<PathBuf> {
     files
 }
 
-/// The lines of a file that set one of these variables.
+/// Returns the lines of a file that set one of these variables.
 ///
 /// # Errors
-/// It is no regular file, larger than any start-up file, or cannot be read.
+/// The file is not a regular file, is too large, or cannot be read.
 pub(crate) fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>> {
-    let bytes = Zeroizing::new(files::read(file, LARGEST)?);
+    let bytes = Zeroizing::new(files::read(file, MAX_SIZE)?);
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
-        return Err(io::Error::other("it is UTF-16 text: save it as UTF-8"));
+        return Err(io::Error::other("the file is UTF-16; save it as UTF-8"));
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut lines = Vec::new();
@@ -130,26 +130,26 @@ pub(crate) fn lines_setting(file: &Path, names: &[&str]) -> io::Result<Vec<Line>
     Ok(lines)
 }
 
-/// The lines that set this variable, in the shell's files, in the current directory's `.env`, and in the `.envrc` that
-/// direnv finds from here: in this directory or above it.
+/// Returns the lines that set this variable in the startup files, in the current directory's `.env`, and in the `.envrc`
+/// that direnv finds in this directory or a parent directory.
 pub(crate) fn setting(name: &str) -> Vec<Line> {
     let mut files = usual_files();
     if let Ok(here) = std::env::current_dir() {
         files.extend(here.ancestors().map(|above| above.join(".envrc")).find(|file| file.exists()));
         files.push(here.join(".env"));
     }
-    files.extend(OF_ALL.map(PathBuf::from));
+    files.extend(SYSTEM_FILES.map(PathBuf::from));
     let files = each_once(files).into_iter();
     files.filter_map(|file| lines_setting(&file, &[name]).ok()).flatten().collect()
 }
 
-/// Whether a command of this line sets the variable, as far as one can tell without being a shell.
+/// Whether a command on this line sets the variable, as far as that is clear without running a shell.
 fn sets(line: &str, name: &str) -> bool {
     let line = line.trim();
     if line.starts_with('#') {
         return false;
     }
-    // pam_env, csh, and fish's universal variables.
+    // csh, fish's universal variables, and pam_env.
     let mut words = line.split_whitespace();
     match (words.next(), words.next(), words.next()) {
         (Some("setenv"), Some(word), _) if word == name => return true,
@@ -164,18 +164,18 @@ fn sets(line: &str, name: &str) -> bool {
     }
     let assigned = format!("{name}=");
     line.match_indices(&assigned).any(|(at, _)| {
-        // The whole word may stand in quotes: export "NAME=value".
+        // The whole word can be quoted: export "NAME=value".
         let start = line[..at].strip_suffix(['"', '\'']).map_or(at, str::len);
         let before = line[..start].trim_end();
-        let glued = before.len() == start && start > 0;
+        let inside_word = before.len() == start && start > 0;
         let last = before.split_whitespace().next_back().unwrap_or_default();
         let opens = start == at && (before.is_empty() || before.ends_with([';', '&', '|', '(', '{']));
         let words = ["export", "typeset", "declare", "readonly", "local", "then", "do", "else", "env"];
-        opens || !glued && (words.contains(&last) || last.starts_with('-') || last.contains('='))
+        opens || !inside_word && (words.contains(&last) || last.starts_with('-') || last.contains('='))
     })
 }
 
-/// The value, where the line is this one assignment of a plain value, and at most a comment behind it.
+/// Returns the value if the line only assigns a literal to this variable, optionally followed by a comment.
 fn literal_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
     let mut rest = line.trim();
     if let Some(fish) = rest.strip_prefix("set ") {
@@ -192,34 +192,33 @@ fn literal_of<'l>(line: &'l str, name: &str) -> Option<&'l str> {
             break;
         }
     }
-    // One pair of quotes around all of it.
+    // The whole assignment is quoted.
     if let Some(quote) = rest.chars().next().filter(|c| matches!(c, '"' | '\'')) {
         return within(quote, rest[1..].strip_prefix(name)?.strip_prefix('=')?);
     }
     literal(rest.strip_prefix(name)?.strip_prefix('=')?)
 }
 
-/// One unbroken literal: bare characters that no shell expands, or one pair of quotes. What follows may only be a
-/// comment; anything else is for a shell to read.
+/// Returns a single literal: unquoted characters that no shell expands, or one quoted string. Only a comment can follow.
 fn literal(text: &str) -> Option<&str> {
     if let quote @ ('\'' | '"') = text.chars().next()? {
         within(quote, &text[1..])
     } else {
         let bare = |c: char| c.is_ascii_alphanumeric() || "_./:+=@%,-".contains(c);
         let (value, after) = text.split_at(text.find(|c| !bare(c)).unwrap_or(text.len()));
-        whole(value, after)
+        if_only_comment_follows(value, after)
     }
 }
 
-/// The literal up to the quote that ends it.
+/// Returns the literal up to the closing quote.
 fn within(quote: char, text: &str) -> Option<&str> {
     let (value, after) = text.split_once(quote)?;
     let expands = quote == '"' && value.contains(['$', '`', '\\']);
-    whole(value, after).filter(|_| !expands)
+    if_only_comment_follows(value, after).filter(|_| !expands)
 }
 
-/// The value, where nothing but a comment follows.
-fn whole<'l>(value: &'l str, after: &str) -> Option<&'l str> {
+/// Returns the value if only a comment follows.
+fn if_only_comment_follows<'l>(value: &'l str, after: &str) -> Option<&'l str> {
     let comment = after.trim_start();
     let ends = comment.is_empty() || (comment.len() < after.len() && comment.starts_with('#'));
     (!value.is_empty() && ends).then_some(value)
@@ -230,10 +229,10 @@ pub(crate) async fn in_tmux(name: &str) -> bool {
     let mut tmux = tokio::process::Command::from(child_apart("tmux"));
     tmux.args(["show-environment", "-g", name]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     tmux.kill_on_drop(true);
-    match tokio::time::timeout(TMUX, tmux.output()).await {
+    match tokio::time::timeout(TMUX_TIMEOUT, tmux.output()).await {
         Ok(Ok(answer)) => {
             let said = Zeroizing::new(answer.stdout);
-            // `-NAME` stands for a variable that was taken out.
+            // tmux prints `-NAME` for a removed variable.
             answer.status.success() && said.starts_with(name.as_bytes()) && said.get(name.len()) == Some(&b'=')
         }
         _ => false,
@@ -244,13 +243,13 @@ pub(crate) async fn in_tmux(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[allow(clippy::option_option)] // set or not, and whether to a literal
+    #[allow(clippy::option_option)] // outer: whether the line sets it; inner: whether to a literal
     fn found(line: &str) -> Option<Option<&str>> {
         sets(line, "TOKEN").then(|| literal_of(line, "TOKEN"))
     }
 
     #[test]
-    fn a_plain_value_is_read_in_every_form() {
+    fn literal_value_is_read_in_every_form() {
         for (line, value) in [
             ("export TOKEN=abc", "abc"),
             ("export\tTOKEN=abc", "abc"),
@@ -270,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_shell_would_have_to_work_out_is_not_guessed() {
+    fn value_that_needs_a_shell_is_not_guessed() {
         for line in [
             "export TOKEN=$(op read x)",
             "export TOKEN=\"$OTHER\"",
@@ -303,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_byte_order_mark_hides_no_line() {
+    fn byte_order_mark_does_not_hide_a_line() {
         let home = tempfile::tempdir().unwrap();
         let file = home.path().join(".env");
         std::fs::write(&file, "\u{feff}TOKEN=abc\r\n").unwrap();
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn other_lines_set_nothing() {
+    fn other_lines_do_not_set_the_variable() {
         for line in [
             "# export TOKEN=abc",
             "echo TOKEN=abc",
@@ -334,20 +333,20 @@ mod tests {
     }
 
     #[test]
-    fn a_directorys_name_does_nothing_to_the_terminal() {
+    fn directory_name_cannot_control_the_terminal() {
         let file = "/srv/\x1b]0;x\x07project/.envrc".into();
         let line = Line { file, number: 3, name: "TOKEN".into(), value: None, alone: true };
         assert_eq!(line.to_string(), "/srv/]0;xproject/.envrc:3");
     }
 
     #[test]
-    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+    fn named_pipe_is_not_opened() {
         let home = tempfile::tempdir().unwrap();
         let pipe = home.path().join(".env");
         assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
         assert!(lines_setting(&pipe, &["TOKEN"]).is_err());
         assert!(lines_setting(Path::new("/dev/zero"), &["TOKEN"]).is_err());
-        // Who writes to it does not hear of it.
+        // A process that waits to write to the pipe keeps waiting.
         let mut writer =
             std::process::Command::new("sh").args(["-c", ": >.env"]).current_dir(home.path()).spawn().unwrap();
         for _ in 0..50 {

@@ -43,9 +43,9 @@ fn every_line_of_the_units_is_correct() {
     let service = &files["raxx-session-bootstrap.service"];
     let timer = &files["raxx-session-bootstrap.timer"];
     let start = format!("ExecStart=:\"{}\" check --alert --if-due 08:00Z", machine.bin().join("raxx").display());
-    let description = "Description=raxx: the daily check of the API tokens";
+    let description = "Description=raxx: daily check of API tokens";
     assert_eq!(lines(service), ["[Unit]", description, "[Service]", "Type=oneshot", &start, "TimeoutStartSec=30min"]);
-    let when = format!("{description} at 08:00 UTC: once an hour raxx looks whether it is due");
+    let when = format!("{description} at 08:00 UTC (started hourly; runs only when due)");
     let timing = ["[Unit]", &when, "[Timer]", "OnCalendar=*-*-* *:00:00 UTC", "Persistent=true"];
     assert_eq!(lines(timer), [&timing[..], &["[Install]", "WantedBy=timers.target"]].concat());
     assert_eq!(machine.all_files(), before, "nothing is written");
