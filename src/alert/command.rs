@@ -29,7 +29,7 @@ pub(crate) async fn tell(run: &[String], report: &Report, message: &Message) -> 
     let mut command = child_apart(program);
     command.args(arguments);
     let fix = "set its absolute path, or install it";
-    ended(command, fix, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} took it", plain(program)))
+    ended(command, fix, &format!("{json:#}\n"), LIMIT).await.map(|()| format!("{} accepted it", plain(program)))
 }
 
 /// Runs a program, as [`child_apart`] makes it, until it succeeds. `fix` is what to do if it is missing.
@@ -83,7 +83,7 @@ pub(super) async fn ended(
             // It may be over by now.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        return Err(format!("{name} was not done after {limit:?} and was ended"));
+        return Err(format!("{name} did not finish within {limit:?} and was stopped"));
     };
     let status = status.map_err(|e| format!("{name} cannot be waited for: {e}"))?;
     if status.success() {

@@ -37,7 +37,7 @@ pub(crate) fn remedy() -> &'static str {
         "open Script Editor, run `display notification \"x\"` in it and allow its notifications (System Settings, \
          Notifications, Script Editor; no Focus may be on)"
     } else {
-        "look whether a notification service runs and Do Not Disturb is off"
+        "check that a notification service is running and that Do Not Disturb is off"
     }
 }
 

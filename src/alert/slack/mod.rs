@@ -210,7 +210,7 @@ impl Slack<'_> {
 /// The webhook's address, which is the secret.
 fn webhook(secret: &Secret) -> Result<Url, String> {
     // Why not is not said: it might repeat the address.
-    base_url(secret.expose()).map_err(|_| "the webhook's value is no https address: store it again, whole".into())
+    base_url(secret.expose()).map_err(|_| "the webhook's value is not a complete https address; store it again".into())
 }
 
 /// Whether a webhook's address is alive. A message without content posts nothing.
@@ -227,15 +227,15 @@ pub(crate) async fn verify_webhook(client: &Client, name: &str, secret: &Secret,
         Err(fault) => row(Kind::Unreachable, format!("no response (network/Slack down?): {host}: {fault}")),
         Ok(answer) => match (answer.status, said_plainly(&answer)) {
             (400, "invalid_payload" | "no_text" | "missing_text_or_fallback_or_attachments") => {
-                row(Kind::Valid, "the webhook is alive".into())
+                row(Kind::Valid, "the webhook works".into())
             }
             (400 | 403 | 404, "invalid_token" | "no_service" | "no_team" | "no_active_hooks") => {
-                row(Kind::Rejected, format!("Slack says {}: the webhook is dead", said_plainly(&answer)))
+                row(Kind::Rejected, format!("Slack says {}: the webhook no longer exists", said_plainly(&answer)))
             }
             (404 | 410, "channel_not_found" | "channel_is_archived") => {
                 row(Kind::Limited, format!("Slack says {}", said_plainly(&answer)))
             }
-            (status, _) => row(Kind::Unreachable, format!("HTTP {status}, which is no answer of a Slack webhook")),
+            (status, _) => row(Kind::Unreachable, format!("HTTP {status}, which a Slack webhook does not send")),
         },
     };
     row.redacted = Some("(redacted)".into());
@@ -274,9 +274,9 @@ fn too_many(answer: &Answer) -> Refusal {
     let seconds = answer.header("retry-after").and_then(|s| s.trim().parse().ok());
     match seconds {
         Some(s) => {
-            refusal(Again::After(Duration::from_secs(s)), format!("Slack wants no message for {s} s (HTTP 429)"))
+            refusal(Again::After(Duration::from_secs(s)), format!("rate limited by Slack; retry in {s} s (HTTP 429)"))
         }
-        None => refusal(Again::Soon, "Slack gets too many messages (HTTP 429)"),
+        None => refusal(Again::Soon, "rate limited by Slack (HTTP 429)"),
     }
 }
 
@@ -284,9 +284,11 @@ fn too_many(answer: &Answer) -> Refusal {
 fn stranger(answer: &Answer) -> Refusal {
     let (host, status) = (&answer.host, answer.status);
     let why = match status {
-        300..400 => format!("{host} answered HTTP {status}, a redirect, which is not followed: is this Slack?"),
-        500.. => format!("{host} answered HTTP {status}: Slack is down?"),
-        _ => format!("{host} answered HTTP {status}, which is no answer of Slack's: a captive portal or a proxy?"),
+        300..400 => format!("{host} answered HTTP {status}, a redirect, which raxx does not follow: is this Slack?"),
+        500.. => format!("{host} answered HTTP {status}: is Slack down?"),
+        _ => format!(
+            "{host} answered HTTP {status}, which is not an answer from Slack: is there a captive portal or a proxy?"
+        ),
     };
     refusal(Again::Soon, why)
 }
@@ -296,21 +298,20 @@ fn meaning(code: &str, needed: Option<&str>, channel: &str, secrets: &[&str]) ->
     let channel = plain(channel);
     let new_token = "copy the Bot User OAuth Token from the app's page (https://api.slack.com/apps), then type: raxx store SLACK_BOT_TOKEN";
     let (again, what) = match code {
-        "invalid_auth" => {
-            (Again::Once, format!("it does not know the token (or does not let this address use it): {new_token}"))
-        }
-        "not_authed" => (Again::Once, format!("it saw no token: {new_token}")),
+        "invalid_auth" => (Again::Once, format!("the token is invalid, or not allowed from this address: {new_token}")),
+        "not_authed" => (Again::Once, format!("the request had no token: {new_token}")),
         "account_inactive" => {
-            (Again::Once, format!("the bot's user or its workspace is gone: install the app again, {new_token}"))
+            (Again::Once, format!("the bot's user or its workspace was deleted: install the app again, {new_token}"))
         }
         "token_revoked" => (Again::Once, format!("the token is revoked: install the app again, {new_token}")),
         "token_expired" => (
             Again::Once,
-            format!("the token is expired: switch token rotation off for this app (or renew the token), {new_token}"),
+            format!("the token has expired: turn off token rotation for this app (or renew the token), {new_token}"),
         ),
-        "invalid_token" | "no_service" | "no_team" | "no_active_hooks" | "action_prohibited" => {
-            (Again::Once, "the webhook is dead or forbidden: add a new one on the app's page and store it".into())
-        }
+        "invalid_token" | "no_service" | "no_team" | "no_active_hooks" | "action_prohibited" => (
+            Again::Once,
+            "the webhook was removed or is forbidden: add a new one on the app's page and store it".into(),
+        ),
         "missing_scope" | "not_allowed_token_type" => {
             let needed = foreign(needed.unwrap_or("chat:write"), secrets);
             (
@@ -321,7 +322,7 @@ fn meaning(code: &str, needed: Option<&str>, channel: &str, secrets: &[&str]) ->
         "channel_not_found" | "user_not_found" => (
             Again::Once,
             format!(
-                "{channel} is not there for this bot (a D… id belongs to one bot and one person): set channel under \
+                "the bot cannot find {channel} (a D… id belongs to one bot and one person): set channel under \
                  [alert.slack] to a channel that it is in, or to your own member id (U…)"
             ),
         ),
@@ -330,22 +331,22 @@ fn meaning(code: &str, needed: Option<&str>, channel: &str, secrets: &[&str]) ->
             (Again::Once, format!("{channel} is archived: set another channel under [alert.slack]"))
         }
         "msg_too_long" | "msg_blocks_too_long" | "invalid_blocks" | "invalid_blocks_format" | "invalid_payload" => {
-            (Again::Plain, "it does not take the message in this form: please report that".into())
+            (Again::Plain, "it rejected the form of the message: please report this".into())
         }
-        "no_text" => (Again::Plain, "it saw no text in the message: please report that".into()),
+        "no_text" => (Again::Plain, "the message had no text: please report this".into()),
         _ if code.starts_with("restricted_action") || code == "ekm_access_denied" => {
             (Again::Once, format!("the workspace's rules do not let the bot post to {channel}: ask its owner"))
         }
         "org_login_required" | "team_access_not_granted" | "access_denied" => {
-            (Again::Once, "the workspace does not let the app in: ask its owner".into())
+            (Again::Once, "the workspace does not allow the app: ask its owner".into())
         }
         "rate_limited" | "ratelimited" | "message_limit_exceeded" => {
-            (Again::Soon, "the bot posts too much; it may again in a while".into())
+            (Again::Soon, "the bot sent too many messages; it can send again later".into())
         }
         // The message may be there all the same.
-        "fatal_error" => (Again::No, "it failed in the middle, and may have posted the message".into()),
+        "fatal_error" => (Again::No, "it failed halfway, and could have posted the message".into()),
         "internal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" | "rollup_error" => {
-            (Again::Soon, "it has a fault of its own; it may be over in a while".into())
+            (Again::Soon, "it has an internal error, which is probably temporary".into())
         }
         _ => (Again::Once, "see https://api.slack.com/methods/chat.postMessage#errors".into()),
     };
