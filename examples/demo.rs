@@ -97,16 +97,16 @@ fn run(script: bool) -> Result<()> {
         command.status().with_context(|| format!("cannot start {}", shell.display()))?;
         eprintln!("The demo is over; everything it created has been removed.");
     }
-    remove_home(home.path()).context("cannot remove the temporary home")
+    remove_home(home.path(), 5).context("cannot remove the temporary home")
 }
 
-/// Removes the home until it stays removed: a background check may still write to it.
-fn remove_home(home: &Path) -> std::io::Result<()> {
+/// Removes the home until it stays removed for `looks` times 30 ms: a background check can still write to it.
+fn remove_home(home: &Path, looks: u32) -> std::io::Result<()> {
     let (mut away, mut end) = (0, Ok(()));
     for _ in 0..200 {
         end = std::fs::remove_dir_all(home);
         away = if home.exists() { 0 } else { away + 1 };
-        if away == 5 {
+        if away == looks {
             return Ok(());
         }
         thread::sleep(Duration::from_millis(30));
@@ -234,7 +234,8 @@ fn remove_when_killed(home: PathBuf, script: bool) {
                 }
             }
         })?;
-        let _ = remove_home(&home);
+        // The shell inside is still running, and starts a check at its first prompt.
+        let _ = remove_home(&home, 50);
         std::process::exit(code);
     });
 }
