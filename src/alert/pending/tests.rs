@@ -284,7 +284,7 @@ fn of_two_runs_the_one_counts_that_began_later() {
     noted(&mut pending, at(7), at(12), row(Kind::Valid), &receivers, None);
     let due = pending.due(Receiver::Slack, &NAMES, at(12), DAY);
     assert_eq!((due.len(), due[0].event), (1, Event::Failing));
-    // A clock that is set back makes no run an older one for ever.
+    // A clock that is set back does not make every later run look older.
     noted(&mut pending, at(-1_001), at(-1_000), row(Kind::Valid), &receivers, None);
     assert_eq!(pending.due(Receiver::Slack, &NAMES, at(-1_000), DAY)[0].event, Event::Recovered);
 }

@@ -343,7 +343,7 @@ fn meaning(code: &str, needed: Option<&str>, channel: &str, secrets: &[&str]) ->
         "rate_limited" | "ratelimited" | "message_limit_exceeded" => {
             (Again::Soon, "the bot sent too many messages; it can send again later".into())
         }
-        // The message may be there all the same.
+        // The message could have been posted anyway.
         "fatal_error" => (Again::No, "it failed halfway, and could have posted the message".into()),
         "internal_error" | "service_unavailable" | "request_timeout" | "team_added_to_org" | "rollup_error" => {
             (Again::Soon, "it has an internal error, which is probably temporary".into())
